@@ -1,0 +1,64 @@
+# Every command of the project. `make` alone lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TOOLS := .tool-venv
+# Folders with Python code; only those that exist are checked.
+CODE := $(wildcard libs services deploy tests bench)
+TESTS := $(wildcard tests/unit tests/contract tests/integration)
+COVERAGE_FLOOR ?= 80
+.DEFAULT_GOAL := help
+.PHONY: help install test lint format lock demo up bench docs faults clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## create .venv from the hashed lock (instant when nothing changed)
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || { echo "make: '$(PYTHON)' was not found. Install Python 3.11 or newer, or run: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Headgate needs Python 3.11 or newer, but '$(PYTHON)' is $$("$(PYTHON)" -V 2>&1). Run: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "make: '$(PYTHON)' has no venv module. Install it (Debian: the package python3-venv) or run: make PYTHON=/path/to/another/python3" >&2; exit 1; }
+	@rm -f $(STAMP)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
+	@echo "Installing the locked packages into $(VENV) (about half a minute the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+test: install ## run unit, contract and integration tests with coverage
+	$(BIN)/python -m pytest $(TESTS) --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
+
+lint: install ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy --strict $(CODE)
+	$(BIN)/lint-imports
+
+format: install ## let ruff rewrite the code
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+lock: ## write requirements.lock anew from pyproject.toml (LOCK_ARGS=--upgrade for newer versions)
+	@bash deploy/lock.sh "$(PYTHON)" $(TOOLS) $(LOCK_ARGS)
+
+demo: install ## the whole story on a private stack, in about a minute
+	@$(BIN)/python -m deploy.demo
+
+up: install ## run everything here until Ctrl-C; data stays in .headgate/
+	@$(BIN)/python -m deploy.local up
+
+bench: install ## measure throughput and latency beside floors of the same machine
+	@$(BIN)/python -m bench
+
+docs: install ## write docs/reference from the contracts
+	@$(BIN)/python -m libs.common.reference
+
+faults: install ## kill -9 tests (minutes)
+	$(BIN)/python -m pytest tests/faults -m faults
+
+clean: ## remove what install, lint and test made (never .headgate/)
+	rm -rf $(VENV) $(TOOLS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* coverage.xml htmlcov uv.lock
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
