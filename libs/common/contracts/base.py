@@ -1,0 +1,223 @@
+"""How a capability is declared: once, as data. See docs/architecture.md, "One declaration per capability".
+
+From a declaration come the HTTP route with its OpenAPI entry, the bus subject, the permission check, the NATS
+permissions of the services, the reference pages and the sweep tests. Adding a capability is a model, a declaration
+and a handler; nobody edits the gateway for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, TypeAdapter
+
+from libs.common.problems import Refusal
+
+_NAME = re.compile(r"[a-z]+\.[a-z_]+\.[a-z_]+")
+_PLACE = re.compile(r"{([a-z_]+)}")
+
+
+class Model(BaseModel):
+    """Base of everything that crosses a wall: unknown fields are refused, so that a typo is never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Open(BaseModel):
+    """Base of what services answer or tell: consumers ignore fields that a newer service added."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+def _aware(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a time needs its zone, such as 2026-03-01T09:00:00Z")
+    return value.astimezone(UTC)
+
+
+Time = Annotated[datetime, AfterValidator(_aware)]
+Token = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
+Site = Token
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Text = Annotated[str, StringConstraints(max_length=4000)]
+Json = dict[str, Any]
+
+T = TypeVar("T")
+
+
+class Page(Open, Generic[T]):
+    """A page of a list: ``items`` and, if there is more, the ``next_cursor`` to ask with."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+class Nothing(Model):
+    """Of an operation that takes no fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Csv:
+    """How a result reads as CSV: ``rows`` names the list in the result, ``filename`` gets a time stamp added."""
+
+    rows: str
+    columns: tuple[str, ...]
+    filename: str
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """Where an operation stands in HTTP.
+
+    ``query`` names fields of a command's model that come from the query string (fields in the path are found by
+    themselves, the rest is the JSON body). ``csv_path`` is a further path that always answers CSV. ``reader`` names
+    a decoder of the gateway for bodies that are not one JSON object; ``seal`` one that adds a secret at the edge.
+    """
+
+    method: str
+    path: str
+    query: tuple[str, ...] = ()
+    status: int = 200
+    csv: Csv | None = None
+    csv_path: str | None = None
+    reader: str | None = None
+    seal: str | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def path_fields(self) -> tuple[str, ...]:
+        """The names in braces, in order."""
+        return tuple(_PLACE.findall(self.path))
+
+
+def GET(path: str, *, csv: Csv | None = None, csv_path: str | None = None) -> Http:  # noqa: N802
+    """A reading route; its fields come from path and query string."""
+    return Http("GET", path, csv=csv, csv_path=csv_path)
+
+
+def POST(path: str, **more: Any) -> Http:  # noqa: N802
+    """A changing route; see `Http` for the keyword arguments."""
+    return Http("POST", path, **more)
+
+
+def PUT(path: str, **more: Any) -> Http:  # noqa: N802
+    """A changing route; see `Http` for the keyword arguments."""
+    return Http("PUT", path, **more)
+
+
+def PATCH(path: str, **more: Any) -> Http:  # noqa: N802
+    """A changing route; see `Http` for the keyword arguments."""
+    return Http("PATCH", path, **more)
+
+
+def DELETE(path: str, **more: Any) -> Http:  # noqa: N802
+    """A changing route; see `Http` for the keyword arguments."""
+    return Http("DELETE", path, **more)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    name: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"{self.name}: a name reads service.noun.verb in lower-case letters")
+
+    @property
+    def service(self) -> str:
+        """The service that answers or emits it."""
+        return self.name.partition(".")[0]
+
+    @property
+    def type(self) -> str:
+        """Its CloudEvents ``type``."""
+        return f"headgate.{self.name}.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Command(_Named):
+    """An order that exactly one service applies once. ``sited`` false: it concerns the installation, not a site."""
+
+    body: type[BaseModel] = Nothing
+    result: Any = Nothing
+    permission: str = ""
+    http: Http | None = None
+    errors: tuple[type[Refusal], ...] = ()
+    summary: str = ""
+    sited: bool = True
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Query(_Named):
+    """A question to any replica of one service. It changes nothing."""
+
+    params: type[BaseModel] = Nothing
+    result: Any = Nothing
+    permission: str = ""
+    http: Http | None = None
+    errors: tuple[type[Refusal], ...] = ()
+    summary: str = ""
+    sited: bool = True
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Event(_Named):
+    """A fact in the past tense, for any number of consumers."""
+
+    data: type[BaseModel] = Nothing
+    summary: str = ""
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+Operation = Command | Query
+
+
+@dataclass(frozen=True)
+class Contract:
+    """All that one service promises."""
+
+    service: str
+    commands: tuple[Command, ...] = ()
+    queries: tuple[Query, ...] = ()
+    events: tuple[Event, ...] = ()
+    by_name: dict[str, Command | Query | Event] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for declared in (*self.commands, *self.queries, *self.events):
+            if declared.service != self.service:
+                raise ValueError(f"{declared.name} is not of the service {self.service}")
+            if declared.name in self.by_name:
+                raise ValueError(f"{declared.name} is declared twice")
+            self.by_name[declared.name] = declared
+
+    def operations(self) -> Iterator[Operation]:
+        """Commands, then queries."""
+        yield from self.commands
+        yield from self.queries
+
+
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+
+
+def encode_result(declared: Any, value: Any) -> bytes:
+    """JSON bytes of a handler's answer: a model, a list of models, or bytes that Postgres already made."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, BaseModel):
+        return value.model_dump_json().encode()
+    adapter = _ADAPTERS.get(declared)
+    if adapter is None:
+        adapter = _ADAPTERS[declared] = TypeAdapter(declared)
+    return adapter.dump_json(value)

@@ -1,0 +1,40 @@
+"""The one table of roles and permissions. Deny by default: what is not here is not allowed."""
+
+from __future__ import annotations
+
+READS = frozenset(
+    {
+        "me:read",
+        "site:read",
+        "signal:read",
+        "gate:read",
+        "remediation:read",
+        "metrics:read",
+        "event:read",
+        "status:read",
+    }
+)
+OWN_TOKENS = frozenset({"token:read", "token:write"})
+
+ROLES: dict[str, frozenset[str]] = {
+    "viewer": READS | OWN_TOKENS,
+    "auditor": READS | OWN_TOKENS | {"audit:read", "identity:read", "deadletter:read"},
+    "operator": READS | OWN_TOKENS | {"signal:write", "gate:run", "remediation:write"},
+    "manager": READS
+    | OWN_TOKENS
+    | {
+        "signal:write",
+        "gate:run",
+        "remediation:write",
+        "remediation:complete",
+        "audit:read",
+        "identity:read",
+        "deadletter:read",
+    },
+}
+ROLES["owner"] = frozenset().union(*ROLES.values()) | {"identity:write", "site:write", "deadletter:write"}
+
+
+def may(role: str, permission: str) -> bool:
+    """Whether the role holds the permission; an unknown role holds none, an empty permission is held by nobody."""
+    return permission in ROLES.get(role, frozenset())

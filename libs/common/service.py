@@ -1,0 +1,223 @@
+"""What a service is: a table of contents. `libs.common.loop` feeds it; `libs.common.runtime` runs it.
+
+A handler gets a `Tx` (inside one transaction, may change rows and emit) or a `Read` (a question, changes nothing).
+Time is an input: handlers read ``tx.now``, never the wall clock.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+import asyncpg
+from pydantic import BaseModel
+
+from libs.common.cloudevents import CloudEvent
+from libs.common.contracts.base import Command, Contract, Event, Query
+from libs.common.ids import uuid7
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy  # both sides of a pool
+Clock = Callable[[], datetime]
+
+
+def wall_clock() -> datetime:
+    """The clock of production. Tests hand in their own."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Staged:
+    """A message that the transaction will put into the outbox."""
+
+    message_id: uuid.UUID
+    kind: str
+    name: str
+    site: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A command's answer that comes later: when ``on``, caused by one of the ``causes``, has been handled here.
+
+    ``state`` is JSON kept for the resume handler. After ``timeout_s`` the outcome is a 504.
+    """
+
+    on: Event
+    causes: tuple[uuid.UUID, ...]
+    state: Mapping[str, Any] = field(default_factory=dict)
+    timeout_s: float = 60.0
+
+
+class Tx:
+    """One message inside one transaction.
+
+    ``connection`` is the transaction's own; whatever is emitted or sent leaves only if it commits.
+    """
+
+    __slots__ = ("connection", "message", "now", "service", "staged")
+
+    def __init__(self, service: str, connection: Connection, message: CloudEvent, now: datetime) -> None:
+        self.service = service
+        self.connection = connection
+        self.message = message
+        self.now = now
+        self.staged: list[Staged] = []
+
+    @property
+    def site(self) -> str:
+        """The site that the message concerns."""
+        return self.message.site
+
+    @property
+    def actor(self) -> str:
+        """Who asked for it: a user's name, or ``service:<name>``."""
+        return self.message.actor
+
+    @property
+    def message_id(self) -> uuid.UUID:
+        """The id of the command or event being applied."""
+        return uuid.UUID(self.message.id)
+
+    def emit(self, event: Event, data: BaseModel, *, subject: str, site: str | None = None) -> uuid.UUID:
+        """Stage an event about the entity ``subject``; returns its id. Its causationid is this message."""
+        if event.service != self.service:
+            raise ValueError(f"{self.service} may not emit {event.name}")
+        return self._stage("event", event.name, event.type, data, subject, site, self.actor)
+
+    def send(self, command: Command, body: BaseModel, *, site: str | None = None) -> uuid.UUID:
+        """Stage a command to another service (declared in ``sends``); returns its id."""
+        return self._stage("command", command.name, command.type, body, "", site, f"service:{self.service}")
+
+    def _stage(
+        self, kind: str, name: str, type_: str, data: BaseModel, subject: str, site: str | None, actor: str
+    ) -> uuid.UUID:
+        message_id = uuid7()
+        envelope = CloudEvent(
+            id=str(message_id),
+            source=f"/headgate/{self.service}",
+            type=type_,
+            subject=subject,
+            time=self.now,
+            site=site or self.site,
+            actor=actor,
+            correlationid=self.message.correlationid or self.message.id,
+            causationid=self.message.id,
+            traceparent=self.message.traceparent,
+        )
+        payload = envelope.encode(data.model_dump_json().encode())
+        self.staged.append(Staged(message_id, kind, name, envelope.site, payload))
+        return message_id
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The context of a question: a pool to read from, and who asks about which site.
+
+    ``sites`` is what the asker may see (``*`` for all); ``permissions`` what the asker's role allows.
+    """
+
+    pool: asyncpg.Pool
+    site: str
+    actor: str
+    now: datetime
+    sites: tuple[str, ...] = ()
+    permissions: frozenset[str] = frozenset()
+    message: CloudEvent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A message for a batch handler: its envelope and the very bytes that arrived."""
+
+    event: CloudEvent
+    payload: bytes
+
+
+class CommandHandler(Protocol):
+    """Applies a command: returns the result, or `Deferred`; raises `Refusal` to refuse it."""
+
+    def __call__(self, tx: Tx, body: Any, /) -> Awaitable[Any]: ...
+
+
+class EventHandler(Protocol):
+    """Applies an event; a repeat never reaches it."""
+
+    def __call__(self, tx: Tx, data: Any, /) -> Awaitable[None]: ...
+
+
+class ResumeHandler(Protocol):
+    """Finishes a deferred command: (tx of the event, the command's envelope, its body, deferred state, event data)."""
+
+    def __call__(
+        self, tx: Tx, command: CloudEvent, body: Any, state: Mapping[str, Any], data: Any, /
+    ) -> Awaitable[Any]: ...
+
+
+class QueryHandler(Protocol):
+    """Answers a question with the declared result, or its JSON bytes; raises `Refusal`."""
+
+    def __call__(self, read: Read, params: Any, /) -> Awaitable[Any]: ...
+
+
+class BatchHandler(Protocol):
+    """Applies many new messages at once: (connection, messages, now) -> staged messages."""
+
+    def __call__(
+        self, connection: Connection, messages: Sequence[Delivered], now: datetime, /
+    ) -> Awaitable[Sequence[Staged]]: ...
+
+
+class JobHandler(Protocol):
+    """Runs a scheduled job inside a transaction."""
+
+    def __call__(self, tx: Tx, /) -> Awaitable[None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A consumer that works on sets. ``stream`` is ``events`` or ``telemetry``; ``events`` empty means all.
+
+    ``ordered`` is for a single writer: one message at a time is acknowledged for all before it (AckPolicy ALL).
+    """
+
+    handler: BatchHandler
+    stream: str = "events"
+    events: tuple[Event, ...] = ()
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A scheduled job: ``cron`` has six fields (seconds first) and runs in UTC; ``every`` is its usual distance."""
+
+    name: str
+    cron: str
+    every: timedelta
+    handler: JobHandler
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service's table of contents. ``start`` runs once before anything is consumed and may refuse to start."""
+
+    contract: Contract
+    commands: Mapping[Command, CommandHandler] = field(default_factory=dict)
+    queries: Mapping[Query, QueryHandler] = field(default_factory=dict)
+    events: Mapping[Event, EventHandler] = field(default_factory=dict)
+    resumes: Mapping[Command, ResumeHandler] = field(default_factory=dict)
+    batch: Batch | None = None
+    sends: tuple[Command, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    gauges: Callable[[asyncpg.Pool, CollectorRegistry], Awaitable[None]] | None = None
+
+    @property
+    def name(self) -> str:
+        """The service's name, which is also its Postgres schema."""
+        return self.contract.service
