@@ -9,6 +9,8 @@ TOOLS := .tool-venv
 CODE := $(wildcard libs services deploy tests bench)
 TESTS := $(wildcard tests/unit tests/contract tests/integration)
 COVERAGE_FLOOR ?= 80
+# Must say the same as requires-python in pyproject.toml.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 .DEFAULT_GOAL := help
 .PHONY: help install test lint format lock demo up bench docs faults clean
 
@@ -19,10 +21,10 @@ install: $(STAMP) ## create .venv from the hashed lock (instant when nothing cha
 
 $(STAMP): requirements.lock pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null || { echo "make: '$(PYTHON)' was not found. Install Python 3.11 or newer, or run: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Headgate needs Python 3.11 or newer, but '$(PYTHON)' is $$("$(PYTHON)" -V 2>&1). Run: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c '$(SUPPORTED)' || { echo "make: Headgate needs Python 3.11 to 3.14, but '$(PYTHON)' is $$("$(PYTHON)" -V 2>&1). Run: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "make: '$(PYTHON)' has no venv module. Install it (Debian: the package python3-venv) or run: make PYTHON=/path/to/another/python3" >&2; exit 1; }
 	@rm -f $(STAMP)
-	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
+	@$(BIN)/python -c '$(SUPPORTED)' 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
 	@echo "Installing the locked packages into $(VENV) (about half a minute the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --no-build-isolation -e .

@@ -8,14 +8,14 @@ shift 2
 
 [[ -x $tools/bin/uv ]] || { "$python" -m venv "$tools" && "$tools/bin/python" -m pip install --quiet --disable-pip-version-check uv; }
 
-# uv keeps versions that an existing uv.lock names; take them from the lock we ship, so that `make lock` alone changes
-# nothing that pyproject.toml does not ask for. uv reads neither pip's settings nor a find-links folder here.
-index=${UV_DEFAULT_INDEX:-$("$tools/bin/python" -m pip config get global.index-url 2>/dev/null || true)}
-index=${PIP_INDEX_URL:-$index}
-if [[ -n $index ]]; then export UV_DEFAULT_INDEX=$index; fi
+# The index that pip uses here, if it is not the public one. Extra indexes and find-links folders stay out: what they
+# hold is not there on other machines.
+index=${PIP_INDEX_URL:-$("$tools/bin/python" -m pip config get global.index-url 2>/dev/null || true)}
+if [[ -n $index ]]; then export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index}; fi
 unset UV_FIND_LINKS UV_INDEX UV_EXTRA_INDEX_URL
 
-"$tools/bin/uv" lock --quiet --no-config "$@" 2>/dev/null || "$tools/bin/uv" lock "$@"
+# Versions in an existing uv.lock (git-ignored) are kept where they still fit; without that file the newest are taken.
+"$tools/bin/uv" lock --quiet "$@"
 body=$("$tools/bin/uv" export --quiet --frozen --format requirements-txt --no-emit-workspace --all-groups --no-header --no-annotate)
 if grep -nE '://|^-|file:|@ ' <<<"$body"; then
     echo "make lock: the lines above name a host or a path; the lock was not written. Look at uv's settings." >&2
