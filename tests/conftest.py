@@ -1,0 +1,54 @@
+"""Real servers for every test that needs them: one PostgreSQL and one NATS per run, in folders of that run only."""
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.embedded import NatsUser, Server, free_port, nats_config, start_nats, start_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """PostgreSQL without fsync; `url` is the superuser's. Tests make databases or schemas of their own in it."""
+    folder = tmp_path_factory.mktemp("postgres")
+    server = start_postgres(
+        folder / "data",
+        port=free_port(),
+        superuser_password=secrets.token_urlsafe(24),
+        durable=False,
+        log=folder / "postgres.log",
+    )
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """NATS with JetStream and one user, `admin`, who may do everything. Tests make streams of their own in it."""
+    folder = tmp_path_factory.mktemp("nats")
+    port, monitor_port = free_port(), free_port()
+    admin = NatsUser("admin", secrets.token_urlsafe(24), publish_allow=(">",), subscribe_allow=(">",))
+    config = nats_config(
+        port=port,
+        monitor_port=monitor_port,
+        store_dir=folder / "store",
+        server_name=f"headgate-test-{secrets.token_hex(4)}",
+        users=[admin],
+        durable=False,
+    )
+    server = start_nats(folder, port=port, monitor_port=monitor_port, config=config, log=folder / "nats.log")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def admin_database_url(postgres_server: Server) -> str:
+    """URL of the superuser on the run's PostgreSQL, database `postgres`."""
+    return postgres_server.url
+
+
+@pytest.fixture(scope="session")
+def admin_nats_url(nats_server: Server) -> str:
+    """URL of the user `admin` on the run's NATS."""
+    return nats_server.url

@@ -1,0 +1,166 @@
+"""Rules about the repository itself: the lock, make, sizes of files and functions, and names that must not appear."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CODE_FOLDERS = ("libs", "services", "deploy", "tests", "bench")
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 70
+TEXT_SUFFIXES = {
+    ".py",
+    ".md",
+    ".toml",
+    ".yml",
+    ".yaml",
+    ".sh",
+    ".sql",
+    ".html",
+    ".json",
+    ".lock",
+    ".txt",
+    ".conf",
+    ".cfg",
+}
+TEXT_NAMES = {"Makefile", "Dockerfile", "run", ".gitignore"}
+# Put together here, so that this file does not name them itself.
+FORBIDDEN = [
+    *(name + ".org" for name in ("pypi", "pythonhosted", "anaconda")),
+    *(name + ".io" for name in ("docker", "ghcr", "quay", "gcr", "artifactory")),
+    *("/" + name for name in ("opt/wheels", "work/main", "work/shared", "tmp/hg")),
+    "--index" + "-url",
+    "--find" + "-links",
+]
+REQUIREMENT = re.compile(r"^([a-z0-9][a-z0-9-]*)==([^ ;]+)( ; [^\\]+)? \\$")
+
+
+def _python_files() -> Iterator[Path]:
+    for folder in CODE_FOLDERS:
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def _text_files() -> Iterator[Path]:
+    """Text files of the project, without what .gitignore keeps out (folders such as .venv)."""
+    for folder, folders, names in os.walk(ROOT):
+        kept = {".ci", ".github"}
+        folders[:] = [
+            f for f in folders if f in kept or not (f.startswith(".") or f in {"build", "dist", "__pycache__"})
+        ]
+        for name in names:
+            if Path(name).suffix in TEXT_SUFFIXES - {".lock"} or name in TEXT_NAMES | {"requirements.lock"}:
+                yield Path(folder, name)
+
+
+def _declared() -> set[str]:
+    """Names of all packages that pyproject.toml asks for, in the lock's spelling."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    names = (re.match(r"[A-Za-z0-9._-]+", line) for line in wanted)
+    return {re.sub(r"[-_.]+", "-", name[0]).lower() for name in names if name}
+
+
+def test_lock_holds_hashed_packages_and_nothing_else() -> None:
+    hashes: dict[str, int] = {}
+    current = ""
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if line.startswith("#"):
+            continue
+        if match := REQUIREMENT.match(line):
+            current = f"{match[1]} {match[3] or ''}"
+            hashes[current] = 0
+        else:
+            assert re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line), line
+            hashes[current] += 1
+    assert [name for name, count in hashes.items() if count == 0] == []
+    assert _declared() - {name.split(" ")[0] for name in hashes} == set()
+
+
+def test_lock_names_no_host_and_no_path() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text
+    assert " @ " not in text
+    assert "file:" not in text
+    assert not re.search(r"^-", text, re.MULTILINE)
+
+
+def test_make_and_pyproject_name_the_same_pythons() -> None:
+    requires = re.search(
+        r'^requires-python = ">=3\.(\d+),<3\.(\d+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
+    supported = re.search(r"\(3, (\d+)\) <= .* <= \(3, (\d+)\)", (ROOT / "Makefile").read_text())
+    assert requires is not None
+    assert supported is not None
+    assert (int(supported[1]), int(supported[2])) == (int(requires[1]), int(requires[2]) - 1)
+
+
+def test_make_alone_lists_every_target() -> None:
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert phony is not None
+    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [line.split()[1] for line in shown.splitlines()] == phony[1].split()
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ('[ "$1" = -V ] && echo Python 3.10.9; exit 1', "Headgate needs Python 3.11 to 3.14"),
+        ('case "$2" in *ensurepip*) exit 1;; esac', "has no venv module"),
+    ],
+)
+def test_make_install_says_what_is_wrong_with_a_python(script: str, said: str, tmp_path: Path) -> None:
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["make", "install", f"PYTHON={python}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_make_install_says_when_python_is_not_there() -> None:
+    done = subprocess.run(
+        ["make", "-B", "install", "PYTHON=no-such-python"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "'no-such-python' was not found" in done.stderr
+
+
+def test_files_and_functions_stay_short() -> None:
+    long: list[str] = []
+    for path in _python_files():
+        text = path.read_text()
+        name = path.relative_to(ROOT)
+        if (lines := len(text.splitlines())) > MAX_FILE_LINES:
+            long.append(f"{name}: {lines} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                size = (node.end_lineno or node.lineno) - node.lineno + 1
+                if size > MAX_FUNCTION_LINES:
+                    long.append(f"{name}:{node.lineno} {node.name}: {size} lines")
+    assert long == []
+
+
+def test_no_file_names_a_registry_or_a_machine() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in _text_files()
+        for name in FORBIDDEN
+        if name in path.read_text(errors="replace")
+    ]
+    assert found == []
+
+
+def test_no_utils_module() -> None:
+    assert [str(path) for path in _python_files() if path.name in {"utils.py", "helpers.py", "misc.py"}] == []
