@@ -1,0 +1,88 @@
+"""The webhook body of Prometheus Alertmanager, version 4.
+
+Format: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config. Each body holds all alerts of one
+group, so the newest body of a group replaces the ones before. Alertmanager is silent when all is well; the alert
+``Watchdog``, which always fires, is the proof that the line is alive.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from services.governance.domain.report_base import (
+    JSON,
+    BadReport,
+    ParsedSignal,
+    as_list,
+    as_object,
+    as_text,
+    clean_text,
+    read_json,
+)
+
+MAX_ALERTS = 5_000
+WATCHDOG = "Watchdog"
+
+
+def group_part(group_key: str) -> str:
+    """The part name of a group: 16 hex digits of the SHA-256 of its key."""
+    return sha256(group_key.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def parse_alertmanager(content: bytes) -> list[ParsedSignal]:
+    """One ``alert.alertmanager`` signal; its part is a stable hash of the group's key.
+
+    Data: ``group_key, status, receiver, alerts [{name, status firing|resolved, severity, fingerprint, starts_at,
+    ends_at}], truncated_alerts`` (alerts that were left out), ``watchdog`` (a Watchdog alert fires). Raises BadReport.
+    """
+    body = read_json(content, "Alertmanager")
+    if body.get("version") != "4":
+        raise BadReport(f'The Alertmanager body has version {str(body.get("version"))[:20]!r}; version "4" is read.')
+    group_key = body.get("groupKey")
+    if not isinstance(group_key, str) or not group_key:
+        raise BadReport("The Alertmanager body has no groupKey.")
+    status = body.get("status")
+    if status not in ("firing", "resolved"):
+        raise BadReport("The Alertmanager body has no status: it must be firing or resolved.")
+    if "alerts" not in body:
+        raise BadReport("The Alertmanager body has no alerts.")
+    listed = as_list(body["alerts"], "alerts")
+    if len(listed) > MAX_ALERTS:
+        raise BadReport(f"The Alertmanager body has {len(listed)} alerts, and at most {MAX_ALERTS} are read.")
+    truncated = body.get("truncatedAlerts", 0)
+    if isinstance(truncated, bool) or not isinstance(truncated, int) or truncated < 0:
+        raise BadReport("truncatedAlerts is not a whole number of at least 0.")
+    alerts = [_alert(item, f"alerts[{index}]") for index, item in enumerate(listed)]
+    if status == "firing" and not truncated and not any(alert["status"] == "firing" for alert in alerts):
+        raise BadReport("The group is firing, but none of its alerts is: the body is incomplete.")
+    return [
+        ParsedSignal(
+            "alert.alertmanager",
+            group_part(group_key),
+            {
+                "group_key": clean_text(group_key),
+                "status": status,
+                "receiver": as_text(body.get("receiver"), "receiver"),
+                "alerts": alerts,
+                "truncated_alerts": truncated,
+                "watchdog": any(alert["name"] == WATCHDOG and alert["status"] == "firing" for alert in alerts),
+            },
+        )
+    ]
+
+
+def _alert(item: JSON, where: str) -> dict[str, JSON]:
+    alert = as_object(item, where)
+    status = alert.get("status")
+    if status not in ("firing", "resolved"):
+        raise BadReport(f"{where} has no status: it must be firing or resolved.")
+    labels = as_object(alert.get("labels"), f"{where}.labels")
+    name = as_text(labels.get("alertname"), f"{where}.labels.alertname")
+    return {
+        "name": name or "(unnamed)",
+        "status": status,
+        "severity": as_text(labels.get("severity"), f"{where}.labels.severity", 40).strip().lower() or "none",
+        "fingerprint": as_text(alert.get("fingerprint"), f"{where}.fingerprint"),
+        "starts_at": as_text(alert.get("startsAt"), f"{where}.startsAt", 64),
+        "ends_at": as_text(alert.get("endsAt"), f"{where}.endsAt", 64),
+    }

@@ -1,0 +1,238 @@
+"""The kinds of facts that gates judge, and what their data must hold.
+
+The keys are those of the facility system's rule details (only what a caller can know; limits come from the policy)
+and of the parsed reports. Other keys are kept and not read. A fact whose data has a problem never passes a rule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from services.governance.domain.report_base import MAX_COUNT
+
+MAX_LIST = 50_000
+MAX_PROBLEMS = 20
+RESULT_WORDS = ("success", "ok", "healthy", "warning", "warn", "degraded", "critical", "failed", "error")
+
+Check = Callable[[object], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """``keys``: what the data must hold. ``bulk``: long lists that conditions don't see (totals are derived of them).
+
+    ``consistent`` looks at keys together and is asked only when each is right by itself.
+    """
+
+    name: str
+    title: str
+    keys: Mapping[str, Check]
+    bulk: frozenset[str] = frozenset()
+    consistent: Callable[[Mapping[str, object]], list[str]] = lambda _: []
+
+
+def parse_time(value: object) -> datetime | None:
+    """An RFC 3339 time with a zone, else None."""
+    if not isinstance(value, str) or len(value) < 20 or len(value) > 40 or value[10] not in "Tt":
+        return None
+    try:
+        time = datetime.fromisoformat(value.upper())
+    except ValueError:
+        return None
+    return time if time.tzinfo is not None else None
+
+
+def _count(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_COUNT:
+        return "must be a whole number of at least 0"
+    return None
+
+
+def _flag(value: object) -> str | None:
+    return None if isinstance(value, bool) else "must be true or false (not text, not a number)"
+
+
+def _text(value: object) -> str | None:
+    if not isinstance(value, str):
+        return "must be text"
+    return None if value.strip() and len(value) <= 500 and "\x00" not in value else "must be text of 1 to 500 letters"
+
+
+def _string(value: object) -> str | None:
+    return None if isinstance(value, str) else "must be text"
+
+
+def _time(value: object) -> str | None:
+    return None if parse_time(value) else 'must be an RFC 3339 time with a zone, such as "2026-03-01T06:00:00Z"'
+
+
+def _number(low: float, high: float) -> Check:
+    def check(value: object) -> str | None:
+        fits = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+        return None if fits and math.isfinite(float(str(value))) else f"must be a number of {low:g} to {high:g}"
+
+    return check
+
+
+def _one_of(*words: str) -> Check:
+    return lambda value: None if isinstance(value, str) and value in words else f"must be one of {', '.join(words)}"
+
+
+def _or_null(check: Check) -> Check:
+    return lambda value: None if value is None else check(value)
+
+
+def _list_of(check: Check) -> Check:
+    def check_list(value: object) -> str | None:
+        if not isinstance(value, list):
+            return "must be a list"
+        if len(value) > MAX_LIST:
+            return f"must be a list of at most {MAX_LIST}"
+        for index, item in enumerate(value):
+            problem = check(item)
+            if problem:
+                return f"[{index}] {problem}"
+        return None
+
+    return check_list
+
+
+def _object_of(keys: Mapping[str, Check]) -> Check:
+    def check(value: object) -> str | None:
+        if not isinstance(value, dict):
+            return "must be an object"
+        for key, inner in keys.items():
+            if key not in value:
+                return f"has no {key}"
+            problem = inner(value[key])
+            if problem:
+                return f"{key} {problem}"
+        return None
+
+    return check
+
+
+def _junit_adds_up(data: Mapping[str, object]) -> list[str]:
+    counts = {key: data[key] for key in ("total", "passed", "failed", "errors", "skipped")}
+    numbers = {key: value for key, value in counts.items() if isinstance(value, int)}
+    problems = []
+    if numbers["passed"] + numbers["failed"] + numbers["errors"] + numbers["skipped"] != numbers["total"]:
+        problems.append("passed + failed + errors + skipped must be total")
+    tests = data["tests"]
+    if isinstance(tests, list) and len(tests) > numbers["total"] - numbers["skipped"]:
+        problems.append("tests must not hold more ids than tests ran")
+    if isinstance(tests, list) and not tests and numbers["total"] > numbers["skipped"]:
+        problems.append("tests must hold the ids of the tests that ran")
+    return problems
+
+
+def _coverage_adds_up(data: Mapping[str, object]) -> list[str]:
+    valid, covered, percent = data["lines_valid"], data["lines_covered"], data["line_rate_percent"]
+    if not isinstance(valid, int) or not isinstance(covered, int) or not isinstance(percent, int | float):
+        return []
+    if covered > valid:
+        return ["lines_covered must not be more than lines_valid"]
+    if valid and abs(100 * covered / valid - percent) > 0.1:
+        return ["line_rate_percent must be 100 * lines_covered / lines_valid"]
+    return []
+
+
+def _runbook_adds_up(data: Mapping[str, object]) -> list[str]:
+    critical, checks = data["critical_count"], data["check_count"]
+    fits = isinstance(critical, int) and isinstance(checks, int) and critical <= checks
+    return [] if fits else ["critical_count must not be more than check_count"]
+
+
+_OVERALL = _one_of("ok", "warning", "critical")
+_LATEST: dict[str, Check] = {"latest_run_at": _or_null(_time), "latest_status": _or_null(_one_of(*RESULT_WORDS))}
+_FINDING = _object_of(
+    {"fingerprint": _text, "rule_id": _string, "severity": _one_of("critical", "high", "medium", "low", "none")}
+)
+_ALERT = _object_of({"name": _text, "status": _one_of("firing", "resolved"), "severity": _text})
+
+_ALL = (
+    Kind(
+        "test.junit",
+        "Test report",
+        {
+            **dict.fromkeys(("total", "passed", "failed", "errors", "skipped"), _count),
+            **dict.fromkeys(("failed_tests", "tests", "skipped_tests"), _list_of(_text)),
+        },
+        bulk=frozenset({"failed_tests", "tests", "skipped_tests"}),
+        consistent=_junit_adds_up,
+    ),
+    Kind(
+        "coverage.cobertura",
+        "Coverage report",
+        {"line_rate_percent": _number(0, 100), "lines_valid": _count, "lines_covered": _count},
+        consistent=_coverage_adds_up,
+    ),
+    Kind(
+        "scan.sarif",
+        "Scan report",
+        {"tool": _text, "findings": _list_of(_FINDING), "suppressed": _count, "execution_successful": _flag},
+        bulk=frozenset({"findings"}),
+    ),
+    Kind(
+        "alert.alertmanager",
+        "Alert group",
+        {
+            "group_key": _text,
+            "status": _one_of("firing", "resolved"),
+            "alerts": _list_of(_ALERT),
+            "truncated_alerts": _count,
+            "watchdog": _flag,
+        },
+        bulk=frozenset({"alerts"}),
+    ),
+    Kind(
+        "ops.preflight",
+        "Startup preflight",
+        {"overall_status": _OVERALL, "error_count": _count, "warning_count": _count},
+    ),
+    Kind(
+        "ops.runbook",
+        "Runbook checks",
+        {"overall_status": _OVERALL, "critical_count": _count, "check_count": _count},
+        consistent=_runbook_adds_up,
+    ),
+    Kind("ops.security", "Security dashboard", {"risk_level": _text, "risk_score": _number(0, 100)}),
+    Kind("ops.daily_check", "Daily check", _LATEST),
+    Kind("ops.dr", "DR rehearsal", {"enabled": _flag, **_LATEST, "latest_restore_valid": _or_null(_flag)}),
+    Kind(
+        "ops.deploy_smoke",
+        "Deploy smoke record",
+        {
+            **_LATEST,
+            **dict.fromkeys(("rollback_ready", "runbook_gate_passed", "rollback_reference_match"), _flag),
+            "rollback_reference_sha256_match": _or_null(_flag),
+            **dict.fromkeys(("current_checklist_version", "latest_checklist_version"), _or_null(_text)),
+            **dict.fromkeys(("checklist_version_match", "ui_main_shell_checked"), _flag),
+            "ui_main_shell_status": _or_null(_one_of("ok", "warning", "critical")),
+        },
+    ),
+    Kind("ops.quality_streak", "Weekly quality reports", {"current_streak_weeks": _count}),
+)
+KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _ALL})
+
+
+def check_data(kind: str, data: object) -> list[str]:
+    """What is wrong with the data of a fact of this kind, at most 20 sentences; an empty list means valid.
+
+    A kind that isn't in ``KINDS`` is not judged, so nothing is wrong with it.
+    """
+    known = KINDS.get(kind)
+    if known is None:
+        return []
+    if not isinstance(data, dict):
+        return [f"data of {kind} must be an object"]
+    problems = []
+    for key, check in known.keys.items():
+        problem = check(data[key]) if key in data else "is missing"
+        if problem:
+            problems.append(f"{key} {problem}")
+    return problems[:MAX_PROBLEMS] or known.consistent(data)
