@@ -67,6 +67,14 @@ def _declared() -> set[str]:
     return {re.sub(r"[-_.]+", "-", name[0]).lower() for name in names if name}
 
 
+def _make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make as from a terminal, also when these tests themselves run below `make test`."""
+    environment = {key: value for key, value in os.environ.items() if key not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
+    return subprocess.run(
+        ["make", *arguments], cwd=folder, capture_output=True, text=True, check=False, env=environment
+    )
+
+
 def test_lock_holds_hashed_packages_and_nothing_else() -> None:
     hashes: dict[str, int] = {}
     current = ""
@@ -104,8 +112,8 @@ def test_make_and_pyproject_name_the_same_pythons() -> None:
 def test_make_alone_lists_every_target() -> None:
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony is not None
-    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert [line.split()[1] for line in shown.splitlines()] == phony[1].split()
+    shown = _make(ROOT)
+    assert [line.split()[1] for line in shown.stdout.splitlines()] == phony[1].split()
 
 
 @pytest.mark.parametrize(
@@ -121,18 +129,14 @@ def test_make_install_says_what_is_wrong_with_a_python(script: str, said: str, t
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n{script}\n")
     python.chmod(0o755)
-    done = subprocess.run(
-        ["make", "install", f"PYTHON={python}"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = _make(tmp_path, "install", f"PYTHON={python}")
     assert done.returncode != 0
     assert said in done.stderr
     assert not (tmp_path / ".venv").exists()
 
 
 def test_make_install_says_when_python_is_not_there() -> None:
-    done = subprocess.run(
-        ["make", "-B", "install", "PYTHON=no-such-python"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = _make(ROOT, "-B", "install", "PYTHON=no-such-python")
     assert done.returncode != 0
     assert "'no-such-python' was not found" in done.stderr
 
