@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from libs.common.contracts.base import (
     GET,
@@ -17,7 +18,6 @@ from libs.common.contracts.base import (
     Model,
     Open,
     Query,
-    Text,
     Time,
     Token,
 )
@@ -27,12 +27,28 @@ from libs.common.contracts.common import (
     dead_letter_queries,
     outcome_query,
 )
-from libs.common.contracts.governance import Decision, RuleStatus, Version
+from libs.common.contracts.governance_models import Decision, RuleStatus, Version
 from libs.common.problems import Conflict, Invalid, NotFound, TimedOut
 
 BASE = "/api/ops/governance/gate/remediation/tracker"
 ItemStatus = Literal["pending", "in_progress", "done", "blocked"]
 CompletionStatus = Literal["active", "completed", "completed_with_exceptions"]
+
+
+def _printable(value: str) -> str:
+    if any(unicodedata.category(sign) == "Cc" for sign in value):
+        raise ValueError("control characters, line breaks too, are not allowed here")
+    return value
+
+
+def _lines(value: str) -> str:
+    if any(unicodedata.category(sign) == "Cc" and sign not in "\n\r\t" for sign in value):
+        raise ValueError("control characters are not allowed here, except line breaks and tabs")
+    return value
+
+
+Assignee = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120), AfterValidator(_printable)]
+Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000), AfterValidator(_lines)]
 
 
 class Item(Open):
@@ -93,10 +109,10 @@ class ItemKey(Model):
 class ItemPatch(ItemKey):
     """Missing fields keep their value; an empty assignee means nobody."""
 
-    assignee: Annotated[str, StringConstraints(max_length=120)] | None = None
+    assignee: Assignee | None = None
     status: ItemStatus | None = None
     completion_checked: bool | None = None
-    completion_note: Text | None = None
+    completion_note: Note | None = None
 
 
 class SyncBody(Board):
@@ -148,7 +164,7 @@ class Readiness(Overview):
 
 class CompleteBody(Board):
     version: Version | None = None
-    completion_note: Text = ""
+    completion_note: Note = ""
     force: bool = False
 
 

@@ -1,0 +1,76 @@
+"""The head of a board: what judged it last, whether it is completed. Its row lock orders every change to the board."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+import asyncpg
+
+from libs.common.contracts.governance_models import Decision
+from libs.common.contracts.tracker import BoardReopened, CompletionStatus, board_reopened
+from libs.common.service import Tx
+
+LOCK_BOARD = "SELECT * FROM board WHERE site = $1 AND gate = $2 AND subject = $3 FOR UPDATE"
+CREATE_BOARD = """
+INSERT INTO board (site, gate, subject, created_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING
+"""
+REOPEN_BOARD = """
+UPDATE board SET completion_status = 'active', completion_note = '', completed_by = NULL, completed_at = NULL,
+    force_used = false
+WHERE site = $1 AND gate = $2 AND subject = $3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A board's row; without a ``decision`` its gate has never been judged."""
+
+    gate: str
+    site: str
+    subject: str
+    run_number: int
+    run_id: int | None
+    version: str | None
+    decision: Decision | None
+    decided_at: datetime | None
+    completion_status: CompletionStatus
+    completion_note: str
+    completed_by: str | None
+    completed_at: datetime | None
+    force_used: bool
+    last_checked_at: datetime | None
+    created_at: datetime
+
+    @property
+    def name(self) -> str:
+        """How events name the board."""
+        return f"{self.gate}/{self.subject}"
+
+
+_COLUMNS = tuple(one.name for one in fields(Head))
+
+
+def to_head(row: asyncpg.Record) -> Head:
+    """A row of the table board."""
+    return Head(**{name: row[name] for name in _COLUMNS})
+
+
+async def lock_board(tx: Tx, gate: str, subject: str) -> Head:
+    """The board's head, made if there is none, locked until the transaction ends."""
+    key = (tx.site, gate, subject)
+    row = await tx.connection.fetchrow(LOCK_BOARD, *key)
+    if row is None:
+        await tx.connection.execute(CREATE_BOARD, *key, tx.now)
+        row = await tx.connection.fetchrow(LOCK_BOARD, *key)
+    assert row is not None  # noqa: S101 - nobody may delete boards
+    return to_head(row)
+
+
+async def reopen_board(tx: Tx, head: Head, reason: str) -> None:
+    """Make a completed board active again and say why; an active one stays as it is."""
+    if head.completion_status == "active":
+        return
+    await tx.connection.execute(REOPEN_BOARD, head.site, head.gate, head.subject)
+    tx.emit(board_reopened, BoardReopened(gate=head.gate, subject=head.subject, reason=reason), subject=head.name)

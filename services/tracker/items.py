@@ -1,0 +1,93 @@
+"""Items: list, show and patch."""
+
+from __future__ import annotations
+
+from libs.common.contracts.tracker import (
+    Item,
+    ItemChanged,
+    ItemFilter,
+    ItemKey,
+    ItemPatch,
+    item_updated,
+)
+from libs.common.problems import Conflict, NotFound
+from libs.common.service import Read, Tx
+from services.tracker.board import lock_board, reopen_board
+from services.tracker.domain import item as domain
+from services.tracker.domain.claims import EpisodeEnded, Patch, apply_patch
+
+LIST_OF_GATE = """
+SELECT * FROM item
+WHERE site = $1 AND gate = $2 AND (is_active OR $3) AND ($4::text IS NULL OR status = $4)
+ORDER BY is_active DESC, priority, due_at, id LIMIT $5
+"""
+LIST_OF_BOARD = """
+SELECT * FROM item
+WHERE site = $1 AND gate = $2 AND subject = $6 AND (is_active OR $3) AND ($4::text IS NULL OR status = $4)
+ORDER BY is_active DESC, priority, due_at, id LIMIT $5
+"""
+GET_ITEM = "SELECT * FROM item WHERE id = $1 AND site = $2"
+FIND_BOARD = "SELECT gate, subject FROM item WHERE id = $1 AND site = $2"
+PATCH_ITEM = """
+UPDATE item SET assignee = $2, status = $3, completion_checked = $4, completion_note = $5, completed_at = $6,
+    updated_by = $7, updated_at = $8
+WHERE id = $1
+"""
+
+
+async def list_items(read: Read, params: ItemFilter) -> list[Item]:
+    """Items of a gate, or of one subject: active first, then by priority, due time and id; at most ``limit``."""
+    values = (read.site, params.gate, params.include_inactive, params.status, params.limit)
+    if params.subject is None:
+        rows = await read.pool.fetch(LIST_OF_GATE, *values)
+    else:
+        rows = await read.pool.fetch(LIST_OF_BOARD, *values, params.subject)
+    return [Item.model_validate(dict(row)) for row in rows]
+
+
+async def get_item(read: Read, params: ItemKey) -> Item:
+    """One item; raises `NotFound`, also for an item of another site."""
+    row = await read.pool.fetchrow(GET_ITEM, params.item_id, read.site)
+    if row is None:
+        raise _unknown(params.item_id)
+    return Item.model_validate(dict(row))
+
+
+async def patch_item(tx: Tx, body: ItemPatch) -> Item:
+    """Change what a person may change; see `apply_patch`. Raises `NotFound`, and `Conflict` for an ended episode."""
+    place = await tx.connection.fetchrow(FIND_BOARD, body.item_id, tx.site)
+    if place is None:
+        raise _unknown(body.item_id)
+    head = await lock_board(tx, place["gate"], place["subject"])
+    row = await tx.connection.fetchrow(GET_ITEM, body.item_id, tx.site)
+    if row is None:
+        raise _unknown(body.item_id)
+    patch = Patch(body.assignee, body.status, body.completion_checked, body.completion_note)
+    try:
+        after, changed = apply_patch(domain.to_item(dict(row)), patch, tx.actor, tx.now)
+    except EpisodeEnded:
+        raise Conflict(
+            f"Item {body.item_id} is resolved: run {row['gate_run_id']} passed {row['rule_id']}. If you doubt it, run "
+            "the gate: the item opens again when its rule fails. Note and assignee may be edited."
+        ) from None
+    item = Item.model_validate(after, from_attributes=True)
+    if changed:
+        await tx.connection.execute(
+            PATCH_ITEM,
+            item.id,
+            item.assignee,
+            item.status,
+            item.completion_checked,
+            item.completion_note,
+            item.completed_at,
+            item.updated_by,
+            item.updated_at,
+        )
+    tx.emit(item_updated, ItemChanged(item=item, changed=list(changed)), subject=str(item.id))
+    if changed:
+        await reopen_board(tx, head, f"Item {item.id} was changed by {tx.actor}.")
+    return item
+
+
+def _unknown(item_id: int) -> NotFound:
+    return NotFound(f"There is no item {item_id} at this site. List the items to see the ids.")

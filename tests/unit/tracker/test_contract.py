@@ -1,0 +1,41 @@
+"""What the tracker accepts at the edge."""
+
+import pytest
+from pydantic import ValidationError
+
+from libs.common.contracts.tracker import CompleteBody, ItemPatch, SyncBody
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"assignee": "a\x00b"},
+        {"assignee": "a\nb"},
+        {"assignee": "x" * 121},
+        {"completion_note": "a\x00b"},
+        {"completion_note": "\x1b[31m"},
+        {"completion_note": "x" * 4001},
+        {"status": "finished"},
+        {"unknown": 1},
+        {"item_id": 0},
+        {"item_id": 2**63},
+    ],
+)
+def test_bad_patches_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        ItemPatch.model_validate({"item_id": 1, **fields})
+
+
+def test_text_is_trimmed() -> None:
+    patch = ItemPatch(item_id=1, assignee="  Ann Ö ", completion_note=" one\n\ttwo ")
+    assert (patch.assignee, patch.completion_note) == ("Ann Ö", "one\n\ttwo")
+
+
+@pytest.mark.parametrize("fields", [{"max_items": 0}, {"max_items": 201}, {"gate": "a.>"}, {"subject": "*"}])
+def test_bad_syncs_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        SyncBody.model_validate(fields)
+
+
+def test_a_note_of_blanks_is_empty() -> None:
+    assert CompleteBody(force=True, completion_note=" \n ").completion_note == ""
