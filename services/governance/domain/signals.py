@@ -23,13 +23,14 @@ Check = Callable[[object], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """``keys``: what the data must hold. ``bulk``: long lists that conditions don't see (totals are derived of them).
+    """``noun``: what a sentence calls such a fact. ``keys``: what the data must hold.
 
+    ``bulk``: long lists that conditions don't see (totals are derived of them).
     ``consistent`` looks at keys together and is asked only when each is right by itself.
     """
 
     name: str
-    title: str
+    noun: str
     keys: Mapping[str, Check]
     bulk: frozenset[str] = frozenset()
     consistent: Callable[[Mapping[str, object]], list[str]] = lambda _: []
@@ -157,7 +158,7 @@ _ALERT = _object_of({"name": _text, "status": _one_of("firing", "resolved"), "se
 _ALL = (
     Kind(
         "test.junit",
-        "Test report",
+        "test report",
         {
             **dict.fromkeys(("total", "passed", "failed", "errors", "skipped"), _count),
             **dict.fromkeys(("failed_tests", "tests", "skipped_tests"), _list_of(_text)),
@@ -167,19 +168,19 @@ _ALL = (
     ),
     Kind(
         "coverage.cobertura",
-        "Coverage report",
+        "coverage report",
         {"line_rate_percent": _number(0, 100), "lines_valid": _count, "lines_covered": _count},
         consistent=_coverage_adds_up,
     ),
     Kind(
         "scan.sarif",
-        "Scan report",
+        "scan report",
         {"tool": _text, "findings": _list_of(_FINDING), "suppressed": _count, "execution_successful": _flag},
         bulk=frozenset({"findings"}),
     ),
     Kind(
         "alert.alertmanager",
-        "Alert group",
+        "alert group",
         {
             "group_key": _text,
             "status": _one_of("firing", "resolved"),
@@ -191,21 +192,21 @@ _ALL = (
     ),
     Kind(
         "ops.preflight",
-        "Startup preflight",
+        "startup preflight",
         {"overall_status": _OVERALL, "error_count": _count, "warning_count": _count},
     ),
     Kind(
         "ops.runbook",
-        "Runbook checks",
+        "runbook snapshot",
         {"overall_status": _OVERALL, "critical_count": _count, "check_count": _count},
         consistent=_runbook_adds_up,
     ),
-    Kind("ops.security", "Security dashboard", {"risk_level": _text, "risk_score": _number(0, 100)}),
-    Kind("ops.daily_check", "Daily check", _LATEST),
+    Kind("ops.security", "security dashboard", {"risk_level": _text, "risk_score": _number(0, 100)}),
+    Kind("ops.daily_check", "daily check", _LATEST),
     Kind("ops.dr", "DR rehearsal", {"enabled": _flag, **_LATEST, "latest_restore_valid": _or_null(_flag)}),
     Kind(
         "ops.deploy_smoke",
-        "Deploy smoke record",
+        "deploy smoke record",
         {
             **_LATEST,
             **dict.fromkeys(("rollback_ready", "runbook_gate_passed", "rollback_reference_match"), _flag),
@@ -215,7 +216,7 @@ _ALL = (
             "ui_main_shell_status": _or_null(_one_of("ok", "warning", "critical")),
         },
     ),
-    Kind("ops.quality_streak", "Weekly quality reports", {"current_streak_weeks": _count}),
+    Kind("ops.quality_streak", "weekly streak of quality reports", {"current_streak_weeks": _count}),
 )
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _ALL})
 

@@ -1,0 +1,158 @@
+"""Totals and comparisons that are too long for a condition: which tests vanished, which findings are new.
+
+Plain set operations over all parts of a kind; conditions see the small results as ``derived``. The data were checked
+with ``check_data`` before, so the keys are there and have their types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from services.governance.domain.facts import Fact
+
+NAMED = 5  # how many names a sentence lists
+SEVERE = ("critical", "high")
+CRITICAL_ALERT = "critical"
+RISK_RANKS = {"low": 1, "medium": 2, "high": 3, "critical": 4}
+
+Derived = dict[str, Any]
+_Derivation = Callable[[Sequence[Fact], Sequence[Fact], Mapping[str, Any]], Derived]
+
+
+def derive(kind: str, current: Sequence[Fact], baseline: Sequence[Fact], params: Mapping[str, Any]) -> Derived:
+    """Small values about all facts of one kind, with the keys of ``DERIVED_KEYS[kind]``.
+
+    ``current`` and ``baseline`` hold one valid fact for each part; an empty baseline makes nothing new or vanished.
+    """
+    derivation = _DERIVATIONS.get(kind)
+    return derivation[1](current, baseline, params) if derivation else {}
+
+
+def risk_rank(level: str) -> int:
+    """low 1, medium 2, high 3, critical 4; any other text counts as high (facility rules, section 1.1)."""
+    return RISK_RANKS.get(level.strip().lower(), RISK_RANKS["high"])
+
+
+def _data(fact: Fact) -> Mapping[str, Any]:
+    if not isinstance(fact.data, Mapping):
+        raise TypeError(f"signal {fact.signal_id}: facts are checked before anything is derived of them")
+    return fact.data
+
+
+def _missing_parts(current: Sequence[Fact], baseline: Sequence[Fact]) -> list[str]:
+    return sorted({fact.part for fact in baseline} - {fact.part for fact in current})
+
+
+def _tests(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
+    ran = {(fact.part, test) for fact in current for test in _data(fact)["tests"]}
+    ran_before = {(fact.part, test) for fact in baseline for test in _data(fact)["tests"]}
+    vanished = sorted(test for _part, test in ran_before - ran)
+    sums = {
+        key: sum(_data(fact)[key] for fact in current) for key in ("total", "passed", "failed", "errors", "skipped")
+    }
+    broken = sorted({test for fact in current for test in _data(fact)["failed_tests"]})
+    return {
+        **sums,
+        "not_passed": sums["failed"] + sums["errors"],
+        "failed_tests": broken[:NAMED],
+        "vanished_count": len(vanished),
+        "vanished": vanished[:NAMED],
+        "empty_parts": [fact.part for fact in current if _data(fact)["passed"] == 0],
+        "missing_parts": _missing_parts(current, baseline),
+    }
+
+
+def _coverage(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
+    lowest = min(current, key=lambda fact: (_data(fact)["line_rate_percent"], fact.part), default=None)
+    return {
+        "lowest_percent": _data(lowest)["line_rate_percent"] if lowest else 0.0,
+        "lowest_part": lowest.part if lowest else "",
+        "lines_valid": sum(_data(fact)["lines_valid"] for fact in current),
+        "lines_covered": sum(_data(fact)["lines_covered"] for fact in current),
+        "empty_parts": [fact.part for fact in current if _data(fact)["lines_valid"] == 0],
+        "missing_parts": _missing_parts(current, baseline),
+    }
+
+
+def _severe(facts: Sequence[Fact]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    return {
+        (fact.part, finding["fingerprint"]): finding
+        for fact in facts
+        for finding in _data(fact)["findings"]
+        if finding["severity"] in SEVERE
+    }
+
+
+def _finding_name(finding: Mapping[str, Any]) -> str:
+    place = f"{finding.get('path') or 'unknown place'}:{finding.get('line') or '?'}"
+    return f"{finding['rule_id'] or 'unnamed rule'} in {place}"
+
+
+def _findings(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
+    severe = _severe(current)
+    # A finding that grew from medium to high is new, too: only high ones of the baseline are known.
+    known = _severe(baseline)
+    new = [severe[key] for key in sorted(severe.keys() - known.keys())] if baseline else []
+    return {
+        "severe_count": len(severe),
+        "new_severe_count": len(new),
+        "new_severe": sorted(_finding_name(finding) for finding in new)[:NAMED],
+        "tools": [fact.part for fact in current],
+        "failed_tools": [fact.part for fact in current if not _data(fact)["execution_successful"]],
+        "missing_tools": _missing_parts(current, baseline),
+        "suppressed": sum(_data(fact)["suppressed"] for fact in current),
+    }
+
+
+def _alerts(current: Sequence[Fact], _baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
+    firing = [
+        alert["name"]
+        for fact in current
+        for alert in _data(fact)["alerts"]
+        if alert["status"] == "firing" and alert["severity"].strip().lower() == CRITICAL_ALERT
+    ]
+    return {
+        "critical_count": len(firing),
+        "critical_names": sorted(set(firing))[:NAMED],
+        "truncated_count": sum(_data(fact)["truncated_alerts"] for fact in current),
+        "watchdog": any(_data(fact)["watchdog"] for fact in current),
+        "groups": len(current),
+    }
+
+
+def _security(current: Sequence[Fact], _baseline: Sequence[Fact], params: Mapping[str, Any]) -> Derived:
+    return {
+        "risk_rank": max((risk_rank(_data(fact)["risk_level"]) for fact in current), default=RISK_RANKS["critical"]),
+        "max_risk_rank": risk_rank(str(params.get("max_security_risk_level", "low"))),
+    }
+
+
+_DERIVATIONS: dict[str, tuple[tuple[str, ...], _Derivation]] = {
+    "test.junit": (
+        (
+            *("total", "passed", "failed", "errors", "skipped", "not_passed", "failed_tests"),
+            *("vanished_count", "vanished", "empty_parts", "missing_parts"),
+        ),
+        _tests,
+    ),
+    "coverage.cobertura": (
+        ("lowest_percent", "lowest_part", "lines_valid", "lines_covered", "empty_parts", "missing_parts"),
+        _coverage,
+    ),
+    "scan.sarif": (
+        (
+            *("severe_count", "new_severe_count", "new_severe", "tools", "failed_tools"),
+            *("missing_tools", "suppressed"),
+        ),
+        _findings,
+    ),
+    "alert.alertmanager": (
+        ("critical_count", "critical_names", "truncated_count", "watchdog", "groups"),
+        _alerts,
+    ),
+    "ops.security": (("risk_rank", "max_risk_rank"), _security),
+}
+DERIVED_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType({kind: entry[0] for kind, entry in _DERIVATIONS.items()})
+COMPARED_KINDS = frozenset({"test.junit", "coverage.cobertura", "scan.sarif"})

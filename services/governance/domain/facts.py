@@ -1,0 +1,51 @@
+"""Facts as a gate sees them: what was signalled, by whom and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.governance.domain.report_base import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One valid signal. ``part`` tells several sources of a kind apart; ``version`` is "" for facts of the subject.
+
+    ``time`` is when the fact was true (with a zone), not when it was stored.
+    """
+
+    kind: str
+    part: str
+    signal_id: int
+    source: str
+    event_id: str
+    time: datetime
+    data: JSON
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a verdict may look at.
+
+    ``current``: facts of the subject and of the version under judgement (others are ignored). ``baseline``: the facts
+    that the last GO used, ``baseline_run`` its run number, None when there was no GO yet. ``version``: the version
+    under judgement, "" for a gate over a site.
+    """
+
+    current: tuple[Fact, ...] = ()
+    baseline: tuple[Fact, ...] = ()
+    baseline_run: int | None = None
+    version: str = ""
+
+
+def newest_of_each_part(facts: Iterable[Fact]) -> list[Fact]:
+    """The newest fact of each part (by time, then signal id), in the order of the parts' names."""
+    newest: dict[str, Fact] = {}
+    for fact in facts:
+        kept = newest.get(fact.part)
+        if kept is None or (fact.time, fact.signal_id) > (kept.time, kept.signal_id):
+            newest[fact.part] = fact
+    return [newest[part] for part in sorted(newest)]

@@ -1,0 +1,164 @@
+"""What a policy is once it has been read: rules with compiled conditions, sentences and owners."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal
+
+from services.governance.domain.cel import Condition
+
+ParameterValue = bool | int | float | str
+SubjectMode = Literal["site", "version"]
+Scope = Literal["subject", "version"]
+AgeUnit = Literal["minutes", "hours", "days"]
+
+VARIABLES: Mapping[str, str] = {
+    "fact": "map",
+    "parts": "list_of_maps",
+    "baseline": "map",
+    "params": "map",
+    "derived": "map",
+}
+EVERY_PART = "every_part"
+WATCHDOG = "watchdog"
+MAX_SENTENCE_CHARS = 400
+_PLACEHOLDER = re.compile(r"\{([a-z_]+\.[a-z0-9_]+)\}")
+
+
+class PolicyError(ValueError):
+    """A policy that can't be used. The message names the file, the rule and the place."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Templates of the observed and the wanted value, such as ``{derived.failed} of {derived.total} tests failed``."""
+
+    observed: str
+    wanted: str
+
+    def render(self, values: Mapping[str, Any]) -> tuple[str, str]:
+        """Observed and wanted with ``values`` filled in (name to map); what isn't there reads "nothing"."""
+        return _fill(self.observed, values), _fill(self.wanted, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A sentence for one way to fail: used when ``when`` is true. It never decides the verdict."""
+
+    when: Condition
+    sentence: Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. ``max_age`` counts in ``max_age_unit``; None needs an ``ageless_reason``.
+
+    ``age_of``: ``every_part``, ``watchdog`` (only the newest heartbeat must be young) or a key of the data that holds
+    the time of the thing itself, such as ``latest_run_at``.
+    """
+
+    id: str
+    title: str
+    required: bool
+    weight: float
+    kind: str
+    scope: Scope
+    condition: Condition
+    sentence: Sentence
+    reasons: tuple[Reason, ...]
+    detail: Mapping[str, str]
+    max_age: float | None
+    max_age_unit: AgeUnit
+    age_of: str
+    ageless_reason: str
+    owner_role: str
+    sla_hours: int
+    action: str
+
+    @property
+    def age_limit(self) -> timedelta | None:
+        """The maximum age, None for an ageless rule."""
+        return None if self.max_age is None else timedelta(**{self.max_age_unit: self.max_age})
+
+    @property
+    def max_age_hours(self) -> float | None:
+        """The maximum age in hours, whatever unit the policy uses."""
+        limit = self.age_limit
+        return None if limit is None else limit / timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value that the environment may override: ``target`` is such as ``rules.daily_check_recent.required``.
+
+    Numbers outside ``minimum``..``maximum`` are moved to the nearer end; ``choices`` are the only texts allowed.
+    """
+
+    suffix: str
+    name: str
+    target: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A named gate. ``digest`` is the SHA-256 of the file's bytes; overrides change it, too."""
+
+    name: str
+    title: str
+    description: str
+    subject_mode: SubjectMode
+    allow_warning: bool
+    min_weighted_score_percent: float
+    parameters: Mapping[str, ParameterValue]
+    rules: tuple[Rule, ...]
+    digest: str
+    file: str = ""
+    settings: tuple[Setting, ...] = field(default=())
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of facts that the rules read."""
+        return frozenset(rule.kind for rule in self.rules)
+
+
+def placeholders(template: str) -> list[str]:
+    """The lookups in a template. Raises ValueError for a brace that belongs to none."""
+    found = _PLACEHOLDER.findall(template)
+    rest = _PLACEHOLDER.sub("", template)
+    if "{" in rest or "}" in rest:
+        raise ValueError("a brace that is not part of a lookup such as {fact.error_count}")
+    return [str(lookup) for lookup in found]
+
+
+def look_up(lookup: str, values: Mapping[str, Any]) -> Any:
+    """``root.key`` in ``values``, None when either is absent."""
+    root, _, key = lookup.partition(".")
+    held = values.get(root)
+    return held.get(key) if isinstance(held, Mapping) else None
+
+
+def _fill(template: str, values: Mapping[str, Any]) -> str:
+    text = _PLACEHOLDER.sub(lambda match: _words(look_up(match[1], values)), template)
+    return text if len(text) <= MAX_SENTENCE_CHARS else text[: MAX_SENTENCE_CHARS - 3] + "..."
+
+
+def _words(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else str(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item)[:120] for item in value) or "none"
+    return str(value)
