@@ -1,0 +1,302 @@
+"""The verdict: a pure function of policy, facts and time.
+
+Only a condition that gives true over valid, fresh facts passes a rule. Missing, stale, future or broken facts fail
+it, with a sentence that says what was observed and what is wanted. Decision and status follow section 1.2 of the
+facility system's rules: NO_GO for a failed required rule, for a warning where warnings aren't allowed, or for a
+weighted score below the minimum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from services.governance.domain.derive import COMPARED_KINDS, derive
+from services.governance.domain.facts import Fact, Facts, newest_of_each_part
+from services.governance.domain.policy_model import EVERY_PART, WATCHDOG, Policy, Rule, look_up
+from services.governance.domain.signals import KINDS, check_data, parse_time
+
+__all__ = ["Fact", "Facts", "RuleResult", "Summary", "Verdict", "judge"]
+
+MAX_FUTURE = timedelta(minutes=5)
+MAX_REASONS = 3
+_TICK = timedelta(microseconds=1)  # a fact of exactly the maximum age is still good
+
+Decision = Literal["go", "no_go"]
+RunStatus = Literal["success", "warning", "critical"]
+RuleStatus = Literal["pass", "fail", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    """What became of one rule.
+
+    ``baseline``: "none" or the number of the run compared with, None for rules that compare nothing. ``expires_at``:
+    when a passing rule goes stale. ``facts_used``: signal ids of the current facts, sorted.
+    """
+
+    id: str
+    required: bool
+    status: RuleStatus
+    passed: bool
+    weight: float
+    message: str
+    detail: dict[str, Any]
+    observed: str
+    wanted: str
+    facts_used: tuple[int, ...]
+    owner_role: str
+    sla_hours: int
+    action: str
+    baseline: str | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts over the rules. ``weighted_score_percent`` has two places and is 100.0 when no rule has a weight."""
+
+    total_rules: int
+    required_rules: int
+    passed_rules: int
+    failure_count: int
+    warning_count: int
+    weighted_total: float
+    weighted_passed: float
+    weighted_score_percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """GO or NO_GO. ``reasons``: a sentence for each thing that forbids GO, empty on GO.
+
+    ``next_change_at``: the first moment at which a rule that passes now will be stale.
+    """
+
+    decision: Decision
+    status: RunStatus
+    rules: tuple[RuleResult, ...]
+    summary: Summary
+    reasons: tuple[str, ...]
+    next_change_at: datetime | None
+    baseline_run: int | None
+
+
+def judge(policy: Policy, facts: Facts, now: datetime) -> Verdict:
+    """Judge ``facts`` by ``policy`` at ``now`` (with a zone). The same input always gives the same verdict.
+
+    Raises ValueError only if ``now`` has no zone.
+    """
+    if now.tzinfo is None:
+        raise ValueError("now must have a time zone")
+    results = tuple(_judge_rule(policy, rule, facts, now) for rule in policy.rules)
+    summary = _summary(results)
+    reasons = [result.message for result in results if result.status == "fail"]
+    if not results:
+        reasons.append("The policy has no rules; wanted at least 1.")
+    if not policy.allow_warning and summary.warning_count:
+        reasons.append(f"{summary.warning_count} optional rules are not passed; wanted 0, as warnings are not allowed.")
+    if summary.weighted_score_percent < policy.min_weighted_score_percent:
+        reasons.append(
+            f"The weighted score is {summary.weighted_score_percent:g} percent; "
+            f"wanted at least {policy.min_weighted_score_percent:g} percent."
+        )
+    status: RunStatus = "critical" if reasons else "warning" if summary.warning_count else "success"
+    expiries = [result.expires_at for result in results if result.expires_at is not None]
+    return Verdict(
+        decision="no_go" if reasons else "go",
+        status=status,
+        rules=results,
+        summary=summary,
+        reasons=tuple(reasons),
+        next_change_at=min(expiries, default=None),
+        baseline_run=facts.baseline_run,
+    )
+
+
+def _summary(results: Sequence[RuleResult]) -> Summary:
+    total = float(sum(result.weight for result in results))
+    passed = float(sum(result.weight for result in results if result.passed))
+    return Summary(
+        total_rules=len(results),
+        required_rules=sum(result.required for result in results),
+        passed_rules=sum(result.passed for result in results),
+        failure_count=sum(result.status == "fail" for result in results),
+        warning_count=sum(result.status == "warning" for result in results),
+        weighted_total=round(total, 4),
+        weighted_passed=round(passed, 4),
+        weighted_score_percent=round(100 * passed / total, 2) if total > 0 else 100.0,
+    )
+
+
+def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> RuleResult:
+    version = facts.version if rule.scope == "version" else ""
+    mine = [fact for fact in facts.current if fact.kind == rule.kind and fact.version == version]
+    base = [fact for fact in facts.baseline if fact.kind == rule.kind] if facts.baseline_run is not None else []
+    values: dict[str, Any] = {"params": policy.parameters, "rule": _rule_values(rule)}
+    values["baseline"] = {"exists": bool(base), "run": (facts.baseline_run or 0) if base else 0}
+    current: list[Fact] = []
+    wrong = _without_zone([*mine, *base])
+    if not wrong:
+        current, baseline = newest_of_each_part(mine), newest_of_each_part(base)
+        wrong = [*_broken(current, "", now), *_broken(baseline, "baseline ", now)]
+        if not current:
+            wrong = [_missing(rule, version)]
+        elif not wrong:
+            values |= _fact_values(rule, current, baseline, policy.parameters)
+            wrong = [*_condition_failures(rule, values), *_stale(rule, current, now)]
+    passed = not wrong
+    if passed:
+        observed, wanted = rule.sentence.render(values)
+    else:
+        observed = " and ".join(dict.fromkeys(observed for observed, _ in wrong))
+        wanted = " and ".join(dict.fromkeys(wanted for _, wanted in wrong))
+    compared = rule.kind in COMPARED_KINDS and rule.scope == "version"
+    against = (str(facts.baseline_run) if base else "none") if compared else None
+    message = f"{observed[:1].upper()}{observed[1:]}; wanted {wanted}."
+    return RuleResult(
+        id=rule.id,
+        required=rule.required,
+        status="pass" if passed else "fail" if rule.required else "warning",
+        passed=passed,
+        weight=rule.weight,
+        message=f"{message} Baseline: none." if against == "none" else message,
+        detail={name: look_up(lookup, values) for name, lookup in rule.detail.items()},
+        observed=observed,
+        wanted=wanted,
+        facts_used=tuple(sorted({fact.signal_id for fact in current})),
+        owner_role=rule.owner_role,
+        sla_hours=rule.sla_hours,
+        action=rule.action,
+        baseline=against,
+        expires_at=_expiry(rule, current) if passed else None,
+    )
+
+
+def _rule_values(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "required": rule.required,
+        "weight": rule.weight,
+        f"max_age_{rule.max_age_unit}": rule.max_age,
+    }
+
+
+def _fact_values(
+    rule: Rule, current: Sequence[Fact], baseline: Sequence[Fact], params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a condition sees: small values only, and of the data only the keys that were checked."""
+    newest = max(current, key=lambda fact: (fact.time, fact.signal_id, fact.part))
+    return {
+        "fact": _small(newest),
+        "parts": [{**_small(fact), "part": fact.part} for fact in current],
+        "derived": derive(rule.kind, current, baseline, params),
+    }
+
+
+def _small(fact: Fact) -> dict[str, Any]:
+    kind = KINDS[fact.kind]
+    data = fact.data if isinstance(fact.data, Mapping) else {}
+    return {key: data[key] for key in kind.keys if key in data and key not in kind.bulk}
+
+
+def _condition_failures(rule: Rule, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    visible = {name: values[name] for name in ("fact", "parts", "baseline", "params", "derived")}
+    outcome = rule.condition.evaluate(visible)
+    if outcome.passed:
+        return []
+    if outcome.reason:
+        return [(f"the condition could not be judged ({outcome.reason})", rule.sentence.render(values)[1])]
+    matching = [reason.sentence for reason in rule.reasons if reason.when.evaluate(visible).passed]
+    return [sentence.render(values) for sentence in matching[:MAX_REASONS] or [rule.sentence]]
+
+
+def _without_zone(facts: Sequence[Fact]) -> list[tuple[str, str]]:
+    """Times without a zone can't even be put in order."""
+    ids = sorted(fact.signal_id for fact in facts if fact.time.tzinfo is None)
+    return [(f"signal {ids[0]} has a time without a zone", "a time with a zone")] if ids else []
+
+
+def _broken(facts: Sequence[Fact], label: str, now: datetime) -> list[tuple[str, str]]:
+    """The first fact that can't be trusted at all."""
+    for fact in facts:
+        name = f"the {label}{KINDS[fact.kind].noun} {_of_part(fact)}(signal {fact.signal_id})"
+        if fact.time - now > MAX_FUTURE:
+            return [(f"{name} has a time in the future, {fact.time.isoformat()}", "a time that has come")]
+        problems = check_data(fact.kind, fact.data)
+        if problems:
+            return [(f"{name} is broken: {problems[0]}", "valid data")]
+    return []
+
+
+def _missing(rule: Rule, version: str) -> tuple[str, str]:
+    target = f" of version {version}" if version else ""
+    limit = _limit_words(rule)
+    if rule.age_of == WATCHDOG:
+        return "no alert group was received", f"a Watchdog heartbeat {limit}".strip()
+    return f"no {KINDS[rule.kind].noun}{target} was received", f"one{f' {limit}' if limit else ''}"
+
+
+def _of_part(fact: Fact) -> str:
+    return "" if fact.part in ("", "default") else f"{fact.part} "
+
+
+def _limit_words(rule: Rule) -> str:
+    return "" if rule.max_age is None else f"at most {rule.max_age:g} {rule.max_age_unit} old"
+
+
+def _aged(rule: Rule, current: Sequence[Fact]) -> list[tuple[Fact, datetime | None]]:
+    """The facts whose age counts, each with the time it counts from (None: it says that nothing ever ran)."""
+    if rule.age_of == EVERY_PART:
+        return [(fact, fact.time) for fact in current]
+    if rule.age_of == WATCHDOG:
+        beats = [fact for fact in current if look_up("fact.watchdog", {"fact": fact.data})]
+        # One live line is enough: an old group that once carried the Watchdog does no harm.
+        newest = max(beats, key=lambda fact: (fact.time, fact.signal_id), default=None)
+        return [(newest, newest.time)] if newest else []
+    aged: list[tuple[Fact, datetime | None]] = []
+    for fact in current:
+        own = parse_time(look_up(f"fact.{rule.age_of}", {"fact": fact.data}))
+        # Both must be young: a fact sent today may tell of a run last year, and the other way round.
+        aged.append((fact, min(own, fact.time) if own else None))
+    return aged
+
+
+def _stale(rule: Rule, current: Sequence[Fact], now: datetime) -> list[tuple[str, str]]:
+    limit = rule.age_limit
+    if limit is None:
+        return []
+    aged = _aged(rule, current)
+    wanted = _limit_words(rule)
+    if rule.age_of == WATCHDOG and not aged:
+        return [("no Watchdog heartbeat fires", f"a Watchdog heartbeat {wanted}")]
+    title = "Watchdog heartbeat" if rule.age_of == WATCHDOG else KINDS[rule.kind].noun
+    if rule.age_of not in (EVERY_PART, WATCHDOG):
+        for fact, _ in aged:
+            own = parse_time(look_up(f"fact.{rule.age_of}", {"fact": fact.data}))
+            if own and own - now > MAX_FUTURE:
+                return [(f"{rule.age_of} lies in the future, {own.isoformat()}", "a time that has come")]
+    for fact, time in aged:
+        if time is None:
+            return [(f"no run is recorded for the {title}", f"one {wanted}")]
+        if now - time > limit:
+            name = title if rule.age_of == WATCHDOG else f"{title} {_of_part(fact)}".strip()
+            return [(f"the newest {name} is {_age_words(now - time)} old", wanted)]
+    return []
+
+
+def _age_words(age: timedelta) -> str:
+    minutes = int(age / timedelta(minutes=1))
+    if minutes < 120:
+        return f"{minutes} minutes"
+    return f"{minutes // 60} hours" if minutes < 72 * 60 else f"{minutes // 1440} days"
+
+
+def _expiry(rule: Rule, current: Sequence[Fact]) -> datetime | None:
+    limit = rule.age_limit
+    if limit is None:
+        return None
+    times = [time for _, time in _aged(rule, current) if time is not None]
+    return min(times) + limit + _TICK if times else None
