@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -139,12 +138,6 @@ async def complete_board(tx: Tx, body: CompleteBody) -> Deferred:
     return await request_run(tx, body)
 
 
-@dataclass(frozen=True, slots=True)
-class _Closing:
-    status: CompletionStatus
-    force_used: bool
-
-
 async def resume_complete(
     tx: Tx, command: CloudEvent, body: CompleteBody, state: Mapping[str, Any], data: GateDecided
 ) -> Completion:
@@ -161,23 +154,24 @@ async def resume_complete(
             blockers=readiness.blockers,
             readiness_score_percent=readiness.readiness_score_percent,
         )
-    closing = _Closing("completed", False) if readiness.ready else _Closing("completed_with_exceptions", True)
+    status: CompletionStatus = "completed" if readiness.ready else "completed_with_exceptions"
+    force_used = not readiness.ready
     row = await tx.connection.fetchrow(
         COMPLETE_BOARD,
         head.site,
         head.gate,
         head.subject,
-        closing.status,
+        status,
         body.completion_note,
         command.actor,
         tx.now,
-        closing.force_used,
+        force_used,
     )
     completed = BoardCompleted(
         gate=head.gate,
         subject=head.subject,
-        status=closing.status,
-        force_used=closing.force_used,
+        status=status,
+        force_used=force_used,
         readiness_score_percent=readiness.readiness_score_percent,
     )
     tx.emit(board_completed, completed, subject=head.name)
