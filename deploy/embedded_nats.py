@@ -85,7 +85,7 @@ def nats_config(
         "feature_flags { js_ack_fc_v2: true }",
         "jetstream {",
         f"  store_dir: {json.dumps(str(store_dir))}",
-        f"  sync_interval: {'always' if durable else '2m'}",
+        "  sync_interval: always" if durable else '  sync_interval: "2m"',
         f"  max_file_store: {max_file_store_bytes}",
         "  max_memory_store: 256MB",
         "}",

@@ -1,11 +1,14 @@
 """Real servers for every test that needs them: one PostgreSQL and one NATS per run, in folders of that run only."""
 
+import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 
 from deploy.embedded import NatsUser, Server, free_port, nats_config, start_nats, start_postgres
+from tests.stack import Stack, drop_database, make_stack, make_template
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +39,7 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server_name=f"headgate-test-{secrets.token_hex(4)}",
         users=[admin],
         durable=False,
+        max_file_store_bytes=1 << 50,  # each test's streams reserve their limits
     )
     server = start_nats(folder, port=port, monitor_port=monitor_port, config=config, log=folder / "nats.log")
     yield server
@@ -52,3 +56,20 @@ def admin_database_url(postgres_server: Server) -> str:
 def admin_nats_url(nats_server: Server) -> str:
     """URL of the user `admin` on the run's NATS."""
     return nats_server.url
+
+
+@pytest.fixture(scope="session")
+def database_template(admin_database_url: str) -> str:
+    """A migrated database that tests copy."""
+    return asyncio.run(make_template(admin_database_url))
+
+
+@pytest_asyncio.fixture
+async def stack(admin_database_url: str, admin_nats_url: str, database_template: str) -> AsyncIterator[Stack]:
+    """A fresh database and namespace on the run's servers; see tests/stack.py."""
+    made = await make_stack(admin_database_url, database_template, admin_nats_url)
+    try:
+        yield made
+    finally:
+        await made.close()
+        await drop_database(admin_database_url, made.database_url)

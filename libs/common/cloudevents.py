@@ -25,7 +25,7 @@ class DecodeError(ValueError):
 
 @dataclass(slots=True)
 class CloudEvent:
-    """One envelope. ``data`` is parsed JSON; ``subject`` the entity's id; ``digest`` the hex SHA-256 of a command's body."""
+    """One envelope: ``data`` is parsed JSON, ``subject`` the entity's id, ``digest`` a command body's hex SHA-256."""
 
     id: str
     source: str
@@ -123,7 +123,7 @@ def _from_attributes(document: dict[str, Any]) -> CloudEvent:
             raise DecodeError(f"{name} must be a string")
         texts[name] = value
     time = document.get("time")
-    return CloudEvent(**texts, data=document.get("data"), time=parse_time(time) if time else datetime.now(UTC))  # type: ignore[arg-type]
+    return CloudEvent(**texts, data=document.get("data"), time=parse_time(time) if time else datetime.now(UTC))
 
 
 def extensions_of(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ PROBLEM_JSON = "application/problem+json"
 
 
 class Refusal(Exception):
-    """A request that can't be granted. ``detail`` is a sentence that says what to do; ``extra`` is added to the body."""
+    """A request that can't be granted: ``detail`` is a sentence that says what to do, ``extra`` more members."""
 
     status: ClassVar[int] = 400
     slug: ClassVar[str] = "bad-request"

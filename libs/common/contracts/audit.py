@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from libs.common.contracts.base import GET, Contract, Csv, Model, Open, Page, Query, Time
+from libs.common.contracts.base import GET, Contract, Csv, Model, Open, Page, Query, Site, Time
 from libs.common.contracts.common import (
     dead_letter_commands,
     dead_letter_events,
     dead_letter_queries,
     outcome_query,
 )
+from libs.common.problems import Forbidden, Invalid, TooMany
+
+MAX_LISTED_PAYLOAD_BYTES = 1024 * 1024
+Word = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class EntryFilter(Model):
-    """``type`` is an event's type with or without ``headgate.`` and ``.v1``."""
+    """``type`` is an event's type with or without ``headgate.`` and ``.v1``; ``after`` <= ``time`` < ``before``.
 
-    type: str | None = Field(None, max_length=120)
-    actor: str | None = Field(None, max_length=120)
-    subject: str | None = Field(None, max_length=200)
+    Entries of all sites that you may see are listed, unless ``only_site`` names one.
+    """
+
+    type: Word | None = None
+    actor: Word | None = None
+    subject: Word | None = None
     causationid: UUID | None = None
     correlationid: UUID | None = None
     after: Time | None = None
     before: Time | None = None
-    cursor: str | None = Field(None, max_length=40)
-    limit: int = Field(50, ge=1, le=500)
+    only_site: Site | None = Field(None, description="Entries of this one site; it must be in your scope")
+    cursor: str | None = Field(None, pattern=r"^[1-9][0-9]{0,17}$", description="Where the page before ended")
+    limit: int = Field(50, ge=1, le=500, description="At most so many; a page also ends at 2 MB of payload")
 
 
 class Entry(Open):
-    """A link of the chain; ``event`` is the event as it was received."""
+    """A link of the chain: all that is needed to recompute it (docs/audit-log.md).
+
+    ``payload`` is the text of the very bytes that were received, ``event`` the same parsed; both are null when the
+    payload is larger than 1 MiB, and then ``payload_sha256`` stands in. Hashes are lower-case hex.
+    """
 
     seq: int
     event_id: UUID
@@ -46,16 +58,25 @@ class Entry(Open):
     recorded_at: Time
     prev_hash: str
     hash: str
+    payload_bytes: int
+    payload_sha256: str
+    payload: str | None = None
     event: Any = None
 
 
 class VerifyRange(Model):
-    from_seq: int = Field(1, ge=1, le=2**63 - 1)
-    limit: int = Field(1_000_000, ge=1, le=1_000_000)
+    """``limit`` is what one answer can check in time; ask again from ``next_seq`` for the rest."""
+
+    from_seq: int = Field(1, ge=1, le=2**62)
+    limit: int = Field(250_000, ge=1, le=250_000)
 
 
 class Verification(Open):
-    """``valid`` only if every link from ``from_seq`` to ``to_seq`` was recomputed and fits; else where it broke."""
+    """``valid`` only if every link from ``from_seq`` to ``to_seq`` was recomputed and fits; else where it broke.
+
+    ``next_seq`` is set while entries behind ``to_seq`` are still unchecked. Note ``head_seq`` and ``head_hash`` outside
+    Headgate: who can rewrite the whole database can't rewrite your note.
+    """
 
     valid: bool
     checked_count: int
@@ -82,6 +103,7 @@ list_entries = Query(
             "audit-entries",
         ),
     ),
+    errors=(Forbidden,),
     summary="List audit entries, newest first",
 )
 verify_chain = Query(
@@ -90,6 +112,7 @@ verify_chain = Query(
     result=Verification,
     permission="audit:read",
     http=GET("/api/audit/verify"),
+    errors=(Invalid, TooMany),
     summary="Recompute the hash chain from the stored rows",
     sited=False,
 )

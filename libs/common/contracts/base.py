@@ -195,7 +195,8 @@ class Contract:
     by_name: dict[str, Command | Query | Event] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        for declared in (*self.commands, *self.queries, *self.events):
+        every: tuple[Command | Query | Event, ...] = (*self.commands, *self.queries, *self.events)
+        for declared in every:
             if declared.service != self.service:
                 raise ValueError(f"{declared.name} is not of the service {self.service}")
             if declared.name in self.by_name:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from libs.common.contracts.base import (
     DELETE,
@@ -14,6 +14,7 @@ from libs.common.contracts.base import (
     Command,
     Contract,
     Event,
+    Http,
     Line,
     Model,
     Nothing,
@@ -84,6 +85,19 @@ class TokenIssue(Model):
     expires_in_hours: int = Field(720, ge=1, le=8760)
 
 
+class TokenSealed(TokenIssue):
+    """What travels on the bus: the edge made the secret and sends only its SHA-256, with the caller's own scope."""
+
+    secret_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    caller_sites: Scope
+
+
+class CallerKey(Model):
+    """Filled in by the edge: the token that the caller came with."""
+
+    token_id: int = Field(ge=1, le=2**63 - 1)
+
+
 class TokenKey(Model):
     token_id: int = Field(ge=1, le=2**63 - 1)
 
@@ -93,9 +107,12 @@ class TokenFilter(Model):
 
 
 class TokenView(Open):
+    """``fingerprint`` is the first 16 hex digits of the secret's SHA-256; it tells tokens apart and opens nothing."""
+
     token_id: int
     username: str
     label: str
+    fingerprint: str
     sites: list[str]
     created_at: Time
     expires_at: Time
@@ -120,6 +137,8 @@ class Me(Open):
 
 
 class RefusalCount(Open):
+    """``who`` is a username, or ``address:<ip>`` of a caller without a valid token."""
+
     who: str
     route: str
     status: int
@@ -198,11 +217,11 @@ get_user = Query(
 )
 issue_token = Command(
     "gateway.token.issue",
-    body=TokenIssue,
+    body=TokenSealed,
     result=TokenIssued,
     permission="token:write",
     http=POST("/api/tokens", status=201, seal="token"),
-    errors=(NotFound, Forbidden, Invalid),
+    errors=(NotFound, Forbidden, Invalid, Conflict),
     summary="Issue a token; it is shown once",
     sited=False,
 )
@@ -227,10 +246,10 @@ list_tokens = Query(
 )
 get_me = Query(
     "gateway.me.get",
-    params=Nothing,
+    params=CallerKey,
     result=Me,
     permission="me:read",
-    http=GET("/api/me"),
+    http=Http("GET", "/api/me", seal="caller"),
     summary="Who you are, what you may do, and where",
     sited=False,
 )
@@ -240,6 +259,9 @@ user_changed = Event("gateway.user.changed", data=UserView, summary="A user's ro
 token_issued = Event("gateway.token.issued", data=TokenView, summary="A token was issued (without its secret)")
 token_revoked = Event("gateway.token.revoked", data=TokenRevoked, summary="A token was revoked")
 refusals_counted = Event("gateway.refusals.counted", data=RefusalsCounted, summary="Requests refused in one minute")
+
+# What a caller may send where the edge adds fields of its own (`Http.seal`): the model on the bus has more fields.
+SEALED_BODIES: dict[str, type[BaseModel]] = {"token": TokenIssue, "caller": Nothing}
 
 CONTRACT = Contract(
     "gateway",

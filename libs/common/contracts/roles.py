@@ -34,6 +34,10 @@ ROLES: dict[str, frozenset[str]] = {
 }
 ROLES["owner"] = frozenset().union(*ROLES.values()) | {"identity:write", "site:write", "deadletter:write"}
 
+# Permissions over the caller's own things. Every other command without a site changes the whole installation and so
+# needs the scope `*` as well as its permission: a token narrowed to one site can't make itself a wider one.
+SELF_SERVICE = frozenset({"token:write"})
+
 
 def may(role: str, permission: str) -> bool:
     """Whether the role holds the permission; an unknown role holds none, an empty permission is held by nobody."""

@@ -1,0 +1,177 @@
+"""The connection to NATS: publish a command, ask a question, send atomic batches, see if a command still waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import nats
+import nats.errors
+import nats.js.errors
+import orjson
+from nats.aio.client import Client
+from nats.js.client import JetStreamContext
+
+from libs.common.cloudevents import CONTENT_TYPE, CloudEvent
+from libs.common.contracts.base import Command, Query
+from libs.common.permissions import inbox_prefix
+from libs.common.problems import TimedOut, Unavailable
+from libs.common.telemetry import log
+from libs.common.topology import Topology
+
+BATCH_MESSAGES = 500  # the server takes 1,000 at the most
+BATCH_BYTES = 4 * 1024 * 1024
+DUPLICATE_IN_BATCH = 10201
+_HEADERS = {"Content-Type": CONTENT_TYPE}
+
+NATS_ERRORS: tuple[type[BaseException], ...] = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A service's answer: ``body`` is the result as JSON, or a problem document if ``status`` is not 2xx."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An event that is ready to be published."""
+
+    message_id: str
+    subject: str
+    payload: bytes
+
+
+class BatchRefused(RuntimeError):
+    """The server stored nothing of an atomic batch; ``code`` is its error code."""
+
+    def __init__(self, code: int, description: str) -> None:
+        super().__init__(f"{description} ({code})")
+        self.code = code
+
+
+class Bus:
+    """One process's connection. Reconnects for ever; ``connected`` says whether it is up now."""
+
+    def __init__(self, client: Client, topology: Topology) -> None:
+        self.nats = client
+        self.js: JetStreamContext = client.jetstream(timeout=5)
+        self.topology = topology
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is up."""
+        return self.nats.is_connected
+
+    async def publish_command(self, command: Command, envelope: CloudEvent, body: bytes) -> None:
+        """Store a command on the work queue; returns once it is on disk. Raises `Unavailable`.
+
+        No Nats-Msg-Id: the server would swallow a repeat with another body without a word; the inbox decides.
+        """
+        subject = self.topology.command_subject(command.name, envelope.id)
+        try:
+            await self.js.publish(subject, envelope.encode(body), timeout=5, headers=dict(_HEADERS))
+        except NATS_ERRORS as error:
+            log.warning("command not stored", subject=subject, error=repr(error))
+            raise Unavailable("The message bus can't store the request now; try again in a few seconds.") from error
+
+    async def ask(self, query: Query, envelope: CloudEvent, params: bytes, *, timeout_s: float = 5.0) -> Reply:
+        """Ask one replica of a service. Raises `Unavailable` if none is there, `TimedOut` if none answers in time."""
+        subject = self.topology.query_subject(query)
+        try:
+            answer = await self.nats.request(
+                subject, envelope.encode(params), timeout=timeout_s, headers=dict(_HEADERS)
+            )
+        except nats.errors.NoRespondersError as error:
+            raise Unavailable(f"The {query.service} service is not running; try again when it is back.") from error
+        except (nats.errors.TimeoutError, TimeoutError) as error:
+            raise TimedOut(f"The {query.service} service did not answer within {timeout_s:g} s.") from error
+        except NATS_ERRORS as error:
+            raise Unavailable("The message bus can't be reached; try again in a few seconds.") from error
+        return Reply(int((answer.headers or {}).get("Status", "200")), answer.data)
+
+    async def is_pending(self, name: str, command_id: str) -> bool | None:
+        """Whether a command still lies on the work queue; None if NATS can't say. ``name`` may be ``<service>.*.*``."""
+        try:
+            await self.js.get_msg(
+                self.topology.commands_stream,
+                subject=f"{self.topology.namespace}.command.{name}.{command_id}",
+                next=True,
+                seq=1,
+            )
+        except nats.js.errors.NotFoundError:
+            return False
+        except NATS_ERRORS:
+            return None
+        return True
+
+    async def publish_batch(self, messages: Sequence[Outgoing]) -> None:
+        """Store all of them or none (JetStream atomic batch), with one fsync. Raises `BatchRefused` or NATS errors."""
+        batch_id, last = uuid4().hex, len(messages)
+        for number, message in enumerate(messages, 1):
+            headers = {
+                **_HEADERS,
+                "Nats-Msg-Id": message.message_id,
+                "Nats-Batch-Id": batch_id,
+                "Nats-Batch-Sequence": str(number),
+            }
+            if number < last:
+                await self.nats.publish(message.subject, message.payload, headers=headers)
+                continue
+            headers["Nats-Batch-Commit"] = "1"
+            answer = await self.nats.request(message.subject, message.payload, timeout=10, headers=headers)
+            _check_batch(answer.data)
+
+    async def publish_each(self, messages: Sequence[Outgoing]) -> None:
+        """Store them one by one, pipelined; a repeat within the duplicate window counts as stored."""
+        await asyncio.gather(
+            *(
+                self.js.publish(
+                    message.subject,
+                    message.payload,
+                    timeout=10,
+                    headers={**_HEADERS, **({"Nats-Msg-Id": message.message_id} if message.message_id else {})},
+                )
+                for message in messages
+            )
+        )
+
+    async def close(self) -> None:
+        """Flush and close."""
+        if not self.nats.is_closed:
+            await self.nats.close()
+
+
+def _check_batch(answer: bytes) -> None:
+    document: dict[str, Any] = orjson.loads(answer)
+    if error := document.get("error"):
+        raise BatchRefused(int(error.get("err_code", 0)), str(error.get("description", "batch refused")))
+
+
+async def connect(url: str, topology: Topology, service: str, *, name: str) -> Bus:
+    """Connect as one service's user. Raises `Unavailable` with a sentence if the server can't be reached."""
+
+    async def report(error: Exception) -> None:
+        log.warning("nats", error=repr(error))
+
+    try:
+        client = await nats.connect(
+            url,
+            name=name,
+            error_cb=report,
+            inbox_prefix=inbox_prefix(service),
+            connect_timeout=5,
+            reconnect_time_wait=0.25,
+            max_reconnect_attempts=-1,
+            ping_interval=5,
+            max_outstanding_pings=2,
+            pending_size=32 * 1024 * 1024,
+        )
+    except NATS_ERRORS as error:
+        raise Unavailable(f"NATS can't be reached: {error!r}") from error
+    return Bus(client, topology)

@@ -1,0 +1,200 @@
+"""Dead letters: a message that can't be applied is stored with its bytes and the reason, *then* taken off the stream.
+
+A crash between the two buries it again under the same key, which changes nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from pydantic import BaseModel
+
+from libs.common import inbox, outbox, outcomes, series
+from libs.common.cloudevents import CloudEvent, DecodeError, decode
+from libs.common.contracts import CONTRACTS
+from libs.common.contracts.base import Event, Page
+from libs.common.contracts.common import (
+    DeadLetter,
+    DeadLetterBuried,
+    DeadLetterDecided,
+    DeadLetterFilter,
+    DeadLetterKey,
+)
+from libs.common.dispatch import Applied
+from libs.common.ids import BadToken, token
+from libs.common.problems import Conflict, Invalid, NotFound, Refusal
+from libs.common.pull import Delivery
+from libs.common.service import CommandHandler, Connection, QueryHandler, Read, Service, Staged, Tx
+
+ADD_ATTEMPT = """
+INSERT INTO attempts (consumer, message_key, count, last_error, last_at) VALUES ($1, $2, 1, $3, $4)
+ON CONFLICT (consumer, message_key)
+DO UPDATE SET count = attempts.count + 1, last_error = excluded.last_error, last_at = excluded.last_at
+RETURNING count
+"""
+FORGET_ATTEMPTS = "DELETE FROM attempts WHERE consumer = $1 AND message_key = ANY ($2::text[])"
+BURY = """
+INSERT INTO dead_letters (consumer, message_key, message_id, message_type, subject, site, payload, headers, reason,
+    attempts, buried_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (consumer, message_key) DO NOTHING RETURNING letter_id
+"""
+COLUMNS = (
+    "letter_id, consumer, message_id, message_type, subject, site, reason, attempts, state, buried_at, "
+    "decided_by, decided_at"
+)
+SELECT_PAGE = f"""
+SELECT {COLUMNS} FROM dead_letters
+WHERE ($1::text IS NULL OR state = $1) AND letter_id < $2 ORDER BY letter_id DESC LIMIT $3
+"""  # noqa: S608 - COLUMNS is a constant
+SELECT_ONE = f"SELECT {COLUMNS}, payload FROM dead_letters WHERE letter_id = $1"  # noqa: S608
+SELECT_FOR_UPDATE = """
+SELECT letter_id, consumer, message_id, subject, payload, headers, state FROM dead_letters
+WHERE letter_id = $1 FOR UPDATE
+"""
+DECIDE = f"""
+UPDATE dead_letters SET state = $2, decided_by = $3, decided_at = $4 WHERE letter_id = $1 RETURNING {COLUMNS}
+"""  # noqa: S608
+COUNT_HELD = "SELECT count(*) FROM dead_letters WHERE state = 'held'"
+
+Replay = Callable[[Connection, str, CloudEvent, bytes, datetime, Applied], Awaitable[None]]
+
+
+def _event(service: str, verb: str) -> Event:
+    declared = CONTRACTS[service].by_name[f"{service}.deadletter.{verb}"]
+    if not isinstance(declared, Event):
+        raise TypeError(declared.name)
+    return declared
+
+
+def _tell(service: str, message: CloudEvent, verb: str, data: BaseModel, letter_id: int, now: datetime) -> Staged:
+    tx = Tx(service, None, message, now)  # type: ignore[arg-type]  # only stages
+    tx.emit(_event(service, verb), data, subject=str(letter_id))
+    return tx.staged[0]
+
+
+async def count_attempt(connection: Connection, consumer: str, key: str, error: str, now: datetime) -> int:
+    """Count one failed attempt; returns how many there were."""
+    return int(await connection.fetchval(ADD_ATTEMPT, consumer, key, error[:2000], now))
+
+
+async def bury(
+    connection: Connection, service: str, consumer: str, delivery: Delivery, reason: str, attempts: int, now: datetime
+) -> None:
+    """Store a message that can't be applied and say so with an event, in the open transaction."""
+    try:
+        message = decode(delivery.payload, delivery.headers)
+    except DecodeError:
+        message = CloudEvent(id="", source="", type="")
+    letter_id = await connection.fetchval(
+        BURY,
+        consumer,
+        delivery.key,
+        message.id[:200],
+        message.type[:200],
+        delivery.subject,
+        message.site[:40],
+        delivery.payload,
+        delivery.headers,
+        reason[:2000],
+        attempts,
+        now,
+    )
+    await connection.execute(FORGET_ATTEMPTS, consumer, [delivery.key])
+    if letter_id is None:  # buried before a crash; its event is in the outbox already
+        return
+    series.DEAD_LETTERS.labels(service, consumer).inc()
+    try:
+        site = token(message.site)
+    except BadToken:
+        site = "global"
+    cause = CloudEvent(
+        id=message.id, source="", type="", site=site, actor=f"service:{service}", correlationid=message.correlationid
+    )
+    data = DeadLetterBuried(
+        letter_id=letter_id,
+        consumer=consumer,
+        message_id=message.id[:200],
+        message_type=message.type[:200],
+        reason=reason[:2000],
+        attempts=attempts,
+    )
+    await outbox.stage(connection, [_tell(service, cause, "buried", data, letter_id, now)])
+
+
+def handlers(service: Service, replay: Replay) -> tuple[dict[Any, CommandHandler], dict[Any, QueryHandler]]:
+    """The handlers of the dead-letter contracts, which every service answers in the same way."""
+    name = service.name
+    by_name = service.contract.by_name
+
+    async def list_letters(read: Read, params: DeadLetterFilter) -> Page[DeadLetter]:
+        before = _cursor(params.cursor)
+        rows = await read.pool.fetch(SELECT_PAGE, params.state, before, params.limit + 1)
+        items = [DeadLetter(**row) for row in rows[: params.limit]]
+        return Page[DeadLetter](items=items, next_cursor=str(items[-1].letter_id) if len(rows) > params.limit else None)
+
+    async def show_letter(read: Read, params: DeadLetterKey) -> DeadLetter:
+        row = await read.pool.fetchrow(SELECT_ONE, params.letter_id)
+        if row is None:
+            raise NotFound(f"{name} has no dead letter {params.letter_id}.")
+        return DeadLetter(**{**row, "payload": row["payload"].decode(errors="backslashreplace")})
+
+    async def decide(tx: Tx, letter_id: int, state: str, verb: str) -> DeadLetter:
+        row = await tx.connection.fetchrow(DECIDE, letter_id, state, tx.actor, tx.now)
+        if row is None:
+            raise NotFound(f"{name} has no dead letter {letter_id}.")
+        letter = DeadLetter(**row)
+        data = DeadLetterDecided(letter_id=letter_id, consumer=letter.consumer, message_id=letter.message_id)
+        tx.emit(_event(name, verb), data, subject=str(letter_id))
+        return letter
+
+    async def held(tx: Tx, letter_id: int) -> asyncpg.Record:
+        row = await tx.connection.fetchrow(SELECT_FOR_UPDATE, letter_id)
+        if row is None:
+            raise NotFound(f"{name} has no dead letter {letter_id}.")
+        if row["state"] != "held":
+            raise Conflict(f"Dead letter {letter_id} was already {row['state']}.")
+        return row
+
+    async def replay_letter(tx: Tx, params: DeadLetterKey) -> DeadLetter:
+        row = await held(tx, params.letter_id)
+        applied = Applied()
+        try:
+            message = decode(row["payload"], row["headers"])
+            fresh = await inbox.claim(tx.connection, row["consumer"], [uuid.UUID(message.id)], [message.digest])
+            if fresh:
+                await replay(tx.connection, row["consumer"], message, row["payload"], tx.now, applied)
+        except Refusal as refusal:
+            raise Conflict(f"It was refused again: {refusal.detail}") from refusal
+        except (ValueError, TypeError, KeyError, LookupError, asyncpg.PostgresError) as error:
+            raise Conflict(f"It still can't be applied: {error!r:.500}") from error
+        tx.staged += applied.staged
+        await outcomes.store(tx.connection, applied.ended, tx.now)
+        return await decide(tx, params.letter_id, "replayed", "replayed")
+
+    async def drop_letter(tx: Tx, params: DeadLetterKey) -> DeadLetter:
+        await held(tx, params.letter_id)
+        return await decide(tx, params.letter_id, "dropped", "dropped")
+
+    commands: dict[Any, CommandHandler] = {
+        by_name[f"{name}.deadletter.replay"]: replay_letter,
+        by_name[f"{name}.deadletter.drop"]: drop_letter,
+    }
+    queries: dict[Any, QueryHandler] = {
+        by_name[f"{name}.deadletters.list"]: list_letters,
+        by_name[f"{name}.deadletters.show"]: show_letter,
+        by_name[f"{name}.outcomes.get"]: outcomes.get,
+    }
+    return commands, queries
+
+
+def _cursor(text: str | None) -> int:
+    if text is None:
+        return 2**63 - 1
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise Invalid("cursor is not one that a page gave; leave it out to begin at the newest.")
+    return int(text)

@@ -1,0 +1,113 @@
+"""From a decoded message to its handler, inside an open transaction. Used by the loop and by dead-letter replay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from opentelemetry.trace import SpanKind
+from pydantic import ValidationError
+
+from libs.common import contracts, outcomes, series
+from libs.common.cloudevents import CloudEvent
+from libs.common.contracts.base import Command, Event, encode_result
+from libs.common.outcomes import Ended, Waiting
+from libs.common.problems import Invalid, Refusal
+from libs.common.service import Connection, Deferred, Service, Staged, Tx
+from libs.common.telemetry import span, trace_id
+
+
+class Unknown(ValueError):
+    """No handler of this service answers the message: it can never be applied here."""
+
+
+@dataclass(slots=True)
+class Applied:
+    """What applying messages yields: rows for the outbox and outcomes to store and tell."""
+
+    staged: list[Staged] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
+
+
+def refused(command: CloudEvent, refusal: Refusal) -> Ended:
+    """The outcome of a refused command."""
+    return Ended(command, refusal.status, refusal.body(trace_id(command.traceparent)))
+
+
+def problems_of(error: ValidationError) -> list[dict[str, Any]]:
+    """A pydantic error as field and message pairs, without the input (it may be secret or huge)."""
+    rows = error.errors(include_url=False, include_context=False, include_input=False)
+    return [{"field": ".".join(map(str, row["loc"])), "message": row["msg"]} for row in rows[:20]]
+
+
+class Dispatcher:
+    """Applies messages with a service's handlers."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._commands = {command.type: (command, handler) for command, handler in service.commands.items()}
+        self._events = {event.type: (event, handler) for event, handler in service.events.items()}
+        self._resumes = {command.type: (command, handler) for command, handler in service.resumes.items()}
+
+    async def command(self, connection: Connection, message: CloudEvent, now: datetime, into: Applied) -> None:
+        """Apply one command; raises `Refusal` (roll back, then store the refusal) or whatever the handler raises."""
+        if message.type not in self._commands:
+            raise Unknown(f"{self.service.name} has no handler for {message.name}")
+        declared, handler = self._commands[message.type]
+        body = _body(declared, message)
+        with span(self.service.name, message.name, message.traceparent, SpanKind.CONSUMER) as traceparent:
+            message.traceparent = traceparent
+            tx = Tx(self.service.name, connection, message, now)
+            result = await handler(tx, body)
+        if isinstance(result, Deferred):
+            await outcomes.defer(connection, message, result, now)
+        else:
+            into.ended.append(_success(declared, message, result))
+        into.staged += tx.staged
+
+    async def event(
+        self, connection: Connection, message: CloudEvent, now: datetime, into: Applied, waiting: Sequence[Waiting] = ()
+    ) -> None:
+        """Apply one event, then finish the commands that waited for it."""
+        found = self._events.get(message.type)
+        declared = found[0] if found else contracts.find(message.name)
+        if not isinstance(declared, Event) or (found is None and not waiting):
+            raise Unknown(f"{self.service.name} has no handler for {message.name}")
+        data = declared.data.model_validate(message.data)
+        with span(self.service.name, message.name, message.traceparent, SpanKind.CONSUMER) as traceparent:
+            message.traceparent = traceparent
+            tx = Tx(self.service.name, connection, message, now)
+            if found:
+                await found[1](tx, data)
+            into.staged += tx.staged
+            for one in waiting:
+                into.ended.append(await self._resume(connection, one, message, data, now, into))
+        series.EVENTS_HANDLED.labels(self.service.name, message.name).inc()
+
+    async def _resume(
+        self, connection: Connection, one: Waiting, event: CloudEvent, data: Any, now: datetime, into: Applied
+    ) -> Ended:
+        declared, handler = self._resumes[one.command.type]
+        # What the resumed command emits is caused by the command, in its own trace and under its actor.
+        tx = Tx(self.service.name, connection, one.command, now)
+        try:
+            async with connection.transaction():  # a refusal undoes only what the resume did
+                result = await handler(tx, one.command, _body(declared, one.command), one.state, data)
+        except Refusal as refusal:
+            return refused(one.command, refusal)
+        into.staged += tx.staged
+        return _success(declared, one.command, result)
+
+
+def _body(declared: Command, message: CloudEvent) -> Any:
+    try:
+        return declared.body.model_validate(message.data)
+    except ValidationError as error:
+        raise Invalid("The command's content does not fit its contract.", errors=problems_of(error)) from error
+
+
+def _success(declared: Command, message: CloudEvent, result: Any) -> Ended:
+    status = declared.http.status if declared.http else 200
+    return Ended(message, status, encode_result(declared.result, result))

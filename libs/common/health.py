@@ -1,0 +1,61 @@
+"""Health, readiness and metrics pages of a service that has no other HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import prometheus_client
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from libs.common import series
+from libs.common.bus import NATS_ERRORS
+from libs.common.postgres import UNREACHABLE
+
+if TYPE_CHECKING:
+    from libs.common.runtime import Running
+
+PING = "SELECT 1"
+
+
+async def readiness(running: Running) -> tuple[bool, dict[str, Any]]:
+    """Whether NATS and Postgres answer within 2 s, and a word on each."""
+    service = running.service.name
+    checks: dict[str, Any] = {}
+    try:
+        await asyncio.wait_for(running.pool.fetchval(PING), 2)
+        checks["postgres"] = "ok"
+    except UNREACHABLE as error:
+        checks["postgres"] = f"not reached: {type(error).__name__}"
+    try:
+        await asyncio.wait_for(running.bus.nats.flush(2), 3)
+        checks["nats"] = "ok" if running.bus.connected else "not connected"
+    except NATS_ERRORS as error:
+        checks["nats"] = f"not reached: {type(error).__name__}"
+    for name, value in checks.items():
+        series.UP.labels(service, name).set(value == "ok")
+    return all(value == "ok" for value in checks.values()), checks
+
+
+def metrics_page() -> Response:
+    """The Prometheus text format."""
+    return Response(prometheus_client.generate_latest(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def app(running: Running) -> Starlette:
+    """/healthz (the process lives), /readyz (it can work), /metrics."""
+
+    async def healthz(_: Request) -> Response:
+        return JSONResponse({"status": "ok", "service": running.service.name})
+
+    async def readyz(_: Request) -> Response:
+        ready, checks = await readiness(running)
+        return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
+
+    async def metrics(_: Request) -> Response:
+        return metrics_page()
+
+    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])

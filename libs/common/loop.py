@@ -1,0 +1,285 @@
+"""The loop that feeds a service: one transaction per batch, written once. See docs/architecture.md, "The loop".
+
+    pull → decode → drop repeats → BEGIN → inbox → handlers → outcomes → outbox → COMMIT → tell → ack
+
+A crash before COMMIT: nothing happened, the messages come again. A crash after it: they come again and the inbox
+knows them. An exception rolls the whole batch back, and its messages are run one transaction each, so that one bad
+message costs only itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+from pydantic import ValidationError
+
+from libs.common import deadletters, inbox, outbox, outcomes, series
+from libs.common.bus import NATS_ERRORS, Bus
+from libs.common.cloudevents import CloudEvent, DecodeError, decode
+from libs.common.dispatch import Applied, Dispatcher, Unknown, refused
+from libs.common.outbox import Relay
+from libs.common.outcomes import Waiting
+from libs.common.postgres import UNREACHABLE
+from libs.common.problems import Refusal
+from libs.common.pull import NAK_DELAYS_S, Delivery, Puller
+from libs.common.service import Batch, Clock, Connection, Delivered
+from libs.common.telemetry import log
+from libs.common.topology import ACK_WAIT_S, Mismatch
+
+MAX_ATTEMPTS = 6
+# These say that the message itself is wrong: trying again can't help.
+HOPELESS = (DecodeError, Mismatch, Unknown)
+AWAY: tuple[type[BaseException], ...] = (*UNREACHABLE, *NATS_ERRORS)
+
+
+@dataclass(slots=True)
+class Message:
+    """A delivery that could be decoded."""
+
+    delivery: Delivery
+    event: CloudEvent
+    id: uuid.UUID
+
+
+Apply = Callable[[Connection, list[Message], datetime, Applied], Awaitable[None]]
+
+
+class Consumer:
+    """Feeds one durable of a service. Subclasses say how new messages are applied."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        bus: Bus,
+        relay: Relay,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        stream: str,
+        durable: str,
+    ) -> None:
+        self.pool, self.bus, self.relay, self.dispatcher, self.clock = pool, bus, relay, dispatcher, clock
+        self.service = dispatcher.service.name
+        self.durable = durable
+        self.ordered = False
+        self.puller = Puller(bus, stream, durable)
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until stopped. Messages in hand are finished before it returns."""
+        await self.puller.start()
+        try:
+            while not self._stopping.is_set():
+                try:
+                    deliveries = await self.puller.next(0.5)
+                except NATS_ERRORS as error:
+                    log.warning("pulling waits", consumer=self.durable, error=repr(error))
+                    await asyncio.sleep(0.5)
+                    continue
+                if deliveries:
+                    await self._finish(deliveries)
+        finally:
+            await self.puller.stop()
+
+    def stop(self) -> None:
+        """Finish what is in hand, then end."""
+        self._stopping.set()
+
+    async def _finish(self, deliveries: list[Delivery]) -> None:
+        """Apply a batch; while Postgres or NATS is away nothing counts and nothing more is pulled."""
+        again = sum(d.delivered > 1 for d in deliveries)
+        if again:
+            series.REDELIVERIES.labels(self.service, self.durable).inc(again)
+        series.BATCH_SIZE.labels(self.service, self.durable).observe(len(deliveries))
+        work = asyncio.create_task(self._until_done(deliveries))
+        while True:
+            done, _ = await asyncio.wait({work}, timeout=ACK_WAIT_S / 3)
+            if done:
+                break
+            for delivery in deliveries:
+                await self._quietly(self.puller.working(delivery))
+        await work
+
+    async def _until_done(self, deliveries: list[Delivery]) -> None:
+        pause_s = 0.2
+        while True:
+            try:
+                await self._batch(deliveries)
+            except AWAY as error:
+                log.warning("server away, the batch waits", consumer=self.durable, error=repr(error))
+                if self._stopping.is_set():
+                    return  # not acknowledged: another replica, or the next start, gets them
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, 2.0)
+            else:
+                return
+
+    async def _quietly(self, sending: Awaitable[None]) -> None:
+        """An ack that is lost only brings the message again."""
+        try:
+            await sending
+        except NATS_ERRORS as error:
+            log.warning("ack not sent", consumer=self.durable, error=repr(error))
+
+    def _decode(self, delivery: Delivery) -> Message:
+        event = decode(delivery.payload, delivery.headers)
+        self.bus.topology.check(delivery.subject, event)
+        try:
+            return Message(delivery, event, uuid.UUID(event.id))
+        except ValueError as error:
+            raise DecodeError("id is not a UUID") from error
+
+    async def _batch(self, deliveries: list[Delivery]) -> None:
+        messages = []
+        for delivery in deliveries:
+            try:
+                messages.append(self._decode(delivery))
+            except (DecodeError, Mismatch) as error:
+                await self._bury(delivery, str(error), 1)
+                if not self.ordered:
+                    await self._quietly(self.puller.term(delivery))
+        try:
+            await self._transaction(messages)
+        except AWAY:
+            raise
+        except Exception as error:  # whatever a handler raises: find out which message it is
+            if len(messages) > 1 and not isinstance(error, Refusal):
+                log.warning("batch failed, one by one now", consumer=self.durable, error=repr(error))
+            for message in messages:
+                await self._single(message)
+        if self.ordered:
+            await self._quietly(self.puller.ack(deliveries[-1]))
+
+    async def _transaction(self, messages: list[Message]) -> None:
+        """Apply messages in one transaction, tell the outcomes, acknowledge."""
+        if not messages:
+            return
+        first: dict[uuid.UUID, Message] = {}
+        for message in messages:
+            first.setdefault(message.id, message)
+        applied = Applied()
+        now = self.clock()
+        async with self.pool.acquire() as connection:
+            async with connection.transaction():
+                claimed = await inbox.claim(
+                    connection, self.durable, list(first), [m.event.digest for m in first.values()]
+                )
+                fresh = [m for m in first.values() if m.id in claimed]
+                await self.apply(connection, fresh, now, applied)
+                await outcomes.store(connection, applied.ended, now)
+                await outbox.stage(connection, applied.staged)
+            if applied.staged:
+                self.relay.nudge()
+            await outcomes.tell(self.bus, self.service, applied.ended)
+            if len(fresh) < len(messages):
+                new = {id(m) for m in fresh}
+                await self.repeated(connection, [m for m in messages if id(m) not in new])
+        if not self.ordered:
+            for message in messages:
+                await self._quietly(self.puller.ack(message.delivery))
+
+    async def repeated(self, connection: Connection, messages: list[Message]) -> None:
+        """Messages that were applied before."""
+        series.DUPLICATES.labels(self.service, self.durable).inc(len(messages))
+
+    async def apply(self, connection: Connection, fresh: list[Message], now: datetime, into: Applied) -> None:
+        """Apply new messages in the open transaction."""
+        raise NotImplementedError  # pragma: no cover
+
+    async def refuse(self, message: Message, refusal: Refusal) -> None:
+        """A refusal outside a command is a failure like any other."""
+        await self._failed(message.delivery, repr(refusal))
+
+    async def _single(self, message: Message) -> None:
+        try:
+            await self._transaction([message])
+        except AWAY:
+            raise
+        except Refusal as refusal:
+            await self.refuse(message, refusal)
+        except (*HOPELESS, ValidationError) as error:
+            await self._bury(message.delivery, str(error), 1)
+            if not self.ordered:
+                await self._quietly(self.puller.term(message.delivery))
+        except Exception as error:
+            log.exception("handler failed", consumer=self.durable, type=message.event.type, id=message.event.id)
+            await self._failed(message.delivery, repr(error))
+
+    async def _failed(self, delivery: Delivery, reason: str) -> None:
+        """Count a failed attempt: try again later, or bury it after the sixth."""
+        series.FAILURES.labels(self.service, self.durable).inc()
+        async with self.pool.acquire() as connection:
+            count = await deadletters.count_attempt(connection, self.durable, delivery.key, reason, self.clock())
+        if count >= MAX_ATTEMPTS or self.ordered:
+            # An ordered consumer acknowledges all before the last: it must bury now what it can't apply.
+            await self._bury(delivery, reason, count)
+            if not self.ordered:
+                await self._quietly(self.puller.term(delivery))
+        else:
+            await self._quietly(self.puller.nak(delivery, NAK_DELAYS_S[count - 1]))
+
+    async def _bury(self, delivery: Delivery, reason: str, attempts: int) -> None:
+        log.error("message buried", consumer=self.durable, key=delivery.key, subject=delivery.subject, reason=reason)
+        async with self.pool.acquire() as connection, connection.transaction():
+            await deadletters.bury(connection, self.service, self.durable, delivery, reason, attempts, self.clock())
+        self.relay.nudge()
+
+
+class CommandConsumer(Consumer):
+    """Commands: each ends with an outcome, refusals too."""
+
+    async def apply(self, connection: Connection, fresh: list[Message], now: datetime, into: Applied) -> None:
+        """One after another, in the order of arrival."""
+        for message in fresh:
+            await self.dispatcher.command(connection, message.event, now, into)
+
+    async def repeated(self, connection: Connection, messages: list[Message]) -> None:
+        """Answer again with the first outcome."""
+        await super().repeated(connection, messages)
+        digests = await inbox.digests(connection, self.durable, [m.id for m in messages])
+        await outcomes.answer_repeats(connection, self.bus, [m.event for m in messages], digests)
+
+    async def refuse(self, message: Message, refusal: Refusal) -> None:
+        """Store the refusal as the outcome; what the handler did is already rolled back."""
+        ended = refused(message.event, refusal)
+        now = self.clock()
+        async with self.pool.acquire() as connection, connection.transaction():
+            if not await inbox.claim(connection, self.durable, [message.id], [message.event.digest]):
+                return  # another replica was first; its outcome stands
+            await outcomes.store(connection, [ended], now)
+        await outcomes.tell(self.bus, self.service, [ended])
+        await self._quietly(self.puller.ack(message.delivery))
+
+
+class EventConsumer(Consumer):
+    """Events, and the commands that wait for them."""
+
+    async def apply(self, connection: Connection, fresh: list[Message], now: datetime, into: Applied) -> None:
+        """One after another; waiting commands are looked up once for the batch."""
+        waiting: dict[str, list[Waiting]] = {}
+        if self.dispatcher.service.resumes and fresh:
+            waiting = await outcomes.due(connection, [m.event for m in fresh])
+        for message in fresh:
+            await self.dispatcher.event(
+                connection, message.event, now, into, waiting.get(message.event.causationid, ())
+            )
+
+
+class BatchConsumer(Consumer):
+    """Sets of messages, for services that write them with one statement."""
+
+    def __init__(self, batch: Batch, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._handler = batch.handler
+        self.ordered = batch.ordered
+
+    async def apply(self, connection: Connection, fresh: list[Message], now: datetime, into: Applied) -> None:
+        """All at once."""
+        if fresh:
+            into.staged += await self._handler(connection, [Delivered(m.event, m.delivery.payload) for m in fresh], now)
+            for message in fresh:
+                series.EVENTS_HANDLED.labels(self.service, message.event.name).inc()

@@ -1,0 +1,146 @@
+"""The outbox: what a transaction says leaves only if it commits, and leaves even if we crash right after.
+
+One relay per service (an advisory lock) sends unsent rows as atomic batches, woken by its own process at once, by
+other replicas over NOTIFY, and by a poll that covers crashes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from libs.common import series
+from libs.common.bus import BATCH_BYTES, BATCH_MESSAGES, DUPLICATE_IN_BATCH, NATS_ERRORS, BatchRefused, Bus, Outgoing
+from libs.common.postgres import UNREACHABLE
+from libs.common.service import Connection, Staged
+from libs.common.telemetry import log
+from libs.common.topology import subject_of
+
+INSERT = """
+INSERT INTO outbox (message_id, kind, name, site, payload)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[])
+"""
+SELECT_UNSENT = (
+    "SELECT id, message_id, kind, name, site, payload FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT $1"
+)
+MARK_SENT = "UPDATE outbox SET sent_at = now() WHERE id = ANY ($1::bigint[])"
+DEPTH = "SELECT count(*) AS depth, min(created_at) AS oldest FROM outbox WHERE sent_at IS NULL"
+PRUNE = "DELETE FROM outbox WHERE sent_at < $1"
+TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(current_schema() || '.outbox', 0))"
+_POLL_S = 1.0
+
+AWAY: tuple[type[BaseException], ...] = (*UNREACHABLE, *NATS_ERRORS, BatchRefused)
+
+
+async def stage(connection: Connection, staged: Sequence[Staged]) -> None:
+    """Put messages into the outbox, in the transaction that is open on the connection."""
+    if staged:
+        columns = zip(*((s.message_id, s.kind, s.name, s.site, s.payload) for s in staged), strict=True)
+        await connection.execute(INSERT, *map(list, columns))
+
+
+class Relay:
+    """Sends a service's outbox. Replicas without the lock stand by and only pass their nudges on."""
+
+    def __init__(self, pool: asyncpg.Pool, bus: Bus, service: str) -> None:
+        self._pool, self._bus, self._service = pool, bus, service
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    def nudge(self) -> None:
+        """Say that rows were committed."""
+        self._wake.set()
+
+    async def stop(self) -> None:
+        """Let the relay send what is there and end."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until stopped: hold a connection, try for the lock, send. Starts over when Postgres or NATS was away."""
+        while not self._stopping:
+            try:
+                async with self._pool.acquire() as connection:
+                    await self._serve(connection)
+            except AWAY as error:
+                log.warning("outbox relay waits", error=repr(error))
+                await asyncio.sleep(0.5)
+
+    async def _serve(self, connection: Any) -> None:
+        channel = f"{self._service}_outbox"
+
+        def heard(*_: object) -> None:
+            self._wake.set()
+
+        await connection.add_listener(channel, heard)
+        leader = False
+        try:
+            while True:
+                if not leader:
+                    leader = bool(await connection.fetchval(TRY_LOCK))
+                self._wake.clear()
+                if leader:
+                    while await self._send_some(connection):
+                        pass
+                if self._stopping:
+                    return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), _POLL_S)
+                    if not leader:
+                        # Another replica holds the lock: pass the news on (many nudges become one).
+                        await connection.execute("SELECT pg_notify($1, '')", channel)
+        finally:
+            with contextlib.suppress(*UNREACHABLE):
+                await connection.remove_listener(channel, heard)
+                await connection.execute("SELECT pg_advisory_unlock_all()")
+
+    async def _send_some(self, connection: Connection) -> bool:
+        """Send and mark up to one batch; returns whether there may be more.
+
+        A crash between publish and mark sends the rows again: the stream's duplicate window drops them, and if that
+        has passed, every consumer's inbox does.
+        """
+        rows = await connection.fetch(SELECT_UNSENT, BATCH_MESSAGES)
+        if not rows:
+            return False
+        chosen: list[asyncpg.Record] = []
+        size = 0
+        for row in rows:
+            if chosen and size + len(row["payload"]) > BATCH_BYTES:
+                break
+            chosen.append(row)
+            size += len(row["payload"])
+        events = [self._outgoing(row, str(row["message_id"])) for row in chosen if row["kind"] == "event"]
+        commands = [self._outgoing(row, "") for row in chosen if row["kind"] == "command"]
+        if commands:
+            await self._bus.publish_each(commands)
+        if len(events) == 1:
+            await self._bus.publish_each(events)
+        elif events:
+            try:
+                await self._bus.publish_batch(events)
+            except BatchRefused as error:
+                if error.code != DUPLICATE_IN_BATCH:
+                    raise
+                # Some were stored before a crash: one duplicate refuses the whole batch, so send them singly.
+                await self._bus.publish_each(events)
+        await connection.execute(MARK_SENT, [row["id"] for row in chosen])
+        return len(rows) == BATCH_MESSAGES or len(chosen) < len(rows)
+
+    def _outgoing(self, row: asyncpg.Record, message_id: str) -> Outgoing:
+        subject = subject_of(self._bus.topology, row["kind"], row["name"], row["site"], str(row["message_id"]))
+        return Outgoing(message_id, subject, row["payload"])
+
+    async def measure(self) -> None:
+        """Set the gauges of depth and age."""
+        row = await self._pool.fetchrow(DEPTH)
+        if row is None:
+            return
+        age = (datetime.now(UTC) - row["oldest"]).total_seconds() if row["oldest"] else 0.0
+        series.OUTBOX_DEPTH.labels(self._service).set(row["depth"])
+        series.OUTBOX_AGE.labels(self._service).set(max(age, 0.0))

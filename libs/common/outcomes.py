@@ -1,0 +1,194 @@
+"""Outcomes of commands: stored with the effect, told to the gateway that waits, and read again by anyone who asks."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import nats.errors
+import orjson
+
+from libs.common import series
+from libs.common.bus import Bus
+from libs.common.cloudevents import CloudEvent, decode
+from libs.common.contracts.common import Outcome, OutcomeKey
+from libs.common.problems import Invalid, NotFound, TimedOut
+from libs.common.service import Connection, Deferred, Read
+from libs.common.telemetry import log, trace_id
+
+INSERT = """
+INSERT INTO outcomes (command_id, operation, actor, site, digest, http_status, body, created_at)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bytea[],
+    $8::timestamptz[])
+ON CONFLICT (command_id) DO NOTHING
+"""
+SELECT_MANY = "SELECT command_id, digest, http_status, body FROM outcomes WHERE command_id = ANY ($1::uuid[])"
+SELECT_ONE = """
+SELECT command_id, operation, actor, site, http_status, body, created_at FROM outcomes WHERE command_id = $1
+"""
+SELECT_WAITING = "SELECT envelope, deadline FROM deferred WHERE command_id = $1 LIMIT 1"
+INSERT_DEFERRED = """
+INSERT INTO deferred (cause_id, command_id, event_type, envelope, state, deadline)
+SELECT cause, $2, $3, $4, $5, $6 FROM unnest($1::uuid[]) AS cause
+"""
+SELECT_DUE = """
+SELECT cause_id, command_id, event_type, envelope, state FROM deferred WHERE cause_id = ANY ($1::uuid[]) FOR UPDATE
+"""
+DELETE_DEFERRED = "DELETE FROM deferred WHERE command_id = ANY ($1::uuid[])"
+DELETE_EXPIRED = "DELETE FROM deferred WHERE deadline < $1 RETURNING command_id, envelope"
+PRUNE = "DELETE FROM outcomes WHERE created_at < $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one command ended, before it is stored. ``body`` is the result or a problem document."""
+
+    command: CloudEvent
+    http_status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A deferred command whose event has come."""
+
+    command: CloudEvent
+    state: dict[str, Any]
+    event_type: str
+
+
+async def store(connection: Connection, ended: Sequence[Ended], now: datetime) -> None:
+    """Keep outcomes, in the open transaction."""
+    if ended:
+        columns = zip(
+            *(
+                (
+                    uuid.UUID(e.command.id),
+                    e.command.name,
+                    e.command.actor,
+                    e.command.site,
+                    e.command.digest,
+                    e.http_status,
+                    e.body,
+                    now,
+                )
+                for e in ended
+            ),
+            strict=True,
+        )
+        await connection.execute(INSERT, *map(list, columns))
+
+
+async def tell(bus: Bus, service: str, ended: Sequence[Ended]) -> None:
+    """Tell the waiting gateways. Losing such a message loses nothing: the outcome is stored and can be read."""
+    for one in ended:
+        kind = "applied" if one.http_status < 400 else "refused" if one.http_status < 500 else "failed"
+        series.COMMANDS.labels(service, one.command.name, kind).inc()
+        await _send(bus, one.command.replyto, one.command.id, one.command.digest, one.http_status, one.body)
+
+
+async def _send(bus: Bus, replyto: str, command_id: str, digest: str, status: int, body: bytes) -> None:
+    # Only a gateway's outcome subject: a command must not make a service publish elsewhere.
+    if not replyto.startswith(f"{bus.topology.namespace}.outcome."):
+        return
+    headers = {"Command-Id": command_id, "Status": str(status), "Digest": digest}
+    try:
+        await bus.nats.publish(replyto, body, headers=headers)
+    except nats.errors.Error as error:
+        log.warning("outcome not told", command_id=command_id, error=repr(error))
+
+
+async def answer_repeats(
+    connection: Connection, bus: Bus, commands: Sequence[CloudEvent], digests: dict[uuid.UUID, str]
+) -> None:
+    """Answer commands that were applied before: the first outcome, or 422 if the body is another one.
+
+    A command that still waits (deferred) gets no answer here; its outcome comes when it is there.
+    """
+    rows = {row["command_id"]: row for row in await connection.fetch(SELECT_MANY, [uuid.UUID(c.id) for c in commands])}
+    for command in commands:
+        key = uuid.UUID(command.id)
+        if digests.get(key, command.digest) != command.digest:
+            refusal = Invalid("This Idempotency-Key was already used with another body; use a new key.")
+            body = refusal.body(trace_id(command.traceparent))
+            await _send(bus, command.replyto, command.id, command.digest, refusal.status, body)
+        elif row := rows.get(key):
+            await _send(bus, command.replyto, command.id, command.digest, row["http_status"], row["body"])
+
+
+async def defer(connection: Connection, command: CloudEvent, deferred: Deferred, now: datetime) -> None:
+    """Remember that a command waits for an event."""
+    await connection.execute(
+        INSERT_DEFERRED,
+        list(deferred.causes),
+        uuid.UUID(command.id),
+        deferred.on.type,
+        command.encode(),
+        dict(deferred.state),
+        now + timedelta(seconds=deferred.timeout_s),
+    )
+
+
+async def due(connection: Connection, events: Sequence[CloudEvent]) -> dict[str, list[Waiting]]:
+    """The waiting commands that these events cause to end, by causationid; their rows are taken away."""
+    causes = [uuid.UUID(e.causationid) for e in events if _is_uuid(e.causationid)]
+    if not causes:
+        return {}
+    types = {e.causationid: e.type for e in events}
+    found: dict[str, list[Waiting]] = {}
+    taken = []
+    for row in await connection.fetch(SELECT_DUE, causes):
+        cause = str(row["cause_id"])
+        if types.get(cause) == row["event_type"]:
+            found.setdefault(cause, []).append(Waiting(decode(row["envelope"]), row["state"], row["event_type"]))
+            taken.append(row["command_id"])
+    if taken:
+        await connection.execute(DELETE_DEFERRED, taken)
+    return found
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+async def expire(connection: Connection, now: datetime) -> list[Ended]:
+    """End deferred commands whose event did not come in time with 504, in the open transaction."""
+    ended = []
+    for row in {row["command_id"]: row for row in await connection.fetch(DELETE_EXPIRED, now)}.values():
+        command = decode(row["envelope"])
+        refusal = TimedOut("A service that this needed did not answer within 60 s; look at /api/status and try again.")
+        ended.append(Ended(command, refusal.status, refusal.body(trace_id(command.traceparent))))
+    await store(connection, ended, now)
+    return ended
+
+
+async def get(read: Read, params: OutcomeKey) -> Outcome:
+    """The query ``<service>.outcomes.get``."""
+    if row := await read.pool.fetchrow(SELECT_ONE, params.command_id):
+        return Outcome(
+            command_id=row["command_id"],
+            operation=row["operation"],
+            state="done" if row["http_status"] < 400 else "refused",
+            actor=row["actor"],
+            site=row["site"],
+            http_status=row["http_status"],
+            result=orjson.loads(row["body"]) if row["body"] else None,
+            created_at=row["created_at"],
+        )
+    if row := await read.pool.fetchrow(SELECT_WAITING, params.command_id):
+        command = decode(row["envelope"])
+        return Outcome(
+            command_id=params.command_id,
+            operation=command.name,
+            state="waiting",
+            actor=command.actor,
+            site=command.site,
+        )
+    raise NotFound("No command with this id has ended here.")

@@ -1,0 +1,129 @@
+"""Pulling from a durable with one standing inbox: what is there comes at once, the rest as it arrives.
+
+Protocol: JetStream pull requests on ``$JS.API.CONSUMER.MSG.NEXT``; a status message (404, 408, 409) ends a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from libs.common.bus import Bus
+from libs.common.topology import MAX_PAYLOAD_BYTES
+
+PULL_MESSAGES = 500
+PULL_BYTES = 4 * 1024 * 1024
+_EXPIRES_S = 20.0
+NAK_DELAYS_S = (1, 5, 30, 120, 120)
+
+
+@dataclass(slots=True)
+class Delivery:
+    """A message as it arrived, with its place in the stream and how often it was delivered."""
+
+    subject: str
+    payload: bytes
+    headers: dict[str, str]
+    reply: str
+    stream: str
+    stream_seq: int
+    delivered: int
+    note: str = field(default="")
+
+    @property
+    def key(self) -> str:
+        """Names the message even if it can't be decoded: ``<stream>:<sequence>``."""
+        return f"{self.stream}:{self.stream_seq}"
+
+
+def parse_ack_subject(reply: str) -> tuple[str, int, int]:
+    """(stream, stream sequence, delivery count) of an ack subject, in its old (9 tokens) or new form (11 or more)."""
+    parts = reply.split(".")
+    at = 2 if len(parts) == 9 else 4
+    return parts[at], int(parts[at + 3]), int(parts[at + 2])
+
+
+class Puller:
+    """Pulls from one durable. Bounded: at most one request's worth of messages is held in memory."""
+
+    def __init__(self, bus: Bus, stream: str, durable: str, *, batch: int = PULL_MESSAGES) -> None:
+        self._bus, self.stream, self._durable, self._batch = bus, stream, durable, batch
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
+        self._subscription: Subscription | None = None
+        self._arrived: asyncio.Queue[Msg] = asyncio.Queue()
+        self._asked = 0
+        self._deadline = 0.0
+
+    async def start(self) -> None:
+        """Subscribe the standing inbox."""
+
+        async def arrive(message: Msg) -> None:
+            self._arrived.put_nowait(message)
+
+        self._inbox = self._bus.nats.new_inbox()
+        self._subscription = await self._bus.nats.subscribe(self._inbox, cb=arrive)
+
+    async def stop(self) -> None:
+        """Unsubscribe; what was delivered and not acknowledged comes again to another replica."""
+        if self._subscription is not None:
+            with contextlib.suppress(Exception):
+                await self._subscription.unsubscribe()
+
+    async def _ask(self) -> None:
+        body = {"batch": self._batch, "max_bytes": MAX_PAYLOAD_BYTES + PULL_BYTES, "expires": int(_EXPIRES_S * 1e9)}
+        await self._bus.nats.publish(self._subject, orjson.dumps(body), reply=self._inbox)
+        self._asked = self._batch
+        self._deadline = asyncio.get_running_loop().time() + _EXPIRES_S + 2
+
+    async def next(self, wait_s: float) -> list[Delivery]:
+        """Up to 500 messages or 4 MB: waits for the first, takes what else has arrived. Empty after ``wait_s``."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait_s
+        taken: list[Delivery] = []
+        size = 0
+        while not taken:
+            if self._asked <= 0 or loop.time() > self._deadline:
+                await self._ask()
+            try:
+                message = await asyncio.wait_for(self._arrived.get(), max(0.0, until - loop.time()))
+            except TimeoutError:
+                return taken
+            size += self._take(message, taken)
+        while len(taken) < PULL_MESSAGES and size < PULL_BYTES and not self._arrived.empty():
+            size += self._take(self._arrived.get_nowait(), taken)
+        return taken
+
+    def _take(self, message: Msg, taken: list[Delivery]) -> int:
+        headers: dict[str, Any] = message.headers or {}
+        if not message.reply or not message.reply.startswith("$JS.ACK."):
+            # A status ends the request (expired, byte limit, leader changed, durable gone); only 100 does not.
+            if headers.get("Status", "").startswith("100"):
+                return 0
+            self._asked = 0
+            return 0
+        self._asked -= 1
+        stream, seq, delivered = parse_ack_subject(message.reply)
+        taken.append(Delivery(message.subject, message.data, dict(headers), message.reply, stream, seq, delivered))
+        return len(message.data)
+
+    async def ack(self, delivery: Delivery) -> None:
+        """Done for good."""
+        await self._bus.nats.publish(delivery.reply, b"+ACK")
+
+    async def nak(self, delivery: Delivery, delay_s: float) -> None:
+        """Bring it again after the delay."""
+        await self._bus.nats.publish(delivery.reply, b'-NAK {"delay": %d}' % int(delay_s * 1e9))
+
+    async def term(self, delivery: Delivery) -> None:
+        """Never bring it again: it lies in the dead-letter table."""
+        await self._bus.nats.publish(delivery.reply, b"+TERM")
+
+    async def working(self, delivery: Delivery) -> None:
+        """Still at work on it: start the ack time anew."""
+        await self._bus.nats.publish(delivery.reply, b"+WPI")

@@ -1,0 +1,115 @@
+"""Answers questions: a task each, bounded, any replica of the service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import nats.errors
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from opentelemetry.trace import SpanKind
+from pydantic import ValidationError
+
+from libs.common import series
+from libs.common.bus import Bus
+from libs.common.cloudevents import DecodeError, decode
+from libs.common.contracts.base import Query, encode_result
+from libs.common.dispatch import problems_of
+from libs.common.postgres import UNREACHABLE
+from libs.common.problems import Invalid, Refusal, Unavailable, problem
+from libs.common.service import Clock, QueryHandler, Read
+from libs.common.telemetry import log, span, trace_id
+from libs.common.topology import MAX_PAYLOAD_BYTES
+
+MAX_AT_ONCE = 64
+
+
+class QueryServer:
+    """Serves a service's queries in the queue group ``<service>``."""
+
+    def __init__(
+        self, pool: asyncpg.Pool, bus: Bus, service: str, handlers: Mapping[Query, QueryHandler], clock: Clock
+    ) -> None:
+        self._pool, self._bus, self._service, self._clock = pool, bus, service, clock
+        self._handlers = {bus.topology.query_subject(query): (query, handler) for query, handler in handlers.items()}
+        self._slots = asyncio.Semaphore(MAX_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._subscription: Subscription | None = None
+
+    async def start(self) -> None:
+        """Subscribe; from now on questions are answered."""
+
+        async def arrive(message: Msg) -> None:
+            await self._slots.acquire()  # the rest waits in the subscription's bounded queue
+            task = asyncio.create_task(self._answer(message))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+
+        subject = f"{self._bus.topology.namespace}.query.{self._service}.>"
+        self._subscription = await self._bus.nats.subscribe(subject, queue=self._service, cb=arrive)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._slots.release()
+
+    async def stop(self) -> None:
+        """Take no more questions and finish those in hand."""
+        if self._subscription is not None and not self._bus.nats.is_closed:
+            try:
+                await self._subscription.unsubscribe()
+            except nats.errors.Error as error:
+                log.warning("queries not unsubscribed", error=repr(error))
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=10)
+
+    async def _answer(self, message: Msg) -> None:
+        status, body, name, trace = 500, b"", message.subject, ""
+        try:
+            query, handler = self._handlers[message.subject]
+            name = query.name
+            status, body = 200, await self._run(query, handler, message)
+            if len(body) > MAX_PAYLOAD_BYTES - 4096:
+                raise Invalid("The answer would be larger than 8 MB; ask for less with limit or a filter.")
+        except Refusal as refusal:
+            status, body = refusal.status, refusal.body(trace)
+        except KeyError:
+            status, body = 404, problem(404, "not-found", "No such question", f"{message.subject} has no handler.")
+        except UNREACHABLE as error:
+            log.warning("database away", operation=name, error=repr(error))
+            status, body = 503, Unavailable("The database can't be reached now; try again in a few seconds.").body()
+        except Exception:
+            log.exception("query failed", operation=name)
+            status, body = 500, problem(500, "internal", "Internal error", "This is our fault; the log says more.")
+        series.QUERIES.labels(self._service, name, str(status)).inc()
+        try:
+            await self._bus.nats.publish(message.reply, body, headers={"Status": str(status)})
+        except nats.errors.Error as error:
+            log.warning("answer not sent", operation=name, error=repr(error))
+
+    async def _run(self, query: Query, handler: QueryHandler, message: Msg) -> bytes:
+        try:
+            envelope = decode(message.data)
+            data: dict[str, Any] = envelope.data or {}
+            params = query.params.model_validate(data.get("params", {}))
+        except DecodeError as error:
+            raise Invalid(f"The question is not a CloudEvent: {error}") from error
+        except ValidationError as error:
+            raise Invalid("The question does not fit its contract.", errors=problems_of(error)) from error
+        read = Read(
+            pool=self._pool,
+            site=envelope.site,
+            actor=envelope.actor,
+            now=self._clock(),
+            sites=tuple(data.get("sites", ())),
+            permissions=frozenset(data.get("permissions", ())),
+            message=envelope,
+        )
+        with span(self._service, query.name, envelope.traceparent, SpanKind.SERVER):
+            try:
+                return encode_result(query.result, await handler(read, params))
+            except Refusal as refusal:
+                refusal.extra.setdefault("trace_id", trace_id(envelope.traceparent))
+                raise

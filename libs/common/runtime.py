@@ -1,0 +1,267 @@
+"""Runs one service: `start` builds it from its table of contents, `main` adds the process around it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import asyncpg
+import prometheus_client
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from libs.common import deadletters, health, migrations, outcomes, series, topology
+from libs.common.bus import NATS_ERRORS, Bus, connect
+from libs.common.dispatch import Applied, Dispatcher
+from libs.common.housekeeping import PRUNE_JOB
+from libs.common.jobs import Jobs
+from libs.common.loop import BatchConsumer, CommandConsumer, Consumer, EventConsumer
+from libs.common.migrations import MigrationError
+from libs.common.outbox import Relay
+from libs.common.postgres import UNREACHABLE, make_pool
+from libs.common.problems import Unavailable
+from libs.common.queries import QueryServer
+from libs.common.service import Clock, Delivered, Service, wall_clock
+from libs.common.settings import Settings
+from libs.common.telemetry import flush_tracing, log, setup_logs, setup_tracing
+from libs.common.topology import Topology, TopologyError
+
+STOP_TIMEOUT_S = 20
+AWAY: tuple[type[BaseException], ...] = (*UNREACHABLE, *NATS_ERRORS)
+NO_DATABASE: tuple[type[BaseException], ...] = (*UNREACHABLE, asyncpg.PostgresError)
+NOT_READY: tuple[type[BaseException], ...] = (MigrationError, TopologyError, *AWAY)
+
+
+class StartError(RuntimeError):
+    """The service can't start; the message is one sentence for the operator."""
+
+
+@dataclass
+class Running:
+    """A service that is up: its parts, and `stop`, which finishes the messages in hand."""
+
+    service: Service
+    settings: Settings
+    pool: asyncpg.Pool
+    bus: Bus
+    relay: Relay
+    clock: Clock
+    instance: str
+    consumers: list[Consumer] = field(default_factory=list)
+    queries: QueryServer | None = None
+    jobs: Jobs | None = None
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def stop(self) -> None:
+        """Stop pulling, finish what is in hand, send the outbox, close. Safe to call twice."""
+        for consumer in self.consumers:
+            consumer.stop()
+        if self.jobs:
+            self.jobs.stop()
+        if self.queries:
+            await self.queries.stop()
+        working = [task for task in self.tasks if task.get_name().startswith(("consumer", "jobs"))]
+        if working:
+            await asyncio.wait(working, timeout=STOP_TIMEOUT_S)
+        await self.relay.stop()
+        sending = [task for task in self.tasks if task.get_name() == "relay"]
+        if sending:
+            await asyncio.wait(sending, timeout=5)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.bus.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.pool.close(), 5)
+        self.pool.terminate()
+
+
+def _consumers(running: Running, dispatcher: Dispatcher) -> list[Consumer]:
+    service, names = running.service, running.bus.topology
+    shared = (running.pool, running.bus, running.relay, dispatcher, running.clock)
+    found: list[Consumer] = [CommandConsumer(*shared, names.commands_stream, f"{service.name}-commands")]
+    if service.events:
+        found.append(EventConsumer(*shared, names.events_stream, f"{service.name}-events"))
+    if service.batch:
+        durable = f"{service.name}-{service.batch.stream}"
+        found.append(BatchConsumer(service.batch, *shared, names.stream(service.batch.stream), durable))
+    return found
+
+
+def _complete(service: Service) -> Service:
+    """The service with the handlers that all services share. Checks that every operation has a handler."""
+
+    async def replay(connection: Any, consumer: str, message: Any, payload: bytes, now: Any, into: Applied) -> None:
+        if consumer.endswith("-commands"):
+            await dispatcher.command(connection, message, now, into)
+        elif whole.batch and consumer == f"{service.name}-{whole.batch.stream}":
+            into.staged += await whole.batch.handler(connection, [Delivered(message, payload)], now)
+        else:
+            waiting = await outcomes.due(connection, [message]) if whole.resumes else {}
+            await dispatcher.event(connection, message, now, into, waiting.get(message.causationid, ()))
+
+    commands, queries = deadletters.handlers(service, replay)
+    whole = replace(
+        service,
+        commands={**service.commands, **commands},
+        queries={**service.queries, **queries},
+        jobs=(*service.jobs, PRUNE_JOB),
+    )
+    dispatcher = Dispatcher(whole)
+    missing = [
+        declared.name
+        for declared in whole.contract.operations()
+        if declared not in whole.commands and declared not in whole.queries
+    ]
+    if missing:
+        raise StartError(f"{service.name} has no handler for {', '.join(missing)}")
+    sends = tuple(command.name for command in service.sends)
+    if sends != topology.SENDS.get(service.name, ()):
+        raise StartError(f"{service.name} sends {sends}, but the topology allows {topology.SENDS.get(service.name)}")
+    hears = tuple(event.name for event in service.events)
+    if hears and hears != topology.HEARS.get(service.name, ()):
+        raise StartError(f"{service.name} hears {hears}, but the topology says {topology.HEARS.get(service.name)}")
+    return whole
+
+
+async def start(service: Service, settings: Settings, *, clock: Clock = wall_clock) -> Running:
+    """Connect, compare schema and topology with what this version needs, and begin to consume and answer.
+
+    Raises `StartError` with a sentence if something is missing or different.
+    """
+    name = service.name
+    if settings.database_url is None or settings.nats_url is None:
+        raise StartError("HEADGATE_DATABASE_URL and HEADGATE_NATS_URL must be set; `headgate up` derives them")
+    whole = _complete(service)
+    instance = f"{name}-{secrets.token_hex(4)}"
+    setup_tracing(name)
+    try:
+        pool = await make_pool(
+            settings.database_url.get_secret_value(), schema=name, size=settings.pool_size, application=instance
+        )
+    except NO_DATABASE as error:
+        raise StartError(f"PostgreSQL can't be reached: {error}") from error
+    try:
+        bus = await connect(settings.nats_url.get_secret_value(), Topology(settings.namespace), name, name=instance)
+    except Unavailable as error:
+        pool.terminate()
+        raise StartError(error.detail) from error
+    try:
+        await migrations.compare(pool, name)
+        await topology.compare(bus.js, bus.topology, name)
+    except NOT_READY as error:
+        await bus.close()
+        pool.terminate()
+        raise StartError(str(error) or repr(error)) from error
+    relay = Relay(pool, bus, name)
+    running = Running(whole, settings, pool, bus, relay, clock, instance)
+    running.consumers = _consumers(running, Dispatcher(whole))
+    running.jobs = Jobs(pool, bus, relay, whole, clock)
+    running.queries = QueryServer(pool, bus, name, whole.queries, clock)
+    await running.queries.start()
+    await running.jobs.put_schedules()
+    spawn(running, "relay", relay.run())
+    spawn(running, "jobs", running.jobs.run())
+    spawn(running, "upkeep", _upkeep(running))
+    for consumer in running.consumers:
+        spawn(running, f"consumer {consumer.durable}", consumer.run())
+    return running
+
+
+def spawn(running: Running, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Run a task for as long as the service is up. One that dies takes the process down: the supervisor restarts it."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            log.error("task died", task=name, error=repr(error), exc_info=error)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(ended)
+    running.tasks.append(task)
+    return task
+
+
+async def _upkeep(running: Running) -> None:
+    """Every second: end deferred commands that waited too long; every fifth: gauges."""
+    turn = 0
+    while True:
+        await asyncio.sleep(1)
+        turn += 1
+        try:
+            if running.service.resumes:
+                await _expire(running)
+            if turn % 5 == 0:
+                await running.relay.measure()
+                held = await running.pool.fetchval(deadletters.COUNT_HELD)
+                series.DEAD_LETTERS_HELD.labels(running.service.name).set(held)
+                if running.service.gauges:
+                    await running.service.gauges(running.pool, prometheus_client.REGISTRY)
+        except AWAY as error:
+            log.warning("upkeep waits", error=repr(error))
+
+
+async def _expire(running: Running) -> None:
+    async with running.pool.acquire() as connection, connection.transaction():
+        ended = await outcomes.expire(connection, running.clock())
+    await outcomes.tell(running.bus, running.service.name, ended)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without signal handlers of its own: `main` decides in which order things stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+async def serve(service: Service, settings: Settings, app: Callable[[Running], ASGIApp] | None = None) -> None:
+    """Run until SIGTERM or SIGINT; then stop taking requests, finish what is in hand, and end."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    running = await start(service, settings)
+    config = uvicorn.Config(
+        app(running) if app else health.app(running),
+        host=settings.http_host,
+        port=settings.port_of(service.name),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        lifespan="on" if app else "off",
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve())
+    waiting = asyncio.create_task(stopping.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    log.info("stopping")
+    server.should_exit = True
+    await asyncio.gather(serving, return_exceptions=True)
+    waiting.cancel()
+    await running.stop()
+    flush_tracing()
+    if not stopping.is_set():
+        raise StartError(f"port {settings.port_of(service.name)} can't be listened on; set HEADGATE_HTTP_PORT")
+
+
+def main(service: Service, app: Callable[[Running], ASGIApp] | None = None) -> None:
+    """The process of one service: `python -m services.<name>`. Exit code 1 with one sentence if it can't start."""
+    settings = Settings()
+    setup_logs(service.name, settings.log_level, settings.log_format)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(service, settings, app))
+    except (StartError, Unavailable) as error:
+        sys.stderr.write(f"headgate {service.name}: {error}\n")
+        sys.exit(1)

@@ -1,0 +1,29 @@
+"""The Prometheus series of every process. Alerts and dashboards may name only what stands here or in a service."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+HTTP_REQUESTS = Counter("http_requests", "HTTP requests by route template", ["service", "method", "route", "status"])
+HTTP_DURATION = Histogram(
+    "http_request_duration_seconds",
+    "Time from request to answer",
+    ["service", "method", "route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.45, 0.9, 2.5, 5, 10, 30),
+)
+PERMISSION_CHECKS = Counter("rbac_permission_checks", "Permission checks at the edge", ["result", "role"])
+COMMANDS = Counter("headgate_commands", "Commands by outcome", ["service", "operation", "outcome"])
+EVENTS_HANDLED = Counter("headgate_events_handled", "Events applied", ["service", "type"])
+QUERIES = Counter("headgate_queries", "Questions answered", ["service", "operation", "status"])
+REDELIVERIES = Counter("headgate_redeliveries", "Messages that arrived again", ["service", "consumer"])
+DUPLICATES = Counter("headgate_duplicates", "Messages that the inbox had already seen", ["service", "consumer"])
+FAILURES = Counter("headgate_handler_failures", "Failed attempts to apply one message", ["service", "consumer"])
+DEAD_LETTERS = Counter("headgate_dead_letters", "Messages buried", ["service", "consumer"])
+DEAD_LETTERS_HELD = Gauge("headgate_dead_letters_held", "Dead letters that wait for a decision", ["service"])
+OUTBOX_DEPTH = Gauge("headgate_outbox_depth", "Messages in the outbox that are not yet sent", ["service"])
+OUTBOX_AGE = Gauge("headgate_outbox_oldest_age_seconds", "Age of the oldest message not yet sent", ["service"])
+BATCH_SIZE = Histogram(
+    "headgate_batch_messages", "Messages applied in one transaction", ["service", "consumer"],
+    buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500),
+)  # fmt: skip
+UP = Gauge("headgate_dependency_up", "1 if the service reaches it", ["service", "dependency"])

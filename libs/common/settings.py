@@ -1,0 +1,65 @@
+"""Settings, read from the environment (prefix ``HEADGATE_``). docs/settings.md is generated from this class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from libs.common.contracts.common import SERVICES
+
+
+class Settings(BaseSettings):
+    """What a process of Headgate reads at start. Everything has a default that works on one machine."""
+
+    model_config = SettingsConfigDict(env_prefix="HEADGATE_", extra="ignore", frozen=True)
+
+    http_host: str = Field("127.0.0.1", description="Address on which the gateway and the health pages listen.")
+    http_port: int = Field(
+        8080, ge=0, le=65530, description="The gateway's port; the other services take the four ports above it."
+    )
+    data_dir: Path = Field(
+        Path(".headgate"), description="Folder of the embedded servers' data, the generated secrets and the logs."
+    )
+    bootstrap_token: SecretStr | None = Field(
+        None, description="The first owner's token (`hg_` and 43 characters); if not set, one is made at first start."
+    )
+    public_url: str | None = Field(
+        None, description="The address under which people reach the gateway, used in links and documents."
+    )
+    admin_nats_url: SecretStr | None = Field(
+        None, description="NATS as an administrator. When set, no embedded NATS server is started."
+    )
+    admin_database_url: SecretStr | None = Field(
+        None, description="PostgreSQL as an administrator. When set, no embedded PostgreSQL is started."
+    )
+    nats_url: SecretStr | None = Field(None, description="One service's own NATS address with its credentials.")
+    nats_monitor_url: str | None = Field(
+        None, description="The NATS server's monitoring address; without it readiness says `sync: unknown`."
+    )
+    database_url: SecretStr | None = Field(
+        None, description="One service's own PostgreSQL address with its credentials."
+    )
+    namespace: str = Field(
+        "headgate", pattern=r"^[a-z0-9]{1,20}$", description="First token of every NATS subject of this installation."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_format: Literal["json", "text"] = Field("json", description="`json` for machines, `text` for a terminal.")
+    pool_size: int = Field(8, ge=2, le=100, description="PostgreSQL connections of one process at the most.")
+    command_wait_s: float = Field(10.0, ge=0, le=60, description="How long a changing request waits for its outcome.")
+    requests_per_minute: int = Field(6000, ge=1, description="Requests that one token may make in a minute.")
+    anonymous_requests_per_minute: int = Field(
+        120, ge=1, description="Requests without a valid token that one address may make in a minute."
+    )
+    policies_dir: Path | None = Field(
+        None, description="Folder of gate policies (YAML) instead of the ones that come with Headgate."
+    )
+    cluster_secret: SecretStr | None = Field(
+        None, description="Secret from which the services' passwords are derived; made in the data folder if not set."
+    )
+
+    def port_of(self, service: str) -> int:
+        """The HTTP port of one service: the gateway's, or one of the four above it."""
+        return self.http_port + SERVICES.index(service) if self.http_port else 0

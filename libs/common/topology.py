@@ -1,0 +1,298 @@
+"""Streams, subjects, durables and their limits: the one table. The admin step makes them, every start compares them.
+
+Nothing is ever created on subscribe: a stream or durable that is missing or differs is an error that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+from nats.js.client import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from libs.common.cloudevents import CloudEvent
+from libs.common.contracts.base import Event, Query
+from libs.common.contracts.common import SERVICES
+from libs.common.ids import token
+
+MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
+ACK_WAIT_S = 60
+MAX_ACK_PENDING = 5000
+_GIB = 1024**3
+
+
+class TopologyError(RuntimeError):
+    """The servers do not have what this version needs; the message names the stream or durable and the field."""
+
+
+class Mismatch(ValueError):
+    """A message's type, source, site or id does not fit the subject that it came on."""
+
+
+@dataclass(frozen=True)
+class Topology:
+    """All names under one namespace (the first token of every subject)."""
+
+    namespace: str = "headgate"
+
+    def _stream(self, name: str) -> str:
+        return name if self.namespace == "headgate" else f"{self.namespace.upper()}_{name}"
+
+    @property
+    def events_stream(self) -> str:
+        """The stream of facts."""
+        return self._stream("EVENTS")
+
+    @property
+    def commands_stream(self) -> str:
+        """The work queue of orders."""
+        return self._stream("COMMANDS")
+
+    @property
+    def schedules_stream(self) -> str:
+        """Schedules and their ticks, apart from commands, so that a schedule can't forge one."""
+        return self._stream("SCHEDULES")
+
+    @property
+    def telemetry_stream(self) -> str:
+        """Latency samples: many, small, not audited."""
+        return self._stream("TELEMETRY")
+
+    def stream(self, name: str) -> str:
+        """The stream called ``events``, ``commands``, ``schedules`` or ``telemetry`` in code."""
+        return self._stream(name.upper())
+
+    def event_subject(self, event: Event, site: str) -> str:
+        """``<ns>.event.<site>.<service>.<noun>.<verb>``."""
+        return f"{self.namespace}.event.{token(site, 'site')}.{event.name}"
+
+    def event_subject_named(self, name: str, site: str) -> str:
+        """The same from a contract's name."""
+        return f"{self.namespace}.event.{token(site, 'site')}.{name}"
+
+    def event_filter(self, site: str | None = None, name: str | None = None) -> str:
+        """A filter for one or all sites and one or all kinds of event."""
+        return f"{self.namespace}.event.{token(site, 'site') if site else '*'}.{name or '>'}"
+
+    def command_subject(self, name: str, command_id: str) -> str:
+        """``<ns>.command.<service>.<noun>.<verb>.<command id>``."""
+        return f"{self.namespace}.command.{name}.{token(command_id)}"
+
+    def query_subject(self, query: Query) -> str:
+        """``<ns>.query.<service>.<noun>.<verb>``."""
+        return f"{self.namespace}.query.{query.name}"
+
+    def outcome_subject(self, instance: str) -> str:
+        """Where one gateway instance hears the outcomes of its commands."""
+        return f"{self.namespace}.outcome.{token(instance, 'instance')}"
+
+    def telemetry_subject(self, name: str) -> str:
+        """``<ns>.telemetry.<service>.<noun>.<verb>``."""
+        return f"{self.namespace}.telemetry.{name}"
+
+    def schedule_subject(self, service: str, job: str) -> str:
+        """Where a job's schedule lies."""
+        return f"{self.namespace}.schedule.{service}.{token(job, 'job')}"
+
+    def tick_subject(self, service: str, job: str) -> str:
+        """Where a job's ticks arrive."""
+        return f"{self.namespace}.tick.{service}.{token(job, 'job')}"
+
+    def check(self, subject: str, event: CloudEvent) -> None:
+        """Raise `Mismatch` unless the envelope fits the subject: no one can speak under another's name."""
+        parts = subject.removeprefix(f"{self.namespace}.").split(".")
+        kind = parts[0]
+        if kind == "event" and len(parts) == 5:
+            site, name = parts[1], ".".join(parts[2:])
+            if event.site != site:
+                raise Mismatch(f"site {event.site!r} came on a subject of site {site!r}")
+            if event.source != f"/headgate/{parts[2]}":
+                raise Mismatch(f"source {event.source!r} came on a subject of {parts[2]}")
+        elif kind == "command" and len(parts) == 5:
+            name = ".".join(parts[1:4])
+            if event.id != parts[4]:
+                raise Mismatch("the command's id is not the one in its subject")
+        elif kind == "telemetry" and len(parts) == 4:
+            name = ".".join(parts[1:])
+        else:
+            raise Mismatch(f"subject {subject!r} is not one of ours")
+        if event.type != f"headgate.{name}.v1":
+            raise Mismatch(f"type {event.type!r} came on subject {subject!r}")
+
+    def streams(self) -> list[StreamConfig]:
+        """Every stream with its limits."""
+        ns, day = self.namespace, timedelta(days=1).total_seconds()
+        table = [
+            StreamConfig(
+                name=self.events_stream,
+                subjects=[f"{ns}.event.>"],
+                retention=RetentionPolicy.LIMITS,
+                # A full stream refuses: the outboxes keep what can't be sent, nothing is pushed out unread.
+                discard=DiscardPolicy.NEW,
+                max_age=30 * day,
+                max_bytes=8 * _GIB,
+                duplicate_window=120,
+                allow_atomic=True,
+            ),
+            StreamConfig(
+                name=self.commands_stream,
+                subjects=[f"{ns}.command.>"],
+                retention=RetentionPolicy.WORK_QUEUE,
+                discard=DiscardPolicy.NEW,
+                max_bytes=2 * _GIB,
+                duplicate_window=120,
+            ),
+            StreamConfig(
+                name=self.schedules_stream,
+                subjects=[f"{ns}.schedule.>", f"{ns}.tick.>"],
+                retention=RetentionPolicy.LIMITS,
+                discard=DiscardPolicy.OLD,
+                max_msgs_per_subject=1,
+                max_bytes=_GIB // 64,
+                duplicate_window=120,
+                allow_msg_schedules=True,
+            ),
+            StreamConfig(
+                name=self.telemetry_stream,
+                subjects=[f"{ns}.telemetry.>"],
+                retention=RetentionPolicy.LIMITS,
+                discard=DiscardPolicy.OLD,
+                max_age=day / 24,
+                max_bytes=_GIB // 8,
+                duplicate_window=120,
+            ),
+        ]
+        for stream in table:
+            stream.storage, stream.max_msg_size, stream.allow_direct = StorageType.FILE, MAX_PAYLOAD_BYTES, True
+        return table
+
+    def durable(
+        self,
+        stream: str,
+        durable: str,
+        filters: Iterable[str],
+        *,
+        ordered: bool = False,
+        deliver: DeliverPolicy = DeliverPolicy.ALL,
+    ) -> tuple[str, ConsumerConfig]:
+        """A durable's stream and configuration. No ``backoff`` and no ``max_deliver``: the loop decides about retries.
+
+        A backoff list would override ack_wait and hand a message to a second replica while the first still works;
+        past max_deliver a message would stay invisible for ever.
+        """
+        subjects = sorted(filters)
+        return self.stream(stream), ConsumerConfig(
+            durable_name=durable,
+            name=durable,
+            filter_subject=subjects[0] if len(subjects) == 1 else None,
+            filter_subjects=subjects if len(subjects) > 1 else None,
+            ack_policy=AckPolicy.ALL if ordered else AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_S,
+            max_deliver=-1,
+            max_ack_pending=MAX_ACK_PENDING,
+            max_waiting=64,
+            deliver_policy=deliver,
+        )
+
+
+def durables(topology: Topology) -> list[tuple[str, ConsumerConfig]]:
+    """Every service's durables. Which events a service hears is declared in `HEARS`, checked against service.py."""
+    ns, table = topology.namespace, []
+    for service in SERVICES:
+        table.append(topology.durable("commands", f"{service}-commands", [f"{ns}.command.{service}.>"]))
+        table.append(topology.durable("schedules", f"{service}-ticks", [f"{ns}.tick.{service}.>"]))
+    for service, names in HEARS.items():
+        filters = [topology.event_filter(None, name) for name in names]
+        table.append(topology.durable("events", f"{service}-events", filters, ordered=service == "audit"))
+    table.append(topology.durable("telemetry", "metrics-telemetry", [f"{ns}.telemetry.>"]))
+    return table
+
+
+HEARS: dict[str, tuple[str, ...]] = {
+    "tracker": ("governance.gate.decided",),
+    "audit": (">",),
+}
+SENDS: dict[str, tuple[str, ...]] = {
+    "tracker": ("governance.gate.run",),
+}
+
+_STREAM_FIELDS = (
+    "subjects", "retention", "discard", "max_age", "max_bytes", "max_msgs_per_subject", "max_msg_size",
+    "storage", "allow_direct", "allow_atomic", "allow_msg_schedules", "duplicate_window",
+)  # fmt: skip
+_CONSUMER_FIELDS = ("filter_subject", "filter_subjects", "ack_policy", "ack_wait", "max_deliver", "max_ack_pending")
+
+
+def _differences(want: object, have: object, fields: Iterable[str]) -> list[str]:
+    rows = []
+    for name in fields:
+        wanted, found = getattr(want, name), getattr(have, name)
+        if wanted is not None and wanted != found and not (not wanted and not found):
+            rows.append(f"{name} is {found!r}, should be {wanted!r}")
+    return rows
+
+
+async def apply(js: JetStreamContext, topology: Topology, *, replicas: int = 1) -> list[str]:
+    """Make or update every stream and durable (the admin step); returns what was done, a line each."""
+    done = []
+    for stream in topology.streams():
+        stream.num_replicas = replicas
+        try:
+            info = await js.stream_info(stream.name or "")
+        except NotFoundError:
+            await js.add_stream(stream)
+            done.append(f"stream {stream.name} made")
+            continue
+        if _differences(stream, info.config, _STREAM_FIELDS):
+            await js.update_stream(stream)
+            done.append(f"stream {stream.name} updated")
+    for stream_name, config in durables(topology):
+        try:
+            have = (await js.consumer_info(stream_name, config.durable_name or "")).config
+            if not _differences(config, have, _CONSUMER_FIELDS):
+                continue
+        except NotFoundError:
+            pass
+        await js.add_consumer(stream_name, config)
+        done.append(f"durable {config.durable_name} on {stream_name} made")
+    return done
+
+
+async def compare(js: JetStreamContext, topology: Topology, service: str) -> None:
+    """Raise `TopologyError` unless the server has this service's durables and their streams as declared."""
+    wanted = {stream.name: stream for stream in topology.streams()}
+    seen: set[str] = set()
+    for stream_name, config in durables(topology):
+        if not (config.durable_name or "").startswith(f"{service}-"):
+            continue
+        try:
+            if stream_name not in seen:
+                seen.add(stream_name)
+                info = await js.stream_info(stream_name)
+                if rows := _differences(wanted[stream_name], info.config, _STREAM_FIELDS):
+                    raise TopologyError(f"stream {stream_name}: {'; '.join(rows)}; run `headgate migrate`")
+            have = (await js.consumer_info(stream_name, config.durable_name or "")).config
+        except NotFoundError as error:
+            raise TopologyError(
+                f"{stream_name} or its durable {config.durable_name} is missing; run `headgate migrate`"
+            ) from error
+        if rows := _differences(config, have, _CONSUMER_FIELDS):
+            raise TopologyError(f"durable {config.durable_name}: {'; '.join(rows)}; run `headgate migrate`")
+
+
+def subject_of(topology: Topology, kind: str, name: str, site: str, message_id: str) -> str:
+    """The subject of a staged message."""
+    if kind == "command":
+        return topology.command_subject(name, message_id)
+    return topology.event_subject_named(name, site)
