@@ -1,0 +1,252 @@
+"""The release gate: baselines, vanished tests and scanners, alerts and the heartbeat."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.governance.domain.facts import Fact, Facts
+from services.governance.domain.policy import parse_policy
+from services.governance.domain.verdict import Verdict, judge
+from tests.unit.governance.samples import (
+    NOW,
+    RELEASE,
+    alert_fact,
+    coverage_data,
+    fact,
+    finding,
+    good_release,
+    junit_data,
+    rule,
+    scan_data,
+    tiny_policy,
+    watchdog,
+)
+
+BASELINE = tuple(good_release("0.9"))
+
+
+def release(*changed: Fact, without: str = "", baseline: tuple[Fact, ...] = BASELINE, run: int | None = 7) -> Verdict:
+    """Judge 1.0 with good facts, where the facts of the kinds in ``changed`` (or ``without``) are replaced."""
+    kinds = {one.kind for one in changed} | {without}
+    current = [*changed, *(one for one in good_release() if one.kind not in kinds)]
+    return judge(RELEASE, Facts(tuple(current), baseline, run, "1.0"), NOW)
+
+
+def ran(*passed: str, part: str = "default", **more: Any) -> Fact:
+    age = more.pop("age", timedelta(hours=1))
+    return fact("test.junit", junit_data(*passed, **more), part=part, version="1.0", age=age)
+
+
+def scan(*findings: dict[str, Any], part: str = "bandit", finished: bool = True) -> Fact:
+    return fact("scan.sarif", scan_data(*findings, finished=finished), part=part, version="1.0")
+
+
+def coverage(covered: int, valid: int, part: str = "default") -> Fact:
+    return fact("coverage.cobertura", coverage_data(covered, valid), part=part, version="1.0")
+
+
+def test_good_facts_give_go_against_a_baseline_and_without() -> None:
+    verdict = release()
+    assert (verdict.decision, verdict.status, verdict.baseline_run) == ("go", "success", 7)
+    assert [result.baseline for result in verdict.rules] == ["7", "7", "7", None]
+    first = release(baseline=(), run=None)
+    assert first.decision == "go"
+    assert [result.baseline for result in first.rules] == ["none", "none", "none", None]
+    message = "0 of 2 tests failed and 0 vanished; wanted 0 failed and 0 vanished. Baseline: none."
+    assert first.rules[0].message == message
+    assert first.next_change_at == NOW + timedelta(minutes=14, microseconds=1)
+
+
+def test_facts_of_another_version_never_count() -> None:
+    facts = Facts((*good_release("1.1"),), BASELINE, 7, "1.0")
+    verdict = judge(RELEASE, facts, NOW)
+    assert [result.passed for result in verdict.rules] == [False, False, False, True]
+    expected = "No test report of version 1.0 was received; wanted one at most 24 hours old."
+    assert verdict.rules[0].message == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ([ran("a", failed=("b",))], "1 of 2 tests failed (b); wanted 0 failed."),
+        ([ran()], "0 of 0 tests passed and 2 tests vanished since the last GO (a, b); wanted at least 1 passed and"),
+        ([ran(skipped=("a", "b"))], "0 of 2 tests passed"),
+        ([ran("a")], "1 tests vanished since the last GO (b); wanted 0 vanished."),
+        ([ran("a", skipped=("b",))], "1 tests vanished since the last GO (b)"),
+        ([ran("a", "b"), ran(part="more")], "No test passed in the report more; wanted at least 1 passed in each"),
+        ([ran("a", "b", part="other")], "The test report default of the last GO is missing; wanted every report"),
+        ([ran("a", "b", age=timedelta(hours=25))], "The newest test report is 25 hours old; wanted at most 24 hours"),
+        (
+            [ran("a", "b"), ran("c", part="slow", age=timedelta(hours=25))],
+            "The newest test report slow is 25 hours",
+        ),
+    ],
+)
+def test_tests_rule(changed: list[Fact], message: str) -> None:
+    verdict = release(*changed)
+    assert verdict.decision == "no_go"
+    assert message in rule(verdict, "tests_passed").message
+
+
+def test_what_was_skipped_in_the_baseline_may_stay_away() -> None:
+    baseline = (fact("test.junit", junit_data("a", skipped=("b",)), version="0.9"),)
+    assert rule(release(ran("a", skipped=("b",)), baseline=baseline), "tests_passed").passed is True
+    assert rule(release(ran("a", "c"), baseline=baseline), "tests_passed").passed is True
+
+
+def test_a_test_that_fails_has_not_vanished() -> None:
+    assert rule(release(ran("a", failed=("b",))), "tests_passed").detail["vanished_count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            [coverage(7_999, 10_000)],
+            "Line coverage is 79.99 percent in the report default; wanted at least 80 percent.",
+        ),
+        (
+            [coverage(0, 0)],
+            "The coverage report default covers 0 lines of code; wanted at least 1 line of code in each",
+        ),
+        ([coverage(9, 10), coverage(1, 2, "ui")], "Line coverage is 50 percent in the report ui"),
+        ([coverage(9, 10, "other")], "The coverage report default of the last GO is missing"),
+    ],
+)
+def test_coverage_rule(changed: list[Fact], message: str) -> None:
+    verdict = release(*changed)
+    assert verdict.decision == "no_go"
+    assert message in rule(verdict, "coverage_line").message
+
+
+def test_coverage_at_its_minimum_passes() -> None:
+    assert rule(release(coverage(8, 10)), "coverage_line").passed is True
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            [scan(finding("old"), finding("fresh"))],
+            "1 findings of level high or critical are new (R1 in a.py:7); wanted 0 new.",
+        ),
+        ([scan(finding("fresh", "critical"))], "1 findings of level high or critical are new"),
+        ([scan(finding("old"), finished=False)], "The scan of bandit did not finish; wanted every scan finished."),
+        ([scan(finding("old"), part="ruff")], "The scan of bandit is missing, which the last GO had"),
+        ([scan(), scan(finding("old"), part="ruff")], "1 findings of level high or critical are new"),
+    ],
+)
+def test_scan_rule(changed: list[Fact], message: str) -> None:
+    verdict = release(*changed)
+    assert verdict.decision == "no_go"
+    assert message in rule(verdict, "sarif_no_new_high").message
+
+
+def test_old_and_lesser_findings_pass() -> None:
+    assert rule(release(scan(finding("old"), finding("x", "medium"))), "sarif_no_new_high").passed is True
+    assert rule(release(scan()), "sarif_no_new_high").passed is True
+    none = release(scan(finding("fresh")), baseline=(), run=None)
+    assert (rule(none, "sarif_no_new_high").passed, rule(none, "sarif_no_new_high").baseline) == (True, "none")
+
+
+def test_a_finding_that_grew_to_high_is_new() -> None:
+    baseline = (fact("scan.sarif", scan_data(finding("f", "medium")), part="bandit", version="0.9"),)
+    assert rule(release(scan(finding("f", "high")), baseline=baseline), "sarif_no_new_high").passed is False
+
+
+def test_a_failed_scan_fails_without_a_baseline_too() -> None:
+    assert rule(release(scan(finished=False), baseline=(), run=None), "sarif_no_new_high").passed is False
+
+
+def test_a_kind_that_the_baseline_lacks_is_a_first_time() -> None:
+    baseline = tuple(one for one in BASELINE if one.kind != "scan.sarif")
+    result = rule(release(baseline=baseline), "sarif_no_new_high")
+    assert (result.passed, result.baseline) == (True, "none")
+
+
+def test_a_broken_baseline_fails() -> None:
+    baseline = (*BASELINE, fact("scan.sarif", {"tool": "x"}, part="other", version="0.9"))
+    result = rule(release(baseline=baseline), "sarif_no_new_high")
+    assert "The baseline scan report other (signal " in result.message
+
+
+OLD = timedelta(days=40)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            [watchdog(timedelta(minutes=16))],
+            "The newest Watchdog heartbeat is 16 minutes old; wanted at most 15 minutes",
+        ),
+        (
+            [alert_fact("g", ("Minor", "firing", "warning"))],
+            "No Watchdog heartbeat fires; wanted a Watchdog heartbeat at",
+        ),
+        ([alert_fact("w", ("Watchdog", "resolved", "none"))], "No Watchdog heartbeat fires"),
+        (
+            [watchdog(), alert_fact("g", ("Disk", "firing", "critical"), age=OLD)],
+            "1 critical alerts fire (Disk); wanted 0 critical alerts.",
+        ),
+        (
+            [watchdog(), alert_fact("g", ("Minor", "firing", "warning"), truncatedAlerts=3)],
+            "3 alerts were left out of the webhook; wanted 0 left out",
+        ),
+        (
+            [watchdog(OLD), alert_fact("g", ("Disk", "firing", "critical"))],
+            "1 critical alerts fire (Disk) and the newest Watchdog heartbeat is 40 days old",
+        ),
+    ],
+)
+def test_alert_rule(changed: list[Fact], message: str) -> None:
+    verdict = release(*changed)
+    assert verdict.decision == "no_go"
+    assert message in rule(verdict, "alerts_none_critical").message
+
+
+def test_silence_is_not_a_pass() -> None:
+    result = rule(release(without="alert.alertmanager"), "alerts_none_critical")
+    assert result.message == "No alert group was received; wanted a Watchdog heartbeat at most 15 minutes old."
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        alert_fact("g", ("Disk", "resolved", "critical"), age=OLD),
+        alert_fact("g", ("Minor", "firing", "warning"), age=OLD),
+        alert_fact("old watchdog", ("Watchdog", "firing", "none"), age=OLD),
+    ],
+)
+def test_old_and_harmless_groups_pass(more: Fact) -> None:
+    assert rule(release(watchdog(), more), "alerts_none_critical").passed is True
+
+
+def test_the_newest_body_of_a_group_replaces_the_others() -> None:
+    firing = alert_fact("g", ("Disk", "firing", "critical"), age=timedelta(minutes=9))
+    resolved = alert_fact("g", ("Disk", "resolved", "critical"), age=timedelta(minutes=3))
+    assert rule(release(watchdog(), firing, resolved), "alerts_none_critical").passed is True
+
+
+def test_a_condition_that_gives_no_bool_fails_its_rule() -> None:
+    data = {"overall_status": "ok", "error_count": 0, "warning_count": 0}
+    for condition, words in (
+        ("fact.nope == 0", "could not be judged (Key not found"),
+        ("fact.overall_status", "could not be judged (the condition gave STRING"),
+    ):
+        policy = parse_policy(tiny_policy(condition=f"    condition: {condition}"), "tiny.yaml")
+        verdict = judge(policy, Facts((fact("ops.preflight", data, age=timedelta(minutes=1)),)), NOW)
+        assert verdict.decision == "no_go"
+        assert words in verdict.rules[0].message
+        assert verdict.rules[0].wanted == "at most 3"
+
+
+def test_an_ageless_rule_never_expires() -> None:
+    policy = parse_policy(tiny_policy(max_age="    ageless_reason: It never changes."), "tiny.yaml")
+    data = {"overall_status": "ok", "error_count": 0, "warning_count": 0}
+    verdict = judge(policy, Facts((fact("ops.preflight", data, age=OLD),)), NOW)
+    assert (verdict.decision, verdict.next_change_at) == ("go", None)
+    assert judge(policy, Facts(), NOW).rules[0].wanted == "one"

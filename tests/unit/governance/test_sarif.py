@@ -1,0 +1,244 @@
+"""SARIF logs of real tools, severities, suppressions and fingerprints."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.governance.domain import sarif as sarif_module
+from services.governance.domain.report_base import part_name
+from services.governance.domain.reports import BadReport, parse_report
+from services.governance.domain.signals import check_data
+from tests.unit.governance.samples import sarif
+
+SOURCE = "import subprocess\n\n\ndef go(x):\n    subprocess.call('ls ' + x, shell=True)\n    assert x\n"
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    (signal,) = parse_report("sarif", content)
+    assert signal.kind == "scan.sarif"
+    assert check_data(signal.kind, signal.data) == []
+    return dict(signal.data)
+
+
+def scan(folder: Path, *command: str) -> bytes:
+    done = subprocess.run([sys.executable, "-m", *command], cwd=folder, capture_output=True, check=False, timeout=60)
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout
+
+
+def result(text: str = "Bad thing", **more: Any) -> dict[str, Any]:
+    place = {"artifactLocation": {"uri": "src/a.py"}, "region": {"startLine": 3, "startColumn": 1}}
+    return {"ruleId": "R1", "message": {"text": text}, "locations": [{"physicalLocation": place}], **more}
+
+
+def at(line: int, text: str = "Bad thing", **more: Any) -> dict[str, Any]:
+    made = result(text, **more)
+    made["locations"][0]["physicalLocation"]["region"] = {"startLine": line, "startColumn": 1}
+    return made
+
+
+def only(content: bytes) -> dict[str, Any]:
+    findings = parse(content)["findings"]
+    assert len(findings) == 1
+    return dict(findings[0])
+
+
+def prints(content: bytes) -> set[str]:
+    return {finding["fingerprint"] for finding in parse(content)["findings"]}
+
+
+def test_real_bandit_keeps_its_fingerprints_when_lines_move(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(SOURCE)
+    before = parse(scan(tmp_path, "bandit", "-q", "-f", "sarif", "a.py"))
+    assert before["execution_successful"] is True
+    assert before["tool"] == "Bandit"
+    assert before["counts"] == {"critical": 0, "high": 1, "medium": 0, "low": 2, "none": 0, "total": 3}
+    high = next(finding for finding in before["findings"] if finding["severity"] == "high")
+    assert (high["rule_id"], high["path"], high["line"]) == ("B602", "a.py", 5)
+    (tmp_path / "a.py").write_text("\n\n# moved\n" + SOURCE)
+    after = parse(scan(tmp_path, "bandit", "-q", "-f", "sarif", "a.py"))
+    assert {f["fingerprint"] for f in after["findings"]} == {f["fingerprint"] for f in before["findings"]}
+
+
+def test_real_ruff(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("import os\n")
+    data = parse(scan(tmp_path, "ruff", "check", "--isolated", "--output-format", "sarif", "a.py"))
+    assert data["tool"] == "ruff"
+    assert [(f["rule_id"], f["level"], f["severity"]) for f in data["findings"]] == [("F401", "error", "high")]
+    clean = parse(scan(tmp_path, "ruff", "check", "--isolated", "--output-format", "sarif", "--ignore=F", "a.py"))
+    assert clean["findings"] == []
+
+
+RULES = [
+    {"id": "R1", "properties": {"security-severity": "9.8"}, "defaultConfiguration": {"level": "note"}},
+    {"id": "R2", "properties": {"severity": "Moderate"}},
+]
+
+
+@pytest.mark.parametrize(
+    ("more", "rules", "level", "severity"),
+    [
+        ({"level": "error"}, [], "error", "high"),
+        ({"level": "warning"}, [], "warning", "medium"),
+        ({"level": "note"}, [], "note", "low"),
+        ({"level": "none"}, [], "none", "none"),
+        ({}, [], "warning", "medium"),
+        ({}, RULES, "note", "critical"),
+        ({"ruleId": "R1/sub"}, RULES, "note", "critical"),
+        ({"ruleId": "R1/sub", "ruleIndex": 0}, RULES, "note", "critical"),
+        ({"ruleId": "R2", "ruleIndex": 0}, RULES, "warning", "medium"),
+        ({"ruleId": None, "rule": {"index": 0}}, RULES, "note", "critical"),
+        ({"ruleId": None, "rule": {"id": "R2"}}, RULES, "warning", "medium"),
+        ({"kind": "review"}, [], "none", "none"),
+        ({"level": "note", "properties": {"security-severity": 7}}, [], "note", "high"),
+        ({"properties": {"security-severity": "6.9"}}, [], "warning", "medium"),
+        ({"properties": {"security-severity": "0.1"}}, [], "warning", "low"),
+        ({"properties": {"security-severity": "0.0"}}, [], "warning", "none"),
+        ({"level": "error", "properties": {"security-severity": "nonsense"}}, [], "error", "high"),
+        ({"level": "error", "properties": {"security-severity": "nan"}}, [], "error", "high"),
+        ({"level": "error", "properties": {"security-severity": True}}, [], "error", "high"),
+        ({"level": "note", "properties": {"issue_severity": "HIGH"}}, [], "note", "high"),
+        ({"level": "error", "properties": {"issue_severity": "odd"}}, [], "error", "high"),
+    ],
+)
+def test_severity(more: dict[str, Any], rules: list[Any], level: str, severity: str) -> None:
+    found = only(sarif([result(**more)], rules=rules))
+    assert (found["level"], found["severity"]) == (level, severity)
+
+
+def test_rules_of_extensions_are_found() -> None:
+    reference = {"index": 0, "toolComponent": {"index": 0}}
+    log = json.loads(sarif([result(ruleId=None, rule=reference)]))
+    log["runs"][0]["tool"]["extensions"] = [{"name": "x", "rules": RULES}]
+    assert only(json.dumps(log).encode())["severity"] == "critical"
+
+
+@pytest.mark.parametrize(
+    ("suppressions", "suppressed"),
+    [
+        ([{"kind": "inSource"}], 1),
+        ([{"kind": "external", "status": "accepted"}], 1),
+        ([{"kind": "external", "status": "underReview"}], 0),
+        ([{"kind": "inSource"}, {"kind": "external", "status": "rejected"}], 0),
+        ([], 0),
+    ],
+)
+def test_suppressed_results_are_counted_apart(suppressions: list[Any], suppressed: int) -> None:
+    data = parse(sarif([result(suppressions=suppressions)]))
+    assert (data["suppressed"], len(data["findings"])) == (suppressed, 1 - suppressed)
+
+
+@pytest.mark.parametrize("more", [{"kind": "pass"}, {"kind": "notApplicable"}, {"baselineState": "absent"}])
+def test_what_is_no_finding(more: dict[str, Any]) -> None:
+    assert parse(sarif([result(**more)]))["findings"] == []
+
+
+@pytest.mark.parametrize("state", ["new", "unchanged", "updated"])
+def test_only_our_own_baseline_tells_what_is_new(state: str) -> None:
+    assert only(sarif([result(baselineState=state)]))["severity"] == "medium"
+
+
+def test_fingerprints_do_not_depend_on_lines_or_numbers() -> None:
+    assert prints(sarif([at(3, "Line 3 is bad")])) == prints(sarif([at(90, "Line 90 is bad")]))
+    assert prints(sarif([at(3)])) != prints(sarif([at(3, "Other")]))
+    assert prints(sarif([at(3)])) != prints(sarif([at(3, ruleId="R9")]))
+
+
+def test_a_second_equal_finding_is_a_new_one() -> None:
+    one, two = prints(sarif([at(3)])), prints(sarif([at(3), at(9)]))
+    assert len(two) == 2
+    assert one < two
+
+
+def test_the_same_result_twice_is_one() -> None:
+    assert len(prints(sarif([at(3), at(3)]))) == 1
+
+
+def test_fingerprints_of_the_tool_are_used() -> None:
+    full: dict[str, Any] = {"fingerprints": {"v1": "abc"}}
+    assert prints(sarif([at(3, "x", **full)])) == prints(sarif([at(8, "y", **full)]))
+    partial: dict[str, Any] = {"partialFingerprints": {"primaryLocationLineHash": "abc:1"}}
+    assert prints(sarif([at(3, "x", **partial)])) == prints(sarif([at(8, "y", **partial)]))
+    assert prints(sarif([at(3, **partial)])) != prints(sarif([at(3, ruleId="R9", **partial)]))
+
+
+def test_runs_of_one_tool_are_added_up_and_categories_kept_apart() -> None:
+    def run(uri: str, category: str = "") -> dict[str, Any]:
+        made = result()
+        made["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] = uri
+        more = {"automationDetails": {"id": category}} if category else {}
+        return {"tool": {"driver": {"name": "CodeQL"}}, "results": [made], **more}
+
+    runs = [run("a.py"), run("b.py"), run("c.py", "lang:python/run-7")]
+    signals = parse_report("sarif", json.dumps({"version": "2.1.0", "runs": runs}).encode())
+    assert [(signal.part, len(signal.data["findings"])) for signal in signals] == [  # type: ignore[arg-type]
+        ("CodeQL", 2),
+        ("CodeQL:lang:python", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        {"invocations": [{"executionSuccessful": False}]},
+        {"invocations": [{"executionSuccessful": True}, {}]},
+        {"results": None},
+    ],
+)
+def test_a_run_that_did_not_finish_says_so(run: dict[str, Any]) -> None:
+    log = json.loads(sarif([]))
+    log["runs"][0].update(run)
+    assert parse(json.dumps(log).encode())["execution_successful"] is False
+
+
+def test_folders_of_the_machine_are_cut_off() -> None:
+    made = result()
+    made["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] = "file:///home/ci/w1/src/a.py"
+    plain = sarif(
+        [made], invocations=[{"executionSuccessful": True, "workingDirectory": {"uri": "file:///home/ci/w1"}}]
+    )
+    based = sarif([made], originalUriBaseIds={"SRC": {"uri": "file:///home/ci/w1/"}})
+    assert only(plain)["path"] == only(based)["path"] == "src/a.py"
+
+
+def test_messages_by_id_and_places_left_out() -> None:
+    rules = [{"id": "R1", "messageStrings": {"m": {"text": "From the rule"}}}]
+    found = only(sarif([{"ruleId": "R1", "message": {"id": "m"}}], rules=rules))
+    assert (found["message"], found["path"], found["line"]) == ("From the rule", "", None)
+    assert len(only(sarif([result("y" * 900)]))["message"]) == sarif_module.MAX_MESSAGE_CHARS
+
+
+def test_part_names_fit_what_signals_allow() -> None:
+    assert part_name("Scan It (v2)") == "Scan-It-v2"
+    assert part_name("\u00fc\u00fc").startswith("unnamed-")
+    assert len(part_name("x" * 300)) <= 80
+    assert parse_report("sarif", sarif([]))[0].part == "Scan-It"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"version": "2.0.0", "runs": []}', "version '2.0.0'; 2.1.0 is read"),
+        (b'{"version": "2.1.0", "runs": []}', "has no runs"),
+        (b'{"version": "2.1.0", "runs": [1]}', "runs[0] is not an object"),
+        (b'{"version": "2.1.0", "runs": [{"results": []}]}', "runs[0].tool.driver has no name"),
+        (sarif([], externalPropertyFileReferences={"results": [{}]}), "keeps its results in other files"),
+        (sarif([result(level="fatal")]), "runs[0].results[0].level is 'fatal'"),
+        (sarif([result(locations={})]), "runs[0].results[0].locations is not a list"),
+        (sarif([result() for _ in range(20_001)]), "more than 20000 results"),
+    ],
+)
+def test_bad_logs_say_what_is_wrong(content: bytes, words: str) -> None:
+    with pytest.raises(BadReport) as raised:
+        parse_report("sarif", content)
+    assert words in raised.value.message
+
+
+def test_a_byte_order_mark_is_no_harm() -> None:
+    assert parse(b"\xef\xbb\xbf" + sarif([]))["findings"] == []

@@ -1,0 +1,100 @@
+"""The shapes of facts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.governance.domain.signals import KINDS, check_data, parse_time
+from tests.unit.governance.samples import GOOD_OPERATIONS, coverage_data, finding, junit_data, scan_data, watchdog
+
+GOOD: dict[str, Any] = {
+    **GOOD_OPERATIONS,
+    "test.junit": junit_data("a", failed=("b",), skipped=("c",)),
+    "coverage.cobertura": coverage_data(2, 3),
+    "scan.sarif": scan_data(finding("f")),
+    "alert.alertmanager": watchdog().data,
+}
+
+
+def test_good_data_of_every_kind_and_more_keys_do_no_harm() -> None:
+    assert GOOD.keys() == KINDS.keys()
+    for kind, data in GOOD.items():
+        assert check_data(kind, data) == []
+        assert check_data(kind, {**data, "max_age_hours": 36, "more": {"x": [1]}}) == []
+
+
+@pytest.mark.parametrize("kind", sorted(GOOD))
+def test_every_key_is_needed_and_typed(kind: str) -> None:
+    for key in KINDS[kind].keys:
+        without = {name: value for name, value in GOOD[kind].items() if name != key}
+        assert check_data(kind, without) == [f"{key} is missing"]
+        assert check_data(kind, {**GOOD[kind], key: object()}) != []
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value", "words"),
+    [
+        ("ops.preflight", "error_count", -1, "whole number"),
+        ("ops.preflight", "error_count", True, "whole number"),
+        ("ops.preflight", "error_count", "0", "whole number"),
+        ("ops.preflight", "error_count", 0.0, "whole number"),
+        ("ops.preflight", "error_count", 2**70, "whole number"),
+        ("ops.preflight", "overall_status", "fine", "one of ok, warning, critical"),
+        ("ops.runbook", "critical_count", 26, "must not be more than check_count"),
+        ("ops.security", "risk_score", float("nan"), "0 to 100"),
+        ("ops.security", "risk_score", True, "0 to 100"),
+        ("ops.security", "risk_level", " ", "text of 1 to 500"),
+        ("ops.security", "risk_level", "a\x00", "text of 1 to 500"),
+        ("ops.dr", "enabled", "false", "true or false"),
+        ("ops.dr", "enabled", 1, "true or false"),
+        ("ops.dr", "latest_restore_valid", "true", "true or false"),
+        ("ops.daily_check", "latest_run_at", "2026-03-01T06:00:00", "RFC 3339"),
+        ("ops.daily_check", "latest_run_at", "yesterday", "RFC 3339"),
+        ("ops.daily_check", "latest_run_at", 1_700_000_000, "RFC 3339"),
+        ("ops.daily_check", "latest_status", "dunno", "must be one of"),
+        ("test.junit", "total", 9, "must be total"),
+        ("test.junit", "tests", [], "must hold the ids"),
+        ("test.junit", "tests", ["a", "b", "c"], "must not hold more ids"),
+        ("test.junit", "tests", ["a", 7], "[1] must be text"),
+        ("test.junit", "tests", ["a"] * 50_001, "at most 50000"),
+        ("test.junit", "tests", "ab", "must be a list"),
+        ("coverage.cobertura", "lines_covered", 4, "must not be more than lines_valid"),
+        ("coverage.cobertura", "line_rate_percent", 90, "100 * lines_covered / lines_valid"),
+        ("scan.sarif", "findings", [{"fingerprint": "x"}], "[0] has no rule_id"),
+        ("scan.sarif", "findings", [3], "[0] must be an object"),
+        ("scan.sarif", "findings", [{**finding("x"), "severity": "High"}], "severity must be one of"),
+        ("scan.sarif", "findings", [{**finding("x"), "rule_id": 3}], "rule_id must be text"),
+    ],
+)
+def test_wrong_values_are_named(kind: str, key: str, value: object, words: str) -> None:
+    problems = check_data(kind, {**GOOD[kind], key: value})
+    assert len(problems) == 1
+    assert words in problems[0]
+
+
+@pytest.mark.parametrize("data", [None, [], "x", 3])
+def test_data_must_be_an_object(data: object) -> None:
+    assert check_data("ops.dr", data) == ["data of ops.dr must be an object"]
+
+
+def test_unknown_kinds_are_not_judged() -> None:
+    assert check_data("com.example.thing", None) == []
+    assert "com.example.thing" not in KINDS
+
+
+def test_what_never_ran_is_null() -> None:
+    assert check_data("ops.daily_check", {"latest_run_at": None, "latest_status": None}) == []
+
+
+@pytest.mark.parametrize("text", ["2026-03-01T06:00:00Z", "2026-03-01t06:00:00.123z", "2026-03-01T06:00:00+09:00"])
+def test_times_have_a_zone(text: str) -> None:
+    time = parse_time(text)
+    assert time is not None
+    assert time.utcoffset() is not None
+
+
+@pytest.mark.parametrize("text", ["2026-03-01", "2026-13-01T06:00:00Z", "2026-03-01 06:00:00Z", "x" * 50, None])
+def test_other_times_are_refused(text: object) -> None:
+    assert parse_time(text) is None
