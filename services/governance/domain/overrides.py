@@ -108,6 +108,6 @@ def _convert(text: str, before: Any, setting: Setting, where: str) -> Any:
     if not math.isfinite(number):
         raise PolicyError(f"{where}: {text[:40]!r} must be a number")
     if setting.minimum is not None:
-        number = max(number, setting.minimum)
-    number = min(number, MAX_NUMBER if setting.maximum is None else setting.maximum)
+        number = max(number, float(setting.minimum))
+    number = min(number, MAX_NUMBER if setting.maximum is None else float(setting.maximum))
     return int(number) if number.is_integer() and isinstance(before, int) else number
