@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -62,6 +62,7 @@ class Bus:
         self.nats = client
         self.js: JetStreamContext = client.jetstream(timeout=5)
         self.topology = topology
+        self.on_reconnect: list[Callable[[], None]] = []
 
     @property
     def connected(self) -> bool:
@@ -74,6 +75,9 @@ class Bus:
         No Nats-Msg-Id: the server would swallow a repeat with another body without a word; the inbox decides.
         """
         subject = self.topology.command_subject(command.name, envelope.id)
+        if not self.connected:
+            # The client would keep it in memory and send it later: an order that its caller believes refused.
+            raise Unavailable("The message bus can't be reached; try again in a few seconds.")
         try:
             await self.js.publish(subject, envelope.encode(body), timeout=5, headers=dict(_HEADERS))
         except NATS_ERRORS as error:
@@ -159,11 +163,17 @@ async def connect(url: str, topology: Topology, service: str, *, name: str) -> B
     async def report(error: Exception) -> None:
         log.warning("nats", error=repr(error))
 
+    async def reconnected() -> None:
+        log.info("nats reconnected")
+        for tell in bus.on_reconnect:
+            tell()
+
     try:
         client = await nats.connect(
             url,
             name=name,
             error_cb=report,
+            reconnected_cb=reconnected,
             inbox_prefix=inbox_prefix(service),
             connect_timeout=5,
             reconnect_time_wait=0.25,
@@ -174,4 +184,5 @@ async def connect(url: str, topology: Topology, service: str, *, name: str) -> B
         )
     except NATS_ERRORS as error:
         raise Unavailable(f"NATS can't be reached: {error!r}") from error
-    return Bus(client, topology)
+    bus = Bus(client, topology)
+    return bus

@@ -72,7 +72,7 @@ def _event(service: str, verb: str) -> Event:
 
 
 def _tell(service: str, message: CloudEvent, verb: str, data: BaseModel, letter_id: int, now: datetime) -> Staged:
-    tx = Tx(service, None, message, now)  # type: ignore[arg-type]  # only stages
+    tx = Tx(service, None, message, now)
     tx.emit(_event(service, verb), data, subject=str(letter_id))
     return tx.staged[0]
 

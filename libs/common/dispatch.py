@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
 from libs.common import contracts, outcomes, series
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.base import Command, Event, encode_result
+from libs.common.contracts.common import CommandRefused
 from libs.common.outcomes import Ended, Waiting
 from libs.common.problems import Invalid, Refusal
 from libs.common.service import Connection, Deferred, Service, Staged, Tx
@@ -73,7 +75,7 @@ class Dispatcher:
         """Apply one event, then finish the commands that waited for it."""
         found = self._events.get(message.type)
         declared = found[0] if found else contracts.find(message.name)
-        if not isinstance(declared, Event) or (found is None and not waiting):
+        if not isinstance(declared, Event) or (found is None and not message.type.endswith(outcomes.REFUSED)):
             raise Unknown(f"{self.service.name} has no handler for {message.name}")
         data = declared.data.model_validate(message.data)
         with span(self.service.name, message.name, message.traceparent, SpanKind.CONSUMER) as traceparent:
@@ -89,6 +91,8 @@ class Dispatcher:
     async def _resume(
         self, connection: Connection, one: Waiting, event: CloudEvent, data: Any, now: datetime, into: Applied
     ) -> Ended:
+        if isinstance(data, CommandRefused):
+            return Ended(one.command, data.http_status, orjson.dumps(data.problem))
         declared, handler = self._resumes[one.command.type]
         # What the resumed command emits is caused by the command, in its own trace and under its actor.
         tx = Tx(self.service.name, connection, one.command, now)

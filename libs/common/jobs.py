@@ -61,6 +61,7 @@ class Jobs:
     def stop(self) -> None:
         """Finish the job in hand, then end."""
         self._stopping.set()
+        self._puller.wake()
 
     async def run(self) -> None:
         """Until stopped: first what is overdue, then a job for each tick."""

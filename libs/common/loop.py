@@ -16,22 +16,25 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
+import orjson
 from pydantic import ValidationError
 
 from libs.common import deadletters, inbox, outbox, outcomes, series
 from libs.common.bus import NATS_ERRORS, Bus
 from libs.common.cloudevents import CloudEvent, DecodeError, decode
+from libs.common.contracts.common import CommandRefused, refused_event
 from libs.common.dispatch import Applied, Dispatcher, Unknown, refused
 from libs.common.outbox import Relay
-from libs.common.outcomes import Waiting
+from libs.common.outcomes import Ended, Waiting
 from libs.common.postgres import UNREACHABLE
 from libs.common.problems import Refusal
 from libs.common.pull import NAK_DELAYS_S, Delivery, Puller
-from libs.common.service import Batch, Clock, Connection, Delivered
+from libs.common.service import Batch, Clock, Connection, Delivered, Staged, Tx
 from libs.common.telemetry import log
 from libs.common.topology import ACK_WAIT_S, Mismatch
 
 MAX_ATTEMPTS = 6
+ORDERED_PAUSE_S = 0.2
 # These say that the message itself is wrong: trying again can't help.
 HOPELESS = (DecodeError, Mismatch, Unknown)
 AWAY: tuple[type[BaseException], ...] = (*UNREACHABLE, *NATS_ERRORS)
@@ -88,6 +91,7 @@ class Consumer:
     def stop(self) -> None:
         """Finish what is in hand, then end."""
         self._stopping.set()
+        self.puller.wake()
 
     async def _finish(self, deliveries: list[Delivery]) -> None:
         """Apply a batch; while Postgres or NATS is away nothing counts and nothing more is pulled."""
@@ -207,15 +211,29 @@ class Consumer:
                 await self._quietly(self.puller.term(message.delivery))
         except Exception as error:
             log.exception("handler failed", consumer=self.durable, type=message.event.type, id=message.event.id)
-            await self._failed(message.delivery, repr(error))
+            if self.ordered:
+                # It acknowledges all before the last, so it can't put one aside: try again here, then bury.
+                await self._again(message, repr(error))
+            else:
+                await self._failed(message.delivery, repr(error))
+
+    async def _again(self, message: Message, reason: str) -> None:
+        count = await self._count(message.delivery, reason)
+        if count >= MAX_ATTEMPTS:
+            await self._bury(message.delivery, reason, count)
+            return
+        await asyncio.sleep(ORDERED_PAUSE_S * count)
+        await self._single(message)
+
+    async def _count(self, delivery: Delivery, reason: str) -> int:
+        series.FAILURES.labels(self.service, self.durable).inc()
+        async with self.pool.acquire() as connection:
+            return await deadletters.count_attempt(connection, self.durable, delivery.key, reason, self.clock())
 
     async def _failed(self, delivery: Delivery, reason: str) -> None:
         """Count a failed attempt: try again later, or bury it after the sixth."""
-        series.FAILURES.labels(self.service, self.durable).inc()
-        async with self.pool.acquire() as connection:
-            count = await deadletters.count_attempt(connection, self.durable, delivery.key, reason, self.clock())
-        if count >= MAX_ATTEMPTS or self.ordered:
-            # An ordered consumer acknowledges all before the last: it must bury now what it can't apply.
+        count = await self._count(delivery, reason)
+        if count >= MAX_ATTEMPTS:
             await self._bury(delivery, reason, count)
             if not self.ordered:
                 await self._quietly(self.puller.term(delivery))
@@ -251,8 +269,18 @@ class CommandConsumer(Consumer):
             if not await inbox.claim(connection, self.durable, [message.id], [message.event.digest]):
                 return  # another replica was first; its outcome stands
             await outcomes.store(connection, [ended], now)
+            if message.event.actor.startswith("service:"):
+                # A service listens to events, not to outcomes.
+                await outbox.stage(connection, [self._refusal(message.event, ended, now)])
+        self.relay.nudge()
         await outcomes.tell(self.bus, self.service, [ended])
         await self._quietly(self.puller.ack(message.delivery))
+
+    def _refusal(self, command: CloudEvent, ended: Ended, now: datetime) -> Staged:
+        data = CommandRefused(operation=command.name, http_status=ended.http_status, problem=orjson.loads(ended.body))
+        tx = Tx(self.service, None, command, now)
+        tx.emit(refused_event(self.service), data, subject=command.id)
+        return tx.staged[0]
 
 
 class EventConsumer(Consumer):

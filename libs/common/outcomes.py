@@ -42,6 +42,9 @@ DELETE_EXPIRED = "DELETE FROM deferred WHERE deadline < $1 RETURNING command_id,
 PRUNE = "DELETE FROM outcomes WHERE created_at < $1"
 
 
+REFUSED = ".command.refused.v1"
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How one command ended, before it is stored. ``body`` is the result or a problem document."""
@@ -142,7 +145,7 @@ async def due(connection: Connection, events: Sequence[CloudEvent]) -> dict[str,
     taken = []
     for row in await connection.fetch(SELECT_DUE, causes):
         cause = str(row["cause_id"])
-        if types.get(cause) == row["event_type"]:
+        if types.get(cause) == row["event_type"] or types.get(cause, "").endswith(REFUSED):
             found.setdefault(cause, []).append(Waiting(decode(row["envelope"]), row["state"], row["event_type"]))
             taken.append(row["command_id"])
     if taken:

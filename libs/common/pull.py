@@ -19,7 +19,8 @@ from libs.common.topology import MAX_PAYLOAD_BYTES
 
 PULL_MESSAGES = 500
 PULL_BYTES = 4 * 1024 * 1024
-_EXPIRES_S = 20.0
+_EXPIRES_S = 5.0
+_STATUS_PAUSE_S = 0.2
 NAK_DELAYS_S = (1, 5, 30, 120, 120)
 
 
@@ -56,9 +57,10 @@ class Puller:
         self._bus, self.stream, self._durable, self._batch = bus, stream, durable, batch
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
         self._subscription: Subscription | None = None
-        self._arrived: asyncio.Queue[Msg] = asyncio.Queue()
+        self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
         self._asked = 0
         self._deadline = 0.0
+        self._pause_s = 0.0
 
     async def start(self) -> None:
         """Subscribe the standing inbox."""
@@ -67,6 +69,7 @@ class Puller:
             self._arrived.put_nowait(message)
 
         self._inbox = self._bus.nats.new_inbox()
+        self._bus.on_reconnect.append(self._forget)
         self._subscription = await self._bus.nats.subscribe(self._inbox, cb=arrive)
 
     async def stop(self) -> None:
@@ -75,7 +78,19 @@ class Puller:
             with contextlib.suppress(Exception):
                 await self._subscription.unsubscribe()
 
+    def _forget(self) -> None:
+        """After a reconnect the server no longer knows our request: ask anew at once."""
+        self._asked = 0
+        self.wake()
+
+    def wake(self) -> None:
+        """Let `next` return at once, with what there is."""
+        self._arrived.put_nowait(None)
+
     async def _ask(self) -> None:
+        if self._pause_s:
+            await asyncio.sleep(self._pause_s)
+            self._pause_s = 0.0
         body = {"batch": self._batch, "max_bytes": MAX_PAYLOAD_BYTES + PULL_BYTES, "expires": int(_EXPIRES_S * 1e9)}
         await self._bus.nats.publish(self._subject, orjson.dumps(body), reply=self._inbox)
         self._asked = self._batch
@@ -94,18 +109,24 @@ class Puller:
                 message = await asyncio.wait_for(self._arrived.get(), max(0.0, until - loop.time()))
             except TimeoutError:
                 return taken
+            if message is None:
+                return taken
             size += self._take(message, taken)
         while len(taken) < PULL_MESSAGES and size < PULL_BYTES and not self._arrived.empty():
-            size += self._take(self._arrived.get_nowait(), taken)
+            if (message := self._arrived.get_nowait()) is None:
+                break
+            size += self._take(message, taken)
         return taken
 
     def _take(self, message: Msg, taken: list[Delivery]) -> int:
         headers: dict[str, Any] = message.headers or {}
         if not message.reply or not message.reply.startswith("$JS.ACK."):
             # A status ends the request (expired, byte limit, leader changed, durable gone); only 100 does not.
-            if headers.get("Status", "").startswith("100"):
-                return 0
-            self._asked = 0
+            status = headers.get("Status", "")[:3]
+            if status != "100":
+                self._asked = 0
+                # 404 and 408 are the usual end; after another (durable gone, no responders) don't ask in a tight loop.
+                self._pause_s = 0.0 if status in {"404", "408"} else _STATUS_PAUSE_S
             return 0
         self._asked -= 1
         stream, seq, delivered = parse_ack_subject(message.reply)

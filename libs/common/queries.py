@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from libs.common import series
 from libs.common.bus import Bus
-from libs.common.cloudevents import DecodeError, decode
+from libs.common.cloudevents import CloudEvent, DecodeError, decode
 from libs.common.contracts.base import Query, encode_result
 from libs.common.dispatch import problems_of
 from libs.common.postgres import UNREACHABLE
@@ -70,7 +70,9 @@ class QueryServer:
         try:
             query, handler = self._handlers[message.subject]
             name = query.name
-            status, body = 200, await self._run(query, handler, message)
+            envelope = _envelope(message)
+            trace = trace_id(envelope.traceparent)
+            status, body = 200, await self._run(query, handler, envelope)
             if len(body) > MAX_PAYLOAD_BYTES - 4096:
                 raise Invalid("The answer would be larger than 8 MB; ask for less with limit or a filter.")
         except Refusal as refusal:
@@ -89,13 +91,10 @@ class QueryServer:
         except nats.errors.Error as error:
             log.warning("answer not sent", operation=name, error=repr(error))
 
-    async def _run(self, query: Query, handler: QueryHandler, message: Msg) -> bytes:
+    async def _run(self, query: Query, handler: QueryHandler, envelope: CloudEvent) -> bytes:
         try:
-            envelope = decode(message.data)
             data: dict[str, Any] = envelope.data or {}
             params = query.params.model_validate(data.get("params", {}))
-        except DecodeError as error:
-            raise Invalid(f"The question is not a CloudEvent: {error}") from error
         except ValidationError as error:
             raise Invalid("The question does not fit its contract.", errors=problems_of(error)) from error
         read = Read(
@@ -108,8 +107,11 @@ class QueryServer:
             message=envelope,
         )
         with span(self._service, query.name, envelope.traceparent, SpanKind.SERVER):
-            try:
-                return encode_result(query.result, await handler(read, params))
-            except Refusal as refusal:
-                refusal.extra.setdefault("trace_id", trace_id(envelope.traceparent))
-                raise
+            return encode_result(query.result, await handler(read, params))
+
+
+def _envelope(message: Msg) -> CloudEvent:
+    try:
+        return decode(message.data)
+    except DecodeError as error:
+        raise Invalid(f"The question is not a CloudEvent: {error}") from error

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from libs.common import deadletters, health, migrations, outcomes, series, topology
 from libs.common.bus import NATS_ERRORS, Bus, connect
+from libs.common.contracts.common import refused_event
 from libs.common.dispatch import Applied, Dispatcher
 from libs.common.housekeeping import PRUNE_JOB
 from libs.common.jobs import Jobs
@@ -126,8 +127,10 @@ def _complete(service: Service) -> Service:
     sends = tuple(command.name for command in service.sends)
     if sends != topology.SENDS.get(service.name, ()):
         raise StartError(f"{service.name} sends {sends}, but the topology allows {topology.SENDS.get(service.name)}")
-    hears = tuple(event.name for event in service.events)
-    if hears and hears != topology.HEARS.get(service.name, ()):
+    hears = [event.name for event in service.events] + [
+        refused_event(target).name for target in sorted({command.service for command in service.sends})
+    ]
+    if service.batch is None and tuple(hears) != topology.HEARS.get(service.name, ()):
         raise StartError(f"{service.name} hears {hears}, but the topology says {topology.HEARS.get(service.name)}")
     return whole
 

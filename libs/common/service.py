@@ -61,14 +61,21 @@ class Tx:
     ``connection`` is the transaction's own; whatever is emitted or sent leaves only if it commits.
     """
 
-    __slots__ = ("connection", "message", "now", "service", "staged")
+    __slots__ = ("_connection", "message", "now", "service", "staged")
 
-    def __init__(self, service: str, connection: Connection, message: CloudEvent, now: datetime) -> None:
+    def __init__(self, service: str, connection: Connection | None, message: CloudEvent, now: datetime) -> None:
         self.service = service
-        self.connection = connection
+        self._connection = connection
         self.message = message
         self.now = now
         self.staged: list[Staged] = []
+
+    @property
+    def connection(self) -> Connection:
+        """The transaction's connection; a `Tx` made only to stage messages has none."""
+        if self._connection is None:
+            raise RuntimeError("this transaction only stages messages")
+        return self._connection
 
     @property
     def site(self) -> str:

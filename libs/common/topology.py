@@ -220,7 +220,7 @@ def durables(topology: Topology) -> list[tuple[str, ConsumerConfig]]:
 
 
 HEARS: dict[str, tuple[str, ...]] = {
-    "tracker": ("governance.gate.decided",),
+    "tracker": ("governance.gate.decided", "governance.command.refused"),
     "audit": (">",),
 }
 SENDS: dict[str, tuple[str, ...]] = {

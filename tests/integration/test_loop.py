@@ -12,6 +12,7 @@ import pytest
 
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import governance, tracker
+from libs.common.contracts.common import CommandRefused, refused_event
 from libs.common.contracts.governance_models import GateTarget
 from libs.common.contracts.tracker import BoardSynced, ItemPatch
 from libs.common.ids import uuid7
@@ -226,6 +227,25 @@ async def test_a_refused_resume_keeps_what_the_event_did(stack: Stack, fake: Fak
     await stack.idle("tracker")
     assert len(fake.applied) == 1
     assert stack.events[-1].type == governance.gate_decided.type  # nothing of the resume was emitted
+
+
+async def test_a_deferred_command_ends_at_once_when_what_it_sent_is_refused(stack: Stack, fake: Fake) -> None:
+    await stack.start(fake.service())
+    command_id = await stack.post(tracker.sync_board, {})
+    sent = await next_command(stack, "governance.gate.run")
+    problem = {"detail": "There is no such gate."}
+    refusal = CommandRefused(operation="governance.gate.run", http_status=404, problem=problem)
+    await stack.publish(refused_event("governance"), refusal, causationid=sent["id"])
+    answer = await stack.outcome(command_id)
+    assert (answer.status, answer.json) == (404, problem)
+
+
+async def test_a_refused_command_of_a_service_is_told_as_an_event(stack: Stack, fake: Fake) -> None:
+    fake.fail = Conflict("It is closed.")
+    await stack.start(fake.service())
+    command_id = await stack.post(tracker.patch_item, {"item_id": 1}, actor="service:governance")
+    event = await stack.heard(refused_event("tracker"))
+    assert (event.causationid, event.data["http_status"]) == (command_id, 409)
 
 
 async def test_a_deferred_command_fails_after_its_time(stack: Stack, fake: Fake) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from libs.common.contracts.base import DELETE, GET, POST, Command, Event, Model, Open, Page, Query, Time
+from libs.common.contracts.base import DELETE, GET, POST, Command, Event, Json, Model, Open, Page, Query, Time
 from libs.common.problems import Conflict, NotFound
 
 SERVICES = ("gateway", "governance", "tracker", "audit", "metrics")
@@ -131,9 +131,23 @@ def dead_letter_commands(service: str) -> tuple[Command, Command]:
     )
 
 
-def dead_letter_events(service: str) -> tuple[Event, Event, Event]:
-    """Buried, replayed, dropped."""
+class CommandRefused(Open):
+    """Another service's command was refused here; whoever waits for what it would have caused need not wait on."""
+
+    operation: str
+    http_status: int
+    problem: Json
+
+
+def refused_event(service: str) -> Event:
+    """The event that tells a service that a command which it sent was refused."""
+    return Event(f"{service}.command.refused", data=CommandRefused, summary="A command of another service was refused")
+
+
+def dead_letter_events(service: str) -> tuple[Event, ...]:
+    """Buried, replayed, dropped; and refused, for commands that a service sent."""
     return (
+        refused_event(service),
         Event(f"{service}.deadletter.buried", data=DeadLetterBuried, summary="A message could not be applied"),
         Event(f"{service}.deadletter.replayed", data=DeadLetterDecided, summary="A dead letter was applied"),
         Event(f"{service}.deadletter.dropped", data=DeadLetterDecided, summary="A dead letter was given up"),
