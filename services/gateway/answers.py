@@ -1,0 +1,123 @@
+"""Answers: JSON with an ETag, CSV as a download, pages with a Link, problems with the headers that belong to them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from libs.common.bus import Reply
+from libs.common.contracts.base import Csv
+from libs.common.problems import PROBLEM_JSON, Refusal, Unavailable
+from services.gateway.bodies import read_query
+from services.gateway.context import context_of
+from services.gateway.domain.cells import table
+
+RETRY_AFTER_S = 5
+
+
+def etag_of(body: bytes) -> str:
+    """A strong validator: half of the SHA-256 of the bytes."""
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def unchanged(request: Request, etag: str) -> bool:
+    """Whether ``If-None-Match`` names this representation (weak comparison, RFC 9110, 13.1.2)."""
+    header = request.headers.get("if-none-match")
+    if not header:
+        return False
+    return header.strip() == "*" or etag in (part.strip().removeprefix("W/") for part in header.split(","))
+
+
+def json_answer(request: Request, body: bytes, *, status: int = 200) -> Response:
+    """JSON bytes handed on as they are; 304 if the caller has them already."""
+    if status != 200 or request.method not in ("GET", "HEAD"):
+        return Response(body, status, media_type="application/json")
+    etag = etag_of(body)
+    headers = {"ETag": etag, "Vary": "Accept, Authorization"}
+    if unchanged(request, etag):
+        return Response(status_code=304, headers=headers)
+    return Response(body, 200, headers, media_type="application/json")
+
+
+def csv_answer(request: Request, body: bytes, csv: Csv, now: datetime) -> Response:
+    """The same result as CSV to download."""
+    document = orjson.loads(body)
+    rows = document.get(csv.rows, []) if isinstance(document, dict) else document
+    text = table(csv.columns, rows).encode()
+    etag = etag_of(text)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{csv.filename}-{now:%Y%m%dT%H%M%SZ}.csv"',
+        "ETag": etag,
+        "Vary": "Accept, Authorization",
+    }
+    if unchanged(request, etag):
+        return Response(status_code=304, headers=headers)
+    return Response(text, 200, headers, media_type="text/csv")
+
+
+def wants_csv(request: Request) -> bool:
+    """Whether the ``Accept`` header prefers CSV to JSON."""
+    weights = {"text/csv": 0.0, "application/json": 0.0, "*/*": 0.0}
+    for part in request.headers.get("accept", "").lower().split(","):
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        if name in weights:
+            weight = next((text[2:] for text in parameters if text.startswith("q=")), "1")
+            try:
+                weights[name] = float(weight)
+            except ValueError:
+                weights[name] = 0.0
+    return weights["text/csv"] > max(weights["application/json"], 0.0)
+
+
+def next_link(request: Request, body: bytes, allowed: frozenset[str]) -> str | None:
+    """The Link header of a page that has a next one."""
+    cursor = orjson.loads(body).get("next_cursor")
+    if not cursor:
+        return None
+    fields = {**read_query(request, allowed), "cursor": cursor}
+    return f'<{request.scope["path"]}?{urlencode(fields)}>; rel="next"'
+
+
+def refusal_answer(request: Request, refusal: Refusal) -> Response:
+    """A refusal of the edge itself as problem+json."""
+    return problem_answer(refusal.status, refusal.body(context_of(request).trace_id), refusal.extra)
+
+
+def problem_answer(status: int, body: bytes, extra: Mapping[str, Any]) -> Response:
+    """A problem document with ``WWW-Authenticate`` or ``Retry-After`` where the status asks for it."""
+    headers = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="headgate"'
+    if status in (429, 503, 504):
+        headers["Retry-After"] = str(extra.get("retry_after_s", RETRY_AFTER_S))
+    if status == 413:
+        headers["Connection"] = "close"  # the rest of the body is not read
+    return Response(body, status, headers, media_type=PROBLEM_JSON)
+
+
+def service_problem(request: Request, status: int, body: bytes) -> Response:
+    """A problem document that a service made; the trace id is added if it has none."""
+    try:
+        document = orjson.loads(body)
+        if not isinstance(document, dict):
+            raise ValueError("a problem document is an object")
+    except ValueError:
+        return refusal_answer(request, Unavailable("The service's answer can't be read; try again."))
+    document.setdefault("trace_id", context_of(request).trace_id)
+    return problem_answer(status, orjson.dumps(document), document)
+
+
+def reply_answer(request: Request, reply: Reply, csv: Csv | None, now: datetime) -> Response:
+    """A query's reply as JSON, as CSV where ``csv`` is given, or as the problem that it is."""
+    if not 200 <= reply.status < 300:
+        return service_problem(request, reply.status, reply.body)
+    if csv is not None:
+        return csv_answer(request, reply.body, csv, now)
+    return json_answer(request, reply.body)

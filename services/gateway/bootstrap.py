@@ -1,0 +1,107 @@
+"""The first start: one user ``owner`` with one token, so that somebody can get in.
+
+Counts only while there are no users. A ``HEADGATE_BOOTSTRAP_TOKEN`` that is changed later is ignored with a warning:
+issue and revoke tokens with ``POST /api/tokens`` and ``DELETE /api/tokens/{token_id}`` instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from libs.common import outbox
+from libs.common.cloudevents import CloudEvent
+from libs.common.contracts.gateway import TokenView, UserView, token_issued, user_created
+from libs.common.ids import uuid7
+from libs.common.runtime import Running
+from libs.common.service import Connection, Tx
+from libs.common.telemetry import log
+from services.gateway import tokens, users
+from services.gateway.domain.scope import ALL
+
+OWNER = "owner"
+SECRET = re.compile(r"hg_[A-Za-z0-9_-]{20,200}")
+LIFETIME = timedelta(days=3650)
+_LOCK = 0x424F4F54  # "BOOT": two gateways that start at once make one owner
+
+SELECT_ANY_USER = "SELECT true FROM users LIMIT 1"
+SELECT_KNOWN = "SELECT true FROM tokens WHERE secret_sha256 = $1"
+
+
+class BootstrapError(RuntimeError):
+    """The first owner can't be made; the message says what to change."""
+
+
+def make_secret() -> str:
+    """A token's secret: ``hg_`` and 256 random bits in base64url."""
+    return "hg_" + secrets.token_urlsafe(32)
+
+
+def digest_of(secret: str) -> bytes:
+    """SHA-256: enough for 256 random bits, which nobody can guess; slow hashes are for passwords."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+async def bootstrap(running: Running) -> None:
+    """Make the first owner if there are no users. Raises `BootstrapError` if the given token has another form."""
+    given = running.settings.bootstrap_token.get_secret_value() if running.settings.bootstrap_token else None
+    if given is not None and not SECRET.fullmatch(given):
+        raise BootstrapError(
+            "HEADGATE_BOOTSTRAP_TOKEN must be hg_ and 20 to 200 of the characters A-Z a-z 0-9 _ - (43 random ones are "
+            "best); change it, or unset it and one will be made."
+        )
+    async with running.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        if await connection.fetchval(SELECT_ANY_USER):
+            if given is not None and not await connection.fetchval(SELECT_KNOWN, digest_of(given)):
+                log.warning("HEADGATE_BOOTSTRAP_TOKEN is ignored: users exist already, and it counts at first start")
+            return
+        path = running.settings.data_dir / "bootstrap-token"
+        # The file comes first: if the process dies before the commit, the next start takes the same token from it.
+        secret = given or _kept_secret(path)
+        await _insert_owner(connection, digest_of(secret), running.clock())
+    running.relay.nudge()
+    if given is None:
+        sys.stdout.write(f"\nHeadgate: the first owner's token (shown once, kept in {path}):\n  {secret}\n\n")
+        sys.stdout.flush()
+
+
+def _kept_secret(path: Path) -> str:
+    """The secret of a start that died half-way, or a new one in a file that only this user can read."""
+    try:
+        kept = path.read_text().strip()
+        if SECRET.fullmatch(kept):
+            return kept
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise BootstrapError(f"{path} can't be read: {error.strerror}; mend its permissions or delete it.") from error
+    secret = make_secret()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # never write through a link that somebody laid there
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secret + "\n")
+    except OSError as error:
+        raise BootstrapError(
+            f"{path} can't be written: {error.strerror}; set HEADGATE_DATA_DIR to a folder that can, or give a token "
+            "in HEADGATE_BOOTSTRAP_TOKEN."
+        ) from error
+    return secret
+
+
+async def _insert_owner(connection: Connection, digest: bytes, now: datetime) -> None:
+    cause = CloudEvent(id=str(uuid7()), source="/headgate/gateway", type="", time=now, actor="service:gateway")
+    tx = Tx("gateway", connection, cause, now)
+    user = await connection.fetchrow(users.INSERT_USER, OWNER, "owner", [ALL], "First owner", now)
+    token = await connection.fetchrow(tokens.INSERT_TOKEN, digest, OWNER, "bootstrap", [ALL], now, now + LIFETIME)
+    if user is None or token is None:
+        raise BootstrapError("The first owner exists already, made at this very moment; start again.")
+    tx.emit(user_created, UserView(**user), subject=OWNER)
+    tx.emit(token_issued, TokenView(**token), subject=str(token["token_id"]))
+    await outbox.stage(connection, tx.staged)

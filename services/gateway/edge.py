@@ -1,0 +1,197 @@
+"""The HTTP edge put together: what is public, what is mounted, and what runs beside the requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import orjson
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp
+
+from libs.common.health import metrics_page
+from libs.common.latency import LatencyRecorder
+from libs.common.problems import PROBLEM_JSON, NotFound, Refusal, problem
+from libs.common.runtime import Running, spawn
+from services.gateway import asyncapi, mount, openapi, reference
+from services.gateway.access import Access
+from services.gateway.answers import etag_of, json_answer, refusal_answer, unchanged
+from services.gateway.bodies import path_values, read_query
+from services.gateway.bootstrap import bootstrap
+from services.gateway.commands import Commands
+from services.gateway.context import context_of
+from services.gateway.envelope import Envelope
+from services.gateway.health import Health
+from services.gateway.identity import Identity
+from services.gateway.latency import publish_latency
+from services.gateway.limits import Limiter
+from services.gateway.outcomes import Outcomes
+from services.gateway.refusals import Refusals
+from services.gateway.sse import Streams
+
+# Everything that needs no token. /metrics holds counts by route template and no names; it is meant for the scraper on
+# the same host or network, so the gateway listens on loopback unless it is told otherwise.
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+PUBLIC = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json", "/docs")
+
+
+class Edge:
+    """The parts that requests share."""
+
+    def __init__(self, running: Running) -> None:
+        settings = running.settings
+        self.running = running
+        self.stopping = asyncio.Event()
+        self.identity = Identity(running.pool, running.clock)
+        self.access = Access(
+            self.identity, Limiter(settings.requests_per_minute), Limiter(settings.anonymous_requests_per_minute)
+        )
+        self.outcomes = Outcomes()
+        self.commands = Commands(running.bus, self.outcomes, running.instance, settings.command_wait_s)
+        self.refusals = Refusals(running)
+        self.latency = LatencyRecorder()
+        self.streams = Streams(self)
+        self.health = Health(running)
+
+    async def start(self) -> None:
+        """Make the first owner if need be, then hear outcomes and changes of identity. Before the first request."""
+        await bootstrap(self.running)
+        await self.outcomes.start(self.running.bus, self.running.instance)
+        await self.identity.start(self.running.bus)
+        spawn(self.running, "edge uses", self.identity.keep_storing_uses())
+        spawn(self.running, "edge refusals", self.refusals.keep_flushing())
+        spawn(self.running, "edge latency", publish_latency(self.running, self.latency))
+
+    async def stop(self) -> None:
+        """After the last request: store what is only in memory."""
+        self.stopping.set()
+        await self.refusals.flush()
+        await self.identity.stop()
+
+
+def create_app(running: Running) -> ASGIApp:
+    """The gateway's ASGI application: FastAPI's router under an outermost layer of our own.
+
+    FastAPI's own documents are off: /openapi.json and /docs are made from the contracts.
+    """
+    edge = Edge(running)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    routes = [*_public_routes(edge), *_own_routes(edge), *mount.routes(edge)]
+    app.router.routes[:] = routes
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(HTTPException, _no_route(edge, routes))
+    app.add_exception_handler(Exception, _broken)
+    return Envelope(app, edge)
+
+
+def _own_routes(edge: Edge) -> list[Route]:
+    """The few authenticated routes that are no operation of a service."""
+
+    async def show_command(request: Request) -> Response:
+        context_of(request).route = "/api/commands/{reference}"
+        principal = await edge.access.admit(request, "me:read")
+        read_query(request, frozenset())
+        return await edge.commands.show(request, principal, path_values(request)["reference"])
+
+    async def status(request: Request) -> Response:
+        context_of(request).route = "/api/status"
+        await edge.access.admit(request, "status:read")
+        read_query(request, frozenset())
+        report = await edge.health.report()
+        return Response(orjson.dumps(report), 200 if report["all_up"] else 503, media_type="application/json")
+
+    return [
+        Route("/api/commands/{reference}", show_command, methods=["GET"]),
+        Route("/api/status", status, methods=["GET"]),
+        Route("/api/events", edge.streams.open, methods=["GET"]),
+    ]
+
+
+def _public_routes(edge: Edge) -> list[Route]:
+    documents = {
+        "/": ("application/json", orjson.dumps(_index())),
+        "/openapi.json": ("application/json", orjson.dumps(openapi.document(edge.running.settings.public_url))),
+        "/asyncapi.json": ("application/json", orjson.dumps(asyncapi.document())),
+        "/docs": ("text/html; charset=utf-8", reference.page().encode()),
+    }
+
+    async def document(request: Request) -> Response:
+        path = request.scope["path"]
+        context = context_of(request)
+        context.route = path
+        edge.access.limit_stranger(context)
+        kind, body = documents[path]
+        headers = {"ETag": etag_of(body), "Cache-Control": "no-cache"}
+        if kind.startswith("text/html"):
+            headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+        if unchanged(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(body, 200, headers, media_type=kind)
+
+    async def healthz(request: Request) -> Response:
+        context_of(request).route = "/healthz"
+        return json_answer(request, b'{"status":"ok","service":"gateway"}')
+
+    async def readyz(request: Request) -> Response:
+        context_of(request).route = "/readyz"
+        report = await edge.health.report()
+        degraded = sorted(name for name, state in report["services"].items() if state != "up")
+        body = {key: report[key] for key in ("ready", "checks", "sync", "warnings")} | {"degraded": degraded}
+        return Response(orjson.dumps(body), 200 if report["ready"] else 503, media_type="application/json")
+
+    async def metrics(request: Request) -> Response:
+        context_of(request).route = "/metrics"
+        return metrics_page()
+
+    pages = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
+    return [Route(path, pages.get(path, document), methods=["GET"]) for path in PUBLIC]
+
+
+def _index() -> dict[str, str]:
+    return {
+        "name": "Headgate",
+        "docs": "/docs",
+        "openapi": "/openapi.json",
+        "asyncapi": "/asyncapi.json",
+        "health": "/healthz",
+        "readiness": "/readyz",
+        "you": "/api/me",
+    }
+
+
+async def _broken(request: Request, _error: Exception) -> Response:
+    """The answer to a fault of ours; `Envelope` logs it."""
+    detail = "This is our fault; the log says more under the trace id."
+    body = problem(500, "internal", "Internal error", detail, context_of(request).trace_id)
+    return Response(body, 500, media_type=PROBLEM_JSON)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)  # noqa: S101  registered for this class only
+    return refusal_answer(request, error)
+
+
+def _no_route(edge: Edge, routes: list[Route]) -> Handler:
+    async def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101  registered for this class only
+        context = context_of(request)
+        try:
+            edge.access.limit_stranger(context)
+        except Refusal as refusal:
+            return refusal_answer(request, refusal)
+        if error.status_code != 405:
+            return refusal_answer(request, NotFound("There is no such path; /docs lists those that there are."))
+        methods: set[str] = set()
+        for route in routes:
+            if route.matches(request.scope)[0] is not Match.NONE:
+                methods |= route.methods or set()
+        allow = ", ".join(sorted(methods))
+        detail = f"This path takes {allow}, not {request.method[:20]}."
+        body = problem(405, "method-not-allowed", "The method is not allowed here", detail, context.trace_id)
+        return Response(body, 405, {"Allow": allow}, media_type=PROBLEM_JSON)
+
+    return answer

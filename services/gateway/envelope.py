@@ -1,0 +1,143 @@
+"""The outermost layer: ids, traces, headers, measures, and a problem document where nothing else answered.
+
+Crash here means: one request is lost; nothing is stored in this layer.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from opentelemetry.trace import SpanKind
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from libs.common.ids import uuid7
+from libs.common.problems import Invalid, Refusal, Unavailable, problem
+from libs.common.series import HTTP_DURATION, HTTP_REQUESTS
+from libs.common.telemetry import bind_request, log, span, valid_traceparent
+from services.gateway.answers import problem_answer, refusal_answer
+from services.gateway.context import KEY, Context
+from services.gateway.refusals import STATUSES
+
+if TYPE_CHECKING:
+    from services.gateway.edge import Edge
+
+MAX_AT_ONCE = 1_000
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+LIFELINES = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class Envelope:
+    """Wraps the whole application, and starts and stops the edge with the server."""
+
+    def __init__(self, app: ASGIApp, edge: Edge) -> None:
+        self._app = app
+        self._edge = edge
+        self._at_once = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI: HTTP and lifespan; there are no web sockets."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            self._at_once += 1
+            try:
+                await self._serve(scope, receive, send)
+            finally:
+                self._at_once -= 1
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        steps: dict[str, Callable[[], Awaitable[None]]] = {"startup": self._edge.start, "shutdown": self._edge.stop}
+        while True:
+            phase = (await receive())["type"].removeprefix("lifespan.")
+            try:
+                await steps[phase]()
+            except Exception as error:  # the server prints the sentence and ends
+                log.error("the edge can't start" if phase == "startup" else "the edge did not stop", error=str(error))
+                await send({"type": f"lifespan.{phase}.failed", "message": str(error)})
+                return
+            await send({"type": f"lifespan.{phase}.complete"})
+            if phase == "shutdown":
+                return
+
+    def _context(self, scope: Scope) -> Context:
+        headers = Headers(scope=scope)
+        try:
+            request_id = str(uuid.UUID(headers.get("x-request-id", "")))
+        except ValueError:
+            request_id = str(uuid7())
+        address = scope["client"][0] if scope.get("client") else "unknown"
+        return Context(
+            request_id=request_id,
+            traceparent=valid_traceparent(headers.get("traceparent", "")),
+            received_at=self._edge.running.clock(),
+            started=time.perf_counter(),
+            address=address,
+            who=f"address:{address}",
+        )
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        context = scope[KEY] = self._context(scope)
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._add_headers(MutableHeaders(scope=message), context)
+            await send(message)
+
+        bind_request(context.request_id)
+        name = f"{_method(scope)} {scope['path'][:200]}"
+        with span("gateway", name, context.traceparent, SpanKind.SERVER) as context.traceparent:
+            try:
+                if refusal := self._refuse_early(scope):
+                    await refusal_answer(Request(scope), refusal)(scope, receive, send_with_headers)
+                else:
+                    await self._app(scope, receive, send_with_headers)
+            except ClientDisconnect:
+                status = status or 499
+            except Exception as error:
+                log.exception("request failed", method=_method(scope), route=context.route, error=repr(error))
+                if status == 0:
+                    detail = "This is our fault; the log says more under the trace id."
+                    body = problem(500, "internal", "Internal error", detail, context.trace_id)
+                    await problem_answer(500, body, {})(scope, receive, send_with_headers)
+        self._measure(scope, context, status)
+
+    def _refuse_early(self, scope: Scope) -> Refusal | None:
+        if "\x00" in scope["path"]:
+            return Invalid("The path may not hold the character NUL.")
+        if self._at_once > MAX_AT_ONCE and scope["path"] not in LIFELINES:
+            return Unavailable("Too many requests are being worked on; try again in a second.", retry_after_s=1)
+        return None
+
+    def _add_headers(self, headers: MutableHeaders, context: Context) -> None:
+        headers["X-Request-Id"] = context.request_id
+        headers["traceparent"] = context.traceparent
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers.setdefault("Cache-Control", "no-store")
+        headers["X-Request-Duration-Ms"] = f"{(time.perf_counter() - context.started) * 1000:.1f}"
+        for name, value in context.headers.items():
+            headers[name] = value
+
+    def _measure(self, scope: Scope, context: Context, status: int) -> None:
+        method, seconds = _method(scope), time.perf_counter() - context.started
+        HTTP_REQUESTS.labels("gateway", method, context.route, str(status)).inc()
+        if status in STATUSES:
+            self._edge.refusals.count(context.who, context.route, status)
+        if context.route == "/api/events" and status == 200:
+            return  # a stream lasts as long as its reader likes: that is no latency
+        HTTP_DURATION.labels("gateway", method, context.route).observe(seconds)
+        self._edge.latency.record(method, context.route, status, seconds * 1000)
+
+
+def _method(scope: Scope) -> str:
+    method = scope["method"]
+    return method if method in METHODS else "OTHER"

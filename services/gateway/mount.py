@@ -1,0 +1,168 @@
+"""Mounts every contract as HTTP: one route per declaration, its CSV twins, and nothing by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from libs.common.cloudevents import CloudEvent
+from libs.common.contracts import CONTRACTS
+from libs.common.contracts.base import Csv, Http, Operation, Query
+from libs.common.contracts.gateway import SEALED_BODIES
+from libs.common.ids import uuid7
+from services.gateway.answers import next_link, reply_answer, wants_csv
+from services.gateway.bodies import merge, path_values, read_json_object, read_query, validate
+from services.gateway.commands import SOURCE
+from services.gateway.context import context_of
+from services.gateway.identity import Principal
+from services.gateway.readers import READERS
+from services.gateway.seals import seal
+
+if TYPE_CHECKING:
+    from services.gateway.edge import Edge
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class MountError(RuntimeError):
+    """A declaration that can't be mounted; the message names it. Found at start, never by a caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where an operation's fields come from. ``model`` is what callers may send (see `SEALED_BODIES`)."""
+
+    operation: Operation
+    http: Http
+    model: type[BaseModel]
+    query_fields: frozenset[str]
+    names_object: bool
+    paged: bool
+
+    @property
+    def query_parameters(self) -> frozenset[str]:
+        """All names that the query string may hold."""
+        return self.query_fields | {"site"} if self.operation.sited else self.query_fields
+
+
+def binding_of(operation: Operation) -> Binding:
+    """Work out a declaration's binding; raises `MountError` if it contradicts itself."""
+    http = operation.http
+    if http is None:
+        raise MountError(f"{operation.name} has no HTTP route")
+    declared = operation.params if isinstance(operation, Query) else operation.body
+    model = SEALED_BODIES.get(http.seal, declared) if http.seal else declared
+    fields = frozenset(model.model_fields)
+    if missing := set(http.path_fields) - fields:
+        raise MountError(f"{operation.name}: the path names {missing}, which the model does not have")
+    query_fields = fields - set(http.path_fields) if isinstance(operation, Query) else frozenset(http.query)
+    if not operation.permission:
+        raise MountError(f"{operation.name} has a route but no permission")
+    if http.seal is not None and http.seal not in SEALED_BODIES:
+        raise MountError(f"{operation.name}: unknown seal {http.seal}")
+    if http.reader is not None and http.reader not in READERS:
+        raise MountError(f"{operation.name}: unknown reader {http.reader}")
+    if operation.sited and "site" in fields:
+        raise MountError(f"{operation.name}: a sited operation can't have a field named site")
+    return Binding(
+        operation=operation,
+        http=http,
+        model=model,
+        query_fields=query_fields,
+        names_object=any(name.endswith("_id") for name in http.path_fields),
+        paged="cursor" in query_fields,
+    )
+
+
+def mounted() -> Iterator[tuple[Operation, Http]]:
+    """Every operation that has a route."""
+    for contract in CONTRACTS.values():
+        for operation in contract.operations():
+            if operation.http is not None:
+                yield operation, operation.http
+
+
+def paths_of(http: Http) -> Iterator[tuple[str, Csv | None]]:
+    """The paths of an operation; with a `Csv` where the path always answers CSV."""
+    for path in (http.path, *http.also):
+        yield path, None
+        if http.csv is not None:
+            yield f"{path}.csv", http.csv
+    if http.csv_path is not None and http.csv is not None:
+        yield http.csv_path, http.csv
+
+
+def routes(edge: Edge) -> list[Route]:
+    """The routes, those without braces first, so that no name in braces hides a literal one."""
+    found: dict[tuple[str, str], Route] = {}
+    for operation, http in mounted():
+        binding = binding_of(operation)
+        for path, csv in paths_of(http):
+            key = (http.method, path)
+            if key in found:
+                raise MountError(f"{operation.name}: {http.method} {path} is mounted twice")
+            found[key] = Route(path, _endpoint(edge, binding, path, csv), methods=[http.method], name=operation.name)
+    return sorted(found.values(), key=lambda route: (route.path.count("{"), route.path))
+
+
+def _endpoint(edge: Edge, binding: Binding, path: str, csv: Csv | None) -> Endpoint:
+    async def answer(request: Request) -> Response:
+        context_of(request).route = path
+        principal = await edge.access.admit(request, binding.operation.permission)
+        query = read_query(request, binding.query_parameters)
+        asked = query.pop("site", None) if binding.operation.sited else None
+        site = await edge.access.site_of(principal, binding.operation, asked, names_object=binding.names_object)
+        if isinstance(binding.operation, Query):
+            return await _ask(edge, binding, binding.operation, request, principal, site, query, csv)
+        body = await _read_body(binding, request)
+        public = validate(binding.model, merge(path_values(request), query, body))
+        sealed = seal(binding.http.seal, principal)
+        return await edge.commands.run(request, binding.operation, principal, site, public, sealed)
+
+    return answer
+
+
+async def _read_body(binding: Binding, request: Request) -> dict[str, Any]:
+    if binding.http.reader is not None:
+        return await READERS[binding.http.reader](request)
+    return await read_json_object(request)
+
+
+async def _ask(
+    edge: Edge,
+    binding: Binding,
+    query: Query,
+    request: Request,
+    principal: Principal,
+    site: str,
+    fields: dict[str, Any],
+    csv: Csv | None,
+) -> Response:
+    public = validate(binding.model, merge(path_values(request), fields))
+    params = public.model_dump(mode="json", exclude_unset=True) | seal(binding.http.seal, principal).fields
+    context = context_of(request)
+    envelope = CloudEvent(
+        id=str(uuid7()),
+        source=SOURCE,
+        type=query.type,
+        time=context.received_at,
+        site=site,
+        actor=principal.username,
+        correlationid=context.request_id,
+        traceparent=context.traceparent,
+    )
+    data = {"params": params, "sites": principal.sites, "permissions": sorted(principal.permissions)}
+    reply = await edge.running.bus.ask(query, envelope, orjson.dumps(data))
+    if csv is None and binding.http.csv is not None and wants_csv(request):
+        csv = binding.http.csv
+    answer = reply_answer(request, reply, csv, edge.running.clock())
+    if binding.paged and reply.status == 200 and (link := next_link(request, reply.body, binding.query_parameters)):
+        answer.headers["Link"] = link
+    return answer

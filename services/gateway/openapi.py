@@ -1,0 +1,248 @@
+"""The OpenAPI 3.1 document, made from the contracts: a route can't exist without its entry here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+
+from libs.common.contracts.base import Command, Csv, Http, Nothing, Operation, Query
+from libs.common.contracts.common import Outcome
+from libs.common.problems import (
+    Forbidden,
+    Invalid,
+    NotFound,
+    Refusal,
+    TimedOut,
+    TooLarge,
+    TooMany,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMedia,
+)
+from services.gateway.mount import Binding, binding_of, mounted, paths_of
+from services.gateway.readers import READS
+
+REF = "#/components/schemas/{model}"
+PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "description": "RFC 9457 problem details",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong and what to do"},
+        "trace_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+ACCEPTED: dict[str, Any] = {
+    "type": "object",
+    "required": ["command", "state", "status_url"],
+    "properties": {
+        "command": {"type": "string"},
+        "state": {"const": "pending"},
+        "status_url": {"type": "string"},
+    },
+}
+ALWAYS: tuple[type[Refusal], ...] = (Unauthorized, Forbidden, Invalid, TooMany, Unavailable, TimedOut)
+SITE = {
+    "name": "site",
+    "in": "query",
+    "required": False,
+    "description": "The site that the request concerns; the reserved site `global` if left out",
+    "schema": {"type": "string", "pattern": "^[a-z0-9-]{1,40}$", "default": "global"},
+}
+
+
+class Schemas:
+    """The JSON schemas of all models, under names without clashes."""
+
+    def __init__(self) -> None:
+        bindings = [binding_of(operation) for operation, _ in mounted()]
+        inputs: dict[str, Any] = {f"in:{b.model.__module__}.{b.model.__qualname__}": b.model for b in bindings}
+        outputs: dict[str, Any] = {f"out:{b.operation.name}": b.operation.result for b in bindings}
+        outputs["out:outcome"] = Outcome
+        wanted = [(key, "validation", TypeAdapter(model)) for key, model in inputs.items()]
+        answered = [(key, "serialization", TypeAdapter(model)) for key, model in outputs.items()]
+        found, shared = TypeAdapter.json_schemas([*wanted, *answered], ref_template=REF)  # type: ignore[list-item]
+        self._found = {key: schema for (key, _), schema in found.items()}
+        self.shared: dict[str, Any] = shared.get("$defs", {})
+
+    def fields(self, model: type[BaseModel]) -> dict[str, Any]:
+        """The object schema of what callers send."""
+        return self._resolved(self._found[f"in:{model.__module__}.{model.__qualname__}"])
+
+    def result(self, key: str) -> dict[str, Any]:
+        """The schema of an operation's result."""
+        schema: dict[str, Any] = self._found[f"out:{key}"]
+        return schema
+
+    def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
+        if "$ref" in schema:
+            resolved: dict[str, Any] = self.shared[schema["$ref"].rpartition("/")[2]]
+            return resolved
+        return schema
+
+
+def document(public_url: str | None = None) -> dict[str, Any]:
+    """The whole document as JSON-ready data."""
+    schemas = Schemas()
+    paths: dict[str, Any] = {}
+    for operation, http in mounted():
+        binding = binding_of(operation)
+        for path, csv in paths_of(http):
+            paths.setdefault(path, {})[http.method.lower()] = _operation(schemas, binding, http, path, csv)
+    paths |= _own_paths(schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Headgate",
+            "version": "1",
+            "summary": "Release governance: gates with reasons, tracked remediation, and an audit log to verify",
+        },
+        "servers": [{"url": public_url or "/"}],
+        "paths": dict(sorted(paths.items())),
+        "security": [{"bearer": []}, {"adminToken": []}],
+        "components": {
+            "schemas": {**schemas.shared, "Problem": PROBLEM, "Accepted": ACCEPTED},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "hg_…"},
+                "adminToken": {"type": "apiKey", "in": "header", "name": "X-Admin-Token"},
+            },
+        },
+    }
+
+
+def _operation(schemas: Schemas, binding: Binding, http: Http, path: str, csv: Csv | None) -> dict[str, Any]:
+    operation = binding.operation
+    suffix = "" if path == http.path else "." + path.replace("/", "_").strip("_")
+    entry: dict[str, Any] = {
+        "operationId": operation.name + suffix,
+        "summary": operation.summary,
+        "tags": [operation.service],
+        "x-headgate-permission": operation.permission,
+        "parameters": _parameters(schemas, binding, http),
+        "responses": _responses(schemas, operation, http, csv),
+    }
+    if isinstance(operation, Command) and (body := _body(schemas, binding, http)):
+        entry["requestBody"] = body
+    return entry
+
+
+def _parameters(schemas: Schemas, binding: Binding, http: Http) -> list[dict[str, Any]]:
+    schema = schemas.fields(binding.model)
+    required = set(schema.get("required", []))
+    rows = []
+    for name in (*http.path_fields, *sorted(binding.query_fields)):
+        field = dict(schema["properties"][name])
+        in_path = name in http.path_fields
+        row: dict[str, Any] = {
+            "name": name,
+            "in": "path" if in_path else "query",
+            "required": in_path or name in required,
+        }
+        if description := field.pop("description", None):
+            row["description"] = description
+        rows.append({**row, "schema": field})
+    if binding.operation.sited:
+        rows.append(SITE)
+    if isinstance(binding.operation, Command):
+        rows += [_header("Idempotency-Key", "The same key and body give the first outcome again"), _header("Prefer")]
+    return rows
+
+
+def _header(name: str, description: str = "`respond-async`, or `wait=N` (seconds, at most 60)") -> dict[str, Any]:
+    schema = {"type": "string", "maxLength": 200}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+def _body(schemas: Schemas, binding: Binding, http: Http) -> dict[str, Any] | None:
+    if http.reader is not None:
+        return {"required": True, "content": {kind: {"schema": {}} for kind in READS[http.reader]}}
+    elsewhere = {*http.path_fields, *http.query}
+    schema = schemas.fields(binding.model)
+    properties = {name: field for name, field in schema.get("properties", {}).items() if name not in elsewhere}
+    if binding.model is Nothing or not properties:
+        return None
+    required = [name for name in schema.get("required", []) if name not in elsewhere]
+    body = {"type": "object", "additionalProperties": False, "properties": properties}
+    if required:
+        body["required"] = required
+    return {"required": bool(required), "content": {"application/json": {"schema": body}}}
+
+
+def _responses(schemas: Schemas, operation: Operation, http: Http, csv: Csv | None) -> dict[str, Any]:
+    as_json = {"application/json": {"schema": schemas.result(operation.name)}}
+    as_csv = {"text/csv": {"schema": {"type": "string"}}}
+    if csv is not None:
+        content = as_csv
+    else:
+        content = as_json | (as_csv if http.csv else {})
+    found: dict[str, Any] = {str(http.status): {"description": "Done", "content": content}}
+    errors: tuple[type[Refusal], ...] = ALWAYS
+    if isinstance(operation, Query):
+        found["304"] = {"description": "Not changed since the ETag in If-None-Match"}
+    else:
+        errors += (Refusal, TooLarge, UnsupportedMedia)
+        location = {"Location": {"schema": {"type": "string"}, "description": "Where the outcome will be"}}
+        accepted = {"application/json": {"schema": {"$ref": REF.format(model="Accepted")}}}
+        found["202"] = {"description": "Stored; it will be applied once", "headers": location, "content": accepted}
+    if operation.sited:
+        errors += (NotFound,)
+    return found | _problems(*errors, *operation.errors)
+
+
+def _problems(*errors: type[Refusal]) -> dict[str, Any]:
+    content = {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}}
+    return {str(error.status): {"description": error.title, "content": content} for error in errors}
+
+
+def _own_paths(schemas: Schemas) -> dict[str, Any]:
+    def reads(
+        name: str, summary: str, permission: str, content: dict[str, Any], *parameters: dict[str, Any]
+    ) -> dict[str, Any]:
+        return {
+            "get": {
+                "operationId": name,
+                "summary": summary,
+                "tags": ["gateway"],
+                "x-headgate-permission": permission,
+                "parameters": list(parameters),
+                "responses": {"200": {"description": "Done", "content": content}, **_problems(*ALWAYS, NotFound)},
+            }
+        }
+
+    def text(name: str, where: str = "query", **schema: Any) -> dict[str, Any]:
+        return {"name": name, "in": where, "required": where == "path", "schema": {"type": "string", **schema}}
+
+    outcome = {"application/json": {"schema": schemas.result("outcome")}}
+    events = {"text/event-stream": {"schema": {"type": "string"}}}
+    free = {"application/json": {"schema": {"type": "object"}}}
+    site = SITE | {
+        "description": "Only events of this site; all of your scope if left out",
+        "schema": {"type": "string"},
+    }
+    return {
+        "/api/commands/{reference}": reads(
+            "commands.show", "What became of a command", "me:read", outcome, text("reference", "path")
+        ),
+        "/api/status": reads("status.show", "Whether every service works (503 if not)", "status:read", free),
+        "/api/events": reads(
+            "events.stream",
+            "Events as they happen (server-sent events); resume with Last-Event-ID",
+            "event:read",
+            events,
+            site,
+            text("type", description="Only events of this type; may be repeated"),
+            text("last_event_id"),
+            text("Last-Event-ID", "header"),
+        ),
+    }

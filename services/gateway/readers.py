@@ -1,0 +1,153 @@
+"""Bodies that are not one JSON object: CloudEvents over HTTP, and reports as tools wrote them.
+
+CloudEvents: HTTP protocol binding 1.0.2 (binary, structured, batched) with the JSON event and batch formats. A batch
+holds at most 500 events, so that one request stays one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import re
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.requests import Request
+
+from libs.common.contracts.governance_models import MAX_SIGNALS
+from libs.common.problems import Invalid, Refusal, TooLarge, UnsupportedMedia
+from services.gateway.bodies import media_type, parse_json, read_body, strict_json
+
+Reader = Callable[[Request], Awaitable[dict[str, Any]]]
+
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+REQUIRED = ("specversion", "id", "source", "type")
+HONOURED = ("id", "source", "type", "time", "subject", "version", "part")
+MAX_PACKED_BYTES = 7 * 1024 * 1024  # with its envelope it must fit one message of the bus (8 MB)
+_ATTRIBUTE = re.compile(r"[a-z0-9]{1,50}")
+# Attribute values are texts to percent-decode; what is no valid escape stays as it is (HTTP binding, 3.1.3.2).
+_JSON = re.compile(r"(application/json|text/json|[a-z0-9.!#$&^_-]+/[a-z0-9.!#$&^_+-]+\+json)")
+
+
+async def read_cloudevents(request: Request) -> dict[str, Any]:
+    """The ``signals`` of a `SignalRecord`, from any of the three modes. Raises problems that name what is wrong."""
+    body = await read_body(request)
+    kind = media_type(request)
+    if kind == BATCH:
+        events = await parse_json(body)
+        if not isinstance(events, list) or not events:
+            raise Refusal("A batch is a JSON array of at least one CloudEvent.")
+        if len(events) > MAX_SIGNALS:
+            raise TooLarge(f"A batch may hold {MAX_SIGNALS} events, this one has {len(events)}; send it in parts.")
+        return {"signals": [_structured(event, f"event {number}: ") for number, event in enumerate(events, 1)]}
+    if kind == STRUCTURED:
+        return {"signals": [_structured(await parse_json(body), "")]}
+    if kind.startswith("application/cloudevents"):
+        raise UnsupportedMedia(f"{kind} is not read here; send {STRUCTURED} or {BATCH}.")
+    return {"signals": [await _binary(request, body, kind)]}
+
+
+def _structured(event: Any, where: str) -> dict[str, Any]:
+    if not isinstance(event, dict):
+        raise Refusal(f"{where}a CloudEvent is a JSON object.")
+    _require(event, where)
+    found = {name: event[name] for name in HONOURED if event.get(name) is not None}
+    if "data" in event and "data_base64" in event:
+        raise Refusal(f"{where}data and data_base64 exclude each other; send one.")
+    kind = event.get("datacontenttype", "application/json")
+    if not isinstance(kind, str) or not _is_json(kind):
+        raise UnsupportedMedia(
+            f"{where}datacontenttype is {str(kind)[:100]}; only JSON data are read here. Send reports of tools to "
+            "/api/signals/{format}."
+        )
+    if "data_base64" in event:
+        found["data"] = _unpack(event["data_base64"], where)
+    elif "data" in event:
+        found["data"] = event["data"]
+    return found
+
+
+def _unpack(text: Any, where: str) -> Any:
+    try:
+        packed = base64.b64decode(text, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise Refusal(f"{where}data_base64 is not base64.") from None
+    return strict_json(packed)
+
+
+async def _binary(request: Request, body: bytes, kind: str) -> dict[str, Any]:
+    attributes: dict[str, Any] = {}
+    for header, value in request.headers.items():
+        name = header.removeprefix("ce-")
+        if name == header:
+            continue
+        if not _ATTRIBUTE.fullmatch(name):
+            raise Refusal(f"{header[:60]}: a CloudEvents attribute's name has only lower-case letters and digits.")
+        if name in attributes:
+            raise Refusal(f"{header} was sent twice.")
+        attributes[name] = _header_text(header, value)
+    if not attributes:
+        raise UnsupportedMedia(
+            f"This takes CloudEvents: {STRUCTURED}, {BATCH}, or binary mode with the headers ce-specversion, ce-id, "
+            f"ce-source and ce-type. What came is {kind or 'without a content type'}."
+        )
+    _require(attributes, "", prefix="ce-")
+    found = {name: attributes[name] for name in HONOURED if attributes.get(name)}
+    if body:
+        if kind and not _is_json(kind):
+            raise UnsupportedMedia(
+                f"The data are {kind}; only JSON data are read here. Send reports of tools to /api/signals/{{format}}."
+            )
+        found["data"] = await parse_json(body)
+    return found
+
+
+def _header_text(header: str, value: str) -> str:
+    try:
+        text = unquote(value, errors="strict")
+    except UnicodeDecodeError:
+        raise Refusal(f"{header} is not percent-encoded UTF-8.") from None
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        text = re.sub(r"\\(.)", r"\1", text[1:-1])
+    if "\x00" in text:
+        raise Invalid(f"{header} may not hold the character NUL.")
+    return text
+
+
+def _require(attributes: Mapping[str, Any], where: str, prefix: str = "") -> None:
+    missing = [prefix + name for name in REQUIRED if attributes.get(name) in (None, "")]
+    if missing:
+        raise Refusal(f"{where}required attribute missing: {', '.join(missing)}.", missing=missing)
+    if attributes["specversion"] != "1.0":
+        raise Refusal(f"{where}{prefix}specversion must be 1.0.")
+
+
+def _is_json(kind: str) -> bool:
+    return bool(_JSON.fullmatch(kind.partition(";")[0].strip().lower()))
+
+
+async def read_report(request: Request) -> dict[str, Any]:
+    """The ``content_zlib_base64`` of a `ReportRecord`: the bytes as they came. Raises `TooLarge`, `Invalid`."""
+    body = await read_body(request)
+    if not body:
+        raise Invalid("The body is empty; send the report's file, such as `curl --data-binary @junit.xml`.")
+    packed = await asyncio.to_thread(_pack, body)
+    if len(packed) > MAX_PACKED_BYTES:
+        raise TooLarge("The report is too large even when packed; send it in parts.", max_bytes=MAX_PACKED_BYTES)
+    return {"content_zlib_base64": packed}
+
+
+def _pack(body: bytes) -> str:
+    return base64.b64encode(zlib.compress(body, 6)).decode()
+
+
+READERS: dict[str, Reader] = {"cloudevents": read_cloudevents, "report": read_report}
+# What each reader takes, for the OpenAPI document.
+READS: dict[str, tuple[str, ...]] = {
+    "cloudevents": (STRUCTURED, BATCH, "application/json"),
+    "report": ("application/octet-stream", "application/xml", "application/json"),
+}
