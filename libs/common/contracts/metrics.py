@@ -22,7 +22,11 @@ class LatencyWindow(Model):
 
 
 class EndpointLatency(Open):
-    """One route; percentiles are read off histogram buckets, so they are upper bounds."""
+    """One route template. ``error_count``: status >= 500; ``slow_count``: 450 ms or longer, counted exactly.
+
+    Percentiles are estimates, interpolated inside histogram buckets: off by at most the width of a bucket. The status
+    goes by p95 (warning 450 ms, critical 900 ms); fewer than 8 requests are ``no_data``.
+    """
 
     endpoint_key: str
     method: str
@@ -38,7 +42,11 @@ class EndpointLatency(Open):
 
 
 class BurnRate(Open):
-    """Error budget spent per unit of budget in two windows; both must exceed a threshold to raise the status."""
+    """How fast the error budget is spent in two windows: 1.0 spends exactly what the objectives allow.
+
+    A rate is the larger of error share / 1 % and slow share / 5 %. Both windows must reach 2 for a warning, 10 for
+    critical; fewer than 8 requests in either window are ``no_data``.
+    """
 
     short_window_minutes: int
     long_window_minutes: int
@@ -54,6 +62,8 @@ class BurnRate(Open):
 
 
 class ApiLatency(Open):
+    """Routes that had requests in the window. ``status`` is the worst of all: critical, warning, no_data, ok."""
+
     generated_at: Time
     window_minutes: int
     status: Health
