@@ -10,10 +10,15 @@ from libs.common.topology import SENDS, Topology, durables
 
 @dataclass(frozen=True)
 class Permissions:
-    """Subjects that one user may publish to and subscribe to; everything else is refused by the server."""
+    """Subjects that one user may publish to and subscribe to; everything else is refused by the server.
+
+    Every user may also answer a question it was asked, once, on the subject that the question names (NATS
+    ``allow_responses``): so nobody needs a right to publish into another's inbox.
+    """
 
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
+    publish_deny: tuple[str, ...] = ()
 
 
 def inbox_prefix(service: str) -> str:
@@ -38,33 +43,43 @@ def permissions(topology: Topology, service: str) -> Permissions:
                 f"$JS.ACK.{stream}.{durable}.>",
                 f"$JS.ACK.*.*.{stream}.{durable}.>",  # the form with domain and account hash
             ]
-    if service != "gateway":
-        # Answers to the gateway's questions; the inbox tree belongs to the gateway alone.
-        publish.append(f"{inbox_prefix('gateway')}.>")
-    else:
-        events, commands = topology.events_stream, topology.commands_stream
-        streams.add(events)
-        publish += [
-            f"{ns}.command.>",
-            f"{ns}.query.>",
-            f"{ns}.telemetry.gateway.>",
-            f"{inbox_prefix('gateway')}.>",
-            f"$JS.API.DIRECT.GET.{commands}",
-            f"$JS.API.DIRECT.GET.{commands}.>",
-            f"$JS.API.STREAM.MSG.GET.{commands}",
-            # Live events for people: short-lived consumers on EVENTS, one per connection.
-            f"$JS.API.CONSUMER.CREATE.{events}",
-            f"$JS.API.CONSUMER.CREATE.{events}.>",
-            f"$JS.API.CONSUMER.INFO.{events}.*",
-            f"$JS.API.CONSUMER.DELETE.{events}.*",
-            f"$JS.API.CONSUMER.MSG.NEXT.{events}.*",
-            f"$JS.ACK.{events}.>",
-            f"$JS.ACK.*.*.{events}.>",
-            f"$JS.FC.{events}.>",
-        ]
+    # A service reads its own schedules back, to put them only when they differ.
+    publish.append(f"$JS.API.DIRECT.GET.{topology.schedules_stream}.{ns}.schedule.{service}.*")
+    deny: list[str] = []
+    if service == "gateway":
+        streams.add(topology.events_stream)
+        edge, deny = _edge(topology)
+        publish += edge
         subscribe += [f"{ns}.outcome.*", f"{ns}.event.>"]
     publish += [f"$JS.API.STREAM.INFO.{stream}" for stream in sorted(streams)]
-    return Permissions(tuple(publish), tuple(subscribe))
+    return Permissions(tuple(publish), tuple(subscribe), tuple(deny))
+
+
+def _edge(topology: Topology) -> tuple[list[str], list[str]]:
+    """What the gateway may do besides, and what of it is denied again: it sends for all, but touches no durable."""
+    ns, events, commands = topology.namespace, topology.events_stream, topology.commands_stream
+    allow = [
+        f"{ns}.command.>",
+        f"{ns}.query.>",
+        f"{ns}.telemetry.gateway.>",
+        f"$JS.API.STREAM.MSG.GET.{commands}",  # does this command still wait?
+        # Live events for people: short-lived consumers on EVENTS, one per connection, without acknowledgements.
+        f"$JS.API.CONSUMER.CREATE.{events}.>",
+        f"$JS.API.CONSUMER.INFO.{events}.*",
+        f"$JS.API.CONSUMER.DELETE.{events}.*",
+        f"$JS.API.CONSUMER.MSG.NEXT.{events}.*",
+    ]
+    deny = []
+    for stream, config in durables(topology):
+        if stream == events:
+            name = config.durable_name or ""
+            deny += [
+                f"$JS.API.CONSUMER.CREATE.{events}.{name}",
+                f"$JS.API.CONSUMER.CREATE.{events}.{name}.>",
+                f"$JS.API.CONSUMER.DELETE.{events}.{name}",
+                f"$JS.API.CONSUMER.MSG.NEXT.{events}.{name}",
+            ]
+    return allow, deny
 
 
 def all_permissions(topology: Topology) -> dict[str, Permissions]:

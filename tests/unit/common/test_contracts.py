@@ -1,0 +1,130 @@
+"""The declarations themselves, and what is generated from them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from libs.common import reference
+from libs.common.cloudevents import CloudEvent
+from libs.common.contracts import CONTRACTS, find
+from libs.common.contracts.base import Command, Contract, Event, Query
+from libs.common.contracts.common import SERVICES
+from libs.common.contracts.governance import gate_decided
+from libs.common.contracts.roles import ROLES, may
+from libs.common.ids import BadToken
+from libs.common.permissions import all_permissions
+from libs.common.topology import HEARS, SENDS, Mismatch, Topology, durables
+
+TOPOLOGY = Topology()
+OPERATIONS = [operation for contract in CONTRACTS.values() for operation in contract.operations()]
+
+
+def test_every_service_has_a_contract() -> None:
+    assert tuple(sorted(CONTRACTS)) == tuple(sorted(SERVICES))
+
+
+def test_no_route_is_declared_twice() -> None:
+    routes = [(o.http.method, re.sub(r"{\w+}", "{}", o.http.path)) for o in OPERATIONS if o.http]
+    assert len(routes) == len(set(routes))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.name)
+def test_every_route_has_a_permission_that_a_role_holds(operation: Command | Query) -> None:
+    if operation.http is None:
+        assert operation.name.endswith("outcomes.get")  # the edge serves these itself
+        return
+    assert any(may(role, operation.permission) for role in ROLES)
+    assert operation.summary
+    if isinstance(operation, Query):
+        assert operation.http.method == "GET"
+
+
+def test_nobody_holds_an_empty_or_unknown_permission() -> None:
+    for role in (*ROLES, "root", ""):
+        assert not may(role, "")
+        assert not may(role, "everything")
+
+
+def test_what_is_heard_and_sent_is_declared() -> None:
+    for names in HEARS.values():
+        for name in names:
+            assert name == ">" or isinstance(find(name), Event)
+    for names in SENDS.values():
+        for name in names:
+            assert isinstance(find(name), Command)
+
+
+def test_a_contract_refuses_a_foreign_or_repeated_name() -> None:
+    with pytest.raises(ValueError, match="not of the service"):
+        Contract("tracker", events=(gate_decided,))
+    with pytest.raises(ValueError, match="twice"):
+        Contract("governance", events=(gate_decided, gate_decided))
+    with pytest.raises(ValueError, match=r"service\.noun\.verb"):
+        Event("gate.decided")
+
+
+def test_subjects_take_only_tokens() -> None:
+    assert TOPOLOGY.event_subject(gate_decided, "plant-7") == "headgate.event.plant-7.governance.gate.decided"
+    for site in ("a.>", "*", "", "x" * 41, "A"):
+        with pytest.raises(BadToken):
+            TOPOLOGY.event_subject(gate_decided, site)
+        with pytest.raises(BadToken):
+            TOPOLOGY.event_filter(site or "*")
+        with pytest.raises(BadToken):
+            TOPOLOGY.command_subject("tracker.item.patch", site)
+
+
+@pytest.mark.parametrize(
+    ("subject", "changed"),
+    [
+        ("headgate.event.other.governance.gate.decided", {}),
+        ("headgate.event.global.tracker.gate.decided", {}),
+        ("headgate.event.global.governance.gate.run", {}),
+        ("headgate.event.global.governance.gate.decided", {"source": "/headgate/tracker"}),
+        ("headgate.command.governance.gate.decided.other-id", {}),
+        ("headgate.event.global.governance.gate", {}),
+        ("headgate.event.global.governance.gate.decided.more", {}),
+        ("other.event.global.governance.gate.decided", {}),
+        ("_INBOX.x", {}),
+    ],
+)
+def test_an_envelope_must_fit_its_subject(subject: str, changed: dict[str, str]) -> None:
+    values: Any = {"id": "an-id", "source": "/headgate/governance", "type": gate_decided.type, **changed}
+    with pytest.raises(Mismatch):
+        TOPOLOGY.check(subject, CloudEvent(**values))
+
+
+def test_an_envelope_that_fits_passes() -> None:
+    event = CloudEvent(id="an-id", source="/headgate/governance", type=gate_decided.type)
+    TOPOLOGY.check("headgate.event.global.governance.gate.decided", event)
+
+
+def test_each_service_may_publish_its_own_events_only() -> None:
+    for service, allowed in all_permissions(TOPOLOGY).items():
+        events = [subject for subject in allowed.publish if subject.startswith("headgate.event.")]
+        assert events == [f"headgate.event.*.{service}.>"]
+        assert ">" not in allowed.publish
+        assert not any("DELETE.COMMANDS" in s or "PURGE" in s or "STREAM.DELETE" in s for s in allowed.publish)
+        if service != "gateway":
+            commands = [subject for subject in allowed.publish if subject.startswith("headgate.command.")]
+            assert commands == [f"headgate.command.{name}.*" for name in SENDS.get(service, ())]
+
+
+def test_every_durable_lies_on_a_declared_stream() -> None:
+    streams = {stream.name for stream in TOPOLOGY.streams()}
+    names = [config.durable_name for _, config in durables(TOPOLOGY)]
+    assert len(names) == len(set(names))
+    for stream, config in durables(TOPOLOGY):
+        assert stream in streams
+        assert config.max_deliver == -1
+        assert not config.backoff
+
+
+@pytest.mark.parametrize("page", sorted(reference.PAGES))
+def test_the_reference_is_what_make_docs_writes(page: str) -> None:
+    committed = Path(__file__).parents[3] / "docs" / "reference" / page
+    assert committed.read_text(encoding="utf-8") == reference.PAGES[page](), "run `make docs` and commit"
