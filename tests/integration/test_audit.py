@@ -14,12 +14,13 @@ import orjson
 import pytest
 
 from libs.common.contracts.audit import CONTRACT, EntryFilter, list_entries, verify_chain
-from libs.common.contracts.gateway import SiteView, site_created
+from libs.common.contracts.gateway import SiteView, create_site, site_created
 from libs.common.ids import uuid7
 from libs.common.migrations import login_role
 from libs.common.service import Read
 from services.audit import entries, verify
 from services.audit.service import SERVICE
+from services.gateway.service import SERVICE as GATEWAY
 from tests.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -71,6 +72,27 @@ async def test_every_event_once_and_on_after_a_restart(stack: Stack) -> None:
     report = await verified(stack)
     assert (report["valid"], report["checked_count"], report["next_seq"]) == (True, 705, None)
     assert report["head_hash"] == found[0]["hash"]
+
+
+async def test_what_a_service_did_is_there_by_its_causationid(stack: Stack) -> None:
+    """Commands applied while the log is up, down and up again: each is in the log exactly once."""
+    await stack.start(GATEWAY, SERVICE)
+    commands = [await stack.post(create_site, {"site": f"a{n}", "title": "A"}) for n in range(20)]
+    await stack.stop("audit")
+    commands += [await stack.post(create_site, {"site": f"b{n}", "title": "B"}) for n in range(20)]
+    for command_id in commands:
+        assert (await stack.outcome(command_id)).status == 201
+    refused = await stack.command(create_site, {"site": "a0", "title": "again"})
+    assert refused.status == 409
+    await stack.start(SERVICE)
+    await stack.idle("gateway")
+    await stack.idle("audit")
+    for command_id in commands:
+        [entry] = (await listed(stack, causationid=command_id))["items"]
+        assert (entry["type"], entry["actor"], entry["correlationid"]) == (site_created.type, "ann", command_id)
+        assert entry["event"]["data"]["site"] == entry["subject"]
+    report = await verified(stack)
+    assert (report["valid"], report["checked_count"]) == (True, 40)
 
 
 async def test_reading_the_stream_anew_adds_nothing(stack: Stack) -> None:
