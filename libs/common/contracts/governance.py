@@ -26,8 +26,9 @@ from libs.common.contracts.governance_models import (
     SignalReceipts,
     SignalRecord,
     SignalRecorded,
+    SignalsRepeated,
 )
-from libs.common.problems import Invalid, NotFound, TooLarge
+from libs.common.problems import Conflict, Invalid, NotFound, TooLarge
 
 PLAN_COLUMNS = (
     "item_id",
@@ -48,7 +49,7 @@ record_signals = Command(
     result=SignalReceipts,
     permission="signal:write",
     http=POST("/api/signals", query=("subject", "version"), status=201, reader="cloudevents"),
-    errors=(Invalid, TooLarge),
+    errors=(Invalid, Conflict, TooLarge),
     summary="Record CloudEvents (binary, structured or batched) as signals",
 )
 record_report = Command(
@@ -66,6 +67,7 @@ list_signals = Query(
     result=Page[Signal],
     permission="signal:read",
     http=GET("/api/signals"),
+    errors=(Invalid,),
     summary="List signals, newest first (without data)",
 )
 get_signal = Query(
@@ -111,7 +113,7 @@ list_runs = Query(
     result=Page[GateRun],
     permission="gate:read",
     http=GET("/api/gates/{gate}/runs"),
-    errors=(NotFound,),
+    errors=(NotFound, Invalid),
     summary="List a gate's verdicts, newest first",
 )
 get_run = Query(
@@ -141,6 +143,7 @@ ops_gate = Query(
     result=OpsGate,
     permission="gate:read",
     http=GET("/api/ops/governance/gate"),
+    errors=(NotFound,),
     summary="Judge the operations gate now without storing a run",
 )
 ops_gate_run = Command(
@@ -149,6 +152,7 @@ ops_gate_run = Command(
     result=OpsGateRun,
     permission="gate:run",
     http=POST("/api/ops/governance/gate/run"),
+    errors=(NotFound,),
     summary="Run the operations gate and store the verdict",
 )
 ops_gate_latest = Query(
@@ -166,6 +170,7 @@ ops_gate_history = Query(
     result=OpsGateHistory,
     permission="gate:read",
     http=GET("/api/ops/governance/gate/history"),
+    errors=(NotFound,),
     summary="Runs of the operations gate, newest first",
 )
 ops_plan = Query(
@@ -178,9 +183,13 @@ ops_plan = Query(
         csv=Csv("items", PLAN_COLUMNS, "ops-governance-remediation"),
         csv_path="/api/ops/governance/gate/remediation/csv",
     ),
+    errors=(NotFound,),
     summary="The remediation plan of the operations gate as it stands now",
 )
 signal_recorded = Event("governance.signal.recorded", data=SignalRecorded, summary="A signal was stored")
+signal_repeated = Event(
+    "governance.signal.repeated", data=SignalsRepeated, summary="Signals came again that were recorded before"
+)
 gate_decided = Event("governance.gate.decided", data=GateDecided, summary="A gate judged and its verdict was stored")
 
 CONTRACT = Contract(
@@ -201,5 +210,5 @@ CONTRACT = Contract(
         outcome_query("governance"),
         *dead_letter_queries("governance"),
     ),
-    events=(signal_recorded, gate_decided, *dead_letter_events("governance")),
+    events=(signal_recorded, signal_repeated, gate_decided, *dead_letter_events("governance")),
 )

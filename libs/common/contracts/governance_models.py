@@ -115,6 +115,13 @@ class SignalRecorded(Open):
     problems: list[str] = []
 
 
+class SignalsRepeated(Open):
+    """``signal_ids`` are those under which the repeated signals were first recorded."""
+
+    count: int
+    signal_ids: list[int]
+
+
 class GateName(Model):
     gate: Token
 
@@ -182,7 +189,10 @@ class GateSummary(Open):
 
 
 class GateRun(Open):
-    """A stored verdict. ``run_number`` counts per gate, site and subject; later numbers replace earlier ones."""
+    """A stored verdict. ``run_number`` counts per gate, site and subject; later numbers replace earlier ones.
+
+    ``reasons``: a sentence for each thing that forbids GO. ``next_change_at``: when a rule that passes will be stale.
+    """
 
     run_id: int
     gate: str
@@ -196,6 +206,7 @@ class GateRun(Open):
     decided_at: Time
     summary: GateSummary
     rules: list[RuleResult]
+    reasons: list[str] = []
     policy_digest: str
     baseline_run: int | None = None
     next_change_at: Time | None = None
@@ -214,13 +225,25 @@ class RunKey(Model):
     run_id: int = Field(ge=1, le=2**63 - 1)
 
 
+class OpsRule(Open):
+    """A rule's verdict with the keys that callers of the facility system know."""
+
+    id: str
+    required: bool
+    status: RuleStatus
+    passed: bool
+    weight: float
+    message: str
+    detail: Json
+
+
 class OpsGate(Open):
     """The live snapshot that callers of the facility system read (no run is stored)."""
 
     generated_at: Time
     decision: Decision
     summary: GateSummary
-    rules: list[RuleResult]
+    rules: list[OpsRule]
     policy: Json
 
 
@@ -311,4 +334,5 @@ class GateDecided(Open):
     decided_at: Time
     summary: GateSummary
     rules: list[RuleResult]
+    reasons: list[str] = []
     command_id: UUID | None = None

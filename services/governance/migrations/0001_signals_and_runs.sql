@@ -34,15 +34,21 @@ CREATE TABLE facts (
     PRIMARY KEY (site, subject, version, kind, part)
 );
 
--- One row per (gate, site, subject): numbers its runs, and remembers the last GO, the baseline of the next run.
+-- One row per (gate, site, subject): numbers its runs, and remembers the latest run and the last GO, the baseline of
+-- the next run. Its row lock puts runs in order.
 CREATE TABLE gate_heads (
     gate text NOT NULL,
     site text NOT NULL,
     subject text NOT NULL,
     run_number bigint NOT NULL,
+    version text NOT NULL DEFAULT '',
+    decision text CHECK (decision IN ('go', 'no_go')),
+    next_change_at timestamptz,
     last_go_run_id bigint,
     PRIMARY KEY (gate, site, subject)
 );
+-- The GOs that time alone turns: looked at every ten minutes.
+CREATE INDEX gate_heads_change ON gate_heads (next_change_at) WHERE decision = 'go';
 
 CREATE TABLE runs (
     run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -58,7 +64,9 @@ CREATE TABLE runs (
     decided_at timestamptz NOT NULL,
     summary jsonb NOT NULL,
     rules jsonb NOT NULL,
+    reasons jsonb NOT NULL,
     policy_digest text NOT NULL,
+    settings jsonb NOT NULL,
     baseline_run bigint,
     next_change_at timestamptz,
     fact_signals bigint[] NOT NULL,
@@ -66,6 +74,7 @@ CREATE TABLE runs (
     UNIQUE (gate, site, subject, run_number)
 );
 CREATE INDEX runs_gate ON runs (gate, site, run_id DESC);
+CREATE INDEX runs_subject ON runs (gate, site, subject, version, run_id DESC);
 
 GRANT SELECT, INSERT ON signals, runs TO headgate_governance;
 GRANT SELECT, INSERT, UPDATE ON facts, gate_heads TO headgate_governance;

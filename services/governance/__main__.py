@@ -1,0 +1,23 @@
+"""Run governance: ``python -m services.governance``. A policy that can't be used stops it with one sentence."""
+
+import os
+import sys
+
+from libs.common.runtime import StartError, main
+from libs.common.settings import Settings
+from services.governance.service import make_service
+from services.governance.startup import read_policies
+
+
+def run() -> None:
+    """Read the policies, then serve until stopped."""
+    try:
+        service = make_service(read_policies(Settings().policies_dir, os.environ))
+    except StartError as error:
+        sys.stderr.write(f"headgate governance: {error}\n")
+        sys.exit(1)
+    main(service)
+
+
+if __name__ == "__main__":
+    run()

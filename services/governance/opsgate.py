@@ -1,0 +1,85 @@
+"""The operations gate in the shapes of the facility system, for its callers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from libs.common.contracts.base import Nothing
+from libs.common.contracts.governance_models import (
+    HistoryLimit,
+    OpsGate,
+    OpsGateHistory,
+    OpsGateRow,
+    OpsGateRun,
+    OpsRule,
+)
+from libs.common.problems import NotFound
+from libs.common.service import Read, Tx
+from services.governance.catalog import Catalog
+from services.governance.domain.policy import settings_view
+from services.governance.gate import look, summary_of
+from services.governance.runs import run
+
+OPERATIONS = "operations"
+
+SELECT_LATEST = "SELECT * FROM runs WHERE gate = $1 AND site = $2 ORDER BY run_id DESC LIMIT 1"
+SELECT_HISTORY = """
+SELECT run_id, status, decision, (summary ->> 'failure_count')::integer AS failure_count,
+    (summary ->> 'warning_count')::integer AS warning_count, decided_at AS finished_at
+FROM runs WHERE gate = $1 AND site = $2 ORDER BY run_id DESC LIMIT $3
+"""
+
+
+async def ops_gate(catalog: Catalog, read: Read, _params: Nothing) -> OpsGate:
+    """Judge now without storing a run."""
+    policy = catalog.policy(OPERATIONS)
+    verdict = await look(read.pool, policy, catalog.target(OPERATIONS, read.site, None, None), read.now)
+    return OpsGate(
+        generated_at=read.now,
+        decision=verdict.decision,
+        summary=summary_of(verdict),
+        rules=[OpsRule.model_validate(rule, from_attributes=True) for rule in verdict.rules],
+        policy=settings_view(policy),
+    )
+
+
+async def ops_gate_run(catalog: Catalog, tx: Tx, _body: Nothing) -> OpsGateRun:
+    """Run the gate and store the verdict."""
+    target = catalog.target(OPERATIONS, tx.site, None, None)
+    trigger = tx.actor if tx.actor.startswith("service:") else "api"
+    return _with_envelope(await run(catalog, tx, target, trigger, tx.message_id))
+
+
+def _with_envelope(row: asyncpg.Record | dict[str, Any]) -> OpsGateRun:
+    # A verdict is made at one moment, so a run starts and finishes when it is decided.
+    return OpsGateRun(
+        run_id=row["run_id"],
+        trigger=row["trigger"],
+        status=row["status"],
+        started_at=row["decided_at"],
+        finished_at=row["decided_at"],
+        generated_at=row["decided_at"],
+        decision=row["decision"],
+        summary=row["summary"],
+        rules=row["rules"],
+        policy=row["settings"],
+    )
+
+
+async def ops_gate_latest(catalog: Catalog, read: Read, _params: Nothing) -> OpsGateRun:
+    """The newest run, read back as it was stored. Raises `NotFound` if the gate never ran in this site."""
+    catalog.policy(OPERATIONS)
+    row = await read.pool.fetchrow(SELECT_LATEST, OPERATIONS, read.site)
+    if row is None:
+        raise NotFound("The operations gate never ran in this site; run it with POST /api/ops/governance/gate/run.")
+    return _with_envelope(row)
+
+
+async def ops_gate_history(catalog: Catalog, read: Read, wanted: HistoryLimit) -> OpsGateHistory:
+    """The newest runs, newest first."""
+    catalog.policy(OPERATIONS)
+    rows = await read.pool.fetch(SELECT_HISTORY, OPERATIONS, read.site, wanted.limit)
+    items = [OpsGateRow.model_validate(dict(row)) for row in rows]
+    return OpsGateHistory(generated_at=read.now, count=len(items), items=items)

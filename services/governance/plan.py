@@ -1,0 +1,32 @@
+"""The remediation plan of a gate as it stands now. Nothing is stored: the tracker keeps what is worked on."""
+
+from __future__ import annotations
+
+from libs.common.contracts.governance_models import GatePlanOptions, Plan, PlanOptions
+from libs.common.service import Read
+from services.governance.catalog import Catalog, Target
+from services.governance.domain import plan as domain
+from services.governance.gate import look
+from services.governance.opsgate import OPERATIONS
+
+
+async def get_plan(catalog: Catalog, read: Read, wanted: GatePlanOptions) -> Plan:
+    """Judge a gate now and plan what is to mend. Raises `NotFound`, `Invalid`."""
+    target = catalog.target(wanted.gate, read.site, wanted.subject, wanted.version)
+    return await _plan(catalog, read, target, wanted.include_warnings, wanted.max_items)
+
+
+async def ops_plan(catalog: Catalog, read: Read, wanted: PlanOptions) -> Plan:
+    """The same for the operations gate."""
+    target = catalog.target(OPERATIONS, read.site, None, None)
+    return await _plan(catalog, read, target, wanted.include_warnings, wanted.max_items)
+
+
+async def _plan(catalog: Catalog, read: Read, target: Target, include_warnings: bool, max_items: int) -> Plan:
+    verdict = await look(read.pool, catalog.policy(target.gate), target, read.now)
+    plan = domain.make_plan(verdict, read.now, include_warnings, max_items)
+    return Plan.model_validate({"generated_at": read.now, **{name: getattr(plan, name) for name in _SHARED}},
+                               from_attributes=True)  # fmt: skip
+
+
+_SHARED = ("gate_generated_at", "decision", "include_warnings", "max_items", "summary", "items")

@@ -1,0 +1,146 @@
+"""Runs: a verdict that is stored, numbered and told. A GO that time has turned is run again by the schedule."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from prometheus_client import Counter
+
+from libs.common.contracts.base import Page
+from libs.common.contracts.governance import gate_decided
+from libs.common.contracts.governance_models import GateDecided, GateRun, GateTarget, RunFilter, RunKey
+from libs.common.problems import NotFound
+from libs.common.service import Job, Read, Tx
+from services.governance.catalog import Catalog, Target
+from services.governance.domain.policy import settings_view
+from services.governance.gate import dump, facts_used, look, rules_of, summary_of
+from services.governance.signals import read_cursor
+
+MAX_REJUDGED = 100
+GATE_DECISIONS = Counter("headgate_gate_decisions", "Verdicts that were stored", ["gate", "decision"])
+
+# The row lock puts runs of one subject in order: a later number has seen the facts of an earlier one.
+LOCK_HEAD = """
+INSERT INTO gate_heads (gate, site, subject, run_number) VALUES ($1, $2, $3, 1)
+ON CONFLICT (gate, site, subject) DO UPDATE SET run_number = gate_heads.run_number + 1
+RETURNING run_number
+"""
+INSERT_RUN = """
+WITH run AS (
+    INSERT INTO runs (gate, site, subject, version, run_number, trigger, actor, decision, status, decided_at, summary,
+        rules, reasons, policy_digest, settings, baseline_run, next_change_at, fact_signals, command_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+    RETURNING run_id
+), head AS (
+    UPDATE gate_heads SET version = $4, decision = $8, next_change_at = $17,
+        last_go_run_id = CASE WHEN $8 = 'go' THEN run.run_id ELSE last_go_run_id END
+    FROM run WHERE gate = $1 AND site = $2 AND subject = $3
+)
+SELECT run_id FROM run
+"""
+LIST_RUNS = """
+SELECT * FROM runs WHERE gate = $1 AND site = $2 AND run_id < $3 AND ($4::text IS NULL OR version = $4)
+ORDER BY run_id DESC LIMIT $5
+"""
+LIST_RUNS_OF_SUBJECT = """
+SELECT * FROM runs WHERE gate = $1 AND site = $2 AND run_id < $3 AND ($4::text IS NULL OR version = $4)
+    AND subject = $6
+ORDER BY run_id DESC LIMIT $5
+"""
+SELECT_RUN = "SELECT * FROM runs WHERE gate = $1 AND site = $2 AND run_id = $3"
+# Heads that a run holds now are being judged anyway; never waiting for one also means never being in a deadlock.
+SELECT_TURNED = """
+SELECT gate, site, subject, version FROM gate_heads
+WHERE decision = 'go' AND next_change_at <= $1 AND gate = ANY ($2::text[])
+ORDER BY next_change_at LIMIT $3 FOR UPDATE SKIP LOCKED
+"""
+
+
+async def run_gate(catalog: Catalog, tx: Tx, body: GateTarget) -> GateRun:
+    """Judge now, store the verdict and tell it. Raises `NotFound`, `Invalid`."""
+    target = catalog.target(body.gate, tx.site, body.subject, body.version)
+    trigger = tx.actor if tx.actor.startswith("service:") else "api"
+    return to_run(await run(catalog, tx, target, trigger, tx.message_id))
+
+
+async def run(catalog: Catalog, tx: Tx, target: Target, trigger: str, command_id: UUID | None) -> dict[str, Any]:
+    """One run: the columns of its row, ``settings`` included."""
+    policy = catalog.policy(target.gate)
+    run_number = await tx.connection.fetchval(LOCK_HEAD, target.gate, target.site, target.subject)
+    verdict = await look(tx.connection, policy, target, tx.now)
+    rules, summary = rules_of(verdict), summary_of(verdict)
+    row: dict[str, Any] = {
+        "gate": target.gate,
+        "site": target.site,
+        "subject": target.subject,
+        "version": target.version,
+        "run_number": run_number,
+        "trigger": trigger,
+        "actor": tx.actor,
+        "decision": verdict.decision,
+        "status": verdict.status,
+        "decided_at": tx.now,
+        "summary": summary.model_dump(),
+        "rules": dump(rules),
+        "reasons": list(verdict.reasons),
+        "policy_digest": policy.digest,
+        "settings": settings_view(policy),
+        "baseline_run": verdict.baseline_run,
+        "next_change_at": verdict.next_change_at,
+        "fact_signals": facts_used(verdict),
+        "command_id": command_id,
+    }
+    row["run_id"] = await tx.connection.fetchval(INSERT_RUN, *row.values())
+    told = GateDecided(**{name: row[name] for name in GateDecided.model_fields if name not in ("summary", "rules")},
+                       summary=summary, rules=rules)  # fmt: skip
+    tx.emit(gate_decided, told, subject=str(row["run_id"]), site=target.site)
+    # In the handler: a run that is rolled back and done again counts twice.
+    GATE_DECISIONS.labels(target.gate, verdict.decision).inc()
+    return row
+
+
+def to_run(row: asyncpg.Record | dict[str, Any]) -> GateRun:
+    """A row of the table runs as the contract has it."""
+    return GateRun.model_validate(dict(row))
+
+
+async def list_runs(catalog: Catalog, read: Read, wanted: RunFilter) -> Page[GateRun]:
+    """A page of a gate's runs in this site, newest first. Raises `NotFound`, `Invalid`."""
+    catalog.policy(wanted.gate)
+    values = (wanted.gate, read.site, read_cursor(wanted.cursor), wanted.version, wanted.limit + 1)
+    if wanted.subject is None:
+        rows = await read.pool.fetch(LIST_RUNS, *values)
+    else:
+        rows = await read.pool.fetch(LIST_RUNS_OF_SUBJECT, *values, wanted.subject)
+    items = [to_run(row) for row in rows[: wanted.limit]]
+    return Page[GateRun](items=items, next_cursor=str(items[-1].run_id) if len(rows) > wanted.limit else None)
+
+
+async def get_run(catalog: Catalog, read: Read, key: RunKey) -> GateRun:
+    """One run. Raises `NotFound`, also for one of another gate or site."""
+    catalog.policy(key.gate)
+    row = await read.pool.fetchrow(SELECT_RUN, key.gate, read.site, key.run_id)
+    if row is None:
+        raise NotFound(f"The gate {key.gate} has no run {key.run_id} in this site.")
+    return to_run(row)
+
+
+async def rejudge(catalog: Catalog, tx: Tx) -> None:
+    """Run the gates again whose latest verdict is a GO that age has turned since; at most 100 at a time."""
+    for row in await tx.connection.fetch(SELECT_TURNED, tx.now, sorted(catalog.policies), MAX_REJUDGED):
+        await run(catalog, tx, Target(**row), "schedule", None)
+
+
+REJUDGE_CRON, REJUDGE_EVERY = "0 */10 * * * *", timedelta(minutes=10)
+
+
+def rejudge_job(catalog: Catalog) -> Job:
+    """The schedule of `rejudge`."""
+
+    async def handler(tx: Tx) -> None:
+        await rejudge(catalog, tx)
+
+    return Job("rejudge", REJUDGE_CRON, REJUDGE_EVERY, handler)

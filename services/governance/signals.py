@@ -1,0 +1,268 @@
+"""Signals come in: each is stored once, and the newest valid one of a kind becomes the fact that gates judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import asyncpg
+import orjson
+
+from libs.common.contracts.base import Page
+from libs.common.contracts.governance import signal_recorded, signal_repeated
+from libs.common.contracts.governance_models import (
+    OutsideEvent,
+    Signal,
+    SignalFilter,
+    SignalKey,
+    SignalReceipt,
+    SignalReceipts,
+    SignalRecord,
+    SignalRecorded,
+    SignalsRepeated,
+)
+from libs.common.problems import Conflict, Invalid, NotFound
+from libs.common.service import Read, Tx
+from services.governance.catalog import SITE_SUBJECT, Catalog
+from services.governance.domain.report_base import DEFAULT_PART
+from services.governance.domain.signals import check_data
+
+MAX_FUTURE = timedelta(minutes=5)  # how far clocks may differ
+MAX_CONFLICTS_SHOWN = 20
+MAX_ID = 2**63 - 1
+
+# One statement for a whole command. Places keep the ids in the order of the list, so that of two signals with one
+# time the later one counts. A concurrent insert of the same key is waited for and then left as it is.
+INSERT_SIGNALS = """
+WITH fresh AS (
+    INSERT INTO signals (site, source, event_id, kind, part, subject, version, time, received_at, judged, valid,
+        problems, data, digest)
+    SELECT $1, source, event_id, kind, part, subject, version, time, $2, judged, valid, problems::jsonb, data::jsonb,
+        digest
+    FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
+                $10::boolean[], $11::boolean[], $12::text[], $13::text[], $14::bytea[]) WITH ORDINALITY
+        AS new (source, event_id, kind, part, subject, version, time, judged, valid, problems, data, digest, place)
+    ORDER BY place
+    ON CONFLICT (site, source, event_id) DO NOTHING
+    RETURNING signal_id, source, event_id, kind, part, subject, version, time, judged, valid
+), counted AS (
+    INSERT INTO facts (site, subject, version, kind, part, signal_id, time)
+    SELECT DISTINCT ON (subject, version, kind, part) $1, subject, version, kind, part, signal_id, time
+    FROM fresh WHERE judged AND valid
+    ORDER BY subject, version, kind, part, time DESC, signal_id DESC
+    ON CONFLICT (site, subject, version, kind, part) DO UPDATE
+    SET signal_id = EXCLUDED.signal_id, time = EXCLUDED.time
+    WHERE (facts.time, facts.signal_id) < (EXCLUDED.time, EXCLUDED.signal_id)
+)
+SELECT source, event_id, signal_id FROM fresh
+"""
+SELECT_KNOWN = """
+SELECT source, event_id, signal_id, kind, part, subject, version, judged, valid, problems, digest
+FROM unnest($2::text[], $3::text[]) AS asked (source, event_id) JOIN signals USING (source, event_id)
+WHERE signals.site = $1
+"""
+# Three readings of one list, so that each has an index that already is in its order.
+LIST_SIGNALS = """
+SELECT signal_id, site, source, event_id, kind, part, subject, version, time, received_at, judged, valid, problems
+FROM signals WHERE site = $1 AND signal_id < $2 AND ($3::boolean IS NULL OR judged = $3)
+    AND ($4::text IS NULL OR version = $4)
+ORDER BY signal_id DESC LIMIT $5
+"""
+LIST_SIGNALS_OF_KIND = """
+SELECT signal_id, site, source, event_id, kind, part, subject, version, time, received_at, judged, valid, problems
+FROM signals WHERE site = $1 AND signal_id < $2 AND ($3::boolean IS NULL OR judged = $3)
+    AND ($4::text IS NULL OR version = $4) AND kind = $6 AND ($7::text IS NULL OR subject = $7)
+ORDER BY signal_id DESC LIMIT $5
+"""
+LIST_SIGNALS_OF_SUBJECT = """
+SELECT signal_id, site, source, event_id, kind, part, subject, version, time, received_at, judged, valid, problems
+FROM signals WHERE site = $1 AND signal_id < $2 AND ($3::boolean IS NULL OR judged = $3)
+    AND ($4::text IS NULL OR version = $4) AND subject = $6
+ORDER BY signal_id DESC LIMIT $5
+"""
+SELECT_SIGNAL = """
+SELECT signal_id, site, source, event_id, kind, part, subject, version, time, received_at, judged, valid, problems, data
+FROM signals WHERE site = $1 AND signal_id = $2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSignal:
+    """A signal to be stored. ``digest`` is of its content as sent: equal keys with other digests are a conflict."""
+
+    source: str
+    event_id: str
+    kind: str
+    part: str
+    subject: str
+    version: str
+    time: datetime
+    data: Any
+    digest: bytes
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes it unique within its site."""
+        return self.source, self.event_id
+
+
+async def record_signals(catalog: Catalog, tx: Tx, body: SignalRecord) -> SignalReceipts:
+    """Store outside events as signals. Raises `Invalid` naming the event that is wrong, `Conflict`."""
+    received = tx.message.time
+    new = [_from_event(catalog, event, place, body, received) for place, event in enumerate(body.signals, 1)]
+    return await store(catalog, tx, new)
+
+
+def _from_event(
+    catalog: Catalog, event: OutsideEvent, place: int, defaults: SignalRecord, received: datetime
+) -> NewSignal:
+    which = f"Signal {place} (id {event.id[:100]!r} of {event.source[:100]!r})"
+    subject = event.subject or defaults.subject or SITE_SUBJECT
+    version = event.version or defaults.version or ""
+    catalog.check_version(event.type, version, which)
+    if event.time is not None and event.time - received > MAX_FUTURE:
+        raise Invalid(
+            f"{which} has the time {event.time.isoformat()}, more than 5 minutes after it was received at "
+            f"{received.isoformat()}; set the sender's clock right."
+        )
+    part = event.part or DEFAULT_PART
+    # Without a time of its own, a repeat would differ from the first only in when it came.
+    content = [event.type, part, subject, version, event.time, event.data]
+    digest = sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
+    return NewSignal(
+        event.source, event.id, event.type, part, subject, version, event.time or received, event.data, digest
+    )
+
+
+async def store(catalog: Catalog, tx: Tx, signals: Sequence[NewSignal]) -> SignalReceipts:
+    """Store signals with one statement; what is known already is answered with its first id.
+
+    Emits an event for each new signal, and one if any came again. Raises `Conflict` if a known key has other content.
+    """
+    unique: dict[tuple[str, str], NewSignal] = {}
+    for signal in signals:
+        unique.setdefault(signal.key, signal)
+    problems = {
+        key: check_data(one.kind, one.data) if catalog.is_judged(one.kind) else [] for key, one in unique.items()
+    }
+    fresh = await _insert(catalog, tx, list(unique.values()), problems)
+    missing = [key for key in unique if key not in fresh]
+    known: dict[tuple[str, str], asyncpg.Record] = {}
+    if missing:
+        rows = await tx.connection.fetch(
+            SELECT_KNOWN, tx.site, [key[0] for key in missing], [key[1] for key in missing]
+        )
+        known = {(row["source"], row["event_id"]): row for row in rows}
+    _refuse_conflicts(signals, unique, known)
+    items, seen = [], set()
+    for signal in signals:
+        row = known.get(signal.key)
+        wrong = problems[signal.key]
+        items.append(
+            SignalReceipt(
+                signal_id=row["signal_id"] if row else fresh[signal.key],
+                kind=signal.kind,
+                part=signal.part,
+                subject=signal.subject,
+                version=signal.version,
+                judged=row["judged"] if row else catalog.is_judged(signal.kind),
+                valid=row["valid"] if row else not wrong,
+                duplicate=row is not None or signal.key in seen,
+                problems=row["problems"] if row else wrong,
+            )
+        )
+        seen.add(signal.key)
+    _tell(tx, signals, items)
+    return SignalReceipts(count=len(items), recorded=len(fresh), items=items)
+
+
+async def _insert(
+    catalog: Catalog, tx: Tx, new: list[NewSignal], problems: dict[tuple[str, str], list[str]]
+) -> dict[tuple[str, str], int]:
+    """The ids of those that were not there yet."""
+    try:
+        rows = await tx.connection.fetch(
+            INSERT_SIGNALS,
+            tx.site,
+            tx.message.time,
+            [one.source for one in new],
+            [one.event_id for one in new],
+            [one.kind for one in new],
+            [one.part for one in new],
+            [one.subject for one in new],
+            [one.version for one in new],
+            [one.time for one in new],
+            [catalog.is_judged(one.kind) for one in new],
+            [not problems[one.key] for one in new],
+            [orjson.dumps(problems[one.key]).decode() for one in new],
+            [orjson.dumps(one.data).decode() for one in new],
+            [one.digest for one in new],
+        )
+    except asyncpg.DataError as error:
+        # The edge refuses what Postgres can't hold (NUL, half a surrogate pair); this is for other senders.
+        raise Invalid("A signal holds text that can't be stored, such as the character NUL; leave it out.") from error
+    return {(row["source"], row["event_id"]): row["signal_id"] for row in rows}
+
+
+def _refuse_conflicts(
+    signals: Sequence[NewSignal],
+    unique: dict[tuple[str, str], NewSignal],
+    known: dict[tuple[str, str], asyncpg.Record],
+) -> None:
+    wrong = [
+        signal
+        for signal in signals
+        if signal.digest != (known[signal.key]["digest"] if signal.key in known else unique[signal.key].digest)
+    ]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise Conflict(
+            f"The event {wrong[0].event_id[:100]!r} of {wrong[0].source[:100]!r} was recorded before with other "
+            f"content{more}; give each event an id of its own. Nothing of this request was stored.",
+            conflicts=[{"source": one.source, "id": one.event_id} for one in wrong[:MAX_CONFLICTS_SHOWN]],
+        )
+
+
+def _tell(tx: Tx, signals: Sequence[NewSignal], items: Sequence[SignalReceipt]) -> None:
+    for signal, item in zip(signals, items, strict=True):
+        if item.duplicate:
+            continue
+        data = SignalRecorded(
+            **item.model_dump(exclude={"duplicate"}), source=signal.source, event_id=signal.event_id, time=signal.time
+        )
+        tx.emit(signal_recorded, data, subject=str(item.signal_id))
+    if repeated := [item.signal_id for item in items if item.duplicate]:
+        tx.emit(signal_repeated, SignalsRepeated(count=len(repeated), signal_ids=repeated), subject=str(repeated[0]))
+
+
+def read_cursor(text: str | None) -> int:
+    """Where a page begins: below this id. Raises `Invalid` for what no page gave."""
+    if text is None:
+        return MAX_ID
+    if not (text.isascii() and text.isdigit()) or int(text) > MAX_ID:
+        raise Invalid("cursor is not one that a page gave; leave it out to begin at the newest.")
+    return int(text)
+
+
+async def list_signals(read: Read, wanted: SignalFilter) -> Page[Signal]:
+    """A page of the site's signals without their data, newest first."""
+    values = (read.site, read_cursor(wanted.cursor), wanted.judged, wanted.version, wanted.limit + 1)
+    if wanted.kind is not None:
+        rows = await read.pool.fetch(LIST_SIGNALS_OF_KIND, *values, wanted.kind, wanted.subject)
+    elif wanted.subject is not None:
+        rows = await read.pool.fetch(LIST_SIGNALS_OF_SUBJECT, *values, wanted.subject)
+    else:
+        rows = await read.pool.fetch(LIST_SIGNALS, *values)
+    items = [Signal(**row) for row in rows[: wanted.limit]]
+    return Page[Signal](items=items, next_cursor=str(items[-1].signal_id) if len(rows) > wanted.limit else None)
+
+
+async def get_signal(read: Read, key: SignalKey) -> Signal:
+    """One signal with its data. Raises `NotFound`, also for one of another site."""
+    row = await read.pool.fetchrow(SELECT_SIGNAL, read.site, key.signal_id)
+    if row is None:
+        raise NotFound(f"There is no signal {key.signal_id} in this site.")
+    return Signal(**row)
