@@ -5,6 +5,15 @@ See `embedded_postgres`, `embedded_nats` and `embedded_server` for how; everythi
 
 from deploy.embedded_nats import NatsUser, nats_config, start_nats
 from deploy.embedded_postgres import start_postgres
-from deploy.embedded_server import EmbeddedError, Server, free_port
+from deploy.embedded_server import EmbeddedError, Server, free_port, free_ports
 
-__all__ = ["EmbeddedError", "NatsUser", "Server", "free_port", "nats_config", "start_nats", "start_postgres"]
+__all__ = [
+    "EmbeddedError",
+    "NatsUser",
+    "Server",
+    "free_port",
+    "free_ports",
+    "nats_config",
+    "start_nats",
+    "start_postgres",
+]

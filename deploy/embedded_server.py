@@ -95,27 +95,46 @@ def is_dead(process: psutil.Process) -> bool:
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that is free now and reserved for this process.
+    """A TCP port on 127.0.0.1 that is free now and reserved for this process; raises like `free_ports`."""
+    return free_ports(1)
 
-    Parallel runs by the same user never get the same one: each holds a lock file per port until it ends.
-    Raises EmbeddedError when none is left.
+
+def free_ports(count: int) -> int:
+    """The first of `count` TCP ports in a row on 127.0.0.1 that are free now and reserved for this process.
+
+    Parallel runs by the same user never get the same ones: each holds a lock file per port until it ends.
+    Raises EmbeddedError when none are left.
     """
     folder = Path(tempfile.gettempdir()) / f"headgate-ports-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    for port in random.sample(_FREE_PORTS, len(_FREE_PORTS)):
-        if port in _reserved_ports:
+    for first in random.sample(_FREE_PORTS, len(_FREE_PORTS)):
+        if first + count > _FREE_PORTS.stop:
             continue
-        handle = (folder / str(port)).open("ab")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))
-        except OSError:
+        held: dict[int, IO[bytes]] = {}
+        for port in range(first, first + count):
+            if (handle := _reserve(folder, port)) is None:
+                break
+            held[port] = handle
+        if len(held) == count:
+            _reserved_ports.update(held)
+            return first
+        for handle in held.values():
             handle.close()
-            continue
-        _reserved_ports[port] = handle
-        return port
     raise EmbeddedError("No free port between 20000 and 32000 on 127.0.0.1: end other test runs first.")
+
+
+def _reserve(folder: Path, port: int) -> IO[bytes] | None:
+    if port in _reserved_ports:
+        return None
+    handle = (folder / str(port)).open("ab")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+    except OSError:
+        handle.close()
+        return None
+    return handle
 
 
 def lock_data(lock_path: Path, *, timeout_seconds: float = 20.0) -> IO[bytes]:

@@ -1,0 +1,180 @@
+"""Headgate on one machine: ``python -m deploy.local up`` (``make up``), ``migrate`` and ``nats-config``.
+
+``up`` runs Postgres, NATS and the five services in the foreground until Ctrl-C or SIGTERM. `LocalStack` is the same for
+programs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from deploy.embedded import EmbeddedError
+from deploy.installation import InstallationError, bus_config
+from deploy.local_options import Options
+from deploy.local_servers import running_servers
+from deploy.local_stack import LocalError, LocalStack
+from libs.common.admin import AdminError, passwords, prepare
+from libs.common.contracts.common import SERVICES
+from libs.common.settings import Settings
+from libs.common.topology import Topology
+
+__all__ = ["LocalError", "LocalStack", "main"]
+
+_COLOURS = dict(zip(("headgate", "postgres", "nats", *SERVICES), (1, 34, 36, 35, 32, 33, 31, 94), strict=True))
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Terminal:
+    """Lines on standard output, each with the name of who said it, coloured on a terminal (not with NO_COLOR)."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+    def show(self, name: str, line: str) -> None:
+        """Print one line."""
+        shown = f"{name:<10} "
+        if self._colours:
+            shown = f"\033[{_COLOURS.get(name, 0)}m{shown}\033[0m"
+        self.write(shown + line)
+
+    def write(self, text: str) -> None:
+        """Print text as it is. A reader that went away (`make up | head`) ends the printing, never the stack."""
+        with self._lock:
+            try:
+                sys.stdout.write(text + "\n")
+                sys.stdout.flush()
+            except (OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, or 1 with one sentence on standard error."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.local", description="Headgate on one machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    up_parser = commands.add_parser("up", help="run everything here until Ctrl-C")
+    up_parser.add_argument("--quiet", action="store_true", help="the services' logs go to files only")
+    commands.add_parser("migrate", help="bring schemas, roles and streams to this version")
+    commands.add_parser("nats-config", help="print a nats-server configuration with Headgate's users (secret!)")
+    chosen = parser.parse_args(arguments)
+    try:
+        settings = Settings()
+        if chosen.command == "up":
+            return up(settings, quiet=chosen.quiet)
+        if chosen.command == "migrate":
+            return migrate(settings)
+        return show_nats_config(settings)
+    except ValidationError as error:
+        for problem in error.errors():
+            where = "_".join(str(part) for part in problem["loc"]).upper()
+            sys.stderr.write(f"headgate: HEADGATE_{where}: {problem['msg']}\n")
+    except (LocalError, InstallationError, AdminError, EmbeddedError) as error:
+        sys.stderr.write(f"headgate: {error}\n")
+    return 1
+
+
+def up(settings: Settings, *, quiet: bool = False) -> int:
+    """Run until a stop signal. Raises `LocalError` if it can't start; nothing is left running then."""
+    terminal = Terminal()
+    stack = LocalStack(settings.data_dir, quiet=quiet, options=Options.from_settings(settings), show=terminal.show)
+    asked = threading.Event()
+
+    def on_signal(_number: int, _frame: object) -> None:
+        stack.ask_to_stop()
+        asked.set()
+
+    # A second Ctrl-C changes nothing: the handler stays until all has stopped.
+    for number in _STOP_SIGNALS:
+        signal.signal(number, on_signal)
+    terminal.show("headgate", f"starting on {_short(stack.data_dir)}")
+    try:
+        stack.start()
+        try:
+            stack.wait_ready()
+        except LocalError as error:
+            if asked.is_set():
+                raise
+            terminal.show("headgate", f"{error} It goes on trying.")
+        terminal.write(summary(stack))
+        stack.wait()
+    except LocalError:
+        if not asked.is_set():
+            raise
+    finally:
+        stack.stop()
+    terminal.show("headgate", "stopped; the data stays")
+    return 0
+
+
+def summary(stack: LocalStack) -> str:
+    """What a person needs to know when all is up."""
+    options = stack.options
+    token = (
+        "the one in HEADGATE_BOOTSTRAP_TOKEN"
+        if options.bootstrap_token
+        else f"in {_short(stack.token_file)}"
+        if stack.token_file.exists()
+        else "as it was given at the first start"
+    )
+    metrics = ", ".join(f"{name} {options.port_of(name)}" for name in SERVICES)
+    rows = {
+        "gateway": stack.gateway_url,
+        "reference": f"{stack.gateway_url}/docs",
+        "first token": token,
+        "metrics": f"/metrics on the ports {metrics}",
+        "servers": ", ".join(stack.servers.places()),
+        "logs": f"{_short(stack.data_dir / 'logs')}/",
+        "stop with": "Ctrl-C",
+    }
+    return "\nHeadgate is up.\n" + "".join(f"  {name:<12} {value}\n" for name, value in rows.items())
+
+
+def migrate(settings: Settings) -> int:
+    """The admin step alone, on the given servers or on those of the stack that runs on the data folder."""
+    options = Options.from_settings(settings)
+    running_database, running_nats = running_servers(options.data_dir)
+    database_url = options.admin_database_url or running_database
+    nats_url = options.admin_nats_url or running_nats
+    if not database_url or not nats_url:
+        raise LocalError(
+            "No servers to prepare: set HEADGATE_ADMIN_DATABASE_URL and HEADGATE_ADMIN_NATS_URL, or start Headgate "
+            f"first (nothing runs on {_short(options.data_dir)})."
+        )
+    database_passwords = passwords(options.secret(), "postgres")
+    done = asyncio.run(prepare(database_url, nats_url, options.namespace, database_passwords))
+    sys.stdout.write("".join(f"{line}\n" for line in done) or "nothing to do: schemas and streams are up to date\n")
+    return 0
+
+
+def show_nats_config(settings: Settings) -> int:
+    """Print a configuration for a nats-server of your own, with the users of this installation."""
+    options = Options.from_settings(settings)
+    everywhere = "0.0.0.0"  # noqa: S104  a server of its own, that other machines reach
+    config = bus_config(
+        options.secret(),
+        Topology(options.namespace),
+        port=4222,
+        monitor_port=8222,
+        store_dir="/data",
+        host=everywhere,
+    )
+    sys.stdout.write(config)
+    return 0
+
+
+def _short(path: Path) -> str:
+    """The path as seen from here, if that is shorter."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
