@@ -114,7 +114,7 @@ class Client:
         request = self.http.build_request("GET", path)
         answer = self._send(request, retry=True, also=also)
         if answer.status_code not in also and not answer.is_success:
-            raise self._refusal(answer)
+            raise self.refusal(answer)
         return answer.status_code, self._json(answer)
 
     # --- typed helpers ---------------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ class Client:
         )
         answer = self._send(request, retry=retry)
         if not answer.is_success:
-            raise self._refusal(answer)
+            raise self.refusal(answer)
         return answer
 
     def _send(self, request: httpx2.Request, *, retry: bool, also: tuple[int, ...] = ()) -> httpx2.Response:
@@ -237,8 +237,9 @@ class Client:
         status, result = int(outcome.get("http_status") or 200), outcome.get("result")
         if status >= 400:
             raise ApiError(status, result if isinstance(result, dict) else {})
-        ours = isinstance(result, dict) and result.get("fingerprint") == accepted.get("fingerprint")
-        if ours and "token" in accepted:
+        if "token" not in accepted or not isinstance(result, dict):
+            return result
+        if result.get("fingerprint") == accepted.get("fingerprint"):
             return result | {"token": accepted["token"]}
         return result
 
@@ -253,7 +254,8 @@ class Client:
         except ValueError:
             raise BadAnswer(f"{self.base_url} answered with broken JSON; is this a Headgate gateway?") from None
 
-    def _refusal(self, answer: httpx2.Response) -> ApiError | BadAnswer:
+    def refusal(self, answer: httpx2.Response) -> ApiError | BadAnswer:
+        """What an answer that is no success says."""
         if answer.is_redirect:
             target = answer.headers.get("location", "somewhere else")
             return BadAnswer(f"{self.base_url} sends callers on to {target[:200]}; use that address.")

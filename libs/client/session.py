@@ -61,7 +61,7 @@ class Session:
             target = resolve(self.url, os.environ)
             if target.token is None:
                 raise UsageProblem(
-                    f"There is no token for {target.url}; run: headgate login --url {target.url} (or set HEADGATE_TOKEN)."
+                    f"No token is kept for {target.url}; run headgate login --url {target.url}, or set HEADGATE_TOKEN."
                 )
             self._client = Client(target.url, target.token)
         return self._client

@@ -1,0 +1,234 @@
+"""``headgate audit …``: read the log, take it out, and check it without believing the server."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import orjson
+import typer
+from rich.text import Text
+
+from libs.client.errors import BadAnswer, UsageProblem
+from libs.client.http import Client, given, read_as
+from libs.client.session import Session, command
+from libs.client.show import facts, table
+from libs.client.verify import Anchor, NotAnEntry, Report, verify
+from libs.common.contracts.audit import Entry, Verification
+from libs.common.contracts.base import Page
+
+audit = typer.Typer(no_args_is_help=True, help="The audit log: a hash chain that anybody can recompute.")
+
+PAGE = 500  # the most that one answer holds
+MAX_LINE_BYTES = 64 * 1024 * 1024
+TypeOption = Annotated[str | None, typer.Option("--type", help="Only events of this type.")]
+
+
+@command(audit, "list")
+def list_entries(
+    session: Session,
+    event_type: TypeOption = None,
+    actor: Annotated[str | None, typer.Option("--actor", help="Only what this user caused.")] = None,
+    subject: Annotated[str | None, typer.Option("--subject", help="Only about this entity.")] = None,
+    after: Annotated[str | None, typer.Option("--after", help="Only from this time on (RFC 3339).")] = None,
+    before: Annotated[str | None, typer.Option("--before", help="Only before this time (RFC 3339).")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many at the most.")] = 50,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """List entries, newest first, of all sites that you may see (or of --site)."""
+    fields = given(
+        type=event_type, actor=actor, subject=subject, after=after, before=before, limit=limit, only_site=session.site
+    )
+    if csv:
+        session.text(session.client.csv("audit.entries.list", **fields))
+        return
+    answer = session.client.call("audit.entries.list", **fields)
+    rows = [
+        (entry.seq, entry.time, short_type(entry.type), entry.site, entry.actor, entry.subject, entry.hash[:12])
+        for entry in read_as(Page[Entry], answer).items
+    ]
+    session.emit(answer, table(("seq", "time", "event", "site", "actor", "subject", "hash"), rows))
+
+
+def short_type(name: str) -> str:
+    """An event's type without what all have in common."""
+    return name.removeprefix("headgate.").removesuffix(".v1")
+
+
+@command(audit, "verify", judges=True)
+def verify_log(
+    session: Session,
+    offline: Annotated[
+        str | None, typer.Option("--offline", metavar="FILE", help="Check this export (JSON Lines), ask no server.")
+    ] = None,
+    head: Annotated[
+        str | None, typer.Option("--head", metavar="SEQ:HASH", help="An entry's hash that was noted before.")
+    ] = None,
+) -> int:
+    """Verify the chain: by the server, and again here from the entries. Exit code 0: it holds, 1: it is broken."""
+    anchor = _anchor(head)
+    if offline is not None:
+        report = _verify_file(session, offline, anchor)
+        session.emit({"valid": report.valid, "local": _local(report)}, *_shown(report))
+        return 0 if report.valid else 1
+    if "*" not in session.client.me().sites:
+        raise UsageProblem(
+            "Your scope has not all sites, so the entries have gaps for you; ask an auditor of all sites."
+        )
+    checks = _server_checks(session)
+    last = checks[-1]
+    server_valid = all(check.valid for check in checks)
+    # The server's head is the mark to meet: entries that came meanwhile lie behind it and are checked too.
+    wanted = Anchor(last.head_seq, last.head_hash) if last.head_seq else None
+    report = _verify_server(session, wanted) if wanted else verify(())
+    if anchor is not None and report.valid:
+        _compare_noted(session.client, anchor)
+    by_server = {
+        "valid": server_valid,
+        "checked_count": sum(check.checked_count for check in checks),
+        "head_seq": last.head_seq,
+        "head_hash": last.head_hash,
+        "first_bad_seq": last.first_bad_seq,
+        "problem": last.problem,
+    }
+    valid = server_valid and (report.valid or not last.head_seq)
+    said = Text("holds", style="green") if server_valid else Text(f"is broken: {last.problem}", style="red")
+    line = Text.assemble("The server says: the chain ", said, f" ({by_server['checked_count']} entries)")
+    session.emit({"valid": valid, "server": by_server, "local": _local(report)}, line, *_shown(report))
+    return 0 if valid else 1
+
+
+def _anchor(head: str | None) -> Anchor | None:
+    if head is None:
+        return None
+    seq, _, digest = head.partition(":")
+    if not seq.isdigit() or len(digest) != 64:
+        raise UsageProblem("--head reads SEQ:HASH, such as 120:9f2c… with 64 hex digits.")
+    return Anchor(int(seq), digest)
+
+
+def _server_checks(session: Session) -> list[Verification]:
+    checks = [session.client.verify_audit()]
+    with session.progress("The server checks", checks[0].head_seq) as done:
+        while checks[-1].valid and checks[-1].next_seq is not None:
+            done(checks[-1].to_seq)
+            checks.append(session.client.verify_audit(checks[-1].next_seq))
+    return checks
+
+
+def _verify_server(session: Session, anchor: Anchor) -> Report:
+    with session.progress("Checking here", anchor.seq) as done:
+        try:
+            return verify(_entries(session.client), anchor=anchor, progress=done)
+        except NotAnEntry as error:
+            raise BadAnswer(f"The server lists something that is no entry: {error}.") from error
+
+
+def _entries(client: Client) -> Iterator[Any]:
+    for page in client.pages("audit.entries.list", limit=PAGE):
+        yield from page
+
+
+def _compare_noted(client: Client, anchor: Anchor) -> None:
+    """Raise `UsageProblem` unless the entry that was noted before is still the same."""
+    page = client.call("audit.entries.list", cursor=str(anchor.seq + 1), limit=1)
+    found = read_as(Page[Entry], page).items
+    if not found or found[0].seq != anchor.seq:
+        raise UsageProblem(f"Entry {anchor.seq} is not in the log, which ends before it: the log was cut or replaced.")
+    if found[0].hash != anchor.hash.lower():
+        raise UsageProblem(f"Entry {anchor.seq} has another hash than the one you noted: the log was rewritten.")
+
+
+def _verify_file(session: Session, name: str, anchor: Anchor | None) -> Report:
+    try:
+        with Path(name).open("rb") as file, session.progress("Checking", None) as done:
+            return verify(_lines(file), anchor=anchor, progress=done)
+    except OSError as error:
+        raise UsageProblem(f"{name} can't be read: {error.strerror}.") from error
+    except NotAnEntry as error:
+        raise UsageProblem(f"{name} is no export of the audit log: {error}.") from error
+
+
+def _lines(file: IO[bytes]) -> Iterator[Any]:
+    number = 0
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_LINE_BYTES:
+            raise NotAnEntry(f"line {number} is longer than 64 MB")
+        if line.strip():
+            try:
+                yield orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                raise NotAnEntry(f"line {number} is not JSON ({error})") from error
+
+
+def _local(report: Report) -> dict[str, Any]:
+    return {
+        "valid": report.valid,
+        "checked_count": report.checked_count,
+        "first_seq": report.first_seq,
+        "last_seq": report.last_seq,
+        "last_hash": report.last_hash,
+        "unread_count": report.unread_count,
+        "first_bad_seq": report.bad_seq,
+        "problem": report.problem,
+    }
+
+
+def _shown(report: Report) -> list[Any]:
+    if not report.checked_count and report.problem is None:
+        return [Text("There are no entries to check.", style="yellow")]
+    if report.problem is not None:
+        return [Text(f"Recomputed here: {report.problem}", style="red")]
+    line = Text.assemble("Recomputed here: the chain ", ("holds", "green"))
+    line.append(f", entries {report.first_seq} to {report.last_seq} ({report.checked_count})")
+    parts: list[Any] = [line]
+    if report.unread_count:
+        parts.append(Text(f"{report.unread_count} entries are too large to list; only their links were checked."))
+    parts.append(facts([("note this outside Headgate", f"{report.last_seq}:{report.last_hash}")]))
+    return parts
+
+
+@command(audit, "export")
+def export(
+    session: Session,
+    file: Annotated[str, typer.Argument(help="Where to write: JSON Lines, oldest first.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Write all entries that you may see to a file, for `audit verify --offline` or any other check."""
+    target = Path(file)
+    if target.exists() and not force:
+        raise UsageProblem(f"{file} exists already; give another name, or --force.")
+    fields = given(only_site=session.site)
+    try:
+        count = _write(session, target, fields)
+    except OSError as error:
+        raise UsageProblem(f"{file} can't be written: {error.strerror}.") from error
+    session.emit({"file": file, "count": count}, Text(f"{count} entries written to {file}."))
+
+
+def _write(session: Session, target: Path, fields: dict[str, Any]) -> int:
+    """The pages come newest first: they go to a scratch file, and from there line by line in reverse order."""
+    starts: list[int] = []
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".export-")
+    try:
+        with tempfile.TemporaryFile(dir=target.parent) as scratch, os.fdopen(descriptor, "wb") as out:
+            with session.progress("Exporting", None) as done:
+                for page in session.client.pages("audit.entries.list", limit=PAGE, **fields):
+                    for entry in page:
+                        starts.append(scratch.tell())
+                        scratch.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
+                    done(len(starts))
+            for start in reversed(starts):
+                scratch.seek(start)
+                out.write(scratch.readline())
+        Path(name).replace(target)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise
+    return len(starts)

@@ -1,0 +1,173 @@
+"""``headgate signal …`` and ``headgate report …``: what is sent in."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from libs.client.commands.files import read_input
+from libs.client.errors import UsageProblem
+from libs.client.http import given, read_as
+from libs.client.session import Session, command
+from libs.client.show import facts, table
+from libs.common.contracts.base import Page
+from libs.common.contracts.governance_models import MAX_SIGNALS, Signal, SignalReceipt, SignalReceipts
+
+signals = typer.Typer(no_args_is_help=True, help="Signals: what gates judge by.")
+reports = typer.Typer(no_args_is_help=True, help="Reports as tools write them.")
+
+SubjectOption = Annotated[str | None, typer.Option("--subject", help="The software that this is about.")]
+VersionOption = Annotated[str | None, typer.Option("--version", help="Its version.")]
+PartOption = Annotated[str | None, typer.Option("--part", help="Which of several of a kind, such as unit.")]
+FORMATS = ("junit", "cobertura", "sarif", "alertmanager")
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+NOT_PART = re.compile(r"[^A-Za-z0-9._:-]+")
+
+
+@command(signals, "send")
+def send_signal(
+    session: Session,
+    file: Annotated[
+        str, typer.Argument(help="JSON: a CloudEvent, a list of them, or with --kind the data; - is stdin.")
+    ],
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="The file holds the data of one signal of this kind.")
+    ] = None,
+    subject: SubjectOption = None,
+    version: VersionOption = None,
+    part: PartOption = None,
+    source: Annotated[str, typer.Option("--source", help="Who says it; with --kind.")] = "headgate-cli",
+    event_id: Annotated[
+        str | None, typer.Option("--id", help="The event's id, unique with its source; with --kind.")
+    ] = None,
+) -> int:
+    """Send signals as CloudEvents. Exit code 1: recorded, but not valid."""
+    content = _parsed(file)
+    if kind is not None:
+        event = {"specversion": "1.0", "id": event_id or str(uuid.uuid4()), "source": source, "type": kind}
+        events: list[Any] = [{**event, **given(part=part), "datacontenttype": "application/json", "data": content}]
+    elif part or event_id:
+        raise UsageProblem("--part and --id belong to --kind; a CloudEvent says them itself.")
+    else:
+        events = content if isinstance(content, list) else [content]
+    answers = []
+    with session.progress("Sending signals", len(events)) as done:
+        for start in range(0, len(events), MAX_SIGNALS):
+            batch = events[start : start + MAX_SIGNALS]
+            answers.append(
+                session.client.send(
+                    "governance.signal.record", orjson.dumps(batch), BATCH, **given(subject=subject, version=version),
+                    **session.sited,
+                )
+            )  # fmt: skip
+            done(start + len(batch))
+    return _receipts(session, answers)
+
+
+def _parsed(file: str) -> Any:
+    try:
+        return orjson.loads(read_input(file))
+    except orjson.JSONDecodeError as error:
+        raise UsageProblem(f"{file} is not JSON: {error}.") from error
+
+
+@command(signals, "list")
+def list_signals(
+    session: Session,
+    kind: Annotated[str | None, typer.Option("--kind", help="Only this kind.")] = None,
+    subject: SubjectOption = None,
+    version: VersionOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many at the most.")] = 50,
+) -> None:
+    """List signals, newest first."""
+    fields = given(kind=kind, subject=subject, version=version, limit=limit) | session.sited
+    answer = session.client.call("governance.signals.list", **fields)
+    rows = [
+        (one.signal_id, one.kind, one.part, one.subject, one.version, one.judged, one.valid, one.time)
+        for one in read_as(Page[Signal], answer).items
+    ]
+    columns = ("id", "kind", "part", "subject", "version", "judged", "valid", "time")
+    session.emit(answer, table(columns, rows))
+
+
+@command(signals, "show")
+def show_signal(session: Session, signal_id: Annotated[int, typer.Argument(help="The signal's id.")]) -> None:
+    """Show a signal with its data."""
+    answer = session.client.call("governance.signals.get", signal_id=signal_id, **session.sited)
+    signal = read_as(Signal, answer)
+    pairs = [(name, value) for name, value in signal if name != "data"]
+    data = orjson.dumps(signal.data, option=orjson.OPT_INDENT_2).decode()
+    session.emit(answer, facts(pairs))
+    if not session.json:
+        session.text(data)
+
+
+@command(reports, "send")
+def send_reports(
+    session: Session,
+    report_format: Annotated[str, typer.Argument(metavar="FORMAT", help=", ".join(FORMATS))],
+    files: Annotated[list[str], typer.Argument(help="The reports; - is stdin.")],
+    subject: SubjectOption = None,
+    version: VersionOption = None,
+    part: PartOption = None,
+    source: Annotated[str | None, typer.Option("--source", help="Who made the report.")] = None,
+) -> int:
+    """Send reports of tools. Several JUnit or Cobertura files are kept apart by their names. Exit code 1: not valid."""
+    if report_format not in FORMATS:
+        raise UsageProblem(f"{report_format!r} is no format that is read; these are: {', '.join(FORMATS)}.")
+    if part and len(files) > 1:
+        raise UsageProblem("--part names one report; send several files one by one, or without --part.")
+    parts = _parts(report_format, files) if part is None else {files[0]: part}
+    contents = [(file, read_input(file)) for file in files]  # nothing is sent if one of them can't be read
+    answers = []
+    with session.progress("Sending reports", len(contents)) as done:
+        for number, (file, content) in enumerate(contents, start=1):
+            fields = given(subject=subject, version=version, part=parts.get(file), source=source) | session.sited
+            answers.append(
+                session.client.send(
+                    "governance.report.record", content, "application/octet-stream", format=report_format, **fields
+                )
+            )
+            done(number)
+    return _receipts(session, answers)
+
+
+def _parts(report_format: str, files: list[str]) -> Mapping[str, str]:
+    """A part for each of several files; scanners and alert groups name themselves inside their reports."""
+    if len(files) == 1 or report_format not in ("junit", "cobertura"):
+        return {}
+    parts = {file: NOT_PART.sub("-", Path(file).stem).lstrip("-._:")[:80] or "report" for file in files}
+    if len(set(parts.values())) != len(files):
+        raise UsageProblem("Several files have the same name, which tells the reports apart; send them with --part.")
+    return parts
+
+
+def _receipts(session: Session, answers: list[Any]) -> int:
+    receipts: list[SignalReceipt] = []
+    for answer in answers:
+        receipts += read_as(SignalReceipts, answer).items
+    rows = [
+        (one.signal_id, one.kind, one.part, one.subject, one.version, _state(one), one.problems) for one in receipts
+    ]
+    columns = ("signal", "kind", "part", "subject", "version", "state", "problems")
+    session.emit(answers[0] if len(answers) == 1 else answers, table(columns, rows))
+    invalid = sum(not one.valid for one in receipts)
+    if invalid:
+        session.note(f"headgate: {invalid} of {len(receipts)} signals are not valid and will fail their rule.")
+    return 1 if invalid else 0
+
+
+def _state(receipt: SignalReceipt) -> str:
+    words = ["recorded" if receipt.valid else "not valid"]
+    if receipt.duplicate:
+        words = ["known already"]
+    if not receipt.judged:
+        words.append("no policy judges it")
+    return ", ".join(words)
