@@ -20,7 +20,7 @@ CREATE TABLE signals (
 );
 CREATE INDEX signals_site ON signals (site, signal_id DESC);
 CREATE INDEX signals_kind ON signals (site, kind, signal_id DESC);
-CREATE INDEX signals_subject ON signals (site, subject, version, signal_id DESC);
+CREATE INDEX signals_subject ON signals (site, subject, signal_id DESC);
 
 -- The newest valid signal of each kind and part for what is judged.
 CREATE TABLE facts (
@@ -74,7 +74,7 @@ CREATE TABLE runs (
     UNIQUE (gate, site, subject, run_number)
 );
 CREATE INDEX runs_gate ON runs (gate, site, run_id DESC);
-CREATE INDEX runs_subject ON runs (gate, site, subject, version, run_id DESC);
+CREATE INDEX runs_subject ON runs (gate, site, subject, run_id DESC);
 
 GRANT SELECT, INSERT ON signals, runs TO headgate_governance;
 GRANT SELECT, INSERT, UPDATE ON facts, gate_heads TO headgate_governance;
