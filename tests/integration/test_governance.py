@@ -5,17 +5,36 @@ from __future__ import annotations
 import asyncio
 import uuid
 from datetime import timedelta
-from typing import Any
 
+import prometheus_client
 import pytest
 
 from libs.common.contracts import governance
-from services.governance.runs import GATE_DECISIONS
-from tests.integration.governance_desk import event, heartbeat, report, rule, run, send, send_ops, send_release, start
+from libs.common.runtime import start as start_service
+from services.governance.service import make_service
+from services.governance.startup import packaged_policies
+from tests.integration.governance_desk import (
+    WATCHDOG,
+    event,
+    heartbeat,
+    report,
+    rule,
+    run,
+    send,
+    send_ops,
+    send_release,
+    start,
+)
 from tests.stack import Stack
 from tests.unit.governance.samples import case, junit, sarif, webhook
 
 APP = {"subject": "app", "version": "1.0"}
+
+
+def decisions_counted() -> float:
+    """The series of GOs of the operations gate."""
+    labels = {"gate": "operations", "decision": "go"}
+    return prometheus_client.REGISTRY.get_sample_value("headgate_gate_decisions_total", labels) or 0.0
 
 
 async def test_good_signals_lead_to_go_and_the_verdict_is_told(stack: Stack) -> None:
@@ -23,15 +42,14 @@ async def test_good_signals_lead_to_go_and_the_verdict_is_told(stack: Stack) -> 
     recorded = await send_ops(stack)
     assert (recorded.status, recorded.json["count"], recorded.json["recorded"]) == (201, 7, 7)
     assert all(item["judged"] and item["valid"] and not item["duplicate"] for item in recorded.json["items"])
-    counter = GATE_DECISIONS.labels("operations", "go")
-    before = counter._value.get()
+    before = decisions_counted()
     command_id = await stack.post(governance.run_gate, {"gate": "operations"})
     result = (await stack.outcome(command_id)).json
     assert (result["decision"], result["status"], result["run_number"]) == ("go", "success", 1)
     assert (result["trigger"], result["subject"], result["version"], result["reasons"]) == ("api", "site", "", [])
     assert result["summary"]["weighted_score_percent"] == 100.0
     assert rule(result, "preflight_no_error")["facts_used"] == [recorded.json["items"][0]["signal_id"]]
-    assert counter._value.get() == before + 1
+    assert decisions_counted() == before + 1
     told = await stack.heard(governance.gate_decided)
     assert told.causationid == command_id
     assert (told.data["command_id"], told.data["decision"], told.data["run_number"]) == (command_id, "go", 1)
@@ -225,25 +243,23 @@ async def test_a_version_that_no_rule_could_read_is_refused(
     assert (answer.status, words in answer.json["detail"]) == (422, True)
 
 
-@pytest.mark.parametrize(
-    ("changed", "status", "words"),
-    [
-        ({"content_zlib_base64": "%%%"}, 422, "packed by zlib"),
-        ({"content_zlib_base64": "eJw="}, 422, "cut off"),
-        ({"format": "sarif"}, 422, "SARIF report is not valid JSON"),
-        ({"version": None}, 422, "give it, such as version=1.4.2"),
-    ],
-)
-async def test_bad_reports_are_refused_with_what_is_wrong(
-    stack: Stack, changed: dict[str, Any], status: int, words: str
-) -> None:
+async def test_bad_reports_are_refused_with_what_is_wrong(stack: Stack) -> None:
     await start(stack)
-    good = {"format": "junit", "content_zlib_base64": "eJwDAAAAAAE=", **APP}
-    answer = await stack.command(governance.record_report, {**good, **changed})
-    if "content_zlib_base64" not in changed:
-        answer = await report(stack, content=junit(case("a")), format_="junit" if "format" not in changed else "sarif",
-                              **{"subject": "app", **({} if "version" in changed else {"version": "1.0"})})  # fmt: skip
-    assert (answer.status, words in answer.json["detail"]) == (status, True), answer
+    tests = junit(case("a"))
+    for format_, content, of, words in (
+        ("sarif", tests, APP, "The SARIF report is not valid JSON"),
+        ("junit", tests[:-9], APP, "not well-formed XML"),
+        ("junit", b"<!DOCTYPE x><testsuites/>", APP, "has a DOCTYPE"),
+        ("junit", tests, {"subject": "app"}, "give it, such as version=1.4.2"),
+        ("alertmanager", WATCHDOG, APP, "leave the version out"),
+    ):
+        answer = await report(stack, format_, content, **of)
+        assert (answer.status, words in answer.json["detail"]) == (422, True), answer
+    for packed, words in (("%%%", "packed by zlib"), ("eJw=", "cut off"), ("", "cut off")):
+        body = {"format": "junit", "content_zlib_base64": packed, **APP}
+        answer = await stack.command(governance.record_report, body)
+        assert (answer.status, words in answer.json["detail"]) == (422, True), answer
+    assert (await stack.query(governance.list_signals)).json["items"] == []
 
 
 async def test_a_bomb_and_reports_without_content_are_refused(stack: Stack) -> None:
@@ -274,6 +290,27 @@ async def test_targets_that_do_not_fit_the_gate_are_refused(stack: Stack) -> Non
     assert (await stack.query(governance.list_runs, {"gate": "nope"})).status == 404
 
 
+async def test_five_hundred_signals_are_one_command(stack: Stack) -> None:
+    await start(stack)
+    events = [event(f"e{n}", "ops.quality_streak", {"current_streak_weeks": n}, part=f"p{n % 50}") for n in range(500)]
+    answer = await send(stack, *events)
+    assert (answer.json["recorded"], len({item["signal_id"] for item in answer.json["items"]})) == (500, 500)
+    assert [item["signal_id"] for item in answer.json["items"]] == sorted(i["signal_id"] for i in answer.json["items"])
+    result = await run(stack)
+    # Of equal times the last in the list is the fact of its part.
+    assert len(rule(result, "weekly_streak_target_met")["facts_used"]) == 50
+    assert rule(result, "weekly_streak_target_met")["detail"]["current_streak_weeks"] == 499
+    await stack.idle("governance")
+    assert sum(e.type == governance.signal_recorded.type for e in stack.events) == 500
+
+
+async def test_text_that_postgres_cannot_hold_is_refused(stack: Stack) -> None:
+    await start(stack)
+    for bad in (event("nul", "any.kind", {"text": "a\x00b"}), event("nul\x00", "any.kind", 1)):
+        answer = await send(stack, bad)
+        assert (answer.status, "can't be stored" in answer.json["detail"]) == (422, True)
+
+
 async def test_runs_at_once_get_numbers_of_their_own(stack: Stack) -> None:
     await start(stack)
     await send_ops(stack)
@@ -285,6 +322,22 @@ async def test_runs_at_once_get_numbers_of_their_own(stack: Stack) -> None:
     rest = await stack.query(governance.list_runs, more)
     numbers = [item["run_number"] for item in listed.json["items"] + rest.json["items"]]
     assert numbers == list(range(12, 0, -1))
+
+
+async def test_two_replicas_store_each_signal_once_and_number_runs_in_order(stack: Stack) -> None:
+    await start(stack)
+    service, settings = make_service(packaged_policies()), stack.settings("governance")
+    second = await start_service(service, settings, clock=stack.clock)
+    try:
+        events = [event(f"e{n}", "acme.deploy", n) for n in range(20)]
+        sent = asyncio.gather(*(send(stack, *events) for _ in range(30)))
+        results = await asyncio.gather(*(run(stack) for _ in range(30)))
+        answers = await sent
+    finally:
+        await second.stop()
+    assert {answer.status for answer in answers} == {201}
+    assert sum(answer.json["recorded"] for answer in answers) == 20
+    assert sorted(result["run_number"] for result in results) == list(range(1, 31))
 
 
 async def test_a_go_that_time_turns_is_judged_again_by_the_schedule(stack: Stack) -> None:
