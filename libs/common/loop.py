@@ -34,7 +34,6 @@ from libs.common.telemetry import log
 from libs.common.topology import ACK_WAIT_S, Mismatch
 
 MAX_ATTEMPTS = 6
-ORDERED_PAUSE_S = 0.2
 # These say that the message itself is wrong: trying again can't help.
 HOPELESS = (DecodeError, Mismatch, Unknown)
 AWAY: tuple[type[BaseException], ...] = (*UNREACHABLE, *NATS_ERRORS)
@@ -68,7 +67,6 @@ class Consumer:
         self.pool, self.bus, self.relay, self.dispatcher, self.clock = pool, bus, relay, dispatcher, clock
         self.service = dispatcher.service.name
         self.durable = durable
-        self.ordered = False
         self.puller = Puller(bus, stream, durable)
         self._stopping = asyncio.Event()
 
@@ -144,8 +142,7 @@ class Consumer:
                 messages.append(self._decode(delivery))
             except (DecodeError, Mismatch) as error:
                 await self._bury(delivery, str(error), 1)
-                if not self.ordered:
-                    await self._quietly(self.puller.term(delivery))
+                await self._quietly(self.puller.term(delivery))
         try:
             await self._transaction(messages)
         except AWAY:
@@ -155,8 +152,6 @@ class Consumer:
                 log.warning("batch failed, one by one now", consumer=self.durable, error=repr(error))
             for message in messages:
                 await self._single(message)
-        if self.ordered:
-            await self._quietly(self.puller.ack(deliveries[-1]))
 
     async def _transaction(self, messages: list[Message]) -> None:
         """Apply messages in one transaction, tell the outcomes, acknowledge."""
@@ -182,9 +177,8 @@ class Consumer:
             if len(fresh) < len(messages):
                 new = {id(m) for m in fresh}
                 await self.repeated(connection, [m for m in messages if id(m) not in new])
-        if not self.ordered:
-            for message in messages:
-                await self._quietly(self.puller.ack(message.delivery))
+        for message in messages:
+            await self._quietly(self.puller.ack(message.delivery))
 
     async def repeated(self, connection: Connection, messages: list[Message]) -> None:
         """Messages that were applied before."""
@@ -207,23 +201,10 @@ class Consumer:
             await self.refuse(message, refusal)
         except (*HOPELESS, ValidationError) as error:
             await self._bury(message.delivery, str(error), 1)
-            if not self.ordered:
-                await self._quietly(self.puller.term(message.delivery))
+            await self._quietly(self.puller.term(message.delivery))
         except Exception as error:
             log.exception("handler failed", consumer=self.durable, type=message.event.type, id=message.event.id)
-            if self.ordered:
-                # It acknowledges all before the last, so it can't put one aside: try again here, then bury.
-                await self._again(message, repr(error))
-            else:
-                await self._failed(message.delivery, repr(error))
-
-    async def _again(self, message: Message, reason: str) -> None:
-        count = await self._count(message.delivery, reason)
-        if count >= MAX_ATTEMPTS:
-            await self._bury(message.delivery, reason, count)
-            return
-        await asyncio.sleep(ORDERED_PAUSE_S * count)
-        await self._single(message)
+            await self._failed(message.delivery, repr(error))
 
     async def _count(self, delivery: Delivery, reason: str) -> int:
         series.FAILURES.labels(self.service, self.durable).inc()
@@ -235,8 +216,7 @@ class Consumer:
         count = await self._count(delivery, reason)
         if count >= MAX_ATTEMPTS:
             await self._bury(delivery, reason, count)
-            if not self.ordered:
-                await self._quietly(self.puller.term(delivery))
+            await self._quietly(self.puller.term(delivery))
         else:
             await self._quietly(self.puller.nak(delivery, NAK_DELAYS_S[count - 1]))
 
@@ -303,7 +283,6 @@ class BatchConsumer(Consumer):
     def __init__(self, batch: Batch, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
         self._handler = batch.handler
-        self.ordered = batch.ordered
 
     async def apply(self, connection: Connection, fresh: list[Message], now: datetime, into: Applied) -> None:
         """All at once."""

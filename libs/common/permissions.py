@@ -40,6 +40,7 @@ def permissions(topology: Topology, service: str) -> Permissions:
             publish += [
                 f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}",
                 f"$JS.API.CONSUMER.INFO.{stream}.{durable}",
+                f"$JS.API.CONSUMER.RESET.{stream}.{durable}",
                 f"$JS.ACK.{stream}.{durable}.>",
                 f"$JS.ACK.*.*.{stream}.{durable}.>",  # the form with domain and account hash
             ]

@@ -14,7 +14,8 @@ import orjson
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from libs.common.bus import Bus
+from libs.common.bus import NATS_ERRORS, Bus
+from libs.common.telemetry import log
 from libs.common.topology import MAX_PAYLOAD_BYTES
 
 PULL_MESSAGES = 500
@@ -61,6 +62,7 @@ class Puller:
         self._asked = 0
         self._deadline = 0.0
         self._pause_s = 0.0
+        self._look_back = True
 
     async def start(self) -> None:
         """Subscribe the standing inbox."""
@@ -73,15 +75,35 @@ class Puller:
         self._subscription = await self._bus.nats.subscribe(self._inbox, cb=arrive)
 
     async def stop(self) -> None:
-        """Unsubscribe; what was delivered and not acknowledged comes again to another replica."""
-        if self._subscription is not None:
-            with contextlib.suppress(Exception):
-                await self._subscription.unsubscribe()
+        """Unsubscribe, and hand back what was delivered but not begun, so that another replica gets it at once."""
+        if self._subscription is None:
+            return
+        with contextlib.suppress(*NATS_ERRORS):
+            await self._subscription.unsubscribe()
+            left: list[Delivery] = []
+            while not self._arrived.empty():
+                if (message := self._arrived.get_nowait()) is not None:
+                    self._take(message, left)
+            for delivery in left:
+                await self.nak(delivery, 0)
 
     def _forget(self) -> None:
         """After a reconnect the server no longer knows our request: ask anew at once."""
         self._asked = 0
+        self._look_back = True
         self.wake()
+
+    async def _recover(self) -> None:
+        """Bring back at once what was delivered to a process that died, instead of after the ack time.
+
+        Only if nobody else pulls. Messages that are in somebody's hands after all come twice, which the inbox knows.
+        """
+        self._look_back = False
+        js = self._bus.js
+        info = await js.consumer_info(self.stream, self._durable)
+        if info.num_ack_pending and not info.num_waiting:
+            await js.reset_consumer(self.stream, self._durable)
+            log.info("unacknowledged messages are delivered again", consumer=self._durable, count=info.num_ack_pending)
 
     def wake(self) -> None:
         """Let `next` return at once, with what there is."""
@@ -91,6 +113,8 @@ class Puller:
         if self._pause_s:
             await asyncio.sleep(self._pause_s)
             self._pause_s = 0.0
+        if self._look_back:
+            await self._recover()
         body = {"batch": self._batch, "max_bytes": MAX_PAYLOAD_BYTES + PULL_BYTES, "expires": int(_EXPIRES_S * 1e9)}
         await self._bus.nats.publish(self._subject, orjson.dumps(body), reply=self._inbox)
         self._asked = self._batch

@@ -189,15 +189,11 @@ class JobHandler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A consumer that works on sets. ``stream`` is ``events`` or ``telemetry``; ``events`` empty means all.
-
-    ``ordered`` is for a single writer: one message at a time is acknowledged for all before it (AckPolicy ALL).
-    """
+    """A consumer that works on sets. ``stream`` is ``events`` or ``telemetry``; ``events`` empty means all."""
 
     handler: BatchHandler
     stream: str = "events"
     events: tuple[Event, ...] = ()
-    ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

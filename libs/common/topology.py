@@ -183,11 +183,12 @@ class Topology:
         durable: str,
         filters: Iterable[str],
         *,
-        ordered: bool = False,
         deliver: DeliverPolicy = DeliverPolicy.ALL,
     ) -> tuple[str, ConsumerConfig]:
         """A durable's stream and configuration. No ``backoff`` and no ``max_deliver``: the loop decides about retries.
 
+        Never AckPolicy ALL, not even for a single writer: after a kill -9 the next process pulls new messages first,
+        and acknowledging those would acknowledge the ones that died with the old process, which nobody has applied.
         A backoff list would override ack_wait and hand a message to a second replica while the first still works;
         past max_deliver a message would stay invisible for ever.
         """
@@ -197,7 +198,7 @@ class Topology:
             name=durable,
             filter_subject=subjects[0] if len(subjects) == 1 else None,
             filter_subjects=subjects if len(subjects) > 1 else None,
-            ack_policy=AckPolicy.ALL if ordered else AckPolicy.EXPLICIT,
+            ack_policy=AckPolicy.EXPLICIT,
             ack_wait=ACK_WAIT_S,
             max_deliver=-1,
             max_ack_pending=MAX_ACK_PENDING,
@@ -214,7 +215,7 @@ def durables(topology: Topology) -> list[tuple[str, ConsumerConfig]]:
         table.append(topology.durable("schedules", f"{service}-ticks", [f"{ns}.tick.{service}.>"]))
     for service, names in HEARS.items():
         filters = [topology.event_filter(None, name) for name in names]
-        table.append(topology.durable("events", f"{service}-events", filters, ordered=service == "audit"))
+        table.append(topology.durable("events", f"{service}-events", filters))
     table.append(topology.durable("telemetry", "metrics-telemetry", [f"{ns}.telemetry.>"]))
     return table
 

@@ -9,6 +9,6 @@ from services.audit import entries, log, verify
 SERVICE = Service(
     contract=CONTRACT,
     queries={list_entries: entries.list_entries, verify_chain: verify.verify_chain},
-    batch=Batch(log.append, stream="events", ordered=True),
+    batch=Batch(log.append, stream="events"),
     gauges=log.measure,
 )

@@ -17,6 +17,7 @@ from libs.common.contracts.governance_models import GateTarget
 from libs.common.contracts.tracker import BoardSynced, ItemPatch
 from libs.common.ids import uuid7
 from libs.common.problems import Conflict
+from libs.common.pull import Puller
 from libs.common.service import Deferred, Read, Service, Tx
 from tests.stack import Stack
 from tests.verdicts import decided
@@ -271,6 +272,21 @@ async def test_a_stopped_service_finishes_what_it_has_in_hand(stack: Stack, fake
     await stopping
     assert (await stack.outcome(command_id)).status == 200
     assert running.pool.is_closing()
+
+
+async def test_what_died_with_a_process_comes_again_at_once(stack: Stack, fake: Fake) -> None:
+    ids = [await stack.post(tracker.patch_item, {"item_id": n + 1}) for n in range(5)]
+    # A process that pulls and is gone before it has applied anything; the ack time is 60 s.
+    dead = Puller(stack.bus, stack.topology.commands_stream, "tracker-commands")
+    await dead.start()
+    assert len(await dead.next(5)) >= 1
+    await stack.bus.nats.flush()
+    dead._subscription = None  # as after a kill -9: nothing is handed back
+    async with asyncio.timeout(15):  # its last pull request runs out
+        while (await stack.bus.js.consumer_info(stack.topology.commands_stream, "tracker-commands")).num_waiting:
+            await asyncio.sleep(0.05)
+    await stack.start(fake.service())
+    assert [(await stack.outcome(one)).status for one in ids] == [200] * 5
 
 
 async def test_a_full_outbox_is_sent_as_atomic_batches_and_marked(stack: Stack, fake: Fake) -> None:

@@ -1,0 +1,140 @@
+"""The invariants, as pure functions over what was answered (attempts) and what is there (world).
+
+A checker that is blind makes every fault test green. So it knows the chain's format by itself (docs/audit-log.md) and
+shares no code with the services, and `test_checker.py` plants bugs that it must find.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from tests.faults.driver import SITE, Attempt
+from tests.faults.world import Link, World, envelope
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EXPECTED_EVENT = {
+    "signal": "headgate.governance.signal.recorded.v1",
+    "gate": "headgate.governance.gate.decided.v1",
+}
+
+
+def check(
+    attempts: Iterable[Attempt], world: World, heads: Iterable[tuple[int, str]], poison: Iterable[str] = ()
+) -> list[str]:
+    """Every broken invariant as a sentence; an empty list means that all hold."""
+    attempts = list(attempts)
+    return [
+        *effects(attempts, world),
+        *audited(attempts, world),
+        *outcomes(attempts, world),
+        *chain(world),
+        *prefixes(world, heads),
+        *drained(world, poison),
+    ]
+
+
+def _effect_counts(world: World) -> dict[str, Counter[str]]:
+    return {
+        "signal": Counter(row.key for row in world.signals),
+        "gate": Counter(row.key for row in world.runs),
+        "refusal": Counter(row.key for row in world.notes),
+    }
+
+
+def effects(attempts: list[Attempt], world: World) -> list[str]:
+    """I1, I2: acknowledged exactly once, unknown at most once, refused never; nothing that nobody asked for."""
+    counts, problems = _effect_counts(world), []
+    for attempt in attempts:
+        key = attempt.command_id if attempt.kind == "gate" else attempt.marker
+        found = counts[attempt.kind].pop(key, 0)
+        allowed = {"acknowledged": {1}, "unknown": {0, 1}, "refused": {0}}[attempt.answer]
+        if attempt.kind == "refusal":
+            allowed = {0}
+        if found not in allowed:
+            problems.append(f"I1/I2 {attempt.kind} {attempt.marker} was {attempt.answer} but is there {found} times")
+    for kind, left in counts.items():
+        problems += [f"I1 a {kind} {key} is there that nobody asked for" for key in left]
+    for row in (*world.signals, *world.runs, *world.notes):
+        if row.site != SITE:
+            problems.append(f"I1 {row.key} is in the site {row.site}")
+    if len(set(world.run_numbers)) != len(world.run_numbers):
+        problems.append("I1 a run number was given twice")
+    return problems
+
+
+def audited(attempts: list[Attempt], world: World) -> list[str]:
+    """I1, I2 in the audit log: by causationid, exactly the event of each command that had an effect."""
+    seen: dict[str, list[Link]] = {}
+    for link in world.links:
+        seen.setdefault(link.causationid, []).append(link)
+    counts, problems = _effect_counts(world), []
+    for attempt in attempts:
+        key = attempt.command_id if attempt.kind == "gate" else attempt.marker
+        links = [link for link in seen.get(attempt.command_id, []) if link.type == EXPECTED_EVENT.get(attempt.kind)]
+        had = counts[attempt.kind][key]
+        if len(links) != had:
+            problems.append(f"I1 {attempt.kind} {attempt.marker}: {had} effects, {len(links)} audit entries")
+        problems += [f"I1 {attempt.marker} is audited in the site {link.site}" for link in links if link.site != SITE]
+        if attempt.kind == "refusal" and seen.get(attempt.command_id):
+            problems.append(f"I2 the refused {attempt.marker} is in the audit log")
+    return problems
+
+
+def outcomes(attempts: list[Attempt], world: World) -> list[str]:
+    """Each acknowledged command has exactly one outcome, and a good one."""
+    stored: dict[str, list[int]] = {}
+    for command, status in world.outcomes:
+        stored.setdefault(command, []).append(status)
+    problems = []
+    for attempt in attempts:
+        found = stored.get(attempt.command_id, [])
+        if len(found) > 1:
+            problems.append(f"I2 {attempt.marker} has {len(found)} outcomes")
+        if attempt.answer == "acknowledged" and (not found or found[0] >= 400):
+            problems.append(f"I1 {attempt.marker} was acknowledged but its outcome is {found}")
+    return problems
+
+
+def chain(world: World) -> list[str]:
+    """I3: sequence 1..N, every hash recomputed, every column equal to the event's bytes, the head at the end."""
+    problems, previous = [], bytes(32)
+    ids: set[str] = set()
+    for number, link in enumerate(world.links, 1):
+        if link.seq != number:
+            problems.append(f"I3 entry {number} has the sequence {link.seq}")
+            break
+        micros = (link.recorded_at - _EPOCH) // timedelta(microseconds=1)
+        body = previous + number.to_bytes(8, "big") + micros.to_bytes(8, "big", signed=True)
+        expected = hashlib.sha256(b"headgate.audit.v1\n" + body + hashlib.sha256(link.payload).digest()).digest()
+        if link.prev_hash != previous or link.hash != expected:
+            problems.append(f"I3 entry {number} does not fit the chain")
+            break
+        event = envelope(link)
+        if (event["id"], event["type"], event["site"]) != (link.event_id, link.type, link.site):
+            problems.append(f"I3 entry {number} differs from its event")
+        if link.event_id in ids:
+            problems.append(f"I3 event {link.event_id} is audited twice")
+        ids.add(link.event_id)
+        previous = link.hash
+    if not problems and world.head != (len(world.links), previous):
+        problems.append(f"I3 the head says {world.head[0]}, the log ends at {len(world.links)}: a tail was cut")
+    return problems
+
+
+def prefixes(world: World, heads: Iterable[tuple[int, str]]) -> list[str]:
+    """I4: every head that was ever handed out is still in the log."""
+    by_seq = {link.seq: link.hash.hex() for link in world.links} | {0: bytes(32).hex()}
+    return [f"I4 the head {seq} handed out is not in the log" for seq, digest in heads if by_seq.get(seq) != digest]
+
+
+def drained(world: World, poison: Iterable[str]) -> list[str]:
+    """I5: outboxes are empty, and the dead letters are exactly the poison that was put in."""
+    expected, found = Counter(poison), Counter(message for message, _ in world.letters)
+    return [
+        *(f"I5 {count} messages left in the outbox of {name}" for name, count in world.unsent.items() if count),
+        *(f"I5 a dead letter that is no poison: {message}" for message in (found - expected).elements()),
+        *(f"I5 the poison {message} is not among the dead letters" for message in (expected - found).elements()),
+    ]

@@ -1,0 +1,129 @@
+"""What is really there after a run: read from the tables themselves, as a superuser, past all of our own code."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import asyncpg
+import orjson
+
+from libs.common.bus import connect
+from libs.common.contracts.common import SERVICES
+from libs.common.topology import Topology, durables
+
+SIGNALS = "SELECT event_id, site FROM governance.signals WHERE source = '/faults'"
+RUNS = "SELECT command_id::text, site, run_number FROM governance.runs WHERE command_id IS NOT NULL"
+NOTES = "SELECT completion_note, site FROM tracker.item WHERE completion_note <> ''"
+OUTCOMES = "SELECT command_id::text, http_status FROM {service}.outcomes"
+LETTERS = "SELECT message_id, consumer FROM {service}.dead_letters WHERE state = 'held'"
+UNSENT = "SELECT count(*) FROM {service}.outbox WHERE sent_at IS NULL"
+ENTRIES = """
+SELECT seq, event_id::text, type, site, causationid::text, recorded_at, payload, prev_hash, hash
+FROM audit.entry ORDER BY seq
+"""
+HEAD = "SELECT seq, hash FROM audit.head"
+
+
+@dataclass(frozen=True)
+class Row:
+    """An effect in a service: what it is about, in which site."""
+
+    key: str
+    site: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """An audit entry as stored."""
+
+    seq: int
+    event_id: str
+    type: str
+    site: str
+    causationid: str
+    recorded_at: datetime
+    payload: bytes
+    prev_hash: bytes
+    hash: bytes
+
+
+@dataclass
+class World:
+    """All that the checker looks at."""
+
+    signals: list[Row] = field(default_factory=list)
+    runs: list[Row] = field(default_factory=list)
+    run_numbers: list[int] = field(default_factory=list)
+    notes: list[Row] = field(default_factory=list)
+    outcomes: list[tuple[str, int]] = field(default_factory=list)
+    letters: list[tuple[str, str]] = field(default_factory=list)
+    unsent: dict[str, int] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
+    head: tuple[int, bytes] = (0, bytes(32))
+
+
+async def read_world(database_url: str) -> World:
+    """Read everything."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        world = World()
+        world.signals = [Row(r["event_id"], r["site"]) for r in await connection.fetch(SIGNALS)]
+        for row in await connection.fetch(RUNS):
+            world.runs.append(Row(row["command_id"], row["site"]))
+            world.run_numbers.append(row["run_number"])
+        world.notes = [Row(r["completion_note"], r["site"]) for r in await connection.fetch(NOTES)]
+        for service in SERVICES:
+            world.outcomes += [tuple(r) for r in await connection.fetch(OUTCOMES.format(service=service))]
+            world.letters += [tuple(r) for r in await connection.fetch(LETTERS.format(service=service))]
+            world.unsent[service] = await connection.fetchval(UNSENT.format(service=service))
+        for row in await connection.fetch(ENTRIES):
+            world.links.append(Link(**{**row, "causationid": row["causationid"] or ""}))
+        head = await connection.fetchrow(HEAD)
+        assert head is not None
+        world.head = (head["seq"], head["hash"])
+        return world
+    finally:
+        await connection.close()
+
+
+async def drain(
+    database_url: str, nats_url: str, timeout_s: float = 90.0, consumers: Iterable[str] = ("audit-events",)
+) -> float:
+    """Wait until no command waits, all outboxes are sent and the consumers have acknowledged all; returns seconds."""
+    topology, started = Topology(), time.monotonic()
+    bus = await connect(nats_url, topology, "gateway", name="drain")
+    streams = {config.durable_name: stream for stream, config in durables(topology)}
+    waited = [*consumers, "tracker-events", *(f"{service}-commands" for service in SERVICES)]
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                busy = [
+                    f"outbox of {service}"
+                    for service in SERVICES
+                    if await connection.fetchval(UNSENT.format(service=service))
+                ]
+                if (await bus.js.stream_info(topology.commands_stream)).state.messages:
+                    busy.append("commands")
+                for durable in waited:
+                    info = await bus.js.consumer_info(streams[durable], durable)
+                    if info.num_pending or info.num_ack_pending:
+                        busy.append(durable)
+                if not busy:
+                    return time.monotonic() - started
+                await asyncio.sleep(0.1)
+    except TimeoutError as error:
+        raise AssertionError(f"not drained after {timeout_s:g} s: {', '.join(busy)}") from error
+    finally:
+        await connection.close()
+        await bus.close()
+
+
+def envelope(link: Link) -> dict[str, object]:
+    """An entry's event."""
+    document: dict[str, object] = orjson.loads(link.payload)
+    return document
