@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.embedded import NatsUser, Server, free_port, nats_config, start_nats, start_postgres
+from deploy.local import LocalStack
 from tests.stack import Stack, drop_database, make_stack, make_template
 
 
@@ -73,3 +74,15 @@ async def stack(admin_database_url: str, admin_nats_url: str, database_template:
     finally:
         await made.close()
         await drop_database(admin_database_url, made.database_url)
+
+
+@pytest.fixture(scope="session")
+def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """All of Headgate as `make up` runs it: seven processes, generated users and passwords. Ready. Don't kill parts."""
+    made = LocalStack(tmp_path_factory.mktemp("local") / "data")
+    made.start()
+    try:
+        made.wait_ready()
+        yield made
+    finally:
+        made.stop()

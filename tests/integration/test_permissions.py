@@ -1,0 +1,190 @@
+"""What the bus refuses each service: the real server with the generated users, asked as each of them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import nats
+import nats.errors
+import nats.js.errors
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from deploy.local import LocalStack
+from libs.common.admin import derived_password, service_url
+from libs.common.contracts.common import SERVICES
+from libs.common.permissions import inbox_prefix
+from libs.common.topology import SENDS, Topology, durables
+from tests.local_traffic import story
+
+pytestmark = pytest.mark.integration
+NAMES = Topology()
+NOT_OURS = b"not a message of ours"
+
+
+class User:
+    """A connection as one service, and the refusals that the server sent to it."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.refusals: list[str] = []
+        self.client: Client
+
+    async def note(self, error: Exception) -> None:
+        """Keep what the server said."""
+        self.refusals.append(str(error))
+
+    async def may(self, act: Callable[[], Awaitable[object]]) -> bool:
+        """Whether the server lets this pass without a word."""
+        self.refusals.clear()
+        await act()
+        # nats-py writes its PING ahead of what it still holds back, so only the second answer comes after a refusal.
+        await self.client.flush(5)
+        await self.client.flush(5)
+        return not any("permissions violation" in text.lower() for text in self.refusals)
+
+    async def may_publish(self, subject: str) -> bool:
+        """Whether this user may publish there. Sends a message that no one takes for one of ours."""
+        return await self.may(lambda: self.client.publish(subject, NOT_OURS))
+
+    async def may_subscribe(self, subject: str) -> bool:
+        """Whether this user may subscribe there."""
+        return await self.may(lambda: self.client.subscribe(subject))
+
+
+@asynccontextmanager
+async def login(stack: LocalStack, service: str) -> AsyncIterator[User]:
+    """Connect as a service, as the service itself does."""
+    secret = stack.options.secret()
+    url = service_url(stack.servers.nats_url, service, derived_password(secret, "nats", service))
+    user = User(service)
+    user.client = await nats.connect(
+        url, error_cb=user.note, inbox_prefix=inbox_prefix(service), allow_reconnect=False, connect_timeout=5
+    )
+    try:
+        yield user
+    finally:
+        await user.client.close()
+
+
+def _others(service: str) -> list[str]:
+    return [other for other in SERVICES if other != service]
+
+
+def _admin_api(service: str) -> list[str]:
+    """JetStream's administration: none of it is for a service."""
+    own = f"{service}-commands"
+    subjects = ["$SYS.REQ.SERVER.PING", "$JS.API.STREAM.CREATE.MINE", "$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES"]
+    for stream in (config.name for config in NAMES.streams()):
+        subjects += [
+            f"$JS.API.STREAM.{verb}.{stream}"
+            for verb in ("CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE", "SNAPSHOT", "RESTORE", "LEADER.STEPDOWN")
+        ]
+        subjects += [f"$JS.API.CONSUMER.CREATE.{stream}", f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.mine"]
+    subjects += [f"$JS.API.CONSUMER.DELETE.COMMANDS.{own}", f"$JS.API.CONSUMER.CREATE.COMMANDS.{own}"]
+    return subjects
+
+
+def _durables_of_others(service: str) -> list[str]:
+    """Pulling from, answering for, changing and removing what another service consumes."""
+    subjects = []
+    for stream, config in durables(NAMES):
+        name = config.durable_name or ""
+        if not name.startswith(f"{service}-"):
+            subjects += [
+                f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}",
+                f"$JS.API.CONSUMER.DELETE.{stream}.{name}",
+                f"$JS.API.CONSUMER.CREATE.{stream}.{name}",
+                f"$JS.API.CONSUMER.CREATE.{stream}.{name}.{NAMES.namespace}.event.>",
+                f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.{name}",
+                f"$JS.API.CONSUMER.PAUSE.{stream}.{name}",
+                f"$JS.API.CONSUMER.RESET.{stream}.{name}",
+                f"$JS.ACK.{stream}.{name}.1.1.1.1.0",
+                f"$JS.ACK._.ACCOUNT.{stream}.{name}.1.1.1.1.0.token",
+            ]
+    return subjects
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_speaks_only_for_itself(local_stack: LocalStack, service: str) -> None:
+    forbidden = _admin_api(service) + _durables_of_others(service)
+    for other in _others(service):
+        forbidden += [
+            f"headgate.event.global.{other}.thing.done",
+            f"headgate.schedule.{other}.prune",
+            f"{inbox_prefix(other)}.forged",
+        ]
+    forbidden += ["_INBOX.forged", f"headgate.tick.{service}.prune", "headgate.schedule", "other.event.global.x.y.z"]
+    if service != "gateway":
+        commands = ["gateway.user.create", "governance.gate.run", "tracker.item.patch", "audit.deadletter.drop"]
+        forbidden += [f"headgate.command.{name}.1" for name in commands if name not in SENDS.get(service, ())]
+        forbidden += ["headgate.query.governance.gates.list", "headgate.telemetry.gateway.latency.sampled"]
+        forbidden += ["$JS.API.STREAM.MSG.GET.COMMANDS", "$JS.API.STREAM.MSG.GET.EVENTS"]
+        forbidden += ["$JS.API.CONSUMER.CREATE.EVENTS.mine", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.mine"]
+    async with login(local_stack, service) as user:
+        assert [subject for subject in forbidden if await user.may_publish(subject)] == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_hears_only_what_is_its_own(local_stack: LocalStack, service: str) -> None:
+    forbidden = [">", "_INBOX.>", "$JS.ACK.>", "$JS.API.>", "headgate.>", "headgate.command.>", "headgate.schedule.>"]
+    forbidden += [f"headgate.command.{service}.>", f"headgate.tick.{service}.>", "headgate.telemetry.>", "$SYS.>"]
+    for other in _others(service):
+        forbidden += [f"{inbox_prefix(other)}.>", f"headgate.query.{other}.>"]
+    if service != "gateway":
+        forbidden += ["headgate.event.>", f"headgate.event.*.{service}.>", "headgate.outcome.*"]
+    async with login(local_stack, service) as user:
+        assert [subject for subject in forbidden if await user.may_subscribe(subject)] == []
+        assert await user.may_subscribe(f"headgate.query.{service}.no.such")
+        assert await user.may_subscribe(f"{inbox_prefix(service)}.>")
+
+
+async def test_a_schedule_reaches_no_command_and_no_other_stream(local_stack: LocalStack) -> None:
+    async with login(local_stack, "governance") as user:
+        js = user.client.jetstream(timeout=5)
+        for target in ("headgate.command.gateway.user.create.1", "headgate.event.global.tracker.item.closed", "x.y"):
+            headers = {"Nats-Schedule": "@every 1h", "Nats-Schedule-Target": target}
+            with pytest.raises(nats.js.errors.APIError):
+                await js.publish("headgate.schedule.governance.forged", b"{}", headers=headers)
+
+
+async def test_a_question_may_be_answered_once_and_by_the_one_who_was_asked(local_stack: LocalStack) -> None:
+    replies: list[Msg] = []
+    async with login(local_stack, "gateway") as asker, login(local_stack, "tracker") as asked:
+
+        async def heard(message: Msg) -> None:
+            if message.data == NOT_OURS:  # the running tracker answers the question too
+                replies.append(message)
+
+        inbox = asker.client.new_inbox()
+        await asker.client.subscribe(inbox, cb=heard)
+        questions = await asked.client.subscribe("headgate.query.tracker.no.such")
+        await asked.client.flush()
+        await asked.client.flush()
+        await asker.client.publish("headgate.query.tracker.no.such", b"?", reply=inbox)
+        question = await questions.next_msg(5)
+        async with login(local_stack, "metrics") as stranger:
+            assert not await stranger.may_publish(question.reply)
+        assert await asked.may_publish(question.reply)
+        assert not await asked.may_publish(question.reply)
+        await asked.client.flush(5)
+        await asker.client.flush(5)
+        await asker.client.flush(5)
+    assert len(replies) == 1
+
+
+@pytest.mark.parametrize("service", [*SERVICES, "admin", "nobody"])
+async def test_a_wrong_password_is_refused(local_stack: LocalStack, service: str) -> None:
+    async def quiet(_: Exception) -> None:
+        """The exception below says it."""
+
+    with pytest.raises(nats.errors.Error):
+        await nats.connect(
+            service_url(local_stack.servers.nats_url, service, "0" * 32), allow_reconnect=False, error_cb=quiet
+        )
+
+
+def test_every_service_works_with_exactly_its_rights(local_stack: LocalStack) -> None:
+    story(local_stack)
+    for service in SERVICES:
+        assert "violation" not in (local_stack.data_dir / "logs" / f"{service}.log").read_text().lower()
