@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import os
 import sys
@@ -10,7 +9,6 @@ from typing import Annotated, Any, NoReturn
 
 import orjson
 import typer
-from pydantic import ValidationError
 from rich.text import Text
 
 from libs.client.commands.files import read_input
@@ -22,7 +20,6 @@ from libs.client.requests import fields_of, operation_named
 from libs.client.session import Session, command
 from libs.client.show import clean, facts, plain, table
 from libs.common.contracts import CONTRACTS
-from libs.common.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -93,36 +90,21 @@ def status(session: Session) -> int:
 
 def up(session: Session) -> NoReturn:
     """Run everything on this machine until Ctrl-C (as `make up`); data stay in .headgate/."""
-    # The tool must not import the part that deploys, so it becomes it: signals then reach it directly.
+    _become(session, "up")
+
+
+def migrate(session: Session) -> NoReturn:
+    """The admin step: schemas, roles and streams, on the servers of HEADGATE_ADMIN_DATABASE_URL and _NATS_URL."""
+    _become(session, "migrate")
+
+
+def _become(session: Session, what: str) -> NoReturn:
+    """The tool must not import the part that deploys, so it becomes it: signals then reach it directly."""
     session.close()
     try:
-        os.execv(sys.executable, [sys.executable, "-m", "deploy.local", "up"])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-m", "deploy.local", what])  # noqa: S606
     except OSError as error:
         raise ClientError(f"Python can't be started again: {error.strerror}.") from error
-
-
-def migrate(session: Session) -> None:
-    """The admin step: schemas, roles, streams. Needs HEADGATE_ADMIN_DATABASE_URL, _ADMIN_NATS_URL, _CLUSTER_SECRET."""
-    from libs.common import admin  # it loads the database driver, which other commands don't need
-
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise UsageProblem(f"HEADGATE_{str(first['loc'][0]).upper()}: {first['msg']}.") from error
-    database, bus, secret = settings.admin_database_url, settings.admin_nats_url, settings.cluster_secret
-    if database is None or bus is None or secret is None:
-        raise UsageProblem(
-            "Set HEADGATE_ADMIN_DATABASE_URL, HEADGATE_ADMIN_NATS_URL and HEADGATE_CLUSTER_SECRET for the admin step."
-        )
-    passwords = admin.passwords(secret.get_secret_value(), "postgres")
-    try:
-        done = asyncio.run(
-            admin.prepare(database.get_secret_value(), bus.get_secret_value(), settings.namespace, passwords)
-        )
-    except admin.AdminError as error:
-        raise ClientError(f"{error}.") from error
-    session.emit({"done": done}, *(Text(clean(line)) for line in done or ["Everything is up to date."]))
 
 
 def operations(session: Session) -> None:
