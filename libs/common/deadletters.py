@@ -26,9 +26,11 @@ from libs.common.contracts.common import (
 )
 from libs.common.dispatch import Applied
 from libs.common.ids import BadToken, token
-from libs.common.problems import Conflict, Invalid, NotFound, Refusal
+from libs.common.outcomes import Ended
+from libs.common.problems import Conflict, Invalid, NotFound, Refusal, problem
 from libs.common.pull import Delivery
 from libs.common.service import CommandHandler, Connection, QueryHandler, Read, Service, Staged, Tx
+from libs.common.telemetry import trace_id
 
 ADD_ATTEMPT = """
 INSERT INTO attempts (consumer, message_key, count, last_error, last_at) VALUES ($1, $2, 1, $3, $4)
@@ -36,6 +38,7 @@ ON CONFLICT (consumer, message_key)
 DO UPDATE SET count = attempts.count + 1, last_error = excluded.last_error, last_at = excluded.last_at
 RETURNING count
 """
+PRUNE_ATTEMPTS = "DELETE FROM attempts WHERE last_at < $1"
 FORGET_ATTEMPTS = "DELETE FROM attempts WHERE consumer = $1 AND message_key = ANY ($2::text[])"
 BURY = """
 INSERT INTO dead_letters (consumer, message_key, message_id, message_type, subject, site, payload, headers, reason,
@@ -77,15 +80,23 @@ def _tell(service: str, message: CloudEvent, verb: str, data: BaseModel, letter_
     return tx.staged[0]
 
 
+def clean(text: str, limit: int) -> str:
+    """Text that Postgres takes: poison may hold NUL or broken surrogates, and burying it must never fail."""
+    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()[:limit]
+
+
 async def count_attempt(connection: Connection, consumer: str, key: str, error: str, now: datetime) -> int:
     """Count one failed attempt; returns how many there were."""
-    return int(await connection.fetchval(ADD_ATTEMPT, consumer, key, error[:2000], now))
+    return int(await connection.fetchval(ADD_ATTEMPT, consumer, key, clean(error, 2000), now))
 
 
 async def bury(
     connection: Connection, service: str, consumer: str, delivery: Delivery, reason: str, attempts: int, now: datetime
-) -> None:
-    """Store a message that can't be applied and say so with an event, in the open transaction."""
+) -> Ended | None:
+    """Store a message that can't be applied and say so with an event, in the open transaction.
+
+    A command gets an outcome that names the dead letter; it is returned, so that the waiting caller can be told.
+    """
     try:
         message = decode(delivery.payload, delivery.headers)
     except DecodeError:
@@ -94,19 +105,19 @@ async def bury(
         BURY,
         consumer,
         delivery.key,
-        message.id[:200],
-        message.type[:200],
-        delivery.subject,
-        message.site[:40],
+        clean(message.id, 200),
+        clean(message.type, 200),
+        clean(delivery.subject, 500),
+        clean(message.site, 40),
         delivery.payload,
-        delivery.headers,
-        reason[:2000],
+        {clean(name, 200): clean(value, 2000) for name, value in delivery.headers.items()},
+        clean(reason, 2000),
         attempts,
         now,
     )
     await connection.execute(FORGET_ATTEMPTS, consumer, [delivery.key])
     if letter_id is None:  # buried before a crash; its event is in the outbox already
-        return
+        return None
     series.DEAD_LETTERS.labels(service, consumer).inc()
     try:
         site = token(message.site)
@@ -118,12 +129,19 @@ async def bury(
     data = DeadLetterBuried(
         letter_id=letter_id,
         consumer=consumer,
-        message_id=message.id[:200],
-        message_type=message.type[:200],
-        reason=reason[:2000],
+        message_id=clean(message.id, 200),
+        message_type=clean(message.type, 200),
+        reason=clean(reason, 2000),
         attempts=attempts,
     )
     await outbox.stage(connection, [_tell(service, cause, "buried", data, letter_id, now)])
+    if not consumer.endswith("-commands") or not outcomes.is_uuid(message.id):
+        return None
+    detail = f"The request could not be applied and lies as dead letter {letter_id}; an operator can replay or drop it."
+    body = problem(500, "buried", "The request could not be applied", detail, trace_id(message.traceparent))
+    ended = Ended(message, 500, body)
+    await outcomes.store(connection, [ended], now)
+    return ended
 
 
 def handlers(service: Service, replay: Replay) -> tuple[dict[Any, CommandHandler], dict[Any, QueryHandler]]:

@@ -18,7 +18,7 @@ from libs.common.contracts.common import CommandRefused
 from libs.common.outcomes import Ended, Waiting
 from libs.common.problems import Invalid, Refusal
 from libs.common.service import Connection, Deferred, Service, Staged, Tx
-from libs.common.telemetry import span, trace_id
+from libs.common.telemetry import bind_request, span, trace_id
 
 
 class Unknown(ValueError):
@@ -59,6 +59,7 @@ class Dispatcher:
             raise Unknown(f"{self.service.name} has no handler for {message.name}")
         declared, handler = self._commands[message.type]
         body = _body(declared, message)
+        bind_request(message.correlationid)
         with span(self.service.name, message.name, message.traceparent, SpanKind.CONSUMER) as traceparent:
             message.traceparent = traceparent
             tx = Tx(self.service.name, connection, message, now)
@@ -78,6 +79,7 @@ class Dispatcher:
         if not isinstance(declared, Event) or (found is None and not message.type.endswith(outcomes.REFUSED)):
             raise Unknown(f"{self.service.name} has no handler for {message.name}")
         data = declared.data.model_validate(message.data)
+        bind_request(message.correlationid)
         with span(self.service.name, message.name, message.traceparent, SpanKind.CONSUMER) as traceparent:
             message.traceparent = traceparent
             tx = Tx(self.service.name, connection, message, now)

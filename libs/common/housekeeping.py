@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from libs.common import inbox, jobs, outbox, outcomes
+from libs.common import deadletters, inbox, jobs, outbox, outcomes
 from libs.common.service import Job, Tx
 
 KEEP_INBOX = timedelta(days=30)  # as long as a message can come again: EVENTS keeps 30 days
@@ -17,6 +17,7 @@ async def prune(tx: Tx) -> None:
     await tx.connection.execute(inbox.PRUNE, tx.now - KEEP_INBOX)
     await tx.connection.execute(outcomes.PRUNE, tx.now - KEEP_OUTCOMES)
     await tx.connection.execute(outbox.PRUNE, tx.now - KEEP_SENT)
+    await tx.connection.execute(deadletters.PRUNE_ATTEMPTS, tx.now - KEEP_OUTCOMES)
     await tx.connection.execute(jobs.PRUNE, tx.now - KEEP_OUTCOMES)
 
 

@@ -142,7 +142,6 @@ class Consumer:
                 messages.append(self._decode(delivery))
             except (DecodeError, Mismatch) as error:
                 await self._bury(delivery, str(error), 1)
-                await self._quietly(self.puller.term(delivery))
         try:
             await self._transaction(messages)
         except AWAY:
@@ -201,7 +200,6 @@ class Consumer:
             await self.refuse(message, refusal)
         except (*HOPELESS, ValidationError) as error:
             await self._bury(message.delivery, str(error), 1)
-            await self._quietly(self.puller.term(message.delivery))
         except Exception as error:
             log.exception("handler failed", consumer=self.durable, type=message.event.type, id=message.event.id)
             await self._failed(message.delivery, repr(error))
@@ -216,15 +214,27 @@ class Consumer:
         count = await self._count(delivery, reason)
         if count >= MAX_ATTEMPTS:
             await self._bury(delivery, reason, count)
-            await self._quietly(self.puller.term(delivery))
         else:
             await self._quietly(self.puller.nak(delivery, NAK_DELAYS_S[count - 1]))
 
     async def _bury(self, delivery: Delivery, reason: str, attempts: int) -> None:
+        """Store a dead letter, then take the message off the stream. One that can't even be stored stays there."""
         log.error("message buried", consumer=self.durable, key=delivery.key, subject=delivery.subject, reason=reason)
-        async with self.pool.acquire() as connection, connection.transaction():
-            await deadletters.bury(connection, self.service, self.durable, delivery, reason, attempts, self.clock())
+        try:
+            async with self.pool.acquire() as connection, connection.transaction():
+                ended = await deadletters.bury(
+                    connection, self.service, self.durable, delivery, reason, attempts, self.clock()
+                )
+        except AWAY:
+            raise
+        except Exception:
+            log.exception("message can't be buried, it stays on the stream", consumer=self.durable, key=delivery.key)
+            await self._quietly(self.puller.nak(delivery, NAK_DELAYS_S[-1]))
+            return
         self.relay.nudge()
+        if ended:
+            await outcomes.tell(self.bus, self.service, [ended])
+        await self._quietly(self.puller.term(delivery))
 
 
 class CommandConsumer(Consumer):

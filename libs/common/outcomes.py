@@ -23,7 +23,9 @@ INSERT = """
 INSERT INTO outcomes (command_id, operation, actor, site, digest, http_status, body, created_at)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bytea[],
     $8::timestamptz[])
-ON CONFLICT (command_id) DO NOTHING
+ON CONFLICT (command_id) DO UPDATE SET http_status = excluded.http_status, body = excluded.body,
+    created_at = excluded.created_at
+WHERE outcomes.http_status = 500
 """
 SELECT_MANY = "SELECT command_id, digest, http_status, body FROM outcomes WHERE command_id = ANY ($1::uuid[])"
 SELECT_ONE = """
@@ -64,7 +66,7 @@ class Waiting:
 
 
 async def store(connection: Connection, ended: Sequence[Ended], now: datetime) -> None:
-    """Keep outcomes, in the open transaction."""
+    """Keep outcomes, in the open transaction. Only that of a buried command (500) is ever replaced: by its replay."""
     if ended:
         columns = zip(
             *(
@@ -137,7 +139,7 @@ async def defer(connection: Connection, command: CloudEvent, deferred: Deferred,
 
 async def due(connection: Connection, events: Sequence[CloudEvent]) -> dict[str, list[Waiting]]:
     """The waiting commands that these events cause to end, by causationid; their rows are taken away."""
-    causes = [uuid.UUID(e.causationid) for e in events if _is_uuid(e.causationid)]
+    causes = [uuid.UUID(e.causationid) for e in events if is_uuid(e.causationid)]
     if not causes:
         return {}
     types = {e.causationid: e.type for e in events}
@@ -153,7 +155,8 @@ async def due(connection: Connection, events: Sequence[CloudEvent]) -> dict[str,
     return found
 
 
-def _is_uuid(text: str) -> bool:
+def is_uuid(text: str) -> bool:
+    """Whether the text is a UUID."""
     try:
         uuid.UUID(text)
     except ValueError:

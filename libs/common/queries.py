@@ -21,7 +21,7 @@ from libs.common.dispatch import problems_of
 from libs.common.postgres import UNREACHABLE
 from libs.common.problems import Invalid, Refusal, Unavailable, problem
 from libs.common.service import Clock, QueryHandler, Read
-from libs.common.telemetry import log, span, trace_id
+from libs.common.telemetry import bind_request, log, span, trace_id
 from libs.common.topology import MAX_PAYLOAD_BYTES
 
 MAX_AT_ONCE = 64
@@ -106,6 +106,7 @@ class QueryServer:
             permissions=frozenset(data.get("permissions", ())),
             message=envelope,
         )
+        bind_request(envelope.correlationid)
         with span(self._service, query.name, envelope.traceparent, SpanKind.SERVER):
             return encode_result(query.result, await handler(read, params))
 

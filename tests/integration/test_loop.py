@@ -160,6 +160,23 @@ async def test_a_failing_message_is_tried_again_and_buried_after_six(stack: Stac
     assert twice.status == 409
 
 
+async def test_a_buried_command_has_an_outcome_until_its_replay(stack: Stack, fake: Fake) -> None:
+    fake.fail = RuntimeError("broken")
+    running = await stack.start(fake.service())
+    await running.pool.execute(
+        "INSERT INTO attempts SELECT 'tracker-commands', $1, 5, 'x', now()", f"{stack.topology.commands_stream}:1"
+    )
+    command_id = await stack.post(tracker.patch_item, {"item_id": 3})
+    answer = await stack.outcome(command_id)
+    assert (answer.status, "dead letter 1" in answer.json["detail"]) == (500, True)
+    fake.fail = None
+    replay = tracker.CONTRACT.by_name["tracker.deadletter.replay"]
+    assert (await stack.command(replay, {"letter_id": 1})).status == 200  # type: ignore[arg-type]
+    get = tracker.CONTRACT.by_name["tracker.outcomes.get"]
+    outcome = await stack.query(get, {"command_id": command_id})  # type: ignore[arg-type]
+    assert (outcome.json["state"], outcome.json["result"]["item"]) == ("done", 3)
+
+
 async def test_the_first_failure_is_only_counted(stack: Stack, fake: Fake) -> None:
     fake.fail = RuntimeError("broken once")
     running = await stack.start(fake.service())
@@ -187,6 +204,9 @@ async def test_the_first_failure_is_only_counted(stack: Stack, fake: Fake) -> No
          b'"site":"other"}', "site"),
         (b'{"specversion":"1.0","id":"x","source":"/headgate/governance","type":"headgate.governance.gate.decided.v1",'
          b'"site":"global"}', "UUID"),
+        (b'{"specversion":"1.0","id":"a\\u0000b","source":"/headgate/governance",'
+         b'"type":"headgate.governance.gate.decided.v1","site":"global"}', "UUID"),
+        (b'{"specversion":"1.0","id":"x","source":"\\u0000","type":"t\\u0000","site":"s\\u0000"}', "site"),
     ],
 )  # fmt: skip
 async def test_poison_is_buried_with_its_bytes_and_others_go_on(
