@@ -1,0 +1,119 @@
+"""Secrets that are made once, what each container gets of them, and logs that stay small."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from deploy.container import load_environment, write_secrets
+from deploy.healthcheck import PORTS
+from deploy.installation import InstallationError, kept_secret, nats_users
+from deploy.local_options import Options
+from deploy.local_process import BoundedLog, bound_log
+from libs.common.admin import passwords
+from libs.common.contracts.common import SERVICES
+from libs.common.topology import Topology
+
+SECRET = "a-cluster-secret-for-tests-only"
+
+
+def _mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_a_secret_is_made_once_and_is_private(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "secret"
+    made = kept_secret(path)
+    assert len(made) == 43
+    assert (_mode(path), _mode(path.parent)) == (0o600, 0o700)
+    assert kept_secret(path) == made
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("text", ["", "short", "nineteen-characters"])
+def test_a_secret_that_is_too_short_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "secret"
+    path.write_text(text)
+    path.chmod(0o600)
+    with pytest.raises(InstallationError, match="must hold at least 20 characters"):
+        kept_secret(path)
+
+
+def test_every_user_has_a_password_of_its_own() -> None:
+    users = nats_users(SECRET, Topology())
+    assert [user.name for user in users] == ["admin", *SERVICES]
+    known = [user.password for user in users] + list(passwords(SECRET, "postgres").values())
+    assert len(set(known)) == len(known)
+    assert not any(SECRET in password for password in known)
+    assert not any(">" in user.publish_allow or ">" in user.subscribe_allow for user in users[1:])
+
+
+def test_a_container_gets_only_its_own_credentials(tmp_path: Path) -> None:
+    write_secrets(tmp_path, None, "headgate")
+    files = {path.relative_to(tmp_path): path for path in tmp_path.rglob("*") if path.is_file()}
+    assert all(_mode(path) == 0o600 for path in files.values())
+    secret = files[Path("admin/cluster-secret")].read_text().strip()
+    known = passwords(secret, "postgres")
+    for service in SERVICES:
+        text = files[Path(service, "environment")].read_text()
+        assert known[service] in text
+        assert secret not in text
+        assert not any(password in text for other, password in known.items() if other != service)
+    before = {name: path.read_text() for name, path in files.items()}
+    write_secrets(tmp_path, None, "headgate")
+    assert {name: (tmp_path / name).read_text() for name in before} == before
+
+
+def test_a_given_secret_is_used_and_checked(tmp_path: Path) -> None:
+    write_secrets(tmp_path, SECRET, "headgate")
+    assert SECRET in (tmp_path / "admin" / "environment").read_text()
+    assert not (tmp_path / "admin" / "cluster-secret").exists()
+    with pytest.raises(InstallationError, match="HEADGATE_CLUSTER_SECRET must hold at least 20"):
+        write_secrets(tmp_path, "short", "headgate")
+
+
+def test_empty_settings_count_as_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in [key for key in os.environ if key.startswith("HEADGATE_")]:
+        monkeypatch.delenv(key)
+    monkeypatch.setenv("HEADGATE_NAMESPACE", "")
+    monkeypatch.setenv("HEADGATE_NATS_URL", "")
+    monkeypatch.setenv("HEADGATE_DATABASE_URL", "postgresql://given")
+    file = tmp_path / "environment"
+    file.write_text("HEADGATE_NATS_URL=nats://a:b=c@nats:4222\nHEADGATE_DATABASE_URL=postgresql://other\n")
+    load_environment(file)
+    assert "HEADGATE_NAMESPACE" not in os.environ
+    assert os.environ["HEADGATE_NATS_URL"] == "nats://a:b=c@nats:4222"
+    assert os.environ["HEADGATE_DATABASE_URL"] == "postgresql://given"
+
+
+def test_a_private_stack_does_not_hear_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADGATE_ADMIN_DATABASE_URL", "postgresql://elsewhere")
+    monkeypatch.setenv("HEADGATE_NAMESPACE", "elsewhere")
+    token = "hg_" + "t" * 43
+    options = Options.private(tmp_path, 0, {"HEADGATE_BOOTSTRAP_TOKEN": token, "HEADGATE_POOL_SIZE": "4"})
+    tracker = options.service_environment("tracker", "postgresql://own", "nats://own", None)
+    gateway = options.service_environment("gateway", "postgresql://own", "nats://own", None)
+    assert options.admin_database_url is None
+    assert tracker["HEADGATE_NAMESPACE"] == "headgate"
+    assert (tracker["HEADGATE_POOL_SIZE"], tracker["HEADGATE_DATABASE_URL"]) == ("4", "postgresql://own")
+    assert "HEADGATE_ADMIN_DATABASE_URL" not in tracker
+    assert "HEADGATE_BOOTSTRAP_TOKEN" not in tracker
+    assert gateway["HEADGATE_BOOTSTRAP_TOKEN"] == token
+
+
+def test_logs_stay_small(tmp_path: Path) -> None:
+    log = BoundedLog(tmp_path / "logs" / "tracker.log", limit_bytes=1000)
+    for number in range(100):
+        log.write(f"{number} " + "x" * 50)
+    log.close()
+    files = sorted((tmp_path / "logs").iterdir())
+    assert [path.name for path in files] == ["tracker.log", "tracker.log.1"]
+    assert all(path.stat().st_size < 1100 and _mode(path) == 0o600 for path in files)
+    assert files[0].read_text().splitlines()[-1].startswith("99 ")
+    bound_log(files[0], limit_bytes=10)
+    assert files[0].read_text() == ""
+    assert files[1].read_text().splitlines()[-1].startswith("99 ")
+
+
+def test_the_health_check_knows_every_service() -> None:
+    assert {service: number for number, service in enumerate(SERVICES)} == PORTS
