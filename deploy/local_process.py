@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -72,13 +72,18 @@ def bound_log(path: Path, limit_bytes: int = LOG_LIMIT_BYTES) -> None:
 
 
 class ServiceProcess:
-    """A running ``python -m services.<name>``. Start it from a thread that outlives it (see `embedded_child`)."""
+    """A running ``python -m services.<name>``. Start it from a thread that outlives it (see `embedded_child`).
 
-    def __init__(self, name: str, environment: Mapping[str, str], log: Path, show: Show) -> None:
+    `program` are other arguments for Python, for tests that run a service with a fault planted in it.
+    """
+
+    def __init__(
+        self, name: str, environment: Mapping[str, str], log: Path, show: Show, program: Sequence[str] = ()
+    ) -> None:
         self.name, self._show = name, show
         self.last_lines: deque[str] = deque(maxlen=3)
         self._log = BoundedLog(log)
-        command = [sys.executable, "-m", f"services.{name}"]
+        command = [sys.executable, *(program or ("-m", f"services.{name}"))]
         # SIGKILL when the supervisor is gone: a clean stop would need the servers, which end at the same moment.
         guard = [sys.executable, "-I", "-S", str(_CHILD), str(os.getpid()), str(int(signal.SIGKILL)), "--"]
         self.process = subprocess.Popen(

@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +60,8 @@ class LocalStack:
     """A whole Headgate on this machine. ``start`` and ``stop`` it; ``kill`` and ``restart`` parts by name.
 
     With only a folder it is private: free ports, and what the environment says of Headgate does not count. `env` adds
-    settings for the services. One thread starts and watches all children, because the kernel ties their lives to the
-    thread that started them (see `embedded_child`).
+    settings for the services; `programs` runs a service with other arguments for Python. One thread starts and watches
+    all children, because the kernel ties their lives to the thread that started them (see `embedded_child`).
     """
 
     def __init__(
@@ -73,11 +73,13 @@ class LocalStack:
         env: Mapping[str, str] | None = None,
         options: Options | None = None,
         show: Show | None = None,
+        programs: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.options = options or Options.private(data_dir, http_port, env or {})
         self.data_dir = self.options.data_dir
         self._say: Show = show or silent
         self._show: Show = silent if quiet else self._say
+        self._programs = dict(programs or {})
         self.servers = Servers(self.options, lambda line: self._say("headgate", line))
         self._parts: dict[str, Part] = {}
         self._orders: queue.SimpleQueue[tuple[Callable[[], None], Future[None]]] = queue.SimpleQueue()
@@ -255,7 +257,8 @@ class LocalStack:
     def _service(self, name: str) -> Callable[[], Child]:
         def begin() -> Child:
             environment = self.servers.environment(name)
-            return ServiceProcess(name, environment, self.data_dir / "logs" / f"{name}.log", self._show)
+            log = self.data_dir / "logs" / f"{name}.log"
+            return ServiceProcess(name, environment, log, self._show, self._programs.get(name, ()))
 
         return begin
 
