@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,7 @@ from libs.common.contracts.common import CommandRefused
 from libs.common.outcomes import Ended, Waiting
 from libs.common.problems import Invalid, Refusal
 from libs.common.service import Connection, Deferred, Service, Staged, Tx
-from libs.common.telemetry import bind_request, span, trace_id
+from libs.common.telemetry import messaging, span, trace_id
 
 
 class Unknown(ValueError):
@@ -59,9 +60,7 @@ class Dispatcher:
             raise Unknown(f"{self.service.name} has no handler for {message.name}")
         declared, handler = self._commands[message.type]
         body = _body(declared, message)
-        bind_request(message.correlationid)
-        with span(self.service.name, message.name, message.traceparent, SpanKind.CONSUMER) as traceparent:
-            message.traceparent = traceparent
+        with self._span(message) as message.traceparent:
             tx = Tx(self.service.name, connection, message, now)
             result = await handler(tx, body)
         if isinstance(result, Deferred):
@@ -79,9 +78,7 @@ class Dispatcher:
         if not isinstance(declared, Event) or (found is None and not message.type.endswith(outcomes.REFUSED)):
             raise Unknown(f"{self.service.name} has no handler for {message.name}")
         data = declared.data.model_validate(message.data)
-        bind_request(message.correlationid)
-        with span(self.service.name, message.name, message.traceparent, SpanKind.CONSUMER) as traceparent:
-            message.traceparent = traceparent
+        with self._span(message) as message.traceparent:
             tx = Tx(self.service.name, connection, message, now)
             if found:
                 await found[1](tx, data)
@@ -89,6 +86,16 @@ class Dispatcher:
             for one in waiting:
                 into.ended.append(await self._resume(connection, one, message, data, now, into))
         series.EVENTS_HANDLED.labels(self.service.name, message.name).inc()
+
+    def _span(self, message: CloudEvent) -> AbstractContextManager[str]:
+        return span(
+            self.service.name,
+            f"process {message.name}",
+            message.traceparent,
+            SpanKind.CONSUMER,
+            messaging("process", message.name, message.id, self.service.name),
+            request_id=message.correlationid,
+        )
 
     async def _resume(
         self, connection: Connection, one: Waiting, event: CloudEvent, data: Any, now: datetime, into: Applied

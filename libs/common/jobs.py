@@ -20,7 +20,7 @@ from libs.common.outbox import Relay
 from libs.common.postgres import UNREACHABLE
 from libs.common.pull import Delivery, Puller
 from libs.common.service import Clock, Job, Service, Tx
-from libs.common.telemetry import log
+from libs.common.telemetry import log, span
 
 CLAIM = """
 INSERT INTO job_runs (tick_id, job, status, started_at, finished_at) VALUES ($1, $2, 'success', $3, $3)
@@ -118,8 +118,9 @@ class Jobs:
             async with self._pool.acquire() as connection, connection.transaction():
                 if await connection.fetchval(CLAIM, tick_id, job.name, now) is None:
                     return False
-                tx = Tx(self._service.name, connection, message, now)
-                await job.handler(tx)
+                with span(self._service.name, f"job {job.name}") as message.traceparent:
+                    tx = Tx(self._service.name, connection, message, now)
+                    await job.handler(tx)
                 await outbox.stage(connection, tx.staged)
         except AWAY:
             raise

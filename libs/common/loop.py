@@ -17,6 +17,7 @@ from datetime import datetime
 
 import asyncpg
 import orjson
+from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
 from libs.common import deadletters, inbox, outbox, outcomes, series
@@ -30,7 +31,7 @@ from libs.common.postgres import UNREACHABLE
 from libs.common.problems import Refusal
 from libs.common.pull import NAK_DELAYS_S, Delivery, Puller
 from libs.common.service import Batch, Clock, Connection, Delivered, Staged, Tx
-from libs.common.telemetry import log
+from libs.common.telemetry import ids_of, log, messaging, span
 from libs.common.topology import ACK_WAIT_S, Mismatch
 
 MAX_ATTEMPTS = 6
@@ -201,7 +202,14 @@ class Consumer:
         except (*HOPELESS, ValidationError) as error:
             await self._bury(message.delivery, str(error), 1)
         except Exception as error:
-            log.exception("handler failed", consumer=self.durable, type=message.event.type, id=message.event.id)
+            event = message.event
+            log.exception(
+                "handler failed",
+                consumer=self.durable,
+                type=event.type,
+                id=event.id,
+                **ids_of(event.traceparent, event.correlationid),
+            )
             await self._failed(message.delivery, repr(error))
 
     async def _count(self, delivery: Delivery, reason: str) -> int:
@@ -297,6 +305,10 @@ class BatchConsumer(Consumer):
     async def apply(self, connection: Connection, fresh: list[Message], now: datetime, into: Applied) -> None:
         """All at once."""
         if fresh:
-            into.staged += await self._handler(connection, [Delivered(m.event, m.delivery.payload) for m in fresh], now)
+            about = messaging("process", self.puller.stream, group=self.durable)
+            links = [m.event.traceparent for m in fresh]
+            with span(self.service, f"process {self.durable}", "", SpanKind.CONSUMER, about, links=links):
+                delivered = [Delivered(m.event, m.delivery.payload) for m in fresh]
+                into.staged += await self._handler(connection, delivered, now)
             for message in fresh:
                 series.EVENTS_HANDLED.labels(self.service, message.event.name).inc()

@@ -18,7 +18,7 @@ from libs.common import series
 from libs.common.bus import BATCH_BYTES, BATCH_MESSAGES, DUPLICATE_IN_BATCH, NATS_ERRORS, BatchRefused, Bus, Outgoing
 from libs.common.postgres import UNREACHABLE
 from libs.common.service import Connection, Staged
-from libs.common.telemetry import log
+from libs.common.telemetry import log, sending
 from libs.common.topology import subject_of
 
 INSERT = """
@@ -117,20 +117,24 @@ class Relay:
             size += len(row["payload"])
         events = [self._outgoing(row, str(row["message_id"])) for row in chosen if row["kind"] == "event"]
         commands = [self._outgoing(row, "") for row in chosen if row["kind"] == "command"]
-        if commands:
-            await self._bus.publish_each(commands)
-        if len(events) == 1:
-            await self._bus.publish_each(events)
-        elif events:
-            try:
-                await self._bus.publish_batch(events)
-            except BatchRefused as error:
-                if error.code != DUPLICATE_IN_BATCH:
-                    raise
-                # Some were stored before a crash: one duplicate refuses the whole batch, so send them singly.
-                await self._bus.publish_each(events)
+        with sending(self._service, [(row["name"], str(row["message_id"]), row["payload"]) for row in chosen]):
+            if commands:
+                await self._bus.publish_each(commands)
+            await self._send_events(events)
         await connection.execute(MARK_SENT, [row["id"] for row in chosen])
         return len(rows) == BATCH_MESSAGES or len(chosen) < len(rows)
+
+    async def _send_events(self, events: list[Outgoing]) -> None:
+        if len(events) <= 1:
+            await self._bus.publish_each(events)
+            return
+        try:
+            await self._bus.publish_batch(events)
+        except BatchRefused as error:
+            if error.code != DUPLICATE_IN_BATCH:
+                raise
+            # Some were stored before a crash: one duplicate refuses the whole batch, so send them singly.
+            await self._bus.publish_each(events)
 
     def _outgoing(self, row: asyncpg.Record, message_id: str) -> Outgoing:
         subject = subject_of(self._bus.topology, row["kind"], row["name"], row["site"], str(row["message_id"]))

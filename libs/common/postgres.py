@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -27,10 +28,10 @@ def _dumps(value: Any) -> str:
     return orjson.dumps(value, default=str).decode()
 
 
-async def _prepare(connection: asyncpg.Connection) -> None:
+async def _prepare(connection: asyncpg.Connection, service: str) -> None:
     for name in ("json", "jsonb"):
         await connection.set_type_codec(name, encoder=_dumps, decoder=orjson.loads, schema="pg_catalog")
-    log_query(connection)
+    log_query(connection, service)
 
 
 async def _keep(connection: Any) -> None:
@@ -43,7 +44,7 @@ async def make_pool(url: str, *, schema: str, size: int, application: str) -> as
         url,
         min_size=1,
         max_size=size,
-        init=_prepare,
+        init=partial(_prepare, service=schema),
         reset=_keep,
         command_timeout=60,
         timeout=5,

@@ -21,7 +21,7 @@ from libs.common.dispatch import problems_of
 from libs.common.postgres import UNREACHABLE
 from libs.common.problems import Invalid, Refusal, Unavailable, problem
 from libs.common.service import Clock, QueryHandler, Read
-from libs.common.telemetry import bind_request, log, span, trace_id
+from libs.common.telemetry import ids_of, log, span, trace_id
 from libs.common.topology import MAX_PAYLOAD_BYTES
 
 MAX_AT_ONCE = 64
@@ -67,11 +67,12 @@ class QueryServer:
 
     async def _answer(self, message: Msg) -> None:
         status, body, name, trace = 500, b"", message.subject, ""
+        ids: dict[str, str] = {}
         try:
             query, handler = self._handlers[message.subject]
             name = query.name
             envelope = _envelope(message)
-            trace = trace_id(envelope.traceparent)
+            trace, ids = trace_id(envelope.traceparent), ids_of(envelope.traceparent, envelope.correlationid)
             status, body = 200, await self._run(query, handler, envelope)
             if len(body) > MAX_PAYLOAD_BYTES - 4096:
                 raise Invalid("The answer would be larger than 8 MB; ask for less with limit or a filter.")
@@ -80,10 +81,10 @@ class QueryServer:
         except KeyError:
             status, body = 404, problem(404, "not-found", "No such question", f"{message.subject} has no handler.")
         except UNREACHABLE as error:
-            log.warning("database away", operation=name, error=repr(error))
+            log.warning("database away", operation=name, error=repr(error), **ids)
             status, body = 503, Unavailable("The database can't be reached now; try again in a few seconds.").body()
         except Exception:
-            log.exception("query failed", operation=name)
+            log.exception("query failed", operation=name, **ids)
             status, body = 500, problem(500, "internal", "Internal error", "This is our fault; the log says more.")
         series.QUERIES.labels(self._service, name, str(status)).inc()
         try:
@@ -106,8 +107,13 @@ class QueryServer:
             permissions=frozenset(data.get("permissions", ())),
             message=envelope,
         )
-        bind_request(envelope.correlationid)
-        with span(self._service, query.name, envelope.traceparent, SpanKind.SERVER):
+        with span(
+            self._service,
+            f"answer {query.name}",
+            envelope.traceparent,
+            SpanKind.SERVER,
+            request_id=envelope.correlationid,
+        ):
             return encode_result(query.result, await handler(read, params))
 
 

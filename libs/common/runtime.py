@@ -32,7 +32,7 @@ from libs.common.problems import Unavailable
 from libs.common.queries import QueryServer
 from libs.common.service import Clock, Delivered, Service, wall_clock
 from libs.common.settings import Settings
-from libs.common.telemetry import flush_tracing, log, setup_logs, setup_tracing
+from libs.common.telemetry import log, setup_logs, setup_tracing, stop_tracing
 from libs.common.topology import Topology, TopologyError
 
 STOP_TIMEOUT_S = 20
@@ -253,7 +253,7 @@ async def serve(service: Service, settings: Settings, app: Callable[[Running], A
     await asyncio.gather(serving, return_exceptions=True)
     waiting.cancel()
     await running.stop()
-    flush_tracing()
+    stop_tracing()
     if not stopping.is_set():
         raise StartError(f"port {settings.port_of(service.name)} can't be listened on; set HEADGATE_HTTP_PORT")
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import nats.js.errors
 import orjson
+from opentelemetry.trace import SpanKind
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +21,7 @@ from libs.common.contracts.base import Command, Query
 from libs.common.contracts.common import SERVICES, Outcome
 from libs.common.ids import command_id, uuid7
 from libs.common.problems import Invalid, NotFound, Refusal, TimedOut, TooLarge, Unavailable
+from libs.common.telemetry import messaging, span
 from services.gateway.answers import json_answer, service_problem
 from services.gateway.bodies import canonical
 from services.gateway.context import context_of
@@ -98,7 +100,10 @@ class Commands:
             digest=digest,
         )
         with self._outcomes.waiter(envelope.id, digest) as waiter:
-            await self._bus.publish_command(command, envelope, body)
+            about = messaging("send", command.name, envelope.id)
+            parent = context.traceparent
+            with span("gateway", f"send {command.name}", parent, SpanKind.PRODUCER, about) as envelope.traceparent:
+                await self._bus.publish_command(command, envelope, body)
             outcome = await waiter.wait(preference.wait_s) if preference.wait_s > 0 else None
         applied = {"Preference-Applied": preference.applied} if preference.applied else {}
         if outcome is None:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from libs.common.ids import uuid7
 from libs.common.problems import Invalid, Refusal, Unavailable, problem
 from libs.common.series import HTTP_DURATION, HTTP_REQUESTS
-from libs.common.telemetry import bind_request, log, span, valid_traceparent
+from libs.common.telemetry import bind_request, describe, log, span, valid_traceparent
 from services.gateway.answers import problem_answer, refusal_answer
 from services.gateway.context import KEY, Context
 from services.gateway.refusals import STATUSES
@@ -36,7 +36,7 @@ class Envelope:
 
     def __init__(self, app: ASGIApp, edge: Edge) -> None:
         self._app = app
-        self._edge = edge
+        self.edge = edge
         self._at_once = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +53,7 @@ class Envelope:
             await send({"type": "websocket.close", "code": 1000})
 
     async def _live(self, receive: Receive, send: Send) -> None:
-        steps: dict[str, Callable[[], Awaitable[None]]] = {"startup": self._edge.start, "shutdown": self._edge.stop}
+        steps: dict[str, Callable[[], Awaitable[None]]] = {"startup": self.edge.start, "shutdown": self.edge.stop}
         while True:
             phase = (await receive())["type"].removeprefix("lifespan.")
             try:
@@ -76,7 +76,7 @@ class Envelope:
         return Context(
             request_id=request_id,
             traceparent=valid_traceparent(headers.get("traceparent", "")),
-            received_at=self._edge.running.clock(),
+            received_at=self.edge.running.clock(),
             started=time.perf_counter(),
             address=address,
             who=f"address:{address}",
@@ -94,8 +94,7 @@ class Envelope:
             await send(message)
 
         bind_request(context.request_id)
-        name = f"{_method(scope)} {scope['path'][:200]}"
-        with span("gateway", name, context.traceparent, SpanKind.SERVER) as context.traceparent:
+        with span("gateway", _method(scope), context.traceparent, SpanKind.SERVER) as context.traceparent:
             try:
                 if refusal := self._refuse_early(scope):
                     await refusal_answer(Request(scope), refusal)(scope, receive, send_with_headers)
@@ -109,7 +108,21 @@ class Envelope:
                     detail = "This is our fault; the log says more under the trace id."
                     body = problem(500, "internal", "Internal error", detail, context.trace_id)
                     await problem_answer(500, body, {})(scope, receive, send_with_headers)
+            self._describe(scope, context, status)
         self._measure(scope, context, status)
+
+    def _describe(self, scope: Scope, context: Context, status: int) -> None:
+        """Name the span by the route's template, as the OpenTelemetry conventions for HTTP ask."""
+        method = _method(scope)
+        attributes: dict[str, str | int] = {
+            "http.request.method": method,
+            "http.route": context.route,
+            "http.response.status_code": status,
+            "url.path": scope["path"][:200],
+            "client.address": context.address,
+            "headgate.request_id": context.request_id,
+        }
+        describe(f"{method} {context.route}", attributes, failed=status >= 500)
 
     def _refuse_early(self, scope: Scope) -> Refusal | None:
         if "\x00" in scope["path"]:
@@ -131,11 +144,11 @@ class Envelope:
         method, seconds = _method(scope), time.perf_counter() - context.started
         HTTP_REQUESTS.labels("gateway", method, context.route, str(status)).inc()
         if status in STATUSES:
-            self._edge.refusals.count(context.who, context.route, status)
+            self.edge.refusals.count(context.who, context.route, status)
         if context.route == "/api/events" and status == 200:
             return  # a stream lasts as long as its reader likes: that is no latency
         HTTP_DURATION.labels("gateway", method, context.route).observe(seconds)
-        self._edge.latency.record(method, context.route, status, seconds * 1000)
+        self.edge.latency.record(method, context.route, status, seconds * 1000)
 
 
 def _method(scope: Scope) -> str:

@@ -1,0 +1,158 @@
+"""One request is one trace: all spans of a gate run hang together, from HTTP to the tracker's SQL, and logs name it."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as Kinds
+
+from libs.common import telemetry
+from libs.common.contracts.governance import gate_decided
+from libs.common.contracts.tracker import item_opened
+from libs.common.telemetry import log, setup_logs, stop_tracing
+from services.audit.service import SERVICE as AUDIT
+from services.governance.service import make_service
+from services.governance.startup import packaged_policies
+from services.tracker.service import SERVICE as TRACKER
+from tests.http_edge import Http
+from tests.otlp import Receiver
+from tests.stack import Stack
+
+pytestmark = pytest.mark.integration
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+REQUEST = "0190a1b2-0000-7000-8000-000000000001"
+HEADERS = {"traceparent": f"00-{TRACE}-{PARENT}-01", "X-Request-Id": REQUEST}
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """A collector that services started from now on export to."""
+    with Receiver() as made:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", made.url)
+        yield made
+        stop_tracing()
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """The JSON log lines of this test."""
+    before, handlers = structlog.get_config(), logging.root.handlers[:]
+    stream = io.StringIO()
+    setup_logs("test", "info", "json", stream)
+    yield stream
+    structlog.configure(**before)
+    structlog.contextvars.unbind_contextvars("service")
+    logging.root.handlers[:] = handlers
+
+
+async def test_a_gate_run_is_one_tree_from_http_to_the_trackers_sql(stack: Stack, receiver: Receiver) -> None:
+    await stack.start(AUDIT, make_service(packaged_policies()), TRACKER)
+    http = await Http(stack).open()
+    try:
+        ran = await http.client.post("/api/ops/governance/gate/run", json={}, headers=HEADERS)
+        assert ran.status_code == 200, ran.text
+        assert ran.json()["decision"] == "no_go", ran.text
+        decided = await stack.heard(gate_decided)
+        await stack.heard(item_opened)
+        for name in ("tracker", "audit"):
+            await stack.idle(name)
+    finally:
+        await http.close()
+    stop_tracing()
+
+    roots, spans = receiver.tree(TRACE)
+    assert [(span.service, span.name, span.parent) for span in roots] == [
+        ("gateway", "POST /api/ops/governance/gate/run", PARENT)
+    ]
+    root = roots[0]
+    assert root.kind == Kinds.SPAN_KIND_SERVER
+    assert root.attributes["http.response.status_code"] == 200
+    assert root.attributes["headgate.request_id"] == REQUEST
+    assert ran.headers["traceparent"] == f"00-{TRACE}-{root.span_id}-01"
+    # An event belongs to the span that made it.
+    maker = next(span for span in spans if span.span_id == decided.traceparent[36:52])
+    assert (maker.service, maker.name) == ("governance", "process governance.ops_gate.run")
+    assert maker.kind == Kinds.SPAN_KIND_CONSUMER
+    assert maker.attributes["messaging.system"] == "nats"
+
+    paths = {tuple(receiver.path(span)) for span in spans}
+    command = (
+        "gateway: POST /api/ops/governance/gate/run",
+        "gateway: send governance.ops_gate.run",
+        "governance: process governance.ops_gate.run",
+    )
+    heard = (*command, "tracker: process governance.gate.decided")
+    assert {
+        (*command[:1], "gateway: sql SELECT"),
+        (*command, "governance: sql INSERT"),
+        (*command, "governance: send governance.gate.decided"),
+        (*heard, "tracker: sql INSERT"),
+        (*heard, "tracker: send tracker.item.opened"),
+    } <= paths
+    # The audit log writes sets of events of many requests: its span links to each.
+    written = [span for span in receiver.spans if span.name == "process audit-events"]
+    linked = {trace for span in written for trace, _ in span.links}
+    assert TRACE in linked
+    inside = {span.name for span in receiver.spans if span.parent in {one.span_id for one in written}}
+    assert "sql INSERT" in inside
+
+
+async def test_a_query_and_a_refusal_are_traced_too(stack: Stack, receiver: Receiver) -> None:
+    await stack.start(TRACKER)
+    http = await Http(stack).open()
+    try:
+        listed = await http.client.get("/api/ops/governance/gate/remediation/tracker/items", headers=HEADERS)
+        assert listed.status_code == 200, listed.text
+        refused = await http.client.get("/api/gates")  # governance is not running
+        assert refused.status_code == 503
+    finally:
+        await http.close()
+    stop_tracing()
+    roots, spans = receiver.tree(TRACE)
+    assert len(roots) == 1
+    top = "gateway: GET /api/ops/governance/gate/remediation/tracker/items"
+    paths = {tuple(receiver.path(span)) for span in spans}
+    assert (top, "tracker: answer tracker.items.list", "tracker: sql SELECT") in paths
+    failed = [span for span in receiver.spans if span.attributes.get("http.route") == "/api/gates"]
+    assert [span.failed for span in failed] == [True]
+    assert refused.json()["trace_id"] == failed[0].trace_id
+
+
+async def test_a_collector_that_is_away_costs_three_seconds_at_the_most(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Receiver() as gone:
+        url = gone.url
+    monkeypatch.setattr(telemetry, "_FLUSH_WITHIN_S", 0.2)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+    http = await Http(stack).open()
+    answer = await http.client.get("/api/me")
+    await http.close()
+    await stack.stop("gateway")
+    stop_tracing()  # pytest would hang here, and at its end, if it waited for the collector
+    assert answer.status_code == 200
+
+
+async def test_logs_carry_the_trace_and_the_request(stack: Stack, lines: io.StringIO) -> None:
+    await stack.start(make_service(packaged_policies()))
+    superuser = await stack.superuser()
+    await superuser.execute("DROP TABLE governance.signals CASCADE")
+    await superuser.close()
+    http = await Http(stack).open()
+    try:
+        with telemetry.span("tracker", "work", HEADERS["traceparent"], request_id=REQUEST):
+            log.info("inside")
+        log.info("outside")
+        broken = await http.client.get("/api/signals", headers=HEADERS)
+        assert broken.status_code == 500
+    finally:
+        await http.close()
+    logged = {line["event"]: line for line in map(json.loads, lines.getvalue().splitlines())}
+    for event in ("inside", "query failed"):
+        assert logged[event]["trace_id"] == TRACE, event
+        assert logged[event]["request_id"] == REQUEST, event
+    assert "trace_id" not in logged["outside"]
+    assert "request_id" not in logged["outside"]
