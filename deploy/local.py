@@ -63,13 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     up_parser = commands.add_parser("up", help="run everything here until Ctrl-C")
     up_parser.add_argument("--quiet", action="store_true", help="the services' logs go to files only")
+    up_parser.add_argument("--servers-only", action="store_true", help="no services: for backup and restore")
     commands.add_parser("migrate", help="bring schemas, roles and streams to this version")
     commands.add_parser("nats-config", help="print a nats-server configuration with Headgate's users (secret!)")
     chosen = parser.parse_args(arguments)
     try:
         settings = Settings()
         if chosen.command == "up":
-            return up(settings, quiet=chosen.quiet)
+            return up(settings, quiet=chosen.quiet, services=() if chosen.servers_only else SERVICES)
         if chosen.command == "migrate":
             return migrate(settings)
         return show_nats_config(settings)
@@ -82,10 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
-def up(settings: Settings, *, quiet: bool = False) -> int:
+def up(settings: Settings, *, quiet: bool = False, services: Sequence[str] = SERVICES) -> int:
     """Run until a stop signal. Raises `LocalError` if it can't start; nothing is left running then."""
     terminal = Terminal()
-    stack = LocalStack(settings.data_dir, quiet=quiet, options=Options.from_settings(settings), show=terminal.show)
+    options = Options.from_settings(settings)
+    stack = LocalStack(settings.data_dir, quiet=quiet, options=options, show=terminal.show, services=services)
     asked = threading.Event()
 
     def on_signal(_number: int, _frame: object) -> None:
@@ -94,7 +96,8 @@ def up(settings: Settings, *, quiet: bool = False) -> int:
 
     # A second Ctrl-C changes nothing: the handler stays until all has stopped.
     for number in _STOP_SIGNALS:
-        signal.signal(number, on_signal)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup asks to ignore it
+            signal.signal(number, on_signal)
     terminal.show("headgate", f"starting on {_short(stack.data_dir)}")
     try:
         stack.start()
@@ -118,6 +121,8 @@ def up(settings: Settings, *, quiet: bool = False) -> int:
 def summary(stack: LocalStack) -> str:
     """What a person needs to know when all is up."""
     options = stack.options
+    if not stack.services:
+        return f"\nOnly the servers are up: {', '.join(stack.servers.places())}. Stop with Ctrl-C.\n"
     token = (
         "the one in HEADGATE_BOOTSTRAP_TOKEN"
         if options.bootstrap_token

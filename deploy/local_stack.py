@@ -28,7 +28,6 @@ QUICK_DEATHS = 5
 HEALTHY_AFTER_S = 60.0
 _TICK_S = 0.1
 _LOGS_EVERY_S = 30.0
-_ORDER_TIMEOUT_S = 150.0
 
 
 class LocalError(RuntimeError):
@@ -60,7 +59,8 @@ class LocalStack:
     """A whole Headgate on this machine. ``start`` and ``stop`` it; ``kill`` and ``restart`` parts by name.
 
     With only a folder it is private: free ports, and what the environment says of Headgate does not count. `env` adds
-    settings for the services; `programs` runs a service with other arguments for Python. One thread starts and watches
+    settings for the services; `programs` runs a service with other arguments for Python; `services` may name fewer than
+    all, also none: then only the servers run. One thread starts and watches
     all children, because the kernel ties their lives to the thread that started them (see `embedded_child`).
     """
 
@@ -74,12 +74,14 @@ class LocalStack:
         options: Options | None = None,
         show: Show | None = None,
         programs: Mapping[str, Sequence[str]] | None = None,
+        services: Sequence[str] = SERVICES,
     ) -> None:
         self.options = options or Options.private(data_dir, http_port, env or {})
         self.data_dir = self.options.data_dir
         self._say: Show = show or silent
         self._show: Show = silent if quiet else self._say
         self._programs = dict(programs or {})
+        self.services = tuple(services)
         self.servers = Servers(self.options, lambda line: self._say("headgate", line))
         self._parts: dict[str, Part] = {}
         self._orders: queue.SimpleQueue[tuple[Callable[[], None], Future[None]]] = queue.SimpleQueue()
@@ -127,7 +129,7 @@ class LocalStack:
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Return when every wanted service is ready. Raises `LocalError` that names those that are not."""
         deadline = time.monotonic() + timeout_s
-        while waiting := [name for name in SERVICES if self._wanted(name) and not self.ready(name)]:
+        while waiting := [name for name in self.services if self._wanted(name) and not self.ready(name)]:
             if self._ended.is_set() or self._stopping.is_set():
                 raise LocalError("The stack was stopped before it was ready.")
             if time.monotonic() > deadline:
@@ -205,7 +207,10 @@ class LocalStack:
     def _order(self, work: Callable[[], None]) -> None:
         done: Future[None] = Future()
         self._orders.put((work, done))
-        done.result(_ORDER_TIMEOUT_S)
+        while not done.done():
+            if self._ended.wait(0.02) and not done.done():
+                raise LocalError("The stack has stopped.")
+        done.result()
 
     # Everything below runs in the supervisor's own thread.
 
@@ -235,13 +240,13 @@ class LocalStack:
         self._go_on()
         for line in self.servers.prepare():
             self._say("headgate", line)
-        for name in SERVICES:
+        for name in self.services:
             self._go_on()
             self._parts[name] = part = Part(name, self._service(name))
             self._begin(part)
 
     def _check_ports(self) -> None:
-        for name in SERVICES:
+        for name in self.services:
             port = self.options.port_of(name)
             if port_taken(self.options.http_host, port):
                 raise LocalError(
