@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -85,8 +86,8 @@ def verify_log(
     # The server's head is the mark to meet: entries that came meanwhile lie behind it and are checked too.
     wanted = Anchor(last.head_seq, last.head_hash) if last.head_seq else None
     report = _verify_server(session, wanted) if wanted else verify(())
-    if anchor is not None and report.valid:
-        _compare_noted(session.client, anchor)
+    if anchor is not None and report.valid and (problem := _noted_differs(session.client, anchor)):
+        report = replace(report, bad_seq=anchor.seq, problem=problem)
     by_server = {
         "valid": server_valid,
         "checked_count": sum(check.checked_count for check in checks),
@@ -133,14 +134,15 @@ def _entries(client: Client) -> Iterator[Any]:
         yield from page
 
 
-def _compare_noted(client: Client, anchor: Anchor) -> None:
-    """Raise `UsageProblem` unless the entry that was noted before is still the same."""
+def _noted_differs(client: Client, anchor: Anchor) -> str | None:
+    """What is wrong with the entry that was noted before, if it is not the same any more."""
     page = client.call("audit.entries.list", cursor=str(anchor.seq + 1), limit=1)
     found = read_as(Page[Entry], page).items
     if not found or found[0].seq != anchor.seq:
-        raise UsageProblem(f"Entry {anchor.seq} is not in the log, which ends before it: the log was cut or replaced.")
+        return f"entry {anchor.seq} is not in the log: it was cut or replaced"
     if found[0].hash != anchor.hash.lower():
-        raise UsageProblem(f"Entry {anchor.seq} has another hash than the one you noted: the log was rewritten.")
+        return f"entry {anchor.seq} has another hash than the one noted for it: the log was rewritten"
+    return None
 
 
 def _verify_file(session: Session, name: str, anchor: Anchor | None) -> Report:
