@@ -7,7 +7,7 @@ shares no code with the services, and `test_checker.py` plants bugs that it must
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -18,11 +18,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EXPECTED_EVENT = {
     "signal": "headgate.governance.signal.recorded.v1",
     "gate": "headgate.governance.gate.decided.v1",
+    "sync": "headgate.tracker.board.synced.v1",
 }
+Poison = tuple[str, str]  # consumer that must bury it, SHA-256 of its bytes
 
 
 def check(
-    attempts: Iterable[Attempt], world: World, heads: Iterable[tuple[int, str]], poison: Iterable[str] = ()
+    attempts: Iterable[Attempt], world: World, heads: Iterable[tuple[int, str]], poison: Iterable[Poison] = ()
 ) -> list[str]:
     """Every broken invariant as a sentence; an empty list means that all hold."""
     attempts = list(attempts)
@@ -30,26 +32,33 @@ def check(
         *effects(attempts, world),
         *audited(attempts, world),
         *outcomes(attempts, world),
+        *applied(world),
         *chain(world),
         *prefixes(world, heads),
         *drained(world, poison),
     ]
 
 
-def _effect_counts(world: World) -> dict[str, Counter[str]]:
+def key_of(attempt: Attempt) -> str:
+    """How an attempt is named where its effect shows."""
+    return attempt.marker if attempt.kind in ("signal", "refusal") else attempt.command_id
+
+
+def effect_counts(world: World) -> dict[str, Counter[str]]:
+    """How often each thing is there, by kind and key. A run that the tracker asked for belongs to its sync."""
     return {
         "signal": Counter(row.key for row in world.signals),
-        "gate": Counter(row.key for row in world.runs),
+        "gate": Counter(row.key for row in world.runs if row.key not in world.sent),
+        "sync": Counter(world.sent[row.key] for row in world.runs if row.key in world.sent),
         "refusal": Counter(row.key for row in world.notes),
     }
 
 
 def effects(attempts: list[Attempt], world: World) -> list[str]:
     """I1, I2: acknowledged exactly once, unknown at most once, refused never; nothing that nobody asked for."""
-    counts, problems = _effect_counts(world), []
+    counts, problems = effect_counts(world), []
     for attempt in attempts:
-        key = attempt.command_id if attempt.kind == "gate" else attempt.marker
-        found = counts[attempt.kind].pop(key, 0)
+        found = counts[attempt.kind].pop(key_of(attempt), 0)
         allowed = {"acknowledged": {1}, "unknown": {0, 1}, "refused": {0}}[attempt.answer]
         if attempt.kind == "refusal":
             allowed = {0}
@@ -67,20 +76,40 @@ def effects(attempts: list[Attempt], world: World) -> list[str]:
 
 def audited(attempts: list[Attempt], world: World) -> list[str]:
     """I1, I2 in the audit log: by causationid, exactly the event of each command that had an effect."""
-    seen: dict[str, list[Link]] = {}
+    seen: dict[str, list[Link]] = defaultdict(list)
     for link in world.links:
-        seen.setdefault(link.causationid, []).append(link)
-    counts, problems = _effect_counts(world), []
+        seen[link.causationid].append(link)
+    counts, problems = effect_counts(world), []
+    good = {command for command, status in world.outcomes if status < 400}
     for attempt in attempts:
-        key = attempt.command_id if attempt.kind == "gate" else attempt.marker
-        links = [link for link in seen.get(attempt.command_id, []) if link.type == EXPECTED_EVENT.get(attempt.kind)]
-        had = counts[attempt.kind][key]
+        links = [link for link in seen[attempt.command_id] if link.type == EXPECTED_EVENT.get(attempt.kind)]
+        # The event of a sync tells that it ended well, which comes after its run.
+        had = int(attempt.command_id in good) if attempt.kind == "sync" else counts[attempt.kind][key_of(attempt)]
         if len(links) != had:
             problems.append(f"I1 {attempt.kind} {attempt.marker}: {had} effects, {len(links)} audit entries")
         problems += [f"I1 {attempt.marker} is audited in the site {link.site}" for link in links if link.site != SITE]
-        if attempt.kind == "refusal" and seen.get(attempt.command_id):
+        if attempt.kind == "refusal" and seen[attempt.command_id]:
             problems.append(f"I2 the refused {attempt.marker} is in the audit log")
+    for run in world.sent:
+        decided = [link for link in seen[run] if link.type == EXPECTED_EVENT["gate"]]
+        if len(decided) != sum(row.key == run for row in world.runs):
+            problems.append(f"I1 the run {run} for the tracker has {len(decided)} audit entries")
     return problems
+
+
+def tally(attempts: Iterable[Attempt], world: World) -> tuple[int, int]:
+    """(lost, doubled): acknowledged without an effect or an audit entry; effects or audit entries above one."""
+    counts = effect_counts(world)
+    entries = Counter((link.causationid, link.type) for link in world.links)
+    lost = doubled = 0
+    for attempt in attempts:
+        numbers = (
+            counts[attempt.kind][key_of(attempt)],
+            entries[(attempt.command_id, EXPECTED_EVENT.get(attempt.kind, ""))],
+        )
+        lost += attempt.answer == "acknowledged" and attempt.kind != "refusal" and min(numbers) == 0
+        doubled += max(numbers) > 1
+    return lost, doubled
 
 
 def outcomes(attempts: list[Attempt], world: World) -> list[str]:
@@ -96,6 +125,15 @@ def outcomes(attempts: list[Attempt], world: World) -> list[str]:
         if attempt.answer == "acknowledged" and (not found or found[0] >= 400):
             problems.append(f"I1 {attempt.marker} was acknowledged but its outcome is {found}")
     return problems
+
+
+def applied(world: World) -> list[str]:
+    """I1 across services: the tracker has applied the last run of every gate."""
+    return [
+        f"I1 {name}: its last run is {last}, the tracker has seen {seen}"
+        for name, last, seen in world.boards
+        if last != seen
+    ]
 
 
 def chain(world: World) -> list[str]:
@@ -130,11 +168,11 @@ def prefixes(world: World, heads: Iterable[tuple[int, str]]) -> list[str]:
     return [f"I4 the head {seq} handed out is not in the log" for seq, digest in heads if by_seq.get(seq) != digest]
 
 
-def drained(world: World, poison: Iterable[str]) -> list[str]:
+def drained(world: World, poison: Iterable[Poison]) -> list[str]:
     """I5: outboxes are empty, and the dead letters are exactly the poison that was put in."""
-    expected, found = Counter(poison), Counter(message for message, _ in world.letters)
+    expected, found = Counter(poison), Counter(world.letters)
     return [
         *(f"I5 {count} messages left in the outbox of {name}" for name, count in world.unsent.items() if count),
-        *(f"I5 a dead letter that is no poison: {message}" for message in (found - expected).elements()),
-        *(f"I5 the poison {message} is not among the dead letters" for message in (expected - found).elements()),
+        *(f"I5 a dead letter that is no poison: {letter}" for letter in (found - expected).elements()),
+        *(f"I5 the poison {letter} is not among the dead letters" for letter in (expected - found).elements()),
     ]

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
 import httpx2
 
 from libs.common.contracts.governance import record_signals, run_gate
-from libs.common.contracts.tracker import patch_item
+from libs.common.contracts.tracker import patch_item, sync_board
 from libs.common.ids import command_id
 
 ACTOR = "owner"  # whose token the bootstrap makes
 SITE = "global"
-Kind = Literal["signal", "gate", "refusal"]
+Kind = Literal["signal", "gate", "refusal", "sync"]
 Answer = Literal["acknowledged", "refused", "unknown"]
-OPERATIONS = {"signal": record_signals.name, "gate": run_gate.name, "refusal": patch_item.name}
+OPERATIONS = {
+    "signal": record_signals.name, "gate": run_gate.name, "refusal": patch_item.name, "sync": sync_board.name,
+}  # fmt: skip
 NO_ITEM = 2**53  # an item that never exists: its PATCH is refused
+TRACKER = "/api/ops/governance/gate/remediation/tracker"
+MIX: tuple[tuple[Kind, int], ...] = (("signal", 70), ("gate", 14), ("refusal", 8), ("sync", 8))
+MAX_IN_FLIGHT = 200
+# What shows that a part works again, end to end.
+PROBES: dict[str, str] = {
+    "audit": "/api/audit/entries?limit=1",
+    "metrics": "/api/ops/performance/api-latency",
+}
 
 
 @dataclass
@@ -36,35 +49,45 @@ class Attempt:
 
 @dataclass
 class Driver:
-    """Sends attempts with at most ``width`` at once, each a single time: an unknown answer stays unknown."""
+    """Sends attempts with at most ``width`` at once, each a single time: an unknown answer stays unknown.
 
-    url: str
+    With several gateways it takes them in turn. ``wait_s`` is how long the gateway may wait for an outcome.
+    """
+
+    urls: Sequence[str]
     token: str
     width: int = 16
-    wait_s: float = 10.0
+    wait_s: int = 10
     attempts: list[Attempt] = field(default_factory=list)
     heads: list[tuple[int, str]] = field(default_factory=list)
     run: str = field(default_factory=lambda: secrets.token_hex(4))
 
-    def plan(self, signals: int, gates: int, refusals: int = 0) -> list[Attempt]:
+    def plan(self, signals: int, gates: int, refusals: int = 0, syncs: int = 0) -> list[Attempt]:
         """Make attempts, evenly mixed."""
         kinds: list[tuple[float, Kind]] = []
-        counts: list[tuple[Kind, int]] = [("signal", signals), ("gate", gates), ("refusal", refusals)]
+        counts: list[tuple[Kind, int]] = [
+            ("signal", signals), ("gate", gates), ("refusal", refusals), ("sync", syncs),
+        ]  # fmt: skip
         for kind, count in counts:
             kinds += [((n + 0.5) / count, kind) for n in range(count)]
-        made: list[Attempt] = []
-        for _, kind in sorted(kinds):
-            marker = f"{self.run}-{len(self.attempts) + len(made)}"
-            made.append(Attempt(kind, marker, str(command_id(ACTOR, SITE, OPERATIONS[kind], marker))))
-        self.attempts += made
+        return [self.attempt(kind) for _, kind in sorted(kinds)]
+
+    def attempt(self, kind: Kind) -> Attempt:
+        """Make one attempt."""
+        marker = f"{self.run}-{len(self.attempts)}"
+        made = Attempt(kind, marker, str(command_id(ACTOR, SITE, OPERATIONS[kind], marker)))
+        self.attempts.append(made)
         return made
+
+    def client(self) -> httpx2.AsyncClient:
+        """A client that gives up soon on a dead gateway, late on a slow one."""
+        limits = httpx2.Limits(max_connections=MAX_IN_FLIGHT, max_keepalive_connections=self.width)
+        return httpx2.AsyncClient(limits=limits, timeout=httpx2.Timeout(self.wait_s + 15, connect=2))
 
     async def send(self, attempts: list[Attempt]) -> None:
         """Send all; returns when each has an answer or none is to be had."""
         slots = asyncio.Semaphore(self.width)
-        limits = httpx2.Limits(max_connections=self.width)
-        timeout = httpx2.Timeout(self.wait_s + 5, connect=2)
-        async with httpx2.AsyncClient(base_url=self.url, limits=limits, timeout=timeout) as client:
+        async with self.client() as client:
 
             async def one(attempt: Attempt) -> None:
                 async with slots:
@@ -72,50 +95,106 @@ class Driver:
 
             await asyncio.gather(*(one(attempt) for attempt in attempts))
 
+    @asynccontextmanager
+    async def load(self, rate_per_s: float, rng: random.Random) -> AsyncIterator[None]:
+        """Send a mix at this rate for as long as the block runs, whatever the answers; leaves when all are in."""
+        stop = asyncio.Event()
+
+        async def work() -> None:
+            going: set[asyncio.Task[None]] = set()
+            kinds, weights = zip(*MIX, strict=True)
+            async with self.client() as client:
+                while not stop.is_set():
+                    if len(going) < MAX_IN_FLIGHT:
+                        attempt = self.attempt(rng.choices(kinds, weights)[0])
+                        task = asyncio.create_task(self._send(client, attempt))
+                        going.add(task)
+                        task.add_done_callback(going.discard)
+                    await asyncio.sleep(1 / rate_per_s)
+                if going:
+                    await asyncio.gather(*going)
+
+        working = asyncio.create_task(work())
+        try:
+            yield
+        finally:
+            stop.set()
+            await working
+
     async def _send(self, client: httpx2.AsyncClient, attempt: Attempt) -> None:
-        headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": attempt.marker}
+        headers = {
+            "Authorization": f"Bearer {self.token}",
+            "Idempotency-Key": attempt.marker,
+            "Prefer": f"wait={self.wait_s}",
+        }
+        url = self.urls[int(attempt.marker.rpartition("-")[2]) % len(self.urls)]
         started = asyncio.get_running_loop().time()
         try:
             if attempt.kind == "signal":
-                document = {
-                    "specversion": "1.0",
-                    "id": attempt.marker,
-                    "source": "/faults",
-                    "type": "faults.counter",
-                    "data": {"marker": attempt.marker},
-                }
                 headers["Content-Type"] = "application/cloudevents+json"
-                answer = await client.post("/api/signals", json=document, headers=headers)
+                document = signal_document(attempt.marker)
+                answer = await client.post(f"{url}/api/signals", json=document, headers=headers)
             elif attempt.kind == "gate":
-                answer = await client.post("/api/gates/operations/runs", json={}, headers=headers)
+                answer = await client.post(f"{url}/api/gates/operations/runs", json={}, headers=headers)
+            elif attempt.kind == "sync":
+                answer = await client.post(f"{url}{TRACKER}/sync", json={}, headers=headers)
             else:
-                path = f"/api/ops/governance/gate/remediation/tracker/items/{NO_ITEM}"
-                answer = await client.patch(path, json={"completion_note": attempt.marker}, headers=headers)
+                body = {"completion_note": attempt.marker}
+                answer = await client.patch(f"{url}{TRACKER}/items/{NO_ITEM}", json=body, headers=headers)
         except httpx2.HTTPError:
             return  # cut off: it may have been stored, or not
         attempt.latency_ms = (asyncio.get_running_loop().time() - started) * 1000
         attempt.status = answer.status_code
-        if answer.is_success:
+        # A sync that is only accepted may still end with 504, if its gate run takes longer than 60 s.
+        if answer.is_success and not (attempt.kind == "sync" and answer.status_code == 202):
             attempt.answer = "acknowledged"
-        elif answer.status_code < 500:
+        elif 400 <= answer.status_code < 500:
             attempt.answer = "refused"
         # 503 and 504 stay unknown: the command may lie on the stream although nobody could say so.
+
+    async def works(self, part: str) -> bool:
+        """Whether what a part does is to be had from the outside now: a question, or a command with its outcome."""
+        async with httpx2.AsyncClient(timeout=httpx2.Timeout(4, connect=1)) as client:
+            if part in PROBES:
+                headers = {"Authorization": f"Bearer {self.token}"}
+                try:
+                    return (await client.get(f"{self.urls[0]}{PROBES[part]}", headers=headers)).is_success
+                except httpx2.HTTPError:
+                    return False
+            attempt = self.attempt("refusal" if part == "tracker" else "signal")
+            await self._send(client, attempt)
+            return attempt.status == (404 if part == "tracker" else 201)
 
     async def note_head(self) -> None:
         """Keep the audit head that is handed out now, if there is an answer."""
         headers = {"Authorization": f"Bearer {self.token}"}
         try:
-            async with httpx2.AsyncClient(base_url=self.url, timeout=10) as client:
-                answer = await client.get("/api/audit/verify", headers=headers)
+            async with httpx2.AsyncClient(timeout=10) as client:
+                answer = await client.get(f"{self.urls[0]}/api/audit/verify?limit=1", headers=headers)
         except httpx2.HTTPError:
             return
         if answer.is_success:
             body = answer.json()
             self.heads.append((body["head_seq"], body["head_hash"]))
 
+    def answers(self) -> dict[str, int]:
+        """How many were acknowledged, refused, unknown."""
+        counts = Counter(attempt.answer for attempt in self.attempts)
+        return {name: counts[name] for name in ("acknowledged", "refused", "unknown")}
+
     def summary(self) -> str:
         """Counts of answers and statuses, for the report of a run."""
-        answers = Counter(attempt.answer for attempt in self.attempts)
         statuses = Counter(attempt.status or "cut" for attempt in self.attempts)
-        parts = [f"{name} {answers[name]}" for name in ("acknowledged", "refused", "unknown")]
+        parts = [f"{name} {count}" for name, count in self.answers().items()]
         return f"{len(self.attempts)} requests: {', '.join(parts)}; statuses {dict(statuses)}"
+
+
+def signal_document(marker: str) -> dict[str, object]:
+    """The CloudEvent that a signal attempt posts."""
+    return {
+        "specversion": "1.0",
+        "id": marker,
+        "source": "/faults",
+        "type": "faults.counter",
+        "data": {"marker": marker},
+    }

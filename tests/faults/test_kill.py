@@ -32,7 +32,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 async def burst(local: LocalStack, part: str, signals: int, gates: int) -> tuple[Driver, float]:
     """Send a burst, kill the part in its midst, wait until all is ready again and drained."""
-    driver = Driver(local.gateway_url, local.token)
+    driver = Driver([local.gateway_url], local.token)
     attempts = driver.plan(signals, gates, refusals=gates // 5)
     await driver.note_head()
     sending = asyncio.create_task(driver.send(attempts))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,8 +18,16 @@ SIGNALS = "SELECT event_id, site FROM governance.signals WHERE source = '/faults
 RUNS = "SELECT command_id::text, site, run_number FROM governance.runs WHERE command_id IS NOT NULL"
 NOTES = "SELECT completion_note, site FROM tracker.item WHERE completion_note <> ''"
 OUTCOMES = "SELECT command_id::text, http_status FROM {service}.outcomes"
-LETTERS = "SELECT message_id, consumer FROM {service}.dead_letters WHERE state = 'held'"
+LETTERS = "SELECT consumer, encode(sha256(payload), 'hex') FROM {service}.dead_letters WHERE state = 'held'"
+# What the tracker asked governance to run, and for which of its own commands.
+SENT = "SELECT message_id::text, convert_from(payload, 'UTF8')::jsonb ->> 'causationid' AS cause FROM tracker.outbox"
+SENT += " WHERE kind = 'command'"
+BOARDS = """
+SELECT gate, subject, h.run_number, coalesce(b.run_number, 0) AS seen
+FROM governance.gate_heads AS h LEFT JOIN tracker.board AS b USING (gate, site, subject)
+"""
 UNSENT = "SELECT count(*) FROM {service}.outbox WHERE sent_at IS NULL"
+WAITING = "SELECT count(*) FROM {service}.deferred"
 ENTRIES = """
 SELECT seq, event_id::text, type, site, causationid::text, recorded_at, payload, prev_hash, hash
 FROM audit.entry ORDER BY seq
@@ -53,11 +60,17 @@ class Link:
 
 @dataclass
 class World:
-    """All that the checker looks at."""
+    """All that the checker looks at.
+
+    ``sent``: id of a run that the tracker asked for -> the command that made it ask. ``boards``: (gate and subject, the
+    number of its last run, the last run that the tracker has applied). ``letters``: (consumer, SHA-256 of the payload).
+    """
 
     signals: list[Row] = field(default_factory=list)
     runs: list[Row] = field(default_factory=list)
     run_numbers: list[int] = field(default_factory=list)
+    sent: dict[str, str] = field(default_factory=dict)
+    boards: list[tuple[str, int, int]] = field(default_factory=list)
     notes: list[Row] = field(default_factory=list)
     outcomes: list[tuple[str, int]] = field(default_factory=list)
     letters: list[tuple[str, str]] = field(default_factory=list)
@@ -76,6 +89,9 @@ async def read_world(database_url: str) -> World:
             world.runs.append(Row(row["command_id"], row["site"]))
             world.run_numbers.append(row["run_number"])
         world.notes = [Row(r["completion_note"], r["site"]) for r in await connection.fetch(NOTES)]
+        world.sent = {r["message_id"]: r["cause"] for r in await connection.fetch(SENT)}
+        for row in await connection.fetch(BOARDS):
+            world.boards.append((f"{row['gate']} of {row['subject']}", row["run_number"], row["seen"]))
         for service in SERVICES:
             world.outcomes += [tuple(r) for r in await connection.fetch(OUTCOMES.format(service=service))]
             world.letters += [tuple(r) for r in await connection.fetch(LETTERS.format(service=service))]
@@ -90,23 +106,25 @@ async def read_world(database_url: str) -> World:
         await connection.close()
 
 
-async def drain(
-    database_url: str, nats_url: str, timeout_s: float = 90.0, consumers: Iterable[str] = ("audit-events",)
-) -> float:
-    """Wait until no command waits, all outboxes are sent and the consumers have acknowledged all; returns seconds."""
-    topology, started = Topology(), time.monotonic()
+async def drain(database_url: str, nats_url: str, timeout_s: float = 90.0, namespace: str = "headgate") -> float:
+    """Wait until no command waits, all outboxes are sent and all consumers have acknowledged all; returns seconds.
+
+    Raises AssertionError that names what is still busy after the time-out.
+    """
+    topology, started = Topology(namespace), time.monotonic()
     bus = await connect(nats_url, topology, "gateway", name="drain")
     streams = {config.durable_name: stream for stream, config in durables(topology)}
-    waited = [*consumers, "tracker-events", *(f"{service}-commands" for service in SERVICES)]
+    waited = ["audit-events", "tracker-events", *(f"{service}-commands" for service in SERVICES)]
     connection = await asyncpg.connect(database_url)
     try:
         async with asyncio.timeout(timeout_s):
             while True:
-                busy = [
-                    f"outbox of {service}"
-                    for service in SERVICES
-                    if await connection.fetchval(UNSENT.format(service=service))
-                ]
+                busy = []
+                for service in SERVICES:
+                    if await connection.fetchval(UNSENT.format(service=service)):
+                        busy.append(f"outbox of {service}")
+                    if await connection.fetchval(WAITING.format(service=service)):
+                        busy.append(f"deferred commands of {service}")
                 if (await bus.js.stream_info(topology.commands_stream)).state.messages:
                     busy.append("commands")
                 for durable in waited:
