@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 from nats.aio.msg import Msg
@@ -22,6 +21,8 @@ PULL_MESSAGES = 500
 PULL_BYTES = 4 * 1024 * 1024
 _EXPIRES_S = 5.0
 _STATUS_PAUSE_S = 0.2
+_ON_THEIR_WAY_S = 0.01
+_QUICK_S = 2.0
 NAK_DELAYS_S = (1, 5, 30, 120, 120)
 
 
@@ -44,23 +45,30 @@ class Delivery:
         return f"{self.stream}:{self.stream_seq}"
 
 
-def parse_ack_subject(reply: str) -> tuple[str, int, int]:
-    """(stream, stream sequence, delivery count) of an ack subject, in its old (9 tokens) or new form (11 or more)."""
+def parse_ack_subject(reply: str) -> tuple[str, int, int, int]:
+    """(stream, stream sequence, delivery count, messages still pending) of an ack subject.
+
+    It has an old form (9 tokens) and a new one with domain and account (11 or more).
+    """
     parts = reply.split(".")
     at = 2 if len(parts) == 9 else 4
-    return parts[at], int(parts[at + 3]), int(parts[at + 2])
+    return parts[at], int(parts[at + 3]), int(parts[at + 2]), int(parts[at + 6])
 
 
 class Puller:
-    """Pulls from one durable. Bounded: at most one request's worth of messages is held in memory."""
+    """Pulls from one durable. Bounded: at most one request's worth of messages is held beside the batch in hand.
+
+    While there is a backlog and batches are done quickly, the next batch is asked for before this one is worked on.
+    """
 
     def __init__(self, bus: Bus, stream: str, durable: str, *, batch: int = PULL_MESSAGES) -> None:
         self._bus, self.stream, self._durable, self._batch = bus, stream, durable, batch
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
         self._subscription: Subscription | None = None
         self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
-        self._asked = 0
-        self._deadline = 0.0
+        self._request = 0
+        self._asked = self._pending = 0
+        self._deadline = self._handed_out_at = 0.0
         self._pause_s = 0.0
         self._look_back = True
 
@@ -72,7 +80,7 @@ class Puller:
 
         self._inbox = self._bus.nats.new_inbox()
         self._bus.on_reconnect.append(self._forget)
-        self._subscription = await self._bus.nats.subscribe(self._inbox, cb=arrive)
+        self._subscription = await self._bus.nats.subscribe(f"{self._inbox}.*", cb=arrive)
 
     async def stop(self) -> None:
         """Unsubscribe, and hand back what was delivered but not begun, so that another replica gets it at once."""
@@ -116,46 +124,64 @@ class Puller:
         if self._look_back:
             await self._recover()
         body = {"batch": self._batch, "max_bytes": MAX_PAYLOAD_BYTES + PULL_BYTES, "expires": int(_EXPIRES_S * 1e9)}
-        await self._bus.nats.publish(self._subject, orjson.dumps(body), reply=self._inbox)
+        self._request += 1
+        await self._bus.nats.publish(self._subject, orjson.dumps(body), reply=f"{self._inbox}.{self._request}")
         self._asked = self._batch
         self._deadline = asyncio.get_running_loop().time() + _EXPIRES_S + 2
 
     async def next(self, wait_s: float) -> list[Delivery]:
-        """Up to 500 messages or 4 MB: waits for the first, takes what else has arrived. Empty after ``wait_s``."""
+        """Up to 500 messages or 4 MB: waits for the first, takes what else has come or is on its way.
+
+        Empty after ``wait_s``.
+        """
         loop = asyncio.get_running_loop()
-        until = loop.time() + wait_s
+        now = loop.time()
+        quick = now - self._handed_out_at < _QUICK_S
+        until = now + wait_s
         taken: list[Delivery] = []
         size = 0
-        while not taken:
-            if self._asked <= 0 or loop.time() > self._deadline:
+        while len(taken) < PULL_MESSAGES and size < PULL_BYTES:
+            if not taken and (self._asked <= 0 or loop.time() > self._deadline):
                 await self._ask()
             try:
-                message = await asyncio.wait_for(self._arrived.get(), max(0.0, until - loop.time()))
-            except TimeoutError:
-                return taken
+                message = self._arrived.get_nowait()
+            except asyncio.QueueEmpty:
+                if taken and not (self._pending and self._asked > 0):
+                    break
+                limit_s = _ON_THEIR_WAY_S if taken else max(0.0, until - loop.time())
+                try:
+                    message = await asyncio.wait_for(self._arrived.get(), limit_s)
+                except TimeoutError:
+                    break
             if message is None:
-                return taken
-            size += self._take(message, taken)
-        while len(taken) < PULL_MESSAGES and size < PULL_BYTES and not self._arrived.empty():
-            if (message := self._arrived.get_nowait()) is None:
                 break
             size += self._take(message, taken)
+        if quick and self._pending and self._asked <= 0 and not self._pause_s:
+            await self._ask()
+        self._handed_out_at = loop.time()
         return taken
 
     def _take(self, message: Msg, taken: list[Delivery]) -> int:
-        headers: dict[str, Any] = message.headers or {}
         if not message.reply or not message.reply.startswith("$JS.ACK."):
-            # A status ends the request (expired, byte limit, leader changed, durable gone); only 100 does not.
-            status = headers.get("Status", "")[:3]
-            if status != "100":
-                self._asked = 0
-                # 404 and 408 are the usual end; after another (durable gone, no responders) don't ask in a tight loop.
-                self._pause_s = 0.0 if status in {"404", "408"} else _STATUS_PAUSE_S
+            self._end(message)
             return 0
         self._asked -= 1
-        stream, seq, delivered = parse_ack_subject(message.reply)
-        taken.append(Delivery(message.subject, message.data, dict(headers), message.reply, stream, seq, delivered))
+        stream, seq, delivered, self._pending = parse_ack_subject(message.reply)
+        headers: dict[str, str] = message.headers or {}
+        taken.append(Delivery(message.subject, message.data, headers, message.reply, stream, seq, delivered))
         return len(message.data)
+
+    def _end(self, message: Msg) -> None:
+        """A status ends its request (expired, complete, byte limit, leader changed, durable gone); only 100 does not.
+
+        Every request has a reply subject of its own, so a late status can't end the next one.
+        """
+        status = (message.headers or {}).get("Status", "")[:3]
+        if status == "100" or not message.subject.endswith(f".{self._request}"):
+            return
+        # One that brought nothing and did not simply expire (durable gone, no responders): don't ask in a tight loop.
+        in_vain = self._asked == self._batch and status not in {"404", "408"}
+        self._asked, self._pending, self._pause_s = 0, 0, _STATUS_PAUSE_S if in_vain else 0.0
 
     async def ack(self, delivery: Delivery) -> None:
         """Done for good."""

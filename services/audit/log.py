@@ -40,25 +40,32 @@ async def append(connection: Connection, messages: Sequence[Delivered], now: dat
     head = await connection.fetchrow(LOCK_HEAD)
     if head is None:
         raise LookupError("the table head is empty: the log was tampered with or badly restored")
-    known = await connection.fetch(SELECT_KNOWN, [copies.event_id for _, copies in found])
-    if known:
-        held = {row["event_id"] for row in known}
-        found = [(payload, copies) for payload, copies in found if copies.event_id not in held]
-    if not found:
-        return ()
     start = Link(head["seq"], head["hash"])
-    links = extend(start, [payload for payload, _ in found], now)
+    try:
+        async with connection.transaction():  # a savepoint: the index on event_id is the check for known events
+            await _extend(connection, start, found, now)
+    except asyncpg.UniqueViolationError:
+        known = await connection.fetch(SELECT_KNOWN, [copies.event_id for _, copies in found])
+        held = {row["event_id"] for row in known}
+        await _extend(connection, start, [one for one in found if one[1].event_id not in held], now)
+    return ()
+
+
+async def _extend(connection: Connection, start: Link, found: Sequence[tuple[bytes, Copies]], now: datetime) -> None:
+    if not found:
+        return
+    payloads = [payload for payload, _ in found]
+    links = extend(start, payloads, now)
     await connection.execute(
         INSERT_ENTRIES,
         [link.seq for link in links],
         [link.hash for link in (start, *links[:-1])],
         [link.hash for link in links],
         now,
-        [payload for payload, _ in found],
+        payloads,
         *map(list, zip(*(copies for _, copies in found), strict=True)),
     )
     await connection.execute(MOVE_HEAD, *links[-1])
-    return ()
 
 
 def _indexed(message: Delivered, now: datetime) -> tuple[bytes, Copies]:
