@@ -1,5 +1,7 @@
 """Headgate on one machine: ``python -m deploy.local up`` (``make up``), ``migrate`` and ``nats-config``.
 
+``halt`` and ``resume`` do it for one service of a stack that runs.
+
 ``up`` runs Postgres, NATS and the five services in the foreground until Ctrl-C or SIGTERM. `LocalStack` is the same for
 programs.
 """
@@ -19,6 +21,7 @@ from pydantic import ValidationError
 
 from deploy.embedded import EmbeddedError
 from deploy.installation import InstallationError, bus_config
+from deploy.local_control import Control, ask
 from deploy.local_options import Options
 from deploy.local_servers import running_servers
 from deploy.local_stack import LocalError, LocalStack
@@ -64,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     up_parser = commands.add_parser("up", help="run everything here until Ctrl-C")
     up_parser.add_argument("--quiet", action="store_true", help="the services' logs go to files only")
     up_parser.add_argument("--servers-only", action="store_true", help="no services: for backup and restore")
+    for name, what in (("halt", "stop one service of the running stack"), ("resume", "start it again")):
+        commands.add_parser(name, help=what).add_argument("service", choices=SERVICES)
     commands.add_parser("migrate", help="bring schemas, roles and streams to this version")
     commands.add_parser("nats-config", help="print a nats-server configuration with Headgate's users (secret!)")
     chosen = parser.parse_args(arguments)
@@ -71,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings()
         if chosen.command == "up":
             return up(settings, quiet=chosen.quiet, services=() if chosen.servers_only else SERVICES)
+        if chosen.command in ("halt", "resume"):
+            return set_service(settings, chosen.service, halt=chosen.command == "halt")
         if chosen.command == "migrate":
             return migrate(settings)
         return show_nats_config(settings)
@@ -101,6 +108,7 @@ def up(settings: Settings, *, quiet: bool = False, services: Sequence[str] = SER
     terminal.show("headgate", f"starting on {_short(stack.data_dir)}")
     try:
         stack.start()
+        control = Control(stack)
         try:
             stack.wait_ready()
         except LocalError as error:
@@ -108,13 +116,23 @@ def up(settings: Settings, *, quiet: bool = False, services: Sequence[str] = SER
                 raise
             terminal.show("headgate", f"{error} It goes on trying.")
         terminal.write(summary(stack))
-        stack.wait()
+        stack.wait(control.apply)
     except LocalError:
         if not asked.is_set():
             raise
     finally:
         stack.stop()
     terminal.show("headgate", "stopped; the data stays")
+    return 0
+
+
+def set_service(settings: Settings, service: str, *, halt: bool) -> int:
+    """Ask the stack that runs on the data folder to halt or resume a service."""
+    options = Options.from_settings(settings)
+    if not all(running_servers(options.data_dir)):
+        raise LocalError(f"Nothing runs on {_short(options.data_dir)}; start it with `make up`.")
+    ask(options.data_dir, service, halt=halt)
+    sys.stdout.write(f"{service} {'stops' if halt else 'starts again'}; the supervisor's terminal says when.\n")
     return 0
 
 

@@ -189,10 +189,10 @@ class LocalStack:
         """Begin to stop and return at once: for signal handlers."""
         self._stopping.set()
 
-    def wait(self) -> None:
-        """Return when the stack has stopped. Raises `LocalError` if it broke down by itself."""
+    def wait(self, each: Callable[[], None] = lambda: None) -> None:
+        """Return when the stack has stopped; calls ``each`` twice a second. Raises `LocalError` if it broke down."""
         while not self._ended.wait(0.5):
-            pass
+            each()
         if self._error is not None:
             raise LocalError(str(self._error)) from self._error
 
