@@ -1,0 +1,153 @@
+"""The tool against the real gateway and services: from a report to GO, items and a verified audit log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from typer.testing import CliRunner, Result
+
+from deploy.demo_reports import watchdog
+from libs.client.cli import app
+from libs.client.errors import ApiError
+from libs.client.http import Client
+from libs.common.contracts import governance, tracker
+from services.audit.service import SERVICE as AUDIT
+from services.governance.service import make_service
+from services.governance.startup import packaged_policies
+from services.tracker.service import SERVICE as TRACKER
+from tests.http_edge import OWNER, Http
+from tests.stack import Stack
+
+pytestmark = pytest.mark.integration
+
+Tool = Callable[..., Awaitable[Result]]
+ABOUT = ("--subject", "app", "--version", "1.0")
+JUNIT = (
+    '<testsuite tests="2" failures="{failed}"><testcase classname="t" name="a"/>'
+    '<testcase classname="t" name="b">{mark}</testcase></testsuite>'
+)
+COBERTURA = (
+    '<coverage line-rate="1" lines-valid="1" lines-covered="1"><packages><package name="p"><classes>'
+    '<class name="a" filename="a.py"><lines><line number="1" hits="1"/></lines></class>'
+    "</classes></package></packages></coverage>"
+)
+SARIF = {
+    "version": "2.1.0",
+    "runs": [{"tool": {"driver": {"name": "scanner"}}, "results": [], "invocations": [{"executionSuccessful": True}]}],
+}
+
+
+@pytest_asyncio.fixture
+async def http(stack: Stack) -> AsyncIterator[Http]:
+    await stack.start(make_service(packaged_policies()), TRACKER, AUDIT)
+    edge = await Http(stack).open()
+    yield edge
+    await edge.close()
+
+
+@pytest.fixture
+def tool(http: Http, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tool:
+    """Run the tool in a thread: the gateway runs in this loop."""
+    monkeypatch.setenv("HEADGATE_URL", http.url)
+    monkeypatch.setenv("HEADGATE_TOKEN", OWNER)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    async def run(*arguments: str, stdin: str | bytes | None = None) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, list(arguments), input=stdin)
+
+    return run
+
+
+async def send_reports(tool: Tool, http: Http, *, failed: bool) -> None:
+    junit = JUNIT.format(failed=int(failed), mark="<failure/>" if failed else "")
+    reports: dict[str, str | bytes] = {
+        "junit": junit,
+        "cobertura": COBERTURA,
+        "sarif": json.dumps(SARIF),
+        "alertmanager": watchdog(http.stack.clock()),
+    }
+    for report_format, content in reports.items():
+        about = ABOUT if report_format != "alertmanager" else ABOUT[:2]  # alerts tell of no single version
+        result = await tool("report", "send", report_format, "-", *about, stdin=content)
+        assert result.exit_code == 0, result.output
+
+
+async def test_from_reports_to_no_go_to_go_with_proof(http: Http, tool: Tool, tmp_path: Path) -> None:
+    result = await tool("gate", "explain", "release", "--subject", "app")
+    assert result.exit_code == 2
+    await send_reports(tool, http, failed=True)
+    result = await tool("gate", "run", "release", *ABOUT)
+    assert result.exit_code == 1, result.output
+    assert "1 of 2 tests failed" in result.stdout
+    await http.stack.heard(tracker.item_opened)
+    listed = json.loads((await tool("items", "list", "--gate", "release", "--json")).stdout)
+    assert [item["rule_id"] for item in listed] == ["tests_passed"]
+    number = str(listed[0]["id"])
+    assert (await tool("items", "patch", number, "--assignee", "ann", "--status", "in_progress")).exit_code == 0
+    result = await tool("gate", "explain", "release", "--subject", "app")
+    assert "QA Lead (ann), by " in result.stdout
+    csv = await tool("plan", "show", "--gate", "release", *ABOUT, "--csv")
+    assert csv.stdout.splitlines()[1].split(",")[1] == "tests_passed"
+
+    http.stack.clock.advance(seconds=1)
+    await send_reports(tool, http, failed=False)
+    result = await tool("items", "sync", "--gate", "release", *ABOUT)
+    assert result.exit_code == 0, result.output
+    assert "1 resolved, 0 active" in result.stdout
+    result = await tool("gate", "run", "release", *ABOUT)
+    assert result.exit_code == 0, result.output
+
+    decided = len([event for event in http.stack.events if event.type == governance.gate_decided.type])
+    assert decided == 3
+    await http.stack.idle("audit")
+    result = await tool("audit", "verify")
+    assert result.exit_code == 0, result.output
+    assert "Recomputed here: the chain holds, entries 1 to " in result.stdout
+    file = tmp_path / "audit.jsonl"
+    assert (await tool("audit", "export", str(file))).exit_code == 0
+    assert (await tool("audit", "verify", "--offline", str(file))).exit_code == 0
+    result = await tool("events", "tail", "--from-start", "--count", "3", "--type", "governance.gate.decided", "--json")
+    assert [json.loads(line)["data"]["decision"] for line in result.stdout.splitlines()] == ["no_go", "go", "go"]
+
+
+async def test_roles_and_tokens(http: Http, tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await tool("sites", "create", "plant-1", "--title", "Plant 1")).exit_code == 0
+    created = await tool("users", "create", "bob", "--role", "auditor", "--scope", "plant-1")
+    assert created.exit_code == 0, created.output
+    token = (await tool("tokens", "issue", "ci", "--user", "bob")).stdout.strip()
+    monkeypatch.setenv("HEADGATE_TOKEN", token)
+    assert "bob" in (await tool("me")).stdout
+    refused = await tool("gate", "run", "operations", "--site", "plant-1")
+    assert refused.exit_code == 2
+    assert "gate:run" in refused.stderr
+    foreign = await tool("items", "list", "--site", "global")
+    assert foreign.exit_code == 1
+    assert (await tool("audit", "verify")).exit_code == 2
+
+
+async def test_the_typed_client(http: Http) -> None:
+    def work() -> dict[str, Any]:
+        with Client(http.url, OWNER) as client:
+            with pytest.raises(ApiError) as caught:
+                client.patch_item(77, status="done")
+            return {
+                "me": client.me().username,
+                "missing": caught.value.status,
+                "runs": client.gate_runs("operations").items,
+                "decision": client.run_gate("operations").decision,
+                "again": [
+                    client.call("governance.gate.run", gate="operations", idempotency_key="k")["run_id"]
+                    for _ in range(2)
+                ],
+            }
+
+    found = await asyncio.to_thread(work)
+    assert (found["me"], found["missing"], found["runs"], found["decision"]) == ("owner", 404, [], "no_go")
+    assert found["again"][0] == found["again"][1]
