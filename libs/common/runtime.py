@@ -23,6 +23,7 @@ from libs.common.bus import NATS_ERRORS, Bus, connect
 from libs.common.contracts.common import refused_event
 from libs.common.dispatch import Applied, Dispatcher
 from libs.common.housekeeping import PRUNE_JOB
+from libs.common.http_server import server_config
 from libs.common.jobs import Jobs
 from libs.common.loop import BatchConsumer, CommandConsumer, Consumer, EventConsumer
 from libs.common.migrations import MigrationError
@@ -233,16 +234,11 @@ async def serve(service: Service, settings: Settings, app: Callable[[Running], A
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     running = await start(service, settings)
-    config = uvicorn.Config(
+    config = server_config(
         app(running) if app else health.app(running),
         host=settings.http_host,
         port=settings.port_of(service.name),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-        lifespan="on" if app else "off",
-        h11_max_incomplete_event_size=64 * 1024,
+        lifespan=app is not None,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve())

@@ -1,0 +1,163 @@
+"""The HTTP server of every process: uvicorn on httptools, with the bounds that httptools itself does not have.
+
+Crash here means: one connection is lost. A request that more than one reading is possible of (RFC 9112, sections 3.2,
+5.1, 6.3) is refused with 400 and its connection closed, before anything is executed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import httptools
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+MAX_HEAD_BYTES = 64 * 1024  # request line and headers
+MAX_HEADERS = 100
+ARRIVES_WITHIN_S = 60.0  # a whole request: a reader that waits for ever costs memory and a connection
+
+
+class HeadRefused(ValueError):
+    """The head of a request is refused; the message is the answer's text."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. Refuses heads that are too large or ambiguous, and requests that do not arrive in time."""
+
+    _refusal: HeadRefused | None = None
+    _late: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _in_head = True
+    _deaf = False  # what comes after bytes that can't be read has no meaning
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A connection that says nothing ends like a request that does not arrive."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more will arrive."""
+        self._arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, unless this connection was refused already."""
+        if self._deaf or self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("The request is not well-formed HTTP/1.1.")
+        except httptools.HttpParserUpgrade as offered:
+            self._ignore_upgrade(data[offered.args[0] :])
+        if self._in_head and not self._deaf:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refusal = _head_too_large()
+                self.send_400_response("")
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Read a request that offers another protocol as if it did not (RFC 9110, section 7.8).
+
+        The parser stops after such a head and would leave the body unread; Java's HttpClient offers h2c with bodies.
+        """
+        version = self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
+    def on_message_begin(self) -> None:
+        """A request begins: the clock runs."""
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+        if self._late is None:
+            self._wait()
+
+    def on_headers_complete(self) -> None:
+        """Look at the whole head before the application sees it."""
+        self._in_head, self._head_bytes = False, 0
+        self._refusal = _refusal_of(self.url, self.headers, self.parser)
+        if self._refusal:
+            raise self._refusal  # the parser stops, and `data_received` answers
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is here, unless it is one that `_ignore_upgrade` begins anew."""
+        if not self.parser.should_upgrade():
+            self._arrived()
+            super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what can't be read, with the status and text of our own refusal if it is one, and close."""
+        if self.transport.is_closing():
+            return
+        self._deaf = True
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and not cycle.response_complete:
+            # A second answer in the middle of one that is on its way would be read as part of it.
+            if cycle.more_body:
+                self.transport.close()  # the application hears of it, and does nothing with half a body
+            else:
+                cycle.keep_alive = False  # it is whole: it gets its answer, and then the connection ends
+            return
+        status, text = (self._refusal.status, str(self._refusal)) if self._refusal else (400, msg)
+        body = text.encode()
+        head = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[status] + head + body)
+        self.transport.close()
+
+    def _wait(self) -> None:
+        self._late = self.loop.call_later(ARRIVES_WITHIN_S, self.transport.close)
+
+    def _arrived(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+def _head_too_large() -> HeadRefused:
+    return HeadRefused(431, f"The request line and headers may have {MAX_HEAD_BYTES} bytes and {MAX_HEADERS} headers.")
+
+
+def _refusal_of(
+    url: bytes, headers: list[tuple[bytes, bytes]], parser: httptools.HttpRequestParser
+) -> HeadRefused | None:
+    version = parser.get_http_version()
+    size = len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
+    if size > MAX_HEAD_BYTES or len(headers) > MAX_HEADERS:
+        return _head_too_large()
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or (not hosts and version == "1.1"):
+        return HeadRefused(400, "A request must have one Host header.")
+    framing = [(name, value) for name, value in headers if name in (b"content-length", b"transfer-encoding")]
+    if len(framing) > 1:
+        return HeadRefused(400, "A request may say its length once, by Content-Length or by Transfer-Encoding.")
+    if framing and framing[0][0] == b"transfer-encoding" and (version != "1.1" or framing[0][1].lower() != b"chunked"):
+        return HeadRefused(400, "The only Transfer-Encoding is chunked, in HTTP/1.1.")
+    if parser.get_method() == b"CONNECT":
+        return HeadRefused(400, "This server is no proxy.")
+    return None
+
+
+def server_config(app: ASGIApp, *, host: str, port: int, lifespan: bool) -> uvicorn.Config:
+    """What every process serves with. ``lifespan``: the application has something to do at start and stop."""
+    options: dict[str, Any] = {"http": BoundedProtocol, "ws": "none", "lifespan": "on" if lifespan else "off"}
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        **options,
+    )
