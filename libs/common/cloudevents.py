@@ -16,6 +16,7 @@ import orjson
 
 CONTENT_TYPE = "application/cloudevents+json"
 EXTENSIONS = ("site", "actor", "correlationid", "causationid", "traceparent", "replyto", "digest")
+_TEXTS = ("id", "source", "type", "subject", *EXTENSIONS)
 _KNOWN = frozenset({"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data"})
 
 
@@ -78,12 +79,13 @@ def parse_time(text: Any) -> datetime:
         raise DecodeError("time is not an RFC 3339 time such as 2026-03-01T09:00:00Z") from error
     if value.tzinfo is None:
         raise DecodeError("time has no zone; write it like 2026-03-01T09:00:00Z")
-    return value.astimezone(UTC)
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
 def decode(payload: bytes, headers: Mapping[str, str] | None = None) -> CloudEvent:
     """Read a message in structured or binary mode; raises `DecodeError` naming what is missing or wrong."""
-    if headers:
+    # Structured mode says so in its content type, which is how our own messages come.
+    if headers and headers.get("Content-Type") != CONTENT_TYPE:
         lower = {name.lower(): value for name, value in headers.items()}
         if "ce-specversion" in lower:
             return _from_attributes(_binary(payload, lower))
@@ -115,7 +117,7 @@ def _from_attributes(document: dict[str, Any]) -> CloudEvent:
     if document["specversion"] != "1.0":
         raise DecodeError("specversion must be 1.0")
     texts: dict[str, str] = {}
-    for name in ("id", "source", "type", "subject", *EXTENSIONS):
+    for name in _TEXTS:
         value = document.get(name)
         if value is None:
             continue

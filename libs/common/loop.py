@@ -10,7 +10,9 @@ message costs only itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -68,7 +70,7 @@ class Consumer:
         self.pool, self.bus, self.relay, self.dispatcher, self.clock = pool, bus, relay, dispatcher, clock
         self.service = dispatcher.service.name
         self.durable = durable
-        self.puller = Puller(bus, stream, durable)
+        self.puller = Puller(bus, stream, durable, prepare=self._prepare)
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -128,6 +130,11 @@ class Consumer:
         except NATS_ERRORS as error:
             log.warning("ack not sent", consumer=self.durable, error=repr(error))
 
+    def _prepare(self, delivery: Delivery) -> None:
+        """Decode at arrival, which is while Postgres works on the batch before; what can't be read is judged later."""
+        with contextlib.suppress(Exception):
+            delivery.ready = self._decode(delivery)
+
     def _decode(self, delivery: Delivery) -> Message:
         event = decode(delivery.payload, delivery.headers)
         self.bus.topology.check(delivery.subject, event)
@@ -140,7 +147,7 @@ class Consumer:
         messages = []
         for delivery in deliveries:
             try:
-                messages.append(self._decode(delivery))
+                messages.append(delivery.ready or self._decode(delivery))
             except (DecodeError, Mismatch) as error:
                 await self._bury(delivery, str(error), 1)
         try:
@@ -177,8 +184,7 @@ class Consumer:
             if len(fresh) < len(messages):
                 new = {id(m) for m in fresh}
                 await self.repeated(connection, [m for m in messages if id(m) not in new])
-        for message in messages:
-            await self._quietly(self.puller.ack(message.delivery))
+        await self._quietly(self.puller.ack(*(message.delivery for message in messages)))
 
     async def repeated(self, connection: Connection, messages: list[Message]) -> None:
         """Messages that were applied before."""
@@ -310,5 +316,5 @@ class BatchConsumer(Consumer):
             with span(self.service, f"process {self.durable}", "", SpanKind.CONSUMER, about, links=links):
                 delivered = [Delivered(m.event, m.delivery.payload) for m in fresh]
                 into.staged += await self._handler(connection, delivered, now)
-            for message in fresh:
-                series.EVENTS_HANDLED.labels(self.service, message.event.name).inc()
+            for name, count in Counter(message.event.name for message in fresh).items():
+                series.EVENTS_HANDLED.labels(self.service, name).inc(count)

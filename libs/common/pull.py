@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from nats.aio.msg import Msg
@@ -28,7 +30,10 @@ NAK_DELAYS_S = (1, 5, 30, 120, 120)
 
 @dataclass(slots=True)
 class Delivery:
-    """A message as it arrived, with its place in the stream and how often it was delivered."""
+    """A message as it arrived, with its place in the stream and how often it was delivered.
+
+    ``ready`` is what the puller's ``prepare`` made of it.
+    """
 
     subject: str
     payload: bytes
@@ -37,7 +42,8 @@ class Delivery:
     stream: str
     stream_seq: int
     delivered: int
-    note: str = field(default="")
+    pending: int = 0
+    ready: Any = None
 
     @property
     def key(self) -> str:
@@ -61,11 +67,20 @@ class Puller:
     While there is a backlog and batches are done quickly, the next batch is asked for before this one is worked on.
     """
 
-    def __init__(self, bus: Bus, stream: str, durable: str, *, batch: int = PULL_MESSAGES) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        stream: str,
+        durable: str,
+        *,
+        batch: int = PULL_MESSAGES,
+        prepare: Callable[[Delivery], None] = lambda _: None,
+    ) -> None:
         self._bus, self.stream, self._durable, self._batch = bus, stream, durable, batch
+        self._prepare = prepare
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
         self._subscription: Subscription | None = None
-        self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
+        self._arrived: asyncio.Queue[Delivery | Msg | None] = asyncio.Queue()
         self._request = 0
         self._asked = self._pending = 0
         self._deadline = self._handed_out_at = 0.0
@@ -76,7 +91,7 @@ class Puller:
         """Subscribe the standing inbox."""
 
         async def arrive(message: Msg) -> None:
-            self._arrived.put_nowait(message)
+            self._arrived.put_nowait(self._delivery(message) or message)
 
         self._inbox = self._bus.nats.new_inbox()
         self._bus.on_reconnect.append(self._forget)
@@ -161,15 +176,24 @@ class Puller:
         self._handed_out_at = loop.time()
         return taken
 
-    def _take(self, message: Msg, taken: list[Delivery]) -> int:
-        if not message.reply or not message.reply.startswith("$JS.ACK."):
-            self._end(message)
+    def _delivery(self, message: Msg) -> Delivery | None:
+        """The message as a delivery; None if it is a status."""
+        if not message.reply.startswith("$JS.ACK."):
+            return None
+        stream, seq, delivered, pending = parse_ack_subject(message.reply)
+        headers: dict[str, str] = message.headers or {}
+        made = Delivery(message.subject, message.data, headers, message.reply, stream, seq, delivered, pending)
+        self._prepare(made)
+        return made
+
+    def _take(self, arrived: Delivery | Msg, taken: list[Delivery]) -> int:
+        if not isinstance(arrived, Delivery):
+            self._end(arrived)
             return 0
         self._asked -= 1
-        stream, seq, delivered, self._pending = parse_ack_subject(message.reply)
-        headers: dict[str, str] = message.headers or {}
-        taken.append(Delivery(message.subject, message.data, headers, message.reply, stream, seq, delivered))
-        return len(message.data)
+        self._pending = arrived.pending
+        taken.append(arrived)
+        return len(arrived.payload)
 
     def _end(self, message: Msg) -> None:
         """A status ends its request (expired, complete, byte limit, leader changed, durable gone); only 100 does not.
@@ -183,9 +207,10 @@ class Puller:
         in_vain = self._asked == self._batch and status not in {"404", "408"}
         self._asked, self._pending, self._pause_s = 0, 0, _STATUS_PAUSE_S if in_vain else 0.0
 
-    async def ack(self, delivery: Delivery) -> None:
+    async def ack(self, *deliveries: Delivery) -> None:
         """Done for good."""
-        await self._bus.nats.publish(delivery.reply, b"+ACK")
+        for delivery in deliveries:
+            await self._bus.nats.publish(delivery.reply, b"+ACK")
 
     async def nak(self, delivery: Delivery, delay_s: float) -> None:
         """Bring it again after the delay."""

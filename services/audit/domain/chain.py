@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ Parse = Callable[[bytes], Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _sha256 = hashlib.sha256
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # as we write it: needs no conversion
 _plain = itemgetter("id", "type", "source", "site", "actor", "subject", "causationid", "correlationid")
 
 
@@ -126,7 +128,7 @@ def copies_of(document: Mapping[str, Any], recorded_at: datetime) -> Copies:
         time = document.get("time")
         return Copies(
             _moment(time) if time else recorded_at,
-            str(uuid.UUID(document["id"])),
+            _uuid(document["id"]),
             _text(document["type"]),
             _text(document["source"]),
             _text(document.get("site", "global")),
@@ -143,7 +145,11 @@ def _moment(text: str) -> datetime:
     value = datetime.fromisoformat(text)
     if value.tzinfo is None:
         raise ValueError("time has no zone")
-    return value.astimezone(UTC)
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
+
+
+def _uuid(text: Any) -> str:
+    return text if _UUID.fullmatch(text) else str(uuid.UUID(text))
 
 
 def _text(value: Any) -> str:
@@ -156,7 +162,7 @@ def _uuid_or_none(value: Any) -> str | None:
     if not isinstance(value, str) or not value:
         return None
     try:
-        return str(uuid.UUID(value))
+        return _uuid(value)
     except ValueError:
         return None
 
