@@ -91,7 +91,10 @@ class Demo:
         """Start the stack, and meanwhile the tools on three trees: this one, a broken copy, and a mended one."""
         self.step("Start a private Headgate, and run the real tools on this repository meanwhile")
         self.say("PostgreSQL, NATS and five services, on free ports of this machine only.")
-        self.say(f"pytest with coverage, ruff and bandit, for the versions {GOOD} (this tree), {BROKEN} and {MENDED}.")
+        self.say(
+            f"pytest (the unit tests of the services) with coverage, ruff and bandit, for three versions: {GOOD} is"
+        )
+        self.say(f"this tree, {BROKEN} a copy in which a function is broken, {MENDED} a copy in which it is mended.")
         stack = self.pool.submit(self._start_stack)
         trees = self.folder / "trees"
         made: dict[str, Callable[[], Path]] = {
