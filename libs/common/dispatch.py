@@ -52,6 +52,7 @@ class Dispatcher:
         self.service = service
         self._commands = {command.type: (command, handler) for command, handler in service.commands.items()}
         self._events = {event.type: (event, handler) for event, handler in service.events.items()}
+        series.begin_commands(service.name, (command.name for command in service.commands))
         self._resumes = {command.type: (command, handler) for command, handler in service.resumes.items()}
 
     async def command(self, connection: Connection, message: CloudEvent, now: datetime, into: Applied) -> None:

@@ -72,6 +72,7 @@ class Consumer:
         self.durable = durable
         self.puller = Puller(bus, stream, durable, prepare=self._prepare)
         self._stopping = asyncio.Event()
+        series.begin_consumer(self.service, durable)
 
     async def run(self) -> None:
         """Until stopped. Messages in hand are finished before it returns."""

@@ -204,6 +204,7 @@ async def _upkeep(running: Running) -> None:
             if running.service.resumes:
                 await _expire(running)
             if turn % 5 == 0:
+                await health.readiness(running)  # keeps `headgate_dependency_up` true if nobody else asks
                 await running.relay.measure()
                 held = await running.pool.fetchval(deadletters.COUNT_HELD)
                 series.DEAD_LETTERS_HELD.labels(running.service.name).set(held)

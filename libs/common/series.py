@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import Counter, Gauge, Histogram
 
 HTTP_REQUESTS = Counter("http_requests", "HTTP requests by route template", ["service", "method", "route", "status"])
@@ -27,3 +29,16 @@ BATCH_SIZE = Histogram(
     buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500),
 )  # fmt: skip
 UP = Gauge("headgate_dependency_up", "1 if the service reaches it", ["service", "dependency"])
+
+
+def begin_consumer(service: str, consumer: str) -> None:
+    """Show the counters of a consumer at zero: no rule sees the first event of a series."""
+    for counter in (REDELIVERIES, DUPLICATES, FAILURES, DEAD_LETTERS):
+        counter.labels(service, consumer)
+
+
+def begin_commands(service: str, operations: Iterable[str]) -> None:
+    """Show each command's outcomes at zero, for the same reason."""
+    for operation in operations:
+        for outcome in ("applied", "refused", "failed"):
+            COMMANDS.labels(service, operation, outcome)

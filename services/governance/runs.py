@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -57,6 +58,13 @@ SELECT gate, site, subject, version FROM gate_heads
 WHERE decision = 'go' AND next_change_at <= $1 AND gate = ANY ($2::text[])
 ORDER BY next_change_at LIMIT $3 FOR UPDATE SKIP LOCKED
 """
+
+
+def begin_series(gates: Iterable[str]) -> None:
+    """Show each gate's decisions at zero, so that its first one is an increase that an alert can see."""
+    for gate in gates:
+        for decision in ("go", "no_go"):
+            GATE_DECISIONS.labels(gate, decision)
 
 
 async def run_gate(catalog: Catalog, tx: Tx, body: GateTarget) -> GateRun:

@@ -15,6 +15,7 @@ from services.governance.domain.policy import Policy
 def make_service(policies: Mapping[str, Policy]) -> Service:
     """The service that judges by these policies (name to policy), such as `startup.packaged_policies` gives."""
     catalog = gates.Catalog(policies)
+    runs.begin_series(policies)
     return Service(
         contract=contract.CONTRACT,
         commands={
