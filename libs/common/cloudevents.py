@@ -79,7 +79,10 @@ def parse_time(text: Any) -> datetime:
         raise DecodeError("time is not an RFC 3339 time such as 2026-03-01T09:00:00Z") from error
     if value.tzinfo is None:
         raise DecodeError("time has no zone; write it like 2026-03-01T09:00:00Z")
-    return value if value.tzinfo is UTC else value.astimezone(UTC)
+    try:
+        return value if value.tzinfo is UTC else value.astimezone(UTC)
+    except OverflowError as error:
+        raise DecodeError("time can't be represented in UTC") from error
 
 
 def decode(payload: bytes, headers: Mapping[str, str] | None = None) -> CloudEvent:

@@ -36,7 +36,10 @@ class Open(BaseModel):
 def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a time needs its zone, such as 2026-03-01T09:00:00Z")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:  # such as year 1 in a zone ahead of UTC
+        raise ValueError("the time can't be represented in UTC") from error
 
 
 Time = Annotated[datetime, AfterValidator(_aware)]

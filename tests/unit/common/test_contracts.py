@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from libs.common import reference
 from libs.common.cloudevents import CloudEvent
@@ -14,6 +15,7 @@ from libs.common.contracts import CONTRACTS, find
 from libs.common.contracts.base import Command, Contract, Event, Query
 from libs.common.contracts.common import SERVICES
 from libs.common.contracts.governance import gate_decided
+from libs.common.contracts.governance_models import OutsideEvent
 from libs.common.contracts.roles import ROLES, may
 from libs.common.ids import BadToken
 from libs.common.permissions import all_permissions
@@ -122,6 +124,11 @@ def test_every_durable_lies_on_a_declared_stream() -> None:
         assert stream in streams
         assert config.max_deliver == -1
         assert not config.backoff
+
+
+def test_a_time_beyond_utc_is_invalid_not_a_crash() -> None:
+    with pytest.raises(ValidationError, match="represented in UTC"):
+        OutsideEvent(id="1", source="s", type="t", time="0001-01-01T00:00:00+14:00")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("page", sorted(reference.PAGES))
