@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import consumer
+from bench import command, consumer, query, relay
 from bench.figures import Report, heading, keep, machine
 from bench.lab import BenchError, Lab
 from deploy.embedded import EmbeddedError
@@ -32,6 +32,9 @@ def _arguments() -> argparse.Namespace:
 def _benches(arguments: argparse.Namespace) -> dict[str, Bench]:
     return {
         "consumer": lambda lab, report: consumer.run(lab, report, arguments.peer_python),
+        "command": command.run,
+        "query": query.run,
+        "relay": relay.run,
     }
 
 
@@ -42,6 +45,8 @@ async def _run(arguments: argparse.Namespace) -> Report:
         print(", ".join(f"{name} {value}" for name, value in facts.items()))
         print(heading())
         for name, bench in _benches(arguments).items():
+            if arguments.only and name not in arguments.only:
+                continue
             started = time.monotonic()
             await bench(lab, report)
             print(f"{name} ({time.monotonic() - started:.0f} s)")
