@@ -12,8 +12,8 @@ from libs.common.problems import Invalid, TooMany
 from libs.common.service import Connection, Read
 from services.audit.domain.chain import GENESIS, Fault, Link, Walk, check, check_end
 
-CHUNK_ROWS = 1000  # about 6 ms of work between two turns of the event loop
-INLINE_BYTES = 64 * 1024  # larger payloads are fetched one at a time, so a chunk is never above 64 MB
+CHUNK_ROWS = 500  # about 3 ms of work between two turns of the event loop
+INLINE_BYTES = 64 * 1024  # larger payloads are fetched one at a time, so a chunk is never above 32 MB
 
 SELECT_HEAD = "SELECT seq, hash FROM head"
 SELECT_LAST = "SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1"

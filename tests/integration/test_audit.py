@@ -17,6 +17,7 @@ from libs.common.contracts.audit import CONTRACT, EntryFilter, list_entries, ver
 from libs.common.contracts.gateway import SiteView, create_site, site_created
 from libs.common.ids import uuid7
 from libs.common.migrations import login_role
+from libs.common.pull import Puller
 from libs.common.service import Read
 from services.audit import entries, verify
 from services.audit.service import SERVICE
@@ -93,6 +94,21 @@ async def test_what_a_service_did_is_there_by_its_causationid(stack: Stack) -> N
         assert entry["event"]["data"]["site"] == entry["subject"]
     report = await verified(stack)
     assert (report["valid"], report["checked_count"]) == (True, 40)
+
+
+async def test_what_a_killed_writer_had_in_hand_is_not_lost(stack: Stack) -> None:
+    """A writer that dies between delivery and commit: its messages come again, though later ones are acknowledged."""
+    first = [await stack.publish(site_created, site_view(stack, n)) for n in range(3)]
+    puller = Puller(stack.bus, stack.topology.events_stream, "audit-events")
+    await puller.start()
+    taken = 0
+    while taken < len(first):
+        taken += len(await puller.next(5))
+    await puller.stop()  # as after kill -9: delivered, neither applied nor acknowledged
+    await stack.start(SERVICE)
+    second = await record(stack, 3)
+    found = {entry["event_id"] for entry in (await listed(stack))["items"]}
+    assert found == {*first, *second}
 
 
 async def test_reading_the_stream_anew_adds_nothing(stack: Stack) -> None:
