@@ -97,13 +97,11 @@ class Demo:
         self.say(f"this tree, {BROKEN} a copy in which a function is broken, {MENDED} a copy in which it is mended.")
         stack = self.pool.submit(self._start_stack)
         trees = self.folder / "trees"
-        made: dict[str, Callable[[], Path]] = {
-            GOOD: lambda: ROOT,
-            BROKEN: lambda: copy_tree(trees / BROKEN, (BREAK, False)),
-            MENDED: lambda: copy_tree(trees / MENDED, (BREAK, False), (BREAK, True)),
-        }
+        edits = {GOOD: (), BROKEN: ((BREAK, False),), MENDED: ((BREAK, False), (BREAK, True))}
+        made = {version: copy_tree(trees / version, *changes) for version, changes in edits.items()}
         for version, tree in made.items():
-            self.reports[version] = self.pool.submit(self._produce, version, tree)
+            folder = self.folder / "reports" / version
+            self.reports[version] = self.pool.submit(make_reports, self.processes, tree, folder)
         took_s = self.wait_for(stack, "the stack starts")
         self.done(f"The stack is ready after {took_s:.1f} s at {self.stack.gateway_url}")
         self.processes.environment |= {"HEADGATE_URL": self.stack.gateway_url, "HEADGATE_TOKEN": self.stack.token}
@@ -114,6 +112,9 @@ class Demo:
         )
         reports = self.wait_for(self.reports[GOOD], "pytest, ruff and bandit run")
         self.done(f"{reports.tests} unit tests ran, {reports.failed} of them failed; ruff and bandit wrote SARIF")
+        if reports.ruff_findings:
+            # Ruff names files by their whole path, so an old finding would look new in the copies of later versions.
+            self.fail(f"Ruff finds {reports.ruff_findings} problems in this tree; mend them first (make lint)")
 
     def release_good(self) -> None:
         """Version 1.0.0: the tree as it is."""
@@ -309,9 +310,6 @@ class Demo:
         self.stack.wait_ready()
         return time.monotonic() - began
 
-    def _produce(self, version: str, tree: Callable[[], Path]) -> Reports:
-        return make_reports(self.processes, tree(), self.folder / "reports" / version)
-
 
 def _headgate() -> list[str]:
     """The installed tool, else its module: the same code."""
@@ -334,10 +332,11 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="headgate-demo-"))
     demo = Demo(folder, console)
     problem: str | None = None
+    stopped = False
     try:
         demo.tell()
     except KeyboardInterrupt:
-        problem = "Stopped."
+        stopped = True
     except (DemoFailed, LocalError) as error:
         problem = str(error)
     except OSError as error:
@@ -350,6 +349,9 @@ def main() -> int:
         console.print(Text(f"Logs: {folder / 'data' / 'logs'}, reports: {folder / 'reports'} (delete them when done)."))
         return 1
     shutil.rmtree(folder, ignore_errors=True)
+    if stopped:
+        console.print(Text("\nStopped; nothing is left running."))
+        return 1
     console.print(Text(f"\nDone in {time.monotonic() - began:.0f} s.", style="bold green"))
     return 0
 

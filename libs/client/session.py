@@ -97,7 +97,7 @@ class Session:
     def progress(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         """A bar on stderr (only on a terminal); the function that is given sets how much is done."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self.err, transient=True, disable=not self.err.is_terminal) as bar:
+        with Progress(*columns, console=self.err, transient=True, disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.update(task, completed=done)
 

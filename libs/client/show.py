@@ -26,6 +26,7 @@ STYLES = {
     "pending": "yellow",
     "in_progress": "cyan",
 }
+SHORT = 24
 NAMES = {"go": "GO", "no_go": "NO-GO"}
 
 
@@ -56,11 +57,14 @@ def when(moment: datetime) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:
     """A table; cells are made safe."""
+    cells = [[cell if isinstance(cell, Text) else plain(cell) for cell in row] for row in rows]
     made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else plain(cell) for cell in row))
+    for place, column in enumerate(columns):
+        # On a narrow terminal the long texts are folded, not the names and times beside them.
+        short = all(row[place].cell_len <= SHORT for row in cells)
+        made.add_column(column, overflow="fold", no_wrap=short)
+    for row in cells:
+        made.add_row(*row)
     return made
 
 
