@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -23,6 +25,7 @@ from libs.common.problems import (
 from services.gateway.mount import Binding, binding_of, mounted, paths_of
 from services.gateway.readers import READS
 
+_IN_NAMES = str.maketrans({"/": "_", "{": None, "}": None})
 REF = "#/components/schemas/{model}"
 PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -99,20 +102,26 @@ def document(public_url: str | None = None) -> dict[str, Any]:
     for operation, http in mounted():
         binding = binding_of(operation)
         for path, csv in paths_of(http):
-            paths.setdefault(path, {})[http.method.lower()] = _operation(schemas, binding, http, path, csv)
+            for written, fixed in _written(schemas, binding, http, path):
+                paths.setdefault(written, {})[http.method.lower()] = _operation(
+                    schemas, binding, http, written, csv, fixed
+                )
     paths |= _own_paths(schemas)
+    components = {**schemas.shared, "Problem": PROBLEM, "Accepted": ACCEPTED}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Headgate",
             "version": "1",
             "summary": "Release governance: gates with reasons, tracked remediation, and an audit log to verify",
+            "description": "Errors are RFC 9457 problem documents that say what to do. Times are RFC 3339 in UTC.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": public_url or "/"}],
         "paths": dict(sorted(paths.items())),
         "security": [{"bearer": []}, {"adminToken": []}],
         "components": {
-            "schemas": {**schemas.shared, "Problem": PROBLEM, "Accepted": ACCEPTED},
+            "schemas": {name: components[name] for name in sorted(_used(paths, components))},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "hg_…"},
                 "adminToken": {"type": "apiKey", "in": "header", "name": "X-Admin-Token"},
@@ -121,15 +130,48 @@ def document(public_url: str | None = None) -> dict[str, Any]:
     }
 
 
-def _operation(schemas: Schemas, binding: Binding, http: Http, path: str, csv: Csv | None) -> dict[str, Any]:
+def _written(schemas: Schemas, binding: Binding, http: Http, path: str) -> Iterator[tuple[str, frozenset[str]]]:
+    """The path, or one for each value of its fields that are enumerations.
+
+    OpenAPI forbids two paths that differ in a field's name only, such as ``/api/signals/{format}`` and
+    ``/api/signals/{signal_id}``.
+    """
+    properties = schemas.fields(binding.model).get("properties", {})
+    listed = {name: properties[name]["enum"] for name in http.path_fields if "enum" in properties[name]}
+    for values in itertools.product(*listed.values()):
+        written = path
+        for name, value in zip(listed, values, strict=True):
+            written = written.replace(f"{{{name}}}", value)
+        yield written, frozenset(listed)
+
+
+def _used(value: Any, components: dict[str, Any]) -> set[str]:
+    """The names of the components that a part of the document refers to, directly or by others."""
+    prefix, used, waiting = REF.format(model=""), set[str](), [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            name = one.get("$ref", "")
+            if isinstance(name, str) and name.startswith(prefix) and (name := name.removeprefix(prefix)) not in used:
+                used.add(name)
+                waiting.append(components[name])
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return used
+
+
+def _operation(
+    schemas: Schemas, binding: Binding, http: Http, path: str, csv: Csv | None, fixed: frozenset[str]
+) -> dict[str, Any]:
     operation = binding.operation
-    suffix = "" if path == http.path else "." + path.replace("/", "_").strip("_")
+    suffix = "" if path == http.path else "." + path.translate(_IN_NAMES).strip("_")
     entry: dict[str, Any] = {
         "operationId": operation.name + suffix,
         "summary": operation.summary,
         "tags": [operation.service],
         "x-headgate-permission": operation.permission,
-        "parameters": _parameters(schemas, binding, http),
+        "parameters": _parameters(schemas, binding, http, fixed),
         "responses": _responses(schemas, operation, http, csv),
     }
     if isinstance(operation, Command) and (body := _body(schemas, binding, http)):
@@ -137,11 +179,13 @@ def _operation(schemas: Schemas, binding: Binding, http: Http, path: str, csv: C
     return entry
 
 
-def _parameters(schemas: Schemas, binding: Binding, http: Http) -> list[dict[str, Any]]:
+def _parameters(schemas: Schemas, binding: Binding, http: Http, fixed: frozenset[str]) -> list[dict[str, Any]]:
     schema = schemas.fields(binding.model)
     required = set(schema.get("required", []))
     rows = []
     for name in (*http.path_fields, *sorted(binding.query_fields)):
+        if name in fixed:
+            continue
         field = dict(schema["properties"][name])
         in_path = name in http.path_fields
         row: dict[str, Any] = {
