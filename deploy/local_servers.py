@@ -22,7 +22,7 @@ from deploy.installation import InstallationError, bus_config, kept_secret
 from deploy.local_options import Options
 from deploy.local_process import Child
 from libs.common.admin import derived_password, passwords, prepare, service_url
-from libs.common.bus import NATS_ERRORS
+from libs.common.bus import NATS_ERRORS, servers_of
 from libs.common.migrations import login_role
 from libs.common.topology import Topology
 
@@ -116,7 +116,7 @@ class Servers:
 
         async def ask() -> bool:
             try:
-                client = await nats.connect(url, connect_timeout=5, allow_reconnect=False, error_cb=quiet)
+                client = await nats.connect(servers_of(url), connect_timeout=5, allow_reconnect=False, error_cb=quiet)
             except NATS_ERRORS:
                 return False
             await client.close()
@@ -142,7 +142,7 @@ class Servers:
     def places(self) -> list[str]:
         """Where the servers listen, without credentials."""
         return [
-            f"{name} {urlsplit(url).hostname}:{urlsplit(url).port}"
+            f"{name} {urlsplit(url).netloc.rpartition('@')[2]}"
             for name, url in (("PostgreSQL", self.database_url), ("NATS", self.nats_url))
         ]
 

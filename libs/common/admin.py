@@ -11,7 +11,7 @@ import asyncpg
 import nats
 
 from libs.common import migrations, topology
-from libs.common.bus import NATS_ERRORS
+from libs.common.bus import NATS_ERRORS, servers_of
 from libs.common.contracts.common import SERVICES
 from libs.common.postgres import UNREACHABLE
 from libs.common.topology import Topology
@@ -60,7 +60,7 @@ async def prepare(
     finally:
         await connection.close()
     try:
-        client = await nats.connect(admin_nats_url, connect_timeout=5, allow_reconnect=False)
+        client = await nats.connect(servers_of(admin_nats_url), connect_timeout=5, allow_reconnect=False)
     except NATS_ERRORS as error:
         raise AdminError(f"NATS can't be reached as an administrator: {error!r}") from error
     try:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 from uuid import uuid4
 
 import nats
@@ -157,6 +158,22 @@ def _check_batch(answer: bytes) -> None:
         raise BatchRefused(int(error.get("err_code", 0)), str(error.get("description", "batch refused")))
 
 
+def servers_of(url: str) -> list[str]:
+    """One address per host of ``nats://user:password@host:4222,host:4223,…``: any of a cluster's servers will do."""
+    parts = urlsplit(url)
+    login, at, hosts = parts.netloc.rpartition("@")
+    return [urlunsplit(parts._replace(netloc=f"{login}{at}{host.strip()}")) for host in hosts.split(",")]
+
+
+def login_of(url: str) -> dict[str, str]:
+    """The user and password of an address, for `nats.connect`: a server that another one of the cluster names comes
+    without them, and after a failover the client would be refused there for ever."""
+    parts = urlsplit(url)
+    if parts.username is None or parts.password is None:
+        return {}
+    return {"user": unquote(parts.username), "password": unquote(parts.password)}
+
+
 async def connect(url: str, topology: Topology, service: str, *, name: str) -> Bus:
     """Connect as one service's user. Raises `Unavailable` with a sentence if the server can't be reached."""
 
@@ -170,7 +187,8 @@ async def connect(url: str, topology: Topology, service: str, *, name: str) -> B
 
     try:
         client = await nats.connect(
-            url,
+            servers_of(url),
+            **login_of(url),
             name=name,
             error_cb=report,
             reconnected_cb=reconnected,

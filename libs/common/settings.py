@@ -30,12 +30,16 @@ class Settings(BaseSettings):
         None, description="The address under which people reach the gateway, used in links and documents."
     )
     admin_nats_url: SecretStr | None = Field(
-        None, description="NATS as an administrator. When set, no embedded NATS server is started."
+        None,
+        description="NATS as an administrator (several hosts of a cluster with commas). When set, no embedded NATS server is "
+        "started.",
     )
     admin_database_url: SecretStr | None = Field(
         None, description="PostgreSQL as an administrator. When set, no embedded PostgreSQL is started."
     )
-    nats_url: SecretStr | None = Field(None, description="One service's own NATS address with its credentials.")
+    nats_url: SecretStr | None = Field(
+        None, description="One service's own NATS address with its credentials; several hosts with commas."
+    )
     nats_monitor_url: str | None = Field(
         None, description="The NATS server's monitoring address; without it readiness says `sync: unknown`."
     )
