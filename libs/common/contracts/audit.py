@@ -68,7 +68,7 @@ class VerifyRange(Model):
     """``limit`` is what one answer can check in time; ask again from ``next_seq`` for the rest."""
 
     from_seq: int = Field(1, ge=1, le=2**62)
-    limit: int = Field(250_000, ge=1, le=250_000)
+    limit: int = Field(100_000, ge=1, le=100_000)
 
 
 class Verification(Open):
