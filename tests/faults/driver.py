@@ -145,8 +145,9 @@ class Driver:
             return  # cut off: it may have been stored, or not
         attempt.latency_ms = (asyncio.get_running_loop().time() - started) * 1000
         attempt.status = answer.status_code
-        # A sync that is only accepted may still end with 504, if its gate run takes longer than 60 s.
-        if answer.is_success and not (attempt.kind == "sync" and answer.status_code == 202):
+        if answer.status_code == 202 and attempt.kind in ("sync", "refusal"):
+            return  # only accepted: a refusal will end as one, a sync with 504 if its run takes longer than 60 s
+        if answer.is_success:
             attempt.answer = "acknowledged"
         elif 400 <= answer.status_code < 500:
             attempt.answer = "refused"

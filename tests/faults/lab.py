@@ -17,6 +17,7 @@ from typing import Any
 
 from libs.common.telemetry import setup_logs
 from tests.faults import results, scenarios
+from tests.faults.cluster import cluster
 from tests.faults.rig import Verdict
 from tests.faults.scenarios import run_on_rig
 
@@ -34,6 +35,7 @@ async def _kills(seed: int, seconds: float, folder: Path) -> Verdict:
 SCENARIOS: dict[str, Scenario] = {
     "short": _short,
     "kills": _kills,
+    "cluster": cluster,
 }
 
 

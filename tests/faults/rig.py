@@ -257,6 +257,10 @@ class Rig:
     async def judge(self, seed: int, scenario: str, *, drain_s: float = 150.0) -> Verdict:
         """Drain and check everything since the start of the rig."""
         notes, problems = [f"unplanned end: {line}" for line in self.deaths], []
+        for name in SERVICES:
+            for log in sorted((self.stack.data_dir / "logs").glob(f"{name}*.log")):
+                lines = log.read_text(errors="replace").splitlines()
+                notes += [f"{log.stem}: {line[:600]}" for line in lines if "task died" in line]
         await self.driver.note_head()
         servers = self.stack.servers
         try:
