@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import command, consumer, query, relay
+from bench import boards, command, consumer, query, relay
 from bench.figures import Report, heading, keep, machine
 from bench.lab import BenchError, Lab
 from deploy.embedded import EmbeddedError
@@ -32,6 +32,7 @@ def _arguments() -> argparse.Namespace:
 def _benches(arguments: argparse.Namespace) -> dict[str, Bench]:
     return {
         "consumer": lambda lab, report: consumer.run(lab, report, arguments.peer_python),
+        "boards": boards.run,
         "command": command.run,
         "query": query.run,
         "relay": relay.run,

@@ -105,9 +105,9 @@ async def _start_floors(space: Space) -> dict[str, Drain]:
     found = {}
     for pull in FLOORS:
         await space.database.execute(SCHEMA.format(name=f"bench_{pull}"))
-        await _durable(space, pull, space.topology.event_filter())
-        arguments = {"name": f"floor-{pull}", "schema": f"bench_{pull}", "durable": pull, "pull": pull}
-        space.raw("floor", arguments | _servers(space))
+        await durable(space, pull, space.topology.event_filter())
+        arguments = {"name": f"floor-{pull}", "schema": f"bench_{pull}", "durable": pull, "pull": pull, "work": "chain"}
+        space.raw("floor", arguments | servers(space))
         found[pull] = Drain(pull, f"bench_{pull}.inbox", EVENTS)
     return found
 
@@ -120,11 +120,12 @@ async def _start_peers(space: Space, python: str) -> dict[str, Drain]:
     for mode, (subject, _) in modes.items():
         await space.database.execute(SCHEMA.format(name=f"bench_{mode}"))
         arguments = {"name": f"peer-{mode}", "schema": f"bench_{mode}", "durable": f"peer-{mode}", "mode": mode}
-        space.raw("faststream_peer", arguments | _servers(space) | {"subject": subject}, python)
+        space.raw("faststream_peer", arguments | servers(space) | {"subject": subject}, python)
     return {mode: Drain(f"peer-{mode}", f"bench_{mode}.peer", count) for mode, (_, count) in modes.items()}
 
 
-def _servers(space: Space) -> dict[str, str]:
+def servers(space: Space) -> dict[str, str]:
+    """Where a raw worker finds its servers and its stream."""
     return {
         "nats_url": space.nats_url,
         "database_url": space.database_url,
@@ -132,7 +133,8 @@ def _servers(space: Space) -> dict[str, str]:
     }
 
 
-async def _durable(space: Space, name: str, subject: str) -> None:
+async def durable(space: Space, name: str, subject: str) -> None:
+    """Make a durable as the topology makes them."""
     config = ConsumerConfig(
         durable_name=name, filter_subject=subject, ack_policy=AckPolicy.EXPLICIT, max_ack_pending=5000, ack_wait=60
     )

@@ -1,6 +1,8 @@
-"""The floor of the audit consumer: the same durable work with nats-py and asyncpg alone.
+"""The floors of consumers: the same durable work with nats-py and asyncpg alone.
 
-One process: pull 500, decode, then one transaction (inbox, lock of the head, chain, rows, head), acknowledge each.
+One process: pull 500, decode, one transaction, acknowledge each. ``work: chain`` is what audit does (inbox, lock of the
+head, chain, rows, head); ``work: boards`` what the tracker does for a verdict without failures (inbox, then for each
+message its board, its request, its items, and the board again).
 ``pull: own`` keeps one inbox and publishes its own pull requests; ``pull: fetch`` is nats-py's `fetch`.
 """
 
@@ -11,6 +13,7 @@ import hashlib
 import json
 import sys
 import uuid
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +25,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 BATCH = 500
+LOCK_BOARD = "SELECT * FROM board WHERE site = $1 AND gate = $2 AND subject = $3 FOR UPDATE"
+CREATE_BOARD = "INSERT INTO board (site, gate, subject, created_at) VALUES ($1, $2, $3, now()) ON CONFLICT DO NOTHING"
+FIND_REQUEST = "SELECT * FROM run_request WHERE request_id = $1"
+LOAD_ITEMS = "SELECT * FROM item WHERE site = $1 AND gate = $2 AND subject = $3"
+ADVANCE = """
+UPDATE board SET run_number = $4, run_id = $5, version = '', decision = $6, decided_at = $7
+WHERE site = $1 AND gate = $2 AND subject = $3
+"""
 CLAIM = """
 INSERT INTO inbox (consumer, event_id, digest) SELECT $1, id, '' FROM unnest($2::uuid[]) AS id ORDER BY id
 ON CONFLICT DO NOTHING RETURNING event_id
@@ -38,15 +49,43 @@ FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $5::bytea[], $6::timestamptz
 TEXTS = ("type", "source", "site", "actor", "subject")
 
 
-async def apply(connection: asyncpg.Connection, consumer: str, payloads: list[bytes]) -> None:
-    """One batch, one transaction."""
-    events = {}
-    for payload in payloads:
-        document = orjson.loads(payload)
-        events[uuid.UUID(document["id"])] = (document, payload)
-    async with connection.transaction():
-        claimed = {row[0] for row in await connection.fetch(CLAIM, consumer, list(events))}
-        fresh = [(key, *found) for key, found in events.items() if key in claimed]
+Fresh = list[tuple[uuid.UUID, dict[str, Any], bytes]]
+Work = Callable[[asyncpg.Connection, Fresh], Awaitable[None]]
+Apply = Callable[[list[bytes]], Awaitable[None]]
+
+
+def applying(connection: asyncpg.Connection, consumer: str, work: Work) -> Apply:
+    """Applies a batch in one transaction."""
+
+    async def apply(payloads: list[bytes]) -> None:
+        events = {}
+        for payload in payloads:
+            document = orjson.loads(payload)
+            events[uuid.UUID(document["id"])] = (document, payload)
+        async with connection.transaction():
+            claimed = {row[0] for row in await connection.fetch(CLAIM, consumer, list(events))}
+            await work(connection, [(key, *found) for key, found in events.items() if key in claimed])
+
+    return apply
+
+
+async def boards(connection: asyncpg.Connection, fresh: Fresh) -> None:
+    """One message after another."""
+    for _, document, _ in fresh:
+        data = document["data"]
+        key = (document["site"], data["gate"], data["subject"])
+        if await connection.fetchrow(LOCK_BOARD, *key) is None:
+            await connection.execute(CREATE_BOARD, *key)
+            await connection.fetchrow(LOCK_BOARD, *key)
+        await connection.fetchrow(FIND_REQUEST, document["causationid"])
+        await connection.fetch(LOAD_ITEMS, *key)
+        at = datetime.fromisoformat(data["decided_at"])
+        await connection.execute(ADVANCE, *key, data["run_number"], data["run_id"], data["decision"], at)
+
+
+async def chain(connection: asyncpg.Connection, fresh: Fresh) -> None:
+    """All at once."""
+    if fresh:
         head = await connection.fetchrow("SELECT seq, hash FROM head FOR UPDATE")
         assert head is not None
         seq, last, now = head["seq"], head["hash"], datetime.now(UTC)
@@ -75,7 +114,7 @@ async def apply(connection: asyncpg.Connection, consumer: str, payloads: list[by
         await connection.execute("UPDATE head SET seq = $1, hash = $2", seq, last)
 
 
-async def own_pull(client: Client, connection: asyncpg.Connection, stream: str, durable: str) -> None:
+async def own_pull(client: Client, apply: Apply, stream: str, durable: str) -> None:
     """A standing inbox, one pull request of 500 at a time."""
     arrived: asyncio.Queue[Msg] = asyncio.Queue()
 
@@ -94,12 +133,12 @@ async def own_pull(client: Client, connection: asyncpg.Connection, stream: str, 
                 break  # a status: the request has expired
             messages.append(message)
         if messages:
-            await apply(connection, durable, [message.data for message in messages])
+            await apply([message.data for message in messages])
             for message in messages:
                 await client.publish(message.reply, b"+ACK")
 
 
-async def fetch_pull(client: Client, connection: asyncpg.Connection, stream: str, durable: str) -> None:
+async def fetch_pull(client: Client, apply: Apply, stream: str, durable: str) -> None:
     """What nats-py offers."""
     subscription = await client.jetstream().pull_subscribe_bind(durable, stream)
     while True:
@@ -108,7 +147,7 @@ async def fetch_pull(client: Client, connection: asyncpg.Connection, stream: str
         except TimeoutError:
             continue
         if messages:  # it may also be empty-handed
-            await apply(connection, durable, [message.data for message in messages])
+            await apply([message.data for message in messages])
             for message in messages:
                 await message.ack()
 
@@ -117,8 +156,9 @@ async def main(wanted: dict[str, Any]) -> None:
     """Until killed."""
     client = await nats.connect(wanted["nats_url"], pending_size=32 * 1024 * 1024)
     connection = await asyncpg.connect(wanted["database_url"], server_settings={"search_path": wanted["schema"]})
-    work = own_pull if wanted["pull"] == "own" else fetch_pull
-    await work(client, connection, wanted["stream"], wanted["durable"])
+    apply = applying(connection, wanted["durable"], boards if wanted["work"] == "boards" else chain)
+    pull = own_pull if wanted["pull"] == "own" else fetch_pull
+    await pull(client, apply, wanted["stream"], wanted["durable"])
 
 
 if __name__ == "__main__":
