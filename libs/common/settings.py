@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     )
     admin_nats_url: SecretStr | None = Field(
         None,
-        description="NATS as an administrator; several hosts with commas. When set, no embedded NATS server is started.",
+        description="NATS as an administrator; hosts with commas. When set, no embedded NATS server is started.",
     )
     admin_database_url: SecretStr | None = Field(
         None, description="PostgreSQL as an administrator. When set, no embedded PostgreSQL is started."
