@@ -5,18 +5,13 @@ Headers: ``RateLimit`` and ``RateLimit-Policy`` of draft-ietf-httpapi-ratelimit-
 
 from __future__ import annotations
 
-import math
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
+from dataclasses import dataclass, field
 
 WINDOW_S = 60
-# The storage sweeps all buckets often, so their number must stay small; callers beyond it share one bucket.
-MAX_BUCKETS = 2_000
+MAX_BUCKETS = 2_000  # callers beyond it share one bucket
 OVERFLOW = "overflow"
 
 
@@ -37,30 +32,54 @@ class Allowance:
         }
 
 
+@dataclass(slots=True)
+class _Bucket:
+    """A caller's window: a count for each second in which it asked, the oldest first; at most `WINDOW_S` of them."""
+
+    seconds: deque[list[int]] = field(default_factory=deque)
+    total: int = 0
+
+    def forget(self, second: int) -> None:
+        """Drop what has left the window."""
+        while self.seconds and self.seconds[0][0] <= second - WINDOW_S:
+            self.total -= self.seconds.popleft()[1]
+
+
 class Limiter:
-    """One limit over many callers, in the memory of this process."""
+    """One limit over many callers, in the memory of this process. Exact to the second, at a constant cost a request.
+
+    Refused requests do not count, so a caller that goes on asking gets in again as soon as its window has room.
+    """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.time) -> None:
-        self._item = RateLimitItemPerMinute(per_minute)
-        self._strategy = MovingWindowRateLimiter(MemoryStorage())
+        self._limit = per_minute
         self._clock = clock
-        self._last_hit: dict[str, float] = {}
+        self._buckets: dict[str, _Bucket] = {}
 
     def hit(self, key: str) -> Allowance:
         """Count one request of this caller."""
-        bucket = self._bucket(key)
-        allowed = self._strategy.hit(self._item, bucket)
-        reset_time, remaining = self._strategy.get_window_stats(self._item, bucket)
-        reset_s = min(WINDOW_S, max(1, math.ceil(reset_time - self._clock())))
-        return Allowance(allowed, self._item.amount, max(0, int(remaining)), reset_s)
+        second = int(self._clock())
+        bucket = self._bucket(key, second)
+        bucket.forget(second)
+        allowed = bucket.total < self._limit
+        if allowed:
+            if bucket.seconds and bucket.seconds[-1][0] >= second:  # also when the clock was set back
+                bucket.seconds[-1][1] += 1
+            else:
+                bucket.seconds.append([second, 1])
+            bucket.total += 1
+        reset_s = bucket.seconds[0][0] + WINDOW_S - second
+        return Allowance(allowed, self._limit, self._limit - bucket.total, min(WINDOW_S, max(1, reset_s)))
 
-    def _bucket(self, key: str) -> str:
-        now = self._clock()
-        if key not in self._last_hit and len(self._last_hit) >= MAX_BUCKETS:
-            for idle in [name for name, hit_at in self._last_hit.items() if hit_at < now - WINDOW_S]:
-                del self._last_hit[idle]
-                self._strategy.clear(self._item, idle)
-            if len(self._last_hit) >= MAX_BUCKETS:
+    def _bucket(self, key: str, second: int) -> _Bucket:
+        found = self._buckets.get(key)
+        if found is not None:
+            return found
+        if len(self._buckets) >= MAX_BUCKETS:
+            for name, bucket in list(self._buckets.items()):
+                bucket.forget(second)
+                if not bucket.total:
+                    del self._buckets[name]
+            if len(self._buckets) >= MAX_BUCKETS:
                 key = OVERFLOW
-        self._last_hit[key] = now
-        return key
+        return self._buckets.setdefault(key, _Bucket())

@@ -16,6 +16,7 @@ from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Csv, Http, Operation, Query
 from libs.common.contracts.gateway import SEALED_BODIES
+from libs.common.contracts.roles import ROLES
 from libs.common.ids import uuid7
 from services.gateway.answers import next_link, reply_answer, wants_csv
 from services.gateway.bodies import merge, path_values, read_json_object, read_query, validate
@@ -28,6 +29,7 @@ from services.gateway.seals import seal
 if TYPE_CHECKING:
     from services.gateway.edge import Edge
 
+_PERMISSIONS = {role: sorted(permissions) for role, permissions in ROLES.items()}
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -158,7 +160,7 @@ async def _ask(
         correlationid=context.request_id,
         traceparent=context.traceparent,
     )
-    data = {"params": params, "sites": principal.sites, "permissions": sorted(principal.permissions)}
+    data = {"params": params, "sites": principal.sites, "permissions": _PERMISSIONS.get(principal.role, ())}
     reply = await edge.running.bus.ask(query, envelope, orjson.dumps(data))
     if csv is None and binding.http.csv is not None and wants_csv(request):
         csv = binding.http.csv
