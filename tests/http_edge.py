@@ -1,0 +1,84 @@
+"""The gateway's HTTP edge in a test: a real server on a free port, in front of a test's stack."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import httpx2
+import uvicorn
+from pydantic import SecretStr
+
+from libs.common.http_server import server_config
+from libs.common.runtime import Running
+from services.gateway.edge import Edge, create_app
+from services.gateway.envelope import Envelope
+from services.gateway.service import SERVICE
+from tests.stack import Stack
+
+OWNER = "hg_" + "owner" * 9
+
+
+class Http:
+    """A running edge; `client` speaks as the owner."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.client: httpx2.AsyncClient
+        self.running: Running
+        self.edge: Edge
+        self.url = ""
+        self._server: uvicorn.Server
+        self._serving: asyncio.Task[None]
+        self._clients: list[httpx2.AsyncClient] = []
+
+    async def open(self, **settings: Any) -> Http:
+        """Start the gateway's loop and its server."""
+        values = {"bootstrap_token": SecretStr(OWNER), "requests_per_minute": 1_000_000} | settings
+        values.setdefault("anonymous_requests_per_minute", 1_000_000)
+        self.running = await self.stack.start(SERVICE, **values)
+        app = create_app(self.running)
+        assert isinstance(app, Envelope)
+        self.edge = app.edge
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        config = server_config(app, host="127.0.0.1", port=0, lifespan=True)
+        self._server = uvicorn.Server(config)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
+        self.client = self.of(OWNER)
+        async with asyncio.timeout(10):
+            while not self._server.started:
+                assert not self._serving.done(), "the server ended"
+                await asyncio.sleep(0.01)
+        return self
+
+    async def close(self) -> None:
+        """Stop the server; the stack stops the gateway's loop."""
+        for client in self._clients:
+            await client.aclose()
+        self.edge.stopping.set()
+        self._server.should_exit = True
+        await self._serving
+
+    def of(self, token: str | None, **headers: str) -> httpx2.AsyncClient:
+        """A client with another token, or none."""
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        client = httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=20)
+        self._clients.append(client)
+        return client
+
+    async def user(self, name: str, role: str, sites: list[str] | None = None) -> httpx2.AsyncClient:
+        """A client of a new user."""
+        body = {"username": name, "role": role, "sites": sites or ["*"]}
+        answer = await self.client.post("/api/users", json=body)
+        assert answer.status_code == 201, answer.text
+        answer = await self.client.post("/api/tokens", json={"username": name, "label": "test"})
+        assert answer.status_code == 201, answer.text
+        return self.of(answer.json()["token"])
+
+    async def site(self, name: str) -> None:
+        """Make a site."""
+        answer = await self.client.post("/api/sites", json={"site": name, "title": name})
+        assert answer.status_code == 201, answer.text
