@@ -1,0 +1,168 @@
+"""Every route of the contracts against every kind of caller that must not pass; nothing here is written per route."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from libs.common.contracts.base import Command, Operation
+from libs.common.contracts.gateway import Role
+from libs.common.contracts.roles import ROLES, SELF_SERVICE, may
+from services.gateway import openapi
+from services.gateway.edge import PUBLIC
+from services.gateway.mount import binding_of, mounted, paths_of
+from tests.http_edge import Http
+from tests.stack import Stack
+
+pytestmark = pytest.mark.integration
+
+PLACE = re.compile(r"{([a-z_]+)}")
+ROLE_NAMES: tuple[str, ...] = get_args(Role)
+# Path-like, wildcard, huge and control-character ids. The client encodes them; a server may decode them to anything.
+HOSTILE = ("a.%3E", "*", "%3E", "x" * 5000, "a%00b", "..%2F..%2Fetc", "%20", "%ED%A0%80")
+NO_NUMBERS = ("-1", "1e3", "9" * 30, "0", "1.5", "١")
+ID_FIELDS = ("item_id", "letter_id", "run_id", "signal_id", "token_id")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One route."""
+
+    operation: Operation
+    method: str
+    path: str
+
+    def filled(self, value: str = "1") -> str:
+        """The path with a value in every brace."""
+        return PLACE.sub(value, self.path)
+
+    async def ask(self, client: httpx2.AsyncClient, path: str, **request: Any) -> httpx2.Response:
+        """Send the request; commands don't wait, since nobody answers here."""
+        headers = {"Prefer": "respond-async", **request.pop("headers", {})}
+        return await client.request(self.method, path, headers=headers, **request)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+CASES = [Case(operation, http.method, path) for operation, http in mounted() for path, _ in paths_of(http)]
+
+
+@pytest_asyncio.fixture
+async def http(stack: Stack) -> AsyncIterator[Http]:
+    """An edge with the site plant-a; no other service runs, so whatever passes ends in 202, 404, 422 or 503."""
+    edge = await Http(stack).open()
+    await edge.site("plant-a")
+    yield edge
+    await edge.close()
+
+
+def test_the_sweep_sees_every_route() -> None:
+    documented = {
+        (method.upper(), path) for path, methods in openapi.document()["paths"].items() for method in methods
+    } - {("GET", path) for path in ("/api/commands/{reference}", "/api/status", "/api/events")}
+    unseen = set(documented)
+    for case in CASES:
+        # A field that is an enumeration is documented as one path for each value.
+        pattern = re.compile(PLACE.sub("[^/]+", case.path.replace(".", r"\.")))
+        found = {(method, path) for method, path in documented if method == case.method and pattern.fullmatch(path)}
+        assert found, f"{case} is not documented"
+        unseen -= found
+    assert not unseen
+    assert len(CASES) > 40
+    for operation, _ in mounted():
+        binding_of(operation)  # raises if a declaration contradicts itself
+        assert any(may(role, operation.permission) for role in ROLES), operation.name
+
+
+async def test_strangers_get_401_everywhere_but_on_the_public_pages(http: Http) -> None:
+    nobody = http.of(None)
+    wrong = http.of("hg_" + "A" * 43)
+    malformed = http.of("nonsense")
+    for case in CASES:
+        for client in (nobody, wrong, malformed):
+            answer = await case.ask(client, case.filled())
+            assert answer.status_code == 401, case
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer"), case
+            assert answer.headers["content-type"] == "application/problem+json", case
+    assert all(not path.startswith("/api") for path in PUBLIC)
+
+
+async def test_each_role_may_exactly_what_the_table_says(http: Http) -> None:
+    for role in ROLE_NAMES:
+        client = http.client if role == "owner" else await http.user(f"the-{role}", role)
+        # No user or token has this name or number, so that the sweep can't lock itself out.
+        answers = await asyncio.gather(*(case.ask(client, case.filled("999999")) for case in CASES))
+        for case, answer in zip(CASES, answers, strict=True):
+            if may(role, case.operation.permission):
+                assert answer.status_code in {200, 202, 400, 404, 415, 422, 503}, (role, str(case), answer.text)
+            else:
+                assert answer.status_code == 403, (role, str(case), answer.text)
+                assert answer.json()["permission"] == case.operation.permission
+
+
+async def test_foreign_sites_are_forbidden_by_name_and_hidden_by_id(http: Http) -> None:
+    await http.site("plant-b")
+    narrow = await http.user("narrow", "owner", ["plant-a"])
+    for case in CASES:
+        if not case.operation.sited:
+            answer = await case.ask(http.client, case.filled(), params={"site": "plant-b"})
+            assert answer.status_code == 422, (str(case), "an operation without a site takes none")
+            if isinstance(case.operation, Command) and case.operation.permission not in SELF_SERVICE:
+                answer = await case.ask(narrow, case.filled())
+                assert answer.status_code == 403, (str(case), "the installation needs the scope *")
+            continue
+        for foreign in ("plant-b", "global", "nowhere"):
+            answer = await case.ask(narrow, case.filled(), params={"site": foreign})
+            assert answer.status_code == 403, (str(case), foreign)
+        answer = await case.ask(http.client, case.filled(), params={"site": "nowhere"})
+        assert answer.status_code == 404, str(case)
+        answer = await case.ask(http.client, case.filled(), params={"site": "a.>"})
+        assert answer.status_code == 422, str(case)
+        answer = await case.ask(narrow, case.filled())
+        names_object = any(name.endswith("_id") for name in PLACE.findall(case.path))
+        assert answer.status_code == (404 if names_object else 403), str(case)
+
+
+async def test_hostile_ids_never_pass_the_edge(http: Http) -> None:
+    before = await _stored_commands(http)
+    for case in CASES:
+        for name in PLACE.findall(case.path):
+            for value in (*HOSTILE, *(NO_NUMBERS if name in ID_FIELDS else ())):
+                path = PLACE.sub(lambda match, n=name, v=value: v if match[1] == n else "1", case.path)  # type: ignore[misc]
+                answer = await case.ask(http.client, path)
+                assert answer.status_code in {404, 405, 422}, (str(case), value[:20], answer.text)
+                assert answer.headers["content-type"] == "application/problem+json"
+    assert await _stored_commands(http) == before
+
+
+async def test_unknown_and_hostile_query_parameters_never_pass_the_edge(http: Http) -> None:
+    for case in CASES:
+        for params in ({"surprise": "1"}, {"limit": "\x00"}, {"Site": "plant-a"}):
+            answer = await case.ask(http.client, case.filled(), params=params)
+            assert answer.status_code == 422, (str(case), params, answer.text)
+
+
+async def test_broken_bodies_never_become_commands(http: Http) -> None:
+    before = await _stored_commands(http)
+    json_type = {"Content-Type": "application/json"}
+    for case in CASES:
+        if case.operation.http is None or case.method == "GET" or case.operation.http.reader == "report":
+            continue
+        for body in (b"{", b'{"x":NaN}', b"[" * 50_000, b'{"x":"\\ud800"}', b"\xff\xfe", b'{"surprise":1}', b"null"):
+            answer = await case.ask(http.client, case.filled(), content=body, headers=json_type)
+            assert answer.status_code in {400, 415, 422}, (str(case), body[:20], answer.text)
+            assert answer.json()["trace_id"]
+    assert await _stored_commands(http) == before
+
+
+async def _stored_commands(http: Http) -> int:
+    info = await http.stack.bus.js.stream_info(http.stack.topology.commands_stream)
+    return info.state.last_seq
