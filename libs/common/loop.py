@@ -177,11 +177,10 @@ class Consumer:
                 )
                 fresh = [m for m in first.values() if m.id in claimed]
                 await self.apply(connection, fresh, now, applied)
-                await outcomes.store(connection, applied.ended, now)
-                await outbox.stage(connection, applied.staged)
+                await outcomes.store(connection, applied.ended, now, applied.staged)
+            await outcomes.tell(self.bus, self.service, applied.ended)
             if applied.staged:
                 self.relay.nudge()
-            await outcomes.tell(self.bus, self.service, applied.ended)
             if len(fresh) < len(messages):
                 new = {id(m) for m in fresh}
                 await self.repeated(connection, [m for m in messages if id(m) not in new])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,8 +40,12 @@ AWAY: tuple[type[BaseException], ...] = (*UNREACHABLE, *NATS_ERRORS, BatchRefuse
 async def stage(connection: Connection, staged: Sequence[Staged]) -> None:
     """Put messages into the outbox, in the transaction that is open on the connection."""
     if staged:
-        columns = zip(*((s.message_id, s.kind, s.name, s.site, s.payload) for s in staged), strict=True)
-        await connection.execute(INSERT, *map(list, columns))
+        await connection.execute(INSERT, *columns(staged))
+
+
+def columns(staged: Sequence[Staged]) -> Iterator[list[Any]]:
+    """The values of `INSERT`."""
+    return map(list, zip(*((s.message_id, s.kind, s.name, s.site, s.payload) for s in staged), strict=True))
 
 
 class Relay:

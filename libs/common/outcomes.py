@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,12 +11,12 @@ from typing import Any
 import nats.errors
 import orjson
 
-from libs.common import series
+from libs.common import outbox, series
 from libs.common.bus import Bus
 from libs.common.cloudevents import CloudEvent, decode
 from libs.common.contracts.common import Outcome, OutcomeKey
 from libs.common.problems import Invalid, NotFound, TimedOut
-from libs.common.service import Connection, Deferred, Read
+from libs.common.service import Connection, Deferred, Read, Staged
 from libs.common.telemetry import log, trace_id
 
 INSERT = """
@@ -27,6 +27,12 @@ ON CONFLICT (command_id) DO UPDATE SET http_status = excluded.http_status, body 
     created_at = excluded.created_at
 WHERE outcomes.http_status = 500
 """
+# Both in one round trip, which is what most commands end with.
+INSERT_BOTH = f"""
+WITH stored AS ({INSERT})
+INSERT INTO outbox (message_id, kind, name, site, payload)
+SELECT * FROM unnest($9::uuid[], $10::text[], $11::text[], $12::text[], $13::bytea[])
+"""  # noqa: S608 - a constant of ours
 SELECT_MANY = "SELECT command_id, digest, http_status, body FROM outcomes WHERE command_id = ANY ($1::uuid[])"
 SELECT_ONE = """
 SELECT command_id, operation, actor, site, http_status, body, created_at FROM outcomes WHERE command_id = $1
@@ -65,26 +71,31 @@ class Waiting:
     event_type: str
 
 
-async def store(connection: Connection, ended: Sequence[Ended], now: datetime) -> None:
-    """Keep outcomes, in the open transaction. Only that of a buried command (500) is ever replaced: by its replay."""
-    if ended:
-        columns = zip(
-            *(
-                (
-                    uuid.UUID(e.command.id),
-                    e.command.name,
-                    e.command.actor,
-                    e.command.site,
-                    e.command.digest,
-                    e.http_status,
-                    e.body,
-                    now,
-                )
-                for e in ended
-            ),
-            strict=True,
+async def store(connection: Connection, ended: Sequence[Ended], now: datetime, staged: Sequence[Staged] = ()) -> None:
+    """Keep outcomes and stage what leaves with them, in the open transaction."""
+    if not ended:
+        await outbox.stage(connection, staged)
+    elif not staged:
+        await connection.execute(INSERT, *_columns(ended, now))
+    else:
+        await connection.execute(INSERT_BOTH, *_columns(ended, now), *outbox.columns(staged))
+
+
+def _columns(ended: Sequence[Ended], now: datetime) -> Iterator[list[Any]]:
+    rows = (
+        (
+            uuid.UUID(e.command.id),
+            e.command.name,
+            e.command.actor,
+            e.command.site,
+            e.command.digest,
+            e.http_status,
+            e.body,
+            now,
         )
-        await connection.execute(INSERT, *map(list, columns))
+        for e in ended
+    )
+    return map(list, zip(*rows, strict=True))
 
 
 async def tell(bus: Bus, service: str, ended: Sequence[Ended]) -> None:
