@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -26,6 +28,7 @@ from libs.common.topology import Topology
 BATCH_MESSAGES = 500  # the server takes 1,000 at the most
 BATCH_BYTES = 4 * 1024 * 1024
 DUPLICATE_IN_BATCH = 10201
+STALL_COUNTS_S = 30.0
 _HEADERS = {"Content-Type": CONTENT_TYPE}
 
 NATS_ERRORS: tuple[type[BaseException], ...] = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
@@ -64,6 +67,27 @@ class Bus:
         self.js: JetStreamContext = client.jetstream(timeout=5)
         self.topology = topology
         self.on_reconnect: list[Callable[[], None]] = []
+        self._stalled_at: float | None = None
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the server answers but does not store: a publish timed out in the last 30 s and none succeeded since.
+
+        That is all that a publisher sees of a full disk: the stream stays frozen until the server is restarted.
+        """
+        return self._stalled_at is not None and time.monotonic() - self._stalled_at < STALL_COUNTS_S
+
+    @asynccontextmanager
+    async def _storing(self) -> AsyncIterator[None]:
+        """Around each publish that must be stored. A time-out over a connection that broke meanwhile says nothing."""
+        before = self.nats.stats["reconnects"]
+        try:
+            yield
+        except (nats.errors.TimeoutError, TimeoutError):
+            if self.connected and self.nats.stats["reconnects"] == before:
+                self._stalled_at = time.monotonic()
+            raise
+        self._stalled_at = None
 
     @property
     def connected(self) -> bool:
@@ -80,7 +104,8 @@ class Bus:
             # The client would keep it in memory and send it later: an order that its caller believes refused.
             raise Unavailable("The message bus can't be reached; try again in a few seconds.")
         try:
-            await self.js.publish(subject, envelope.encode(body), timeout=5, headers=dict(_HEADERS))
+            async with self._storing():
+                await self.js.publish(subject, envelope.encode(body), timeout=5, headers=dict(_HEADERS))
         except NATS_ERRORS as error:
             log.warning("command not stored", subject=subject, error=repr(error))
             raise Unavailable("The message bus can't store the request now; try again in a few seconds.") from error
@@ -129,22 +154,24 @@ class Bus:
                 await self.nats.publish(message.subject, message.payload, headers=headers)
                 continue
             headers["Nats-Batch-Commit"] = "1"
-            answer = await self.nats.request(message.subject, message.payload, timeout=10, headers=headers)
+            async with self._storing():
+                answer = await self.nats.request(message.subject, message.payload, timeout=10, headers=headers)
             _check_batch(answer.data)
 
     async def publish_each(self, messages: Sequence[Outgoing]) -> None:
         """Store them one by one, pipelined; a repeat within the duplicate window counts as stored."""
-        await asyncio.gather(
-            *(
-                self.js.publish(
-                    message.subject,
-                    message.payload,
-                    timeout=10,
-                    headers={**_HEADERS, **({"Nats-Msg-Id": message.message_id} if message.message_id else {})},
+        async with self._storing():
+            await asyncio.gather(
+                *(
+                    self.js.publish(
+                        message.subject,
+                        message.payload,
+                        timeout=10,
+                        headers={**_HEADERS, **({"Nats-Msg-Id": message.message_id} if message.message_id else {})},
+                    )
+                    for message in messages
                 )
-                for message in messages
             )
-        )
 
     async def close(self) -> None:
         """Flush and close."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import prometheus_client
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
     from libs.common.runtime import Running
 
 PING = "SELECT 1"
+FROZEN = "can't store (is its disk full?): make space on the disk of NATS, then restart NATS"
 
 
 async def readiness(running: Running) -> tuple[bool, dict[str, Any]]:
-    """Whether NATS and Postgres answer within 2 s, and a word on each."""
+    """Whether NATS and Postgres answer within 2 s and NATS can store, and a word on each."""
     service = running.service.name
     checks: dict[str, Any] = {}
     try:
@@ -32,12 +34,28 @@ async def readiness(running: Running) -> tuple[bool, dict[str, Any]]:
         checks["postgres"] = f"not reached: {type(error).__name__}"
     try:
         await asyncio.wait_for(running.bus.nats.flush(2), 3)
-        checks["nats"] = "ok" if running.bus.connected else "not connected"
+        checks["nats"] = await _storing(running) if running.bus.connected else "not connected"
     except NATS_ERRORS as error:
         checks["nats"] = f"not reached: {type(error).__name__}"
     for name, value in checks.items():
         series.UP.labels(service, name).set(value == "ok")
     return all(value == "ok" for value in checks.values()), checks
+
+
+async def _storing(running: Running) -> str:
+    """``ok``, or why NATS can't store: a server with a full disk still answers, but acknowledges nothing.
+
+    The monitoring page of the server knows at once. Without its address, publishes that timed out tell.
+    """
+    if url := running.settings.nats_monitor_url:
+        try:
+            async with httpx2.AsyncClient(timeout=2) as client:
+                answer = await client.get(f"{url.rstrip('/')}/healthz")
+        except httpx2.HTTPError:
+            pass  # of a cluster, perhaps only the server that is monitored is down
+        else:
+            return FROZEN if "write error" in answer.text else "ok"
+    return FROZEN if running.bus.stalled else "ok"
 
 
 def metrics_page() -> Response:

@@ -18,6 +18,7 @@ from typing import Any
 from libs.common.telemetry import setup_logs
 from tests.faults import results, scenarios
 from tests.faults.cluster import cluster
+from tests.faults.full_disk import nats_disk, postgres_disk
 from tests.faults.rig import Verdict
 from tests.faults.scenarios import run_on_rig
 
@@ -36,6 +37,8 @@ SCENARIOS: dict[str, Scenario] = {
     "short": _short,
     "kills": _kills,
     "cluster": cluster,
+    "nats-disk": nats_disk,
+    "postgres-disk": postgres_disk,
 }
 
 
