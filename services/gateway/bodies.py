@@ -109,8 +109,8 @@ def strict_json(body: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise _Refused(f"The name {twice[:100]!r} stands twice in one object; leave one out.")
     return found
 
@@ -146,7 +146,7 @@ def _walk(value: Any) -> Iterable[tuple[Any, int]]:
 
 
 def _check_depth(value: Any) -> None:
-    if any(depth > MAX_DEPTH + 1 for _, depth in _walk(value)):
+    if any(depth > MAX_DEPTH and isinstance(found, dict | list) for found, depth in _walk(value)):
         raise _Refused(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
 
 
@@ -156,8 +156,10 @@ def _check_text(value: Any) -> None:
         if isinstance(found, str):
             if "\x00" in found:
                 raise _Refused("Text may not hold the character NUL (\\u0000).")
-            if any("\ud800" <= character <= "\udfff" for character in found):
-                raise _Refused("Text holds half of a surrogate pair (\\ud800 to \\udfff).")
+            try:
+                found.encode()
+            except UnicodeEncodeError:
+                raise _Refused("Text holds half of a surrogate pair (\\ud800 to \\udfff).") from None
 
 
 def read_query(request: Request, allowed: frozenset[str], lists: frozenset[str] = frozenset()) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""The OpenAPI and AsyncAPI documents and the reference page hold together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from libs.common.contracts import CONTRACTS
+from services.gateway import asyncapi, openapi, reference
+
+
+def _refs(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for child in value.values():
+            yield from _refs(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _refs(child)
+
+
+def _resolve(document: Any, ref: str) -> Any:
+    assert ref.startswith("#/")
+    for part in ref.removeprefix("#/").split("/"):
+        document = document[part]
+    return document
+
+
+def test_openapi_holds_together() -> None:
+    document = orjson.loads(orjson.dumps(openapi.document("https://gate.example")))
+    assert document["openapi"].startswith("3.1")
+    assert document["servers"] == [{"url": "https://gate.example"}]
+    for ref in _refs(document):
+        _resolve(document, ref)
+    ids = []
+    for path, methods in document["paths"].items():
+        places = set(re.findall(r"{([a-z_]+)}", path))
+        for method, entry in methods.items():
+            ids.append(entry["operationId"])
+            named = {row["name"] for row in entry["parameters"] if row["in"] == "path"}
+            assert named == places, (method, path)
+            assert entry["x-headgate-permission"], path
+            assert {"401", "403", "422", "429", "503"} <= set(entry["responses"]), path
+            for status, response in entry["responses"].items():
+                if int(status) >= 400:
+                    assert list(response["content"]) == ["application/problem+json"], (path, status)
+            if method != "get":
+                assert "202" in entry["responses"], path
+    assert len(ids) == len(set(ids))
+
+
+def test_nothing_that_the_edge_seals_is_asked_of_callers() -> None:
+    assert b"secret_sha256" not in orjson.dumps(openapi.document()["paths"])
+    assert b"caller_sites" not in orjson.dumps(openapi.document()["paths"])
+
+
+def test_csv_twins_are_documented() -> None:
+    paths = openapi.document()["paths"]
+    for path in ("/api/audit/entries.csv", "/api/ops/governance/gate/remediation/csv"):
+        assert list(paths[path]["get"]["responses"]["200"]["content"]) == ["text/csv"]
+
+
+def test_asyncapi_holds_together() -> None:
+    document = orjson.loads(orjson.dumps(asyncapi.document()))
+    assert document["asyncapi"] == "3.0.0"
+    for ref in _refs(document):
+        _resolve(document, ref)
+    events = {event.name for contract in CONTRACTS.values() for event in contract.events}
+    assert set(document["channels"]) == set(document["operations"]) == events
+
+
+def test_the_page_names_everything_and_loads_nothing() -> None:
+    page = reference.page()
+    for path in openapi.document()["paths"]:
+        assert path in page
+    assert not re.search(r'(src|href)="(?![/#])', page)

@@ -1,0 +1,155 @@
+"""Small parts of the edge: preferences, seals, limits, the CSV choice, waiting, and the role table."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import get_args
+
+import orjson
+import pytest
+from nats.aio.msg import Msg
+from starlette.requests import Request
+
+from libs.common.contracts.gateway import SEALED_BODIES, Role
+from libs.common.contracts.roles import ROLES, may
+from libs.common.problems import Invalid, Unauthorized, Unavailable
+from services.gateway import limits, outcomes
+from services.gateway.access import secret_of
+from services.gateway.answers import wants_csv
+from services.gateway.commands import idempotency_key_of, preference_of
+from services.gateway.identity import Principal
+from services.gateway.outcomes import Outcomes
+from services.gateway.seals import seal
+
+ANN = Principal("ann", "operator", ("plant-a",), 7, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def request(*headers: tuple[str, str]) -> Request:
+    """A request with these headers."""
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+    return Request({"type": "http", "method": "GET", "path": "/", "headers": raw, "query_string": b""})
+
+
+@pytest.mark.parametrize(
+    ("value", "wait_s", "applied"),
+    [
+        (None, 10.0, None),
+        ("wait=3", 3.0, "wait=3"),
+        ('wait="3"', 3.0, "wait=3"),
+        ("wait=900", 60.0, "wait=60"),
+        ("respond-async", 0.0, "respond-async"),
+        ("respond-async, wait=5", 0.0, "respond-async"),
+        ("handling=lenient; x, WAIT = 2", 2.0, "wait=2"),
+        ("wait=-1", 10.0, None),
+        ("wait=1e9", 10.0, None),
+        ("wait=²", 10.0, None),
+        ("nonsense", 10.0, None),
+    ],
+)
+def test_preferences(value: str | None, wait_s: float, applied: str | None) -> None:
+    found = preference_of(request(*([("Prefer", value)] if value else [])), 10.0)
+    assert (found.wait_s, found.applied) == (wait_s, applied)
+
+
+def test_idempotency_keys() -> None:
+    assert idempotency_key_of(request()) is None
+    assert idempotency_key_of(request(("Idempotency-Key", "a-1"))) == "a-1"
+    for odd in ("", "x" * 201, "a b", "\xe9"):
+        with pytest.raises(Invalid):
+            idempotency_key_of(request(("Idempotency-Key", odd)))
+
+
+def test_where_a_secret_may_stand() -> None:
+    assert secret_of(request(("Authorization", "bearer hg_x"))) == "hg_x"
+    assert secret_of(request(("X-Admin-Token", "hg_x"), ("Authorization", "Bearer hg_x"))) == "hg_x"
+    for headers in (
+        (),
+        (("Authorization", "Basic x"),),
+        (("Authorization", "Bearer"),),
+        (("Authorization", "Bearer a"), ("Authorization", "Bearer b")),
+        (("Authorization", "Bearer a"), ("X-Admin-Token", "b")),
+    ):
+        with pytest.raises(Unauthorized):
+            secret_of(request(*headers))
+
+
+@pytest.mark.parametrize(
+    ("accept", "csv"),
+    [
+        ("", False),
+        ("*/*", False),
+        ("text/csv", True),
+        ("text/csv, */*;q=0.1", True),
+        ("application/json, text/csv;q=0.5", False),
+        ("text/csv;q=0", False),
+        ("text/csv;q=x", False),
+    ],
+)
+def test_who_wants_csv(accept: str, csv: bool) -> None:
+    assert wants_csv(request(("Accept", accept))) is csv
+
+
+def test_a_seal_opens_only_for_its_own_secret() -> None:
+    sealed = seal("token", ANN)
+    assert sealed.secret is not None
+    assert sealed.fields["caller_sites"] == ["plant-a"]
+    assert sealed.fields["secret_sha256"] == hashlib.sha256(sealed.secret.encode()).hexdigest()
+    mine = orjson.loads(sealed.open(orjson.dumps({"fingerprint": sealed.fingerprint, "token": None})))
+    assert mine["token"] == sealed.secret
+    other = orjson.loads(sealed.open(orjson.dumps({"fingerprint": "0" * 16, "token": None})))
+    assert (other["token"], "shown once" in other["note"]) == (None, True)
+    assert seal("caller", ANN).fields == {"token_id": 7}
+    assert seal(None, ANN).open(b"{}") == b"{}"
+    for name in SEALED_BODIES:
+        seal(name, ANN)
+    with pytest.raises(ValueError, match="unknown seal"):
+        seal("nothing", ANN)
+
+
+def test_a_limit_moves_with_the_clock_and_callers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    limiter = limits.Limiter(2, lambda: now[0])
+    assert [limiter.hit("a").allowed for _ in range(3)] == [True, True, False]
+    assert limiter.hit("b").remaining == 1
+    assert limiter.hit("a").reset_s == 60
+    now[0] += 60
+    assert limiter.hit("a").allowed
+    monkeypatch.setattr(limits, "MAX_BUCKETS", 3)
+    assert [limiter.hit(f"new-{number}").allowed for number in range(6)] == [True, True, True, True, False, False]
+
+
+async def test_waiters_are_woken_by_their_own_outcome_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = Outcomes()
+
+    async def tell(digest: str, status: str = "200") -> None:
+        headers = {"Command-Id": "c", "Digest": digest, "Status": status}
+        await waiting.on_message(Msg(None, data=b"{}", headers=headers))  # type: ignore[arg-type]
+
+    with waiting.waiter("c", "one") as first, waiting.waiter("c", "one") as second, waiting.waiter("c", "two") as third:
+        await tell("two", "422")
+        await tell("one", "not a number")
+        await tell("one")
+        await tell("one", "500")  # a repeat changes nothing
+        for waiter, status in ((first, 200), (second, 200), (third, 422)):
+            outcome = await waiter.wait(1)
+            assert outcome is not None
+            assert outcome.status == status
+    with waiting.waiter("c", "one") as late:
+        assert await late.wait(0.01) is None
+    monkeypatch.setattr(outcomes, "MAX_WAITING", 0)
+    with pytest.raises(Unavailable):
+        waiting.waiter("c", "one")
+
+
+def test_the_role_table() -> None:
+    assert set(ROLES) == set(get_args(Role))
+    assert not may("nobody", "me:read")
+    assert not may("owner", "")
+    everything = set().union(*ROLES.values())
+    assert ROLES["owner"] == everything
+    for role in ("viewer", "auditor"):
+        assert not {name for name in ROLES[role] if name.endswith(":write")} - {"token:write"}
+    for name in ("identity:write", "site:write", "deadletter:write"):
+        assert [role for role in ROLES if may(role, name)] == ["owner"]
+    assert [role for role in ROLES if may(role, "remediation:complete")] == ["manager", "owner"]
