@@ -12,7 +12,7 @@ COVERAGE_FLOOR ?= 80
 # Must say the same as requires-python in pyproject.toml.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 .DEFAULT_GOAL := help
-.PHONY: help install test lint format lock demo up bench docs faults clean
+.PHONY: help install test lint format lock demo up bench docs faults outside clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ docs: install ## write docs/reference from the contracts
 
 faults: install ## kill -9 tests (minutes)
 	$(BIN)/python -m pytest tests/faults -m faults
+
+outside: install ## proof with clients and tools that aren't ours, on a live stack (minutes)
+	@$(BIN)/python -m tests.outside
 
 clean: ## remove what install, lint and test made (never .headgate/)
 	rm -rf $(VENV) $(TOOLS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* coverage.xml htmlcov uv.lock

@@ -1,0 +1,199 @@
+"""Our rules, dashboard and metrics under a real Prometheus, and our gate behind a real Alertmanager."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+import yaml
+
+from deploy.embedded import free_port
+from libs.common.contracts.common import SERVICES
+from tests.contract.test_series import expressions, rules
+from tests.outside.tools import run
+from tests.outside.world import SUBJECT, StepFailed, World, check, rule_of, until
+
+SHIPPED = Path(__file__).parents[2] / "deploy"
+RULE = "alerts_none_critical"
+ALERT = ("alertname=CheckoutDown", "severity=critical", "service=checkout")
+_COMPARISON = re.compile(r"(>=|<=|==|!=|>|<)(?!=)\s*")
+
+
+class Monitoring:
+    """Prometheus and Alertmanager with the shipped files, whose addresses and intervals alone are changed."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.folder = world.folder / "monitoring"
+        self.prometheus_url = f"http://127.0.0.1:{free_port()}"
+        self.alertmanager_url = f"http://127.0.0.1:{free_port()}"
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._open = ExitStack()
+        self.http = self._open.enter_context(httpx2.Client(timeout=20, trust_env=False))
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir()
+        self._alertmanager()
+        self._prometheus()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._running:
+            process.terminate()
+        for process in self._running:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
+        self._open.close()
+
+    def _start(self, name: str, *command: str) -> None:
+        log = self._open.enter_context((self.folder / f"{name}.log").open("wb"))
+        self._running.append(subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT))
+
+    def _alertmanager(self) -> None:
+        config = yaml.safe_load((SHIPPED / "alertmanager" / "alertmanager.yml").read_text())
+        config["route"] |= {"group_wait": "1s", "group_interval": "1s"}
+        hook = config["receivers"][0]["webhook_configs"][0]
+        check(hook["url"].endswith(f"/api/signals/alertmanager?subject={SUBJECT}"), f"the shipped webhook is {hook}")
+        hook["url"] = f"{self.world.stack.gateway_url}/api/signals/alertmanager?subject={SUBJECT}"
+        token = self.folder / "token"
+        token.write_text(self.world.token("alertmanager", "operator"))
+        hook["http_config"]["authorization"]["credentials_file"] = str(token)
+        file = self.folder / "alertmanager.yml"
+        file.write_text(yaml.safe_dump(config))
+        code, said = run([self.world.tools.amtool, "check-config", file], 30)
+        check(code == 0, f"amtool check-config: {said}")
+        self._start(
+            "alertmanager", *self.world.tools.alertmanager, f"--config.file={file}", "--cluster.listen-address=",
+            f"--web.listen-address={self.alertmanager_url.removeprefix('http://')}", "--storage.path=alerts",
+        )  # fmt: skip
+
+    def _prometheus(self) -> None:
+        config = yaml.safe_load((SHIPPED / "prometheus" / "prometheus.yml").read_text())
+        config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        options = self.world.stack.options
+        for group in config["scrape_configs"][0]["static_configs"]:
+            group["targets"] = [f"127.0.0.1:{options.port_of(group['labels']['service'])}"]
+        targets = [{"targets": [self.alertmanager_url.removeprefix("http://")]}]
+        config["alerting"] = {"alertmanagers": [{"static_configs": targets}]}
+        shutil.copy(SHIPPED / "prometheus" / "rules.yml", self.folder)
+        file = self.folder / "prometheus.yml"
+        file.write_text(yaml.safe_dump(config))
+        self._start(
+            "prometheus", self.world.tools.prometheus, f"--config.file={file}", "--storage.tsdb.path=series",
+            f"--web.listen-address={self.prometheus_url.removeprefix('http://')}", "--rules.alert.resend-delay=1s",
+        )  # fmt: skip
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The result of an instant query, without series that are no number."""
+        answer = self.http.get(f"{self.prometheus_url}/api/v1/query", params={"query": expression})
+        body = answer.json()
+        check(body["status"] == "success", f"{expression}: {body}")
+        found: list[dict[str, Any]] = [one for one in body["data"]["result"] if one["value"][1] != "NaN"]
+        return found
+
+
+def wait_up(monitoring: Monitoring) -> None:
+    """Return when both servers answer."""
+    pages = [f"{url}/-/ready" for url in (monitoring.prometheus_url, monitoring.alertmanager_url)]
+
+    def ready() -> bool:
+        try:
+            return all(monitoring.http.get(page).status_code == 200 for page in pages)
+        except httpx2.HTTPError:
+            return False
+
+    until("Prometheus and Alertmanager are ready", ready)
+
+
+def check_files(world: World) -> None:
+    """The shipped files through promtool and amtool."""
+    promtool, folder = world.tools.promtool, SHIPPED / "prometheus"
+    for command in (("check", "config", folder / "prometheus.yml"), ("check", "rules", folder / "rules.yml"),
+                    ("test", "rules", folder / "rules.test.yml")):  # fmt: skip
+        code, said = run([promtool, *command], 60)
+        check(code == 0, f"promtool {' '.join(map(str, command))}: {said}")
+    code, said = run([world.tools.amtool, "check-config", SHIPPED / "alertmanager" / "alertmanager.yml"], 30)
+    check(code == 0, f"amtool: {said}")
+    cases = yaml.safe_load((folder / "rules.test.yml").read_text())["tests"]
+    tested = [row for case in cases for row in case["alert_rule_test"]]
+    fires = {row["alertname"] for row in tested if row["exp_alerts"]}
+    quiet = {row["alertname"] for row in tested if not row["exp_alerts"]}
+    names = {rule["alert"] for rule in rules()}
+    check(fires == names, f"no test fires {names - fires}")
+    check(quiet | {"Watchdog"} == names, f"no test keeps {names - quiet} still")
+    world.figure("alerts whose tests fire and keep still", "promtool", f"{len(fires)} of {len(names)}")
+
+
+def bare(expression: str) -> str:
+    """The expression without what hides that a series is absent.
+
+    `or vector(0)` goes; in comparisons the sample stays whatever its value is (`bool`).
+    """
+    expression = expression.replace("or vector(0)", "")
+    parts = re.split(r"(\{[^{}]*\})", expression)
+    return "".join(part if part.startswith("{") else _COMPARISON.sub(r"\1 bool ", part) for part in parts)
+
+
+def check_series(monitoring: Monitoring) -> None:
+    """All services are scraped, and every expression of the dashboard and of the alerts has a result."""
+    world = monitoring.world
+    until("all services are scraped", lambda: len(monitoring.query('up{job="headgate"} == 1')) == len(SERVICES))
+    asked = list(expressions())
+    empty: list[tuple[str, str]] = []
+
+    def all_found() -> bool:
+        empty[:] = [(where, text) for where, text in asked if not monitoring.query(bare(text))]
+        return not empty
+
+    try:
+        until("every expression has a result", all_found, 20)
+    except AssertionError as error:
+        check(False, f"no series for {empty} ({error})")
+    world.figure("services scraped", "Prometheus", str(len(SERVICES)))
+    world.figure("expressions of dashboard and alerts with a result", "Prometheus", f"{len(asked)} of {len(asked)}")
+    page = monitoring.http.get(f"{monitoring.prometheus_url}/api/v1/rules").json()
+    sick = [rule["name"] for group in page["data"]["groups"] for rule in group["rules"] if rule["health"] != "ok"]
+    check(not sick, f"rules that can't be evaluated: {sick}")
+
+
+def check_gate(monitoring: Monitoring) -> None:
+    """A critical alert turns the release gate to NO-GO, and its end turns it back."""
+    world = monitoring.world
+
+    def turned(decision: str) -> Any:
+        seen: list[Any] = []
+
+        def there() -> bool:
+            seen.append(world.run_release())
+            return bool(seen[-1]["decision"] == decision)
+
+        try:
+            until(f"the release gate says {decision}", there)
+        except AssertionError as error:
+            failing = [rule for rule in seen[-1]["rules"] if rule["status"] != "pass"]
+            raise StepFailed(f"{error}; not passed: {failing}") from error
+        return seen[-1]
+
+    before = turned("go")  # the Watchdog came from Prometheus by Alertmanager
+    check(rule_of(before, RULE)["status"] == "pass", f"{rule_of(before, RULE)}")
+    _amtool(monitoring, "alert", "add", *ALERT)
+    judged = rule_of(turned("no_go"), RULE)
+    check(judged["status"] == "fail" and "CheckoutDown" in json.dumps(judged), f"{judged}")
+    _amtool(monitoring, "alert", "add", *ALERT, "--end=2020-01-01T00:00:00Z", "--start=2019-01-01T00:00:00Z")
+    turned("go")
+    world.figure("release gate: Watchdog / critical alert / resolved", "Alertmanager, amtool", "GO / NO-GO / GO")
+
+
+def _amtool(monitoring: Monitoring, *arguments: str) -> None:
+    command = [monitoring.world.tools.amtool, f"--alertmanager.url={monitoring.alertmanager_url}", *arguments]
+    code, said = run(command, 30)
+    check(code == 0, f"amtool {' '.join(arguments)}: {said}")
