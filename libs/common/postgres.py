@@ -15,6 +15,9 @@ UNREACHABLE: tuple[type[BaseException], ...] = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    # A connection that is used once more after the server's last words ("terminating because of a crash") and before
+    # the socket closes: "cannot switch to state 12; another operation (2) is in progress".
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import orjson
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.js.api import RetentionPolicy
 
 from libs.common.bus import NATS_ERRORS, Bus
 from libs.common.telemetry import log
@@ -23,6 +25,7 @@ PULL_MESSAGES = 500
 PULL_BYTES = 4 * 1024 * 1024
 _EXPIRES_S = 5.0
 _STATUS_PAUSE_S = 0.2
+SWEEP_EVERY_S = 20.0
 _ON_THEIR_WAY_S = 0.01
 _QUICK_S = 2.0
 NAK_DELAYS_S = (1, 5, 30, 120, 120)
@@ -86,6 +89,7 @@ class Puller:
         self._deadline = self._handed_out_at = 0.0
         self._pause_s = 0.0
         self._look_back = True
+        self._sweep_at = 0.0
 
     async def start(self) -> None:
         """Subscribe the standing inbox."""
@@ -128,6 +132,23 @@ class Puller:
             await js.reset_consumer(self.stream, self._durable)
             log.info("unacknowledged messages are delivered again", consumer=self._durable, count=info.num_ack_pending)
 
+    async def _sweep(self) -> None:
+        """Take orphans off a work queue: acknowledged, but a full disk or a crash kept them from being removed.
+
+        Such a message lies below the ack floor, where no consumer looks again. Delivered once more, the inbox knows it.
+        Looked for while the queue is idle, now and then.
+        """
+        self._sweep_at = asyncio.get_running_loop().time() + SWEEP_EVERY_S
+        stream = await self._bus.js.stream_info(self.stream)
+        if stream.config.retention != RetentionPolicy.WORK_QUEUE:
+            self._sweep_at = math.inf
+        elif stream.state.messages:
+            info = await self._bus.js.consumer_info(self.stream, self._durable)
+            idle = not (info.num_pending or info.num_ack_pending or info.num_waiting)
+            if idle and info.ack_floor and stream.state.first_seq <= info.ack_floor.stream_seq:
+                await self._bus.js.reset_consumer(self.stream, self._durable, seq=stream.state.first_seq)
+                log.info("looks for orphans on the work queue", consumer=self._durable, seq=stream.state.first_seq)
+
     def wake(self) -> None:
         """Let `next` return at once, with what there is."""
         self._arrived.put_nowait(None)
@@ -138,6 +159,8 @@ class Puller:
             self._pause_s = 0.0
         if self._look_back:
             await self._recover()
+        if asyncio.get_running_loop().time() >= self._sweep_at:
+            await self._sweep()
         body = {"batch": self._batch, "max_bytes": MAX_PAYLOAD_BYTES + PULL_BYTES, "expires": int(_EXPIRES_S * 1e9)}
         self._request += 1
         await self._bus.nats.publish(self._subject, orjson.dumps(body), reply=f"{self._inbox}.{self._request}")

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 
+from deploy.embedded import Server, free_port, start_postgres
+from deploy.local_options import Options
 from tests.faults.mounts import fill, tmpfs
 from tests.faults.rig import Fault, Rig, Verdict
 
 RATE_PER_S = 40
 NATS_MB, POSTGRES_MB = 192, 400
 SAYS_SO_WITHIN_S = 10.0
+FULL_FOR_S = 8.0
 
 
 async def until_not_ready(rig: Rig, part: str, word: str) -> list[str]:
@@ -70,20 +75,36 @@ async def nats_disk(seed: int, seconds: float, folder: Path) -> Verdict:
 
 
 async def postgres_disk(seed: int, seconds: float, folder: Path) -> Verdict:
-    """Postgres on a small tmpfs that fills up under load; when there is space again, it goes on by itself."""
-    rng = random.Random(seed)
-    with tmpfs(folder / "data" / "disk", POSTGRES_MB) as disk:
-        (folder / "data" / "postgres").symlink_to(disk / "postgres")
-        (disk / "postgres").mkdir(mode=0o700)
-        async with Rig(folder, rng, say=True) as rig:
-            async with rig.driver.load(RATE_PER_S, rng):
-                await asyncio.sleep(2)
-                filler = fill(disk)
-                fault = Fault("disk full", "postgres", rig.now_s())
-                await asyncio.sleep(8)
-                filler.unlink()
-                since = time.monotonic()
-                fault.recovered_s = await rig.recovery_s("postgres", since)
-                rig.record(fault)
-                await asyncio.sleep(2)
-            return await rig.judge(seed, "postgres-disk")
+    """Postgres on a small tmpfs that fills up under load; when there is space again, it goes on.
+
+    When it can't write its log it ends; this scenario is then its supervisor, and tries until it starts.
+    """
+    rng, password, port = random.Random(seed), secrets.token_urlsafe(24), free_port()
+    with tmpfs(folder / "disk", POSTGRES_MB) as disk:
+
+        def begin() -> Server:
+            log = folder / "postgres.log"
+            return start_postgres(disk / "data", port=port, superuser_password=password, log=log)
+
+        server = begin()
+        try:
+            options = replace(
+                Options.private(folder / "data", 0, {"HEADGATE_REQUESTS_PER_MINUTE": "1000000"}),
+                admin_database_url=server.url,
+            )
+            async with Rig(folder, rng, options=options, say=True) as rig:
+                async with rig.driver.load(RATE_PER_S, rng):
+                    await asyncio.sleep(2)
+                    filler = fill(disk)
+                    fault = Fault("disk full", "postgres", rig.now_s())
+                    await asyncio.sleep(FULL_FOR_S)
+                    filler.unlink()
+                    since = time.monotonic()
+                    if not server.alive:
+                        server = await asyncio.to_thread(begin)
+                    fault.recovered_s = await rig.recovery_s("postgres", since)
+                    rig.record(fault)
+                    await asyncio.sleep(2)
+                return await rig.judge(seed, "postgres-disk")
+        finally:
+            server.stop()

@@ -16,7 +16,7 @@ from typing import Any
 
 import asyncpg
 
-from libs.common import inbox, loop, outbox, outcomes
+from libs.common import inbox, loop, outcomes
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import tracker as tracker_contract
 from libs.common.dispatch import Applied, Dispatcher
@@ -54,12 +54,14 @@ def inbox_skipped() -> None:
 
 def outbox_row_lost() -> None:
     """Every tenth row is not written."""
-    right, count = outbox.stage, itertools.count(1)
+    right, count = outcomes.store, itertools.count(1)
 
-    async def wrong(connection: Connection, staged: Sequence[Staged]) -> None:
-        await right(connection, [row for row in staged if next(count) % 10])
+    async def wrong(
+        connection: Connection, ended: Sequence[outcomes.Ended], now: Any, staged: Sequence[Staged] = ()
+    ) -> None:
+        await right(connection, ended, now, [row for row in staged if next(count) % 10])
 
-    outbox.stage = wrong
+    outcomes.store = wrong
 
 
 def sequence_reused() -> None:
@@ -126,10 +128,14 @@ def tail_cut() -> None:
 def duplicate_outcome() -> None:
     """Outcomes are stored twice."""
     right = outcomes.store
-    outcomes.INSERT = outcomes.INSERT.partition("ON CONFLICT")[0]
+    plain = outcomes.INSERT.partition("ON CONFLICT")[0]
+    outcomes.INSERT_BOTH = outcomes.INSERT_BOTH.replace(outcomes.INSERT, plain)
+    outcomes.INSERT = plain
 
-    async def wrong(connection: Connection, ended: Sequence[outcomes.Ended], now: Any) -> None:
-        await right(connection, [*ended, *ended], now)
+    async def wrong(
+        connection: Connection, ended: Sequence[outcomes.Ended], now: Any, staged: Sequence[Staged] = ()
+    ) -> None:
+        await right(connection, [*ended, *ended], now, staged)
 
     outcomes.store = wrong
 
