@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import boards, command, consumer, query, relay
+from bench import boards, command, consumer, growth, query, relay
 from bench.figures import Report, heading, keep, machine
 from bench.lab import BenchError, Lab
 from deploy.embedded import EmbeddedError
@@ -30,13 +30,16 @@ def _arguments() -> argparse.Namespace:
 
 
 def _benches(arguments: argparse.Namespace) -> dict[str, Bench]:
-    return {
+    found: dict[str, Bench] = {
         "consumer": lambda lab, report: consumer.run(lab, report, arguments.peer_python),
         "boards": boards.run,
         "command": command.run,
         "query": query.run,
         "relay": relay.run,
     }
+    if arguments.growth:
+        found["growth"] = growth.run
+    return found
 
 
 async def _run(arguments: argparse.Namespace) -> Report:

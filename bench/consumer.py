@@ -20,6 +20,7 @@ EVENTS = 10_000
 PLAIN_EVENTS = 1_000  # the plain handler is slow: it hears only the events of the site `slow`
 ROUNDS = 5
 FLOORS = {"own": "raw loop, own pull requests", "fetch": "raw loop, nats-py fetch"}
+BEST = "FastStream, batch 500 + executemany"
 SCHEMA = """
 CREATE SCHEMA {name};
 CREATE TABLE {name}.inbox (LIKE audit.inbox INCLUDING ALL);
@@ -84,6 +85,7 @@ async def run(lab: Lab, report: Report, peer_python: str) -> None:
             report.notes.append(missing)
         space.service("audit")
         stream = space.topology.events_stream
+        drains["rows"] = await _start_rows(space)
         drains["audit"] = Drain("audit-events", "audit.inbox", EVENTS)
         for drain in drains.values():
             await space.subscribed(stream, drain.durable)
@@ -124,6 +126,14 @@ async def _start_peers(space: Space, python: str) -> dict[str, Drain]:
     return {mode: Drain(f"peer-{mode}", f"bench_{mode}.peer", count) for mode, (_, count) in modes.items()}
 
 
+async def _start_rows(space: Space) -> Drain:
+    await space.database.execute(SCHEMA.format(name="bench_rows"))
+    await durable(space, "rows", space.topology.event_filter())
+    arguments = {"name": "rows", "schema": "bench_rows", "durable": "rows", "namespace": space.topology.namespace}
+    space.raw("rows_consumer", arguments | servers(space))
+    return Drain("rows", "bench_rows.inbox", EVENTS)
+
+
 def servers(space: Space) -> dict[str, str]:
     """Where a raw worker finds its servers and its stream."""
     return {
@@ -144,7 +154,7 @@ async def durable(space: Space, name: str, subject: str) -> None:
 async def _check(space: Space, peers: bool) -> None:
     """Nobody may have been fast by leaving events out."""
     wanted = EVENTS * (ROUNDS + 1)
-    tables = {"audit.entry": wanted, **{f"bench_{pull}.entry": wanted for pull in FLOORS}}
+    tables = {"audit.entry": wanted, "bench_rows.peer": wanted, **{f"bench_{pull}.entry": wanted for pull in FLOORS}}
     if peers:
         tables |= {"bench_batch.peer": wanted, "bench_plain.peer": PLAIN_EVENTS * (ROUNDS + 1)}
     for table, count in tables.items():
@@ -155,10 +165,12 @@ async def _check(space: Space, peers: bool) -> None:
 
 def _tell(report: Report, rates: dict[str, tuple[float, ...]]) -> None:
     add: Callable[[Figure], None] = report.figures.append
-    audit = rates["audit"]
+    audit, rows = rates["audit"], rates["rows"]
     add(Figure("consumer", "audit consumer", "events/s", audit, FLOORS["own"], rates["own"], 0.8))
     add(Figure("consumer", "audit consumer", "events/s", audit, FLOORS["fetch"], rates["fetch"]))
-    if "plain" in rates:
-        add(Figure("consumer", "audit consumer", "events/s", audit, "FastStream, one insert each", rates["plain"], 15))
-        best = "FastStream, batch 500 + executemany"
-        add(Figure("consumer", "audit consumer", "events/s", audit, best, rates["batch"], 2.5))
+    if "plain" not in rates:
+        add(Figure("consumer", "set-based consumer, the peer's table", "events/s", rows))
+        return
+    for name, values in (("audit consumer", audit), ("set-based consumer, the peer's table", rows)):
+        for peer, mode, aim in (("FastStream, one insert each", "plain", 15), (BEST, "batch", 2.5)):
+            add(Figure("consumer", name, "events/s", values, peer, rates[mode], aim if values is rows else None))
