@@ -10,11 +10,13 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from libs.common.contracts import gateway, governance, tracker
+from libs.common import outbox
+from libs.common.bus import Reply
+from libs.common.contracts import audit, gateway, governance, tracker
 from libs.common.contracts.base import Query
 from libs.common.contracts.tracker import BoardSynced, ItemPatch
 from libs.common.problems import NotFound
-from libs.common.service import Read, Service, Tx
+from libs.common.service import Batch, Read, Service, Staged, Tx
 from services.gateway.bodies import MAX_BODY_BYTES
 from tests.http_edge import Http
 from tests.stack import Stack
@@ -307,3 +309,66 @@ async def test_rate_limits_per_token_and_stricter_per_address(stack: Stack) -> N
         assert rows["address:127.0.0.1", "unmatched", 429] == 1
     finally:
         await http.close()
+
+
+class Ledger:
+    """Plays the audit service: two pages of one entry."""
+
+    async def page(self, _: Read, params: Any) -> bytes:
+        rows = [{"seq": 2, "type": "=HYPERLINK()", "site": "global"}] if params.cursor is None else [{"seq": 1}]
+        return orjson.dumps({"items": rows, "next_cursor": None if params.cursor else "2"})
+
+    async def verify(self, _: Read, __: Any) -> bytes:
+        return b"{}"
+
+    async def take(self, *_: Any) -> list[Staged]:
+        return []
+
+    def service(self) -> Service:
+        """The table of contents."""
+        queries: dict[Query, Any] = {audit.list_entries: self.page, audit.verify_chain: self.verify}
+        return Service(contract=audit.CONTRACT, queries=queries, batch=Batch(self.take))
+
+
+async def test_pages_link_on_and_read_as_csv(http: Http) -> None:
+    await http.stack.start(Ledger().service())
+    page = await http.client.get("/api/audit/entries", params={"limit": 1})
+    assert page.headers["Link"] == '</api/audit/entries?limit=1&cursor=2>; rel="next"'
+    last = await http.client.get(page.headers["Link"].partition("<")[2].partition(">")[0])
+    assert last.json()["items"] == [{"seq": 1}], last.text
+    assert "Link" not in last.headers
+    for path, accept in (("/api/audit/entries.csv", "*/*"), ("/api/audit/entries", "text/csv")):
+        csv = await http.client.get(path, headers={"Accept": accept})
+        assert csv.headers["content-type"] == "text/csv; charset=utf-8"
+        disposition = csv.headers["Content-Disposition"]
+        assert disposition == f'attachment; filename="audit-entries-{http.stack.clock():%Y%m%dT%H%M%SZ}.csv"'
+        header, row = csv.text.split("\r\n")[:2]
+        assert header.startswith("seq,time,type,site")
+        assert row.startswith("2,,'=HYPERLINK(),global,")
+        same = await http.client.get(path, headers={"Accept": accept, "If-None-Match": csv.headers["ETag"]})
+        assert (same.status_code, same.content) == (304, b"")
+
+
+async def test_a_foreign_answer_of_a_service_is_a_503(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def odd(*_: Any, **__: Any) -> Reply:
+        return Reply(500, b"not json")
+
+    monkeypatch.setattr(http.running.bus, "ask", odd)
+    answer = await http.client.get("/api/sites")
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+
+
+async def test_refusals_wait_for_the_database(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    await http.of(None).get("/api/me")
+    with monkeypatch.context() as patch:
+
+        async def away(*_: Any) -> None:
+            raise OSError("away")
+
+        patch.setattr(outbox, "stage", away)
+        await http.edge.refusals.flush()
+    http.stack.clock.advance(minutes=1)
+    await http.of(None).get("/api/sites")
+    await http.edge.refusals.flush()
+    await http.stack.heard(gateway.refusals_counted, lambda event: event.data["items"][0]["route"] == "/api/me")
+    await http.stack.heard(gateway.refusals_counted, lambda event: event.data["items"][0]["route"] == "/api/sites")
