@@ -199,12 +199,18 @@ def _parameters(schemas: Schemas, binding: Binding, http: Http, fixed: frozenset
     if binding.operation.sited:
         rows.append(SITE)
     if isinstance(binding.operation, Command):
-        rows += [_header("Idempotency-Key", "The same key and body give the first outcome again"), _header("Prefer")]
+        rows += [
+            _header(
+                "Idempotency-Key",
+                "The same key and body give the first outcome again",
+                {"type": "string", "pattern": "^[!-~]{1,200}$"},
+            ),
+            _header("Prefer", "`respond-async`, or `wait=N` (seconds, at most 60)", {"type": "string"}),
+        ]
     return rows
 
 
-def _header(name: str, description: str = "`respond-async`, or `wait=N` (seconds, at most 60)") -> dict[str, Any]:
-    schema = {"type": "string", "maxLength": 200}
+def _header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
 
 

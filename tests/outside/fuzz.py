@@ -15,8 +15,13 @@ CHECKS = (
     "content_type_conformance",
     "response_schema_conformance",
     "response_headers_conformance",
+    "negative_data_rejection",
+    "unsupported_method",
+    "ignored_auth",
 )
 ENDLESS = "/api/events"
+# The fuzzer would take away its own rights with these; tests/integration sends them what is hostile.
+SUICIDAL = ("gateway.token.revoke", "gateway.user.patch")
 
 
 def step(world: World) -> None:
@@ -28,7 +33,7 @@ def step(world: World) -> None:
         world.tools.schemathesis, "--config-file", str(config), "run", f"{world.stack.gateway_url}/openapi.json",
         "--checks", ",".join(CHECKS), "--exclude-path", ENDLESS, "--max-time", str(SECONDS), "--phases",
         "examples,coverage,fuzzing", "--workers", "1", "--seed", "1", "--request-timeout", "15",
-        "--continue-on-failure",
+        "--continue-on-failure", *(part for name in SUICIDAL for part in ("--exclude-operation-id", name)),
         "--warnings", "off", "--no-color", "--generation-database", "none",
     ]  # fmt: skip
     before = _answers(world)
