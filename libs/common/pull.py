@@ -26,6 +26,7 @@ PULL_BYTES = 4 * 1024 * 1024
 _EXPIRES_S = 5.0
 _STATUS_PAUSE_S = 0.2
 SWEEP_EVERY_S = 20.0
+LOOK_BACK_S = 3 * _EXPIRES_S
 _ON_THEIR_WAY_S = 0.01
 _QUICK_S = 2.0
 NAK_DELAYS_S = (1, 5, 30, 120, 120)
@@ -88,7 +89,7 @@ class Puller:
         self._asked = self._pending = 0
         self._deadline = self._handed_out_at = 0.0
         self._pause_s = 0.0
-        self._look_back = True
+        self._look_back_until: float | None = math.inf
         self._sweep_at = 0.0
 
     async def start(self) -> None:
@@ -117,17 +118,20 @@ class Puller:
     def _forget(self) -> None:
         """After a reconnect the server no longer knows our request: ask anew at once."""
         self._asked = 0
-        self._look_back = True
+        self._look_back_until = math.inf
         self.wake()
 
-    async def _recover(self) -> None:
-        """Bring back at once what was delivered to a process that died, instead of after the ack time.
+    async def _recover(self, until: float) -> None:
+        """Bring back at once what was delivered to a process or connection that died, instead of after the ack time.
 
-        Only if nobody else pulls. Messages that are in somebody's hands after all come twice, which the inbox knows.
+        Only if nobody else pulls; the server may count the dead one's request for as long as that was good, so it is
+        looked for again. Messages that are in somebody's hands after all come twice, which the inbox knows.
         """
-        self._look_back = False
         js = self._bus.js
         info = await js.consumer_info(self.stream, self._durable)
+        if info.num_ack_pending and info.num_waiting and asyncio.get_running_loop().time() < until:
+            return
+        self._look_back_until = None
         if info.num_ack_pending and not info.num_waiting:
             await js.reset_consumer(self.stream, self._durable)
             log.info("unacknowledged messages are delivered again", consumer=self._durable, count=info.num_ack_pending)
@@ -157,8 +161,10 @@ class Puller:
         if self._pause_s:
             await asyncio.sleep(self._pause_s)
             self._pause_s = 0.0
-        if self._look_back:
-            await self._recover()
+        if self._look_back_until is not None:
+            if self._look_back_until == math.inf:
+                self._look_back_until = asyncio.get_running_loop().time() + LOOK_BACK_S
+            await self._recover(self._look_back_until)
         if asyncio.get_running_loop().time() >= self._sweep_at:
             await self._sweep()
         body = {"batch": self._batch, "max_bytes": MAX_PAYLOAD_BYTES + PULL_BYTES, "expires": int(_EXPIRES_S * 1e9)}

@@ -19,6 +19,8 @@ from libs.common.telemetry import setup_logs
 from tests.faults import results, scenarios
 from tests.faults.cluster import cluster
 from tests.faults.full_disk import nats_disk, postgres_disk
+from tests.faults.link import link
+from tests.faults.power import power
 from tests.faults.rig import Verdict
 from tests.faults.scenarios import run_on_rig
 
@@ -39,6 +41,8 @@ SCENARIOS: dict[str, Scenario] = {
     "cluster": cluster,
     "nats-disk": nats_disk,
     "postgres-disk": postgres_disk,
+    "power": power,
+    "link": link,
 }
 
 
