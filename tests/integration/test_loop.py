@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -158,6 +159,18 @@ async def test_a_failing_message_is_tried_again_and_buried_after_six(stack: Stac
     assert len(fake.applied) == 1
     twice = await stack.command(replay, {"letter_id": letter})  # type: ignore[arg-type]
     assert twice.status == 409
+
+
+async def test_a_value_that_the_driver_refuses_is_the_messages_fault_not_the_servers(stack: Stack, fake: Fake) -> None:
+    async def bad(tx: Tx, data: Any) -> None:
+        await tx.connection.execute("SELECT $1::int", 2**80)
+
+    running = await stack.start(replace(fake.service(), events={governance.gate_decided: bad}))
+    await stack.publish(governance.gate_decided, decided(run_number=1))
+    async with asyncio.timeout(10):
+        while not (error := await running.pool.fetchval("SELECT last_error FROM attempts")):
+            await asyncio.sleep(0.02)
+    assert "query argument" in error
 
 
 async def test_a_buried_command_has_an_outcome_until_its_replay(stack: Stack, fake: Fake) -> None:
