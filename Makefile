@@ -9,13 +9,14 @@ TOOLS := .tool-venv
 CODE := $(wildcard libs services deploy tests bench)
 TESTS := $(wildcard tests/unit tests/contract tests/integration)
 COVERAGE_FLOOR ?= 80
+FAULTS_MINUTES ?= 60
 # Must say the same as requires-python in pyproject.toml.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 .DEFAULT_GOAL := help
-.PHONY: help install test lint format lock demo up bench docs faults outside clean
+.PHONY: help install test lint format lock demo up bench docs faults faults-long outside clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## create .venv from the hashed lock (instant when nothing changed)
 
@@ -58,8 +59,12 @@ bench: install ## measure throughput and latency beside floors of the same machi
 docs: install ## write docs/reference from the contracts
 	@$(BIN)/python -m libs.common.reference
 
-faults: install ## kill -9 tests (minutes)
-	$(BIN)/python -m pytest tests/faults -m faults
+faults: install ## do harm to a running Headgate and check that nothing is lost (about 3 minutes)
+	$(BIN)/python -m pytest tests/faults -m faults -s
+
+faults-long: install ## the same for FAULTS_MINUTES from the next seed on; needs root; results add up in .faults/
+	$(BIN)/python -m tests.faults.lab --scenario all --keep --minutes $(FAULTS_MINUTES)
+	$(BIN)/python -m tests.faults.lab --report
 
 outside: install ## proof with clients and tools that aren't ours, on a live stack (minutes)
 	@$(BIN)/python -m tests.outside

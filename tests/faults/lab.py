@@ -19,7 +19,8 @@ from libs.common.telemetry import setup_logs
 from tests.faults import results, scenarios
 from tests.faults.cluster import cluster
 from tests.faults.full_disk import nats_disk, postgres_disk
-from tests.faults.link import link
+from tests.faults.link import CannotCut, link
+from tests.faults.mounts import CannotMount
 from tests.faults.power import power
 from tests.faults.rig import Verdict
 from tests.faults.scenarios import run_on_rig
@@ -79,7 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     while True:
         for name in SCENARIOS if chosen.scenario == "all" else (chosen.scenario,):
             print(f"scenario {name}, seed {seed}", flush=True)
-            verdict = run(name, seed, chosen.seconds)
+            try:
+                verdict = run(name, seed, chosen.seconds)
+            except (CannotMount, CannotCut) as error:
+                print(f"scenario {name} can't be done on this machine: {error}")
+                continue
             show(verdict)
             broken = broken or bool(verdict.problems)
             if chosen.keep:
