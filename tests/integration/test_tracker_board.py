@@ -18,7 +18,6 @@ from libs.common.contracts.governance_models import RuleStatus
 from libs.common.contracts.tracker import (
     Board,
     CompleteBody,
-    ItemFilter,
     ItemKey,
     ItemPatch,
     SyncBody,
@@ -120,7 +119,7 @@ async def test_boards_do_not_meet(desk: Desk) -> None:
     await desk.decided({"a": "pass"}, number=2, gate="release", subject="shop")
     assert (await desk.items(gate="release", subject="shop"))["a"].is_active is False
     assert (await desk.items(gate="release", subject="till"))["a"].is_active is True
-    assert len(await items.list_items(desk.read(), ItemFilter(gate="release"))) == 1
+    assert len(await desk.listed(gate="release")) == 1
     assert await desk.items() == {}
 
 
@@ -207,11 +206,11 @@ async def test_patch(desk: Desk) -> None:
 async def test_list_filters(desk: Desk) -> None:
     await desk.decided({"a": "fail", "b": "fail", "c": "pass"})
     await desk.order(patch_item, ItemPatch(item_id=(await desk.items())["b"].id, status="blocked"))
-    blocked = await items.list_items(desk.read(), ItemFilter(status="blocked"))
+    blocked = await desk.listed(status="blocked")
     assert [item.rule_id for item in blocked] == ["b"]
-    assert len(await items.list_items(desk.read(), ItemFilter(limit=1))) == 1
+    assert len(await desk.listed(limit=1)) == 1
     await desk.decided({"a": "pass", "b": "fail"})
-    assert [item.rule_id for item in await items.list_items(desk.read(), ItemFilter())] == ["b"]
+    assert [item.rule_id for item in await desk.listed()] == ["b"]
 
 
 async def test_overview_and_readiness(desk: Desk) -> None:

@@ -102,6 +102,10 @@ class Desk:
     def read(self) -> Read:
         return Read(self.pool, self.site, "ann", self.now)
 
+    async def listed(self, **wanted: Any) -> list[Item]:
+        return [
+            Item.model_validate(one) for one in orjson.loads(await items.list_items(self.read(), ItemFilter(**wanted)))
+        ]
+
     async def items(self, **more: Any) -> dict[str, Item]:
-        found = await items.list_items(self.read(), ItemFilter(include_inactive=True, **more))
-        return {item.rule_id: item for item in found}
+        return {item.rule_id: item for item in await self.listed(include_inactive=True, **more)}
