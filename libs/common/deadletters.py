@@ -52,9 +52,12 @@ COLUMNS = (
 )
 SELECT_PAGE = f"""
 SELECT {COLUMNS} FROM dead_letters
-WHERE ($1::text IS NULL OR state = $1) AND letter_id < $2 ORDER BY letter_id DESC LIMIT $3
+WHERE ($1::text IS NULL OR state = $1) AND letter_id < $2 AND ($4 OR site = ANY ($5::text[]))
+ORDER BY letter_id DESC LIMIT $3
 """  # noqa: S608 - COLUMNS is a constant
-SELECT_ONE = f"SELECT {COLUMNS}, payload FROM dead_letters WHERE letter_id = $1"  # noqa: S608
+SELECT_ONE = f"""
+SELECT {COLUMNS}, payload FROM dead_letters WHERE letter_id = $1 AND ($2 OR site = ANY ($3::text[]))
+"""  # noqa: S608
 SELECT_FOR_UPDATE = """
 SELECT letter_id, consumer, message_id, subject, payload, headers, state FROM dead_letters
 WHERE letter_id = $1 FOR UPDATE
@@ -151,12 +154,12 @@ def handlers(service: Service, replay: Replay) -> tuple[dict[Any, CommandHandler
 
     async def list_letters(read: Read, params: DeadLetterFilter) -> Page[DeadLetter]:
         before = _cursor(params.cursor)
-        rows = await read.pool.fetch(SELECT_PAGE, params.state, before, params.limit + 1)
+        rows = await read.pool.fetch(SELECT_PAGE, params.state, before, params.limit + 1, *_scope(read))
         items = [DeadLetter(**row) for row in rows[: params.limit]]
         return Page[DeadLetter](items=items, next_cursor=str(items[-1].letter_id) if len(rows) > params.limit else None)
 
     async def show_letter(read: Read, params: DeadLetterKey) -> DeadLetter:
-        row = await read.pool.fetchrow(SELECT_ONE, params.letter_id)
+        row = await read.pool.fetchrow(SELECT_ONE, params.letter_id, *_scope(read))
         if row is None:
             raise NotFound(f"{name} has no dead letter {params.letter_id}.")
         return DeadLetter(**{**row, "payload": row["payload"].decode(errors="backslashreplace")})
@@ -208,6 +211,11 @@ def handlers(service: Service, replay: Replay) -> tuple[dict[Any, CommandHandler
         by_name[f"{name}.outcomes.get"]: outcomes.get,
     }
     return commands, queries
+
+
+def _scope(read: Read) -> tuple[bool, list[str]]:
+    """Whether the asker may see all sites, and else which."""
+    return "*" in read.sites, list(read.sites)
 
 
 def _cursor(text: str | None) -> int:

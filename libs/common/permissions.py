@@ -64,6 +64,7 @@ def _edge(topology: Topology) -> tuple[list[str], list[str]]:
         f"{ns}.query.>",
         f"{ns}.telemetry.gateway.>",
         f"$JS.API.STREAM.MSG.GET.{commands}",  # does this command still wait?
+        f"$JS.API.STREAM.MSG.GET.{events}",  # how old is the oldest event that a service has not applied?
         # Live events for people: short-lived consumers on EVENTS, one per connection, without acknowledgements.
         f"$JS.API.CONSUMER.CREATE.{events}.>",
         f"$JS.API.CONSUMER.INFO.{events}.*",

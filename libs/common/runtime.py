@@ -63,6 +63,7 @@ class Running:
     queries: QueryServer | None = None
     jobs: Jobs | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def stop(self) -> None:
         """Stop pulling, finish what is in hand, send the outbox, close. Safe to call twice."""
@@ -259,12 +260,15 @@ async def serve(service: Service, settings: Settings, app: Callable[[Running], A
     waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
+    running.stopping.set()  # open event streams end, so that the server need not wait for them
     server.should_exit = True
     await asyncio.gather(serving, return_exceptions=True)
     waiting.cancel()
     await running.stop()
     stop_tracing()
     if not stopping.is_set():
+        if server.started:
+            raise StartError("the HTTP server ended by itself; the log says why")
         raise StartError(f"port {settings.port_of(service.name)} can't be listened on; set HEADGATE_HTTP_PORT")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import orjson
@@ -45,7 +44,7 @@ class Edge:
     def __init__(self, running: Running) -> None:
         settings = running.settings
         self.running = running
-        self.stopping = asyncio.Event()
+        self.stopping = running.stopping
         self.identity = Identity(running.pool, running.clock)
         self.access = Access(
             self.identity, Limiter(settings.requests_per_minute), Limiter(settings.anonymous_requests_per_minute)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from typing import Any
 
 import httpx2
@@ -22,6 +23,7 @@ from libs.common.ids import uuid7
 from libs.common.postgres import UNREACHABLE
 from libs.common.problems import Refusal
 from libs.common.runtime import Running
+from libs.common.topology import durables
 from services.gateway.bootstrap import SELECT_ANY_USER
 from services.gateway.commands import SOURCE
 
@@ -29,6 +31,7 @@ KEPT_S = 1.0
 SYNC_KEPT_S = 60.0
 PING_TIMEOUT_S = 2.0
 FULL_PERCENT = 80
+LATE = timedelta(days=7)
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
@@ -42,6 +45,8 @@ class Health:
         self._report: dict[str, Any] = {}
         self._sync = "unknown"
         self._sync_at = 0.0
+        self._late: list[str] = []
+        self._late_at = -SYNC_KEPT_S
 
     async def report(self) -> dict[str, Any]:
         """``ready``: NATS, Postgres and identity work. ``all_up``: every service answers too."""
@@ -97,9 +102,31 @@ class Health:
                 found.append(f"the stream {topology.events_stream} is {held * 100 // limit} % full")
         except NATS_ERRORS:
             found.append("the state of the event stream is unknown")
+        if time.monotonic() - self._late_at >= SYNC_KEPT_S:
+            self._late, self._late_at = await self._read_late(), time.monotonic()
+        found += self._late
         await self._read_sync()
         if self._sync not in ("always", "unknown"):
             found.append(f"NATS writes to disk every {self._sync}, not always: a power cut loses acknowledged messages")
+        return found
+
+    async def _read_late(self) -> list[str]:
+        """Durables whose oldest event is so old that the stream may drop it before it is applied."""
+        topology, js, found = self._running.bus.topology, self._running.bus.js, []
+        for stream, config in durables(topology):
+            if stream != topology.events_stream:
+                continue
+            name = config.durable_name or ""
+            try:
+                info = await js.consumer_info(stream, name, timeout=2)
+                if not (info.num_pending or info.num_ack_pending):
+                    continue
+                first = (info.ack_floor.stream_seq if info.ack_floor else 0) + 1
+                oldest = await js.get_msg(stream, seq=first, subject=topology.event_filter(), next=True)
+            except NATS_ERRORS:
+                continue  # not reached: readiness says so by itself
+            if oldest.time and self._running.clock() - oldest.time > LATE:
+                found.append(f"{name} has not applied events for {LATE.days} days; after 30 they are dropped")
         return found
 
     async def _read_sync(self) -> None:

@@ -1,17 +1,21 @@
-"""Rate limits: a moving window of one minute per token, and a stricter one per address without a valid token.
+"""Rate limits: a sliding window of one minute per token, and a stricter one per address without a valid token.
 
 Headers: ``RateLimit`` and ``RateLimit-Policy`` of draft-ietf-httpapi-ratelimit-headers-10.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
 
 WINDOW_S = 60
-MAX_BUCKETS = 2_000  # callers beyond it share one bucket
+# The storage sweeps all buckets often, so their number must stay small; callers beyond it share one bucket.
+MAX_BUCKETS = 2_000
 OVERFLOW = "overflow"
 
 
@@ -32,54 +36,31 @@ class Allowance:
         }
 
 
-@dataclass(slots=True)
-class _Bucket:
-    """A caller's window: a count for each second in which it asked, the oldest first; at most `WINDOW_S` of them."""
-
-    seconds: deque[list[int]] = field(default_factory=deque)
-    total: int = 0
-
-    def forget(self, second: int) -> None:
-        """Drop what has left the window."""
-        while self.seconds and self.seconds[0][0] <= second - WINDOW_S:
-            self.total -= self.seconds.popleft()[1]
-
-
 class Limiter:
-    """One limit over many callers, in the memory of this process. Exact to the second, at a constant cost a request.
+    """One limit over many callers, in the memory of this process."""
 
-    Refused requests do not count, so a caller that goes on asking gets in again as soon as its window has room.
-    """
-
-    def __init__(self, per_minute: int, clock: Callable[[], float] = time.time) -> None:
-        self._limit = per_minute
-        self._clock = clock
-        self._buckets: dict[str, _Bucket] = {}
+    def __init__(self, per_minute: int) -> None:
+        self._item = RateLimitItemPerMinute(per_minute)
+        # Two counters a caller. The exact moving window keeps every request, which its storage walks through again and
+        # again in a thread of its own.
+        self._strategy = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._last_hit: dict[str, float] = {}
 
     def hit(self, key: str) -> Allowance:
         """Count one request of this caller."""
-        second = int(self._clock())
-        bucket = self._bucket(key, second)
-        bucket.forget(second)
-        allowed = bucket.total < self._limit
-        if allowed:
-            if bucket.seconds and bucket.seconds[-1][0] >= second:  # also when the clock was set back
-                bucket.seconds[-1][1] += 1
-            else:
-                bucket.seconds.append([second, 1])
-            bucket.total += 1
-        reset_s = bucket.seconds[0][0] + WINDOW_S - second
-        return Allowance(allowed, self._limit, self._limit - bucket.total, min(WINDOW_S, max(1, reset_s)))
+        bucket = self._bucket(key)
+        allowed = self._strategy.hit(self._item, bucket)
+        reset_time, remaining = self._strategy.get_window_stats(self._item, bucket)
+        reset_s = min(WINDOW_S, max(1, math.ceil(reset_time - time.time())))
+        return Allowance(allowed, self._item.amount, max(0, int(remaining)), reset_s)
 
-    def _bucket(self, key: str, second: int) -> _Bucket:
-        found = self._buckets.get(key)
-        if found is not None:
-            return found
-        if len(self._buckets) >= MAX_BUCKETS:
-            for name, bucket in list(self._buckets.items()):
-                bucket.forget(second)
-                if not bucket.total:
-                    del self._buckets[name]
-            if len(self._buckets) >= MAX_BUCKETS:
+    def _bucket(self, key: str) -> str:
+        now = time.time()
+        if key not in self._last_hit and len(self._last_hit) >= MAX_BUCKETS:
+            for idle in [name for name, hit_at in self._last_hit.items() if hit_at < now - WINDOW_S]:
+                del self._last_hit[idle]
+                self._strategy.clear(self._item, idle)
+            if len(self._last_hit) >= MAX_BUCKETS:
                 key = OVERFLOW
-        return self._buckets.setdefault(key, _Bucket())
+        self._last_hit[key] = now
+        return key

@@ -290,6 +290,31 @@ async def test_readiness_lists_services_as_degraded_and_status_is_strict(http: H
     assert answer.status_code == 503
 
 
+async def test_readiness_names_a_service_that_is_days_behind(http: Http) -> None:
+    # The bootstrap told the log of its owner; no audit service runs to hear it.
+    await http.stack.idle("gateway")
+    http.stack.clock.advance(days=8)
+    warnings = (await http.client.get("/readyz")).json()["warnings"]
+    assert [warning for warning in warnings if "audit-events" in warning], warnings
+
+
+async def test_dead_letters_of_other_sites_are_not_shown(http: Http) -> None:
+    insert = """
+    INSERT INTO dead_letters (consumer, message_key, message_id, message_type, subject, site, payload, headers, reason,
+        attempts, buried_at)
+    VALUES ('gateway-commands', $1, 'm', 't', 's', $1, 'p', '{}', 'r', 6, now()) RETURNING letter_id
+    """
+    await http.site("north")
+    mine = await http.running.pool.fetchval(insert, "north")
+    other = await http.running.pool.fetchval(insert, "global")
+    auditor = await http.user("aud", "auditor", ["north"])
+    page = (await auditor.get("/api/dead-letters/gateway")).json()
+    assert [letter["letter_id"] for letter in page["items"]] == [mine]
+    assert (await auditor.get(f"/api/dead-letters/gateway/{mine}")).status_code == 200
+    assert (await auditor.get(f"/api/dead-letters/gateway/{other}")).status_code == 404
+    assert len((await http.client.get("/api/dead-letters/gateway")).json()["items"]) == 2
+
+
 async def test_rate_limits_per_token_and_stricter_per_address(stack: Stack) -> None:
     http = await Http(stack).open(requests_per_minute=3, anonymous_requests_per_minute=2)
     try:
