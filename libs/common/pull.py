@@ -24,6 +24,8 @@ from libs.common.topology import MAX_PAYLOAD_BYTES
 PULL_MESSAGES = 500
 PULL_BYTES = 4 * 1024 * 1024
 _EXPIRES_S = 5.0
+_HEARTBEAT_S = 1.0
+_SILENCE_S = 2.5
 _STATUS_PAUSE_S = 0.2
 SWEEP_EVERY_S = 20.0
 LOOK_BACK_S = 3 * _EXPIRES_S
@@ -87,7 +89,7 @@ class Puller:
         self._arrived: asyncio.Queue[Delivery | Msg | None] = asyncio.Queue()
         self._request = 0
         self._asked = self._pending = 0
-        self._deadline = self._handed_out_at = 0.0
+        self._deadline = self._handed_out_at = self._heard_at = 0.0
         self._pause_s = 0.0
         self._look_back_until: float | None = math.inf
         self._sweep_at = 0.0
@@ -96,6 +98,7 @@ class Puller:
         """Subscribe the standing inbox."""
 
         async def arrive(message: Msg) -> None:
+            self._heard_at = asyncio.get_running_loop().time()
             self._arrived.put_nowait(self._delivery(message) or message)
 
         self._inbox = self._bus.nats.new_inbox()
@@ -167,11 +170,17 @@ class Puller:
             await self._recover(self._look_back_until)
         if asyncio.get_running_loop().time() >= self._sweep_at:
             await self._sweep()
-        body = {"batch": self._batch, "max_bytes": MAX_PAYLOAD_BYTES + PULL_BYTES, "expires": int(_EXPIRES_S * 1e9)}
+        body = {
+            "batch": self._batch,
+            "max_bytes": MAX_PAYLOAD_BYTES + PULL_BYTES,
+            "expires": int(_EXPIRES_S * 1e9),
+            "idle_heartbeat": int(_HEARTBEAT_S * 1e9),
+        }
         self._request += 1
         await self._bus.nats.publish(self._subject, orjson.dumps(body), reply=f"{self._inbox}.{self._request}")
         self._asked = self._batch
-        self._deadline = asyncio.get_running_loop().time() + _EXPIRES_S + 2
+        self._heard_at = asyncio.get_running_loop().time()
+        self._deadline = self._heard_at + _EXPIRES_S + 2
 
     async def next(self, wait_s: float) -> list[Delivery]:
         """Up to 500 messages or 4 MB: waits for the first, takes what else has come or is on its way.
@@ -185,7 +194,7 @@ class Puller:
         taken: list[Delivery] = []
         size = 0
         while len(taken) < PULL_MESSAGES and size < PULL_BYTES:
-            if not taken and (self._asked <= 0 or loop.time() > self._deadline):
+            if not taken and (self._asked <= 0 or loop.time() > self._deadline or self._silent()):
                 await self._ask()
             try:
                 message = self._arrived.get_nowait()
@@ -204,6 +213,10 @@ class Puller:
             await self._ask()
         self._handed_out_at = loop.time()
         return taken
+
+    def _silent(self) -> bool:
+        """Whether the server gave no sign of life for our request: the durable's leader has died with it."""
+        return asyncio.get_running_loop().time() - self._heard_at > _SILENCE_S
 
     def _delivery(self, message: Msg) -> Delivery | None:
         """The message as a delivery; None if it is a status."""

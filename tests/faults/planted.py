@@ -38,6 +38,7 @@ def ack_before_commit() -> None:
     async def wrong(self: loop.Consumer, messages: list[loop.Message]) -> None:
         for message in messages:
             await self.puller.ack(message.delivery)
+        await asyncio.sleep(0.05)  # a transaction of ordinary length: a kill must be able to come within it
         await right(self, messages)
 
     loop.Consumer._transaction = wrong  # type: ignore[method-assign]

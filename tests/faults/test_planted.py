@@ -20,6 +20,7 @@ from tests.faults.rig import Rig, Verdict
 
 pytestmark = pytest.mark.faults
 AT_ONCE = 3
+KILLED_AFTER = 20  # answers in a wave
 SECRET = secrets.token_urlsafe(32)  # one for all: the database's roles are shared
 
 
@@ -109,10 +110,10 @@ async def waves(rig: Rig, shown_by: str) -> None:
     for _ in range(3):
         # A kill must come while requests are in hand, so there are more of them.
         signals = 400 if shown_by in ("kill", "all") else 60
-        sending = asyncio.create_task(rig.driver.send(rig.driver.plan(signals, gates=12, refusals=6, syncs=3)))
+        wave = rig.driver.plan(signals, gates=12, refusals=6, syncs=3)
+        sending = asyncio.create_task(rig.driver.send(wave))
         if shown_by in ("kill", "all"):
-            done = len(rig.driver.attempts) - signals
-            while sum(attempt.status > 0 for attempt in rig.driver.attempts) < done:
+            while sum(attempt.status > 0 for attempt in wave) < KILLED_AFTER:
                 await asyncio.sleep(0.002)
             await rig.kill("governance")
         await sending
