@@ -20,8 +20,9 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
-_VENV = HERE / ".venv"
-_TOOLS = HERE / ".tools"
+_FETCHED = HERE.parents[1] / ".outside"
+_VENV = _FETCHED / "venv"
+_TOOLS = _FETCHED / "debian"
 _DEBIAN = ("prometheus", "prometheus-alertmanager")
 _NAMES = {
     "prometheus": ["prometheus"],
@@ -135,7 +136,7 @@ def _unpack_debian() -> None:
     apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg-deb")
     if apt is None or dpkg is None:
         raise ToolMissing("prometheus, promtool, alertmanager and amtool must be on PATH (or apt-get, to fetch them)")
-    _TOOLS.mkdir(exist_ok=True)
+    _TOOLS.mkdir(parents=True, exist_ok=True)
     if run([apt, "download", *_DEBIAN], _FETCH_WITHIN_S, _TOOLS)[0]:
         _must([apt, "update"])  # needs root; without it the sentence of apt says so
         _must([apt, "download", *_DEBIAN], _TOOLS)
