@@ -3,6 +3,7 @@
 Call it from the main thread: the kernel's "parent is gone" signal follows the thread that started a server.
 """
 
+import atexit
 import contextlib
 import errno
 import fcntl
@@ -92,6 +93,12 @@ def is_dead(process: psutil.Process) -> bool:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+@atexit.register
+def _let_go() -> None:
+    for handle in _reserved_ports.values():
+        handle.close()
 
 
 def free_port() -> int:

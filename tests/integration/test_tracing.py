@@ -146,6 +146,7 @@ async def test_logs_carry_the_trace_and_the_request(stack: Stack, lines: io.Stri
         with telemetry.span("tracker", "work", HEADERS["traceparent"], request_id=REQUEST):
             log.info("inside")
         log.info("outside")
+        logging.getLogger("a.library").warning("from a %s", "library")
         broken = await http.client.get("/api/signals", headers=HEADERS)
         assert broken.status_code == 500
     finally:
@@ -154,5 +155,6 @@ async def test_logs_carry_the_trace_and_the_request(stack: Stack, lines: io.Stri
     for event in ("inside", "query failed"):
         assert logged[event]["trace_id"] == TRACE, event
         assert logged[event]["request_id"] == REQUEST, event
+    assert (logged["from a library"]["logger"], logged["from a library"]["level"]) == ("a.library", "warning")
     assert "trace_id" not in logged["outside"]
     assert "request_id" not in logged["outside"]
