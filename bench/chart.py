@@ -1,4 +1,4 @@
-"""Draws the last figures of `bench/results/*.jsonl` that have an aim as bars, into docs/performance.svg.
+"""Writes the last figures of `bench/results/*.jsonl` into docs/performance.md, and draws those with an aim as bars.
 
 python -m bench.chart
 """
@@ -10,20 +10,22 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from bench.figures import RESULTS
+from bench.figures import RESULTS, shown
 
-TARGET = Path(__file__).resolve().parents[1] / "docs" / "performance.svg"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- figures: written by python -m bench.chart -->", "<!-- end of figures -->"
+MACHINE = ("cores", "machine", "system", "python", "fsync_ms", "load")
 WIDTH, ROW, LEFT, BAR = 920, 30, 440, 360
 FULL = 1.6  # how much better than its aim a bar's full length is
 
 
 def last_figures() -> list[dict[str, Any]]:
-    """The figures with an aim of each benchmark's last run."""
+    """The figures of each benchmark's last run."""
     found = []
     for path in sorted(RESULTS.glob("*.jsonl")):
         rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
         rows = [row for row in rows if "ratio" in row]
-        found += [row for row in rows if row["at"] == rows[-1]["at"] and row["aim"] is not None]
+        found += [row for row in rows if row["at"] == rows[-1]["at"]]
     return found
 
 
@@ -58,10 +60,27 @@ def draw(rows: list[dict[str, Any]]) -> str:
     return "\n".join(parts) + "\n"
 
 
+def table(rows: list[dict[str, Any]]) -> str:
+    """The figures as a Markdown table, with what they depend on."""
+    lines = [f"Measured {row['at'][:10]}: " + ", ".join(f"{name} {row[name]}" for name in MACHINE) for row in rows[-1:]]
+    lines += ["", "| figure | value | beside | its value | ratio | aim |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        aim = "" if row["aim"] is None else f"{'≤' if row['lower_is_better'] else '≥'} {row['aim']:g}"
+        verdict = "" if row["reached"] is None else ", reached" if row["reached"] else ", missed"
+        beside = "" if row["floor"] is None else shown(row["floor"])
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
+        cells = (row["name"], f"{shown(row['value'])} {row['unit']}", row["floor_name"], beside, ratio, aim + verdict)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Write the chart."""
-    TARGET.write_text(draw(last_figures()))
-    print(f"written to {TARGET}")
+    """Write the chart and the table."""
+    rows = last_figures()
+    PAGE.with_suffix(".svg").write_text(draw([row for row in rows if row["aim"] is not None]))
+    head, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(f"{head}{BEGIN}\n\n{table(rows)}\n\n{END}{rest.partition(END)[2]}")
+    print(f"written into {PAGE} and its chart")
 
 
 if __name__ == "__main__":

@@ -64,10 +64,10 @@ class Figure:
 
     def line(self) -> str:
         """One line for people."""
-        text = f"  {self.name:<44}{_number(self.value):>9} {self.unit:<9}"
+        text = f"  {self.name:<44}{shown(self.value):>9} {self.unit:<9}"
         if self.floor is None or self.ratio is None:
             return text.rstrip()
-        text += f"{_number(self.floor):>9}  {self.floor_name:<38}{self.ratio:>6.2f}"
+        text += f"{shown(self.floor):>9}  {self.floor_name:<38}{self.ratio:>6.2f}"
         if self.aim is not None:
             sign = "≤" if self.lower_is_better else "≥"
             text += f"  aim {sign} {self.aim:g}: {'reached' if self.reached else 'missed'}"
@@ -86,7 +86,8 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
 
-def _number(value: float) -> str:
+def shown(value: float) -> str:
+    """A number for people: whole from 100 on, else with two decimals."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
