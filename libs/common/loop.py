@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class Message:
 Apply = Callable[[Connection, list[Message], datetime, Applied], Awaitable[None]]
 
 
-class Consumer:
+class Consumer(ABC):
     """Feeds one durable of a service. Subclasses say how new messages are applied."""
 
     def __init__(
@@ -190,9 +191,9 @@ class Consumer:
         """Messages that were applied before."""
         series.DUPLICATES.labels(self.service, self.durable).inc(len(messages))
 
+    @abstractmethod
     async def apply(self, connection: Connection, fresh: list[Message], now: datetime, into: Applied) -> None:
         """Apply new messages in the open transaction."""
-        raise NotImplementedError  # pragma: no cover
 
     async def refuse(self, message: Message, refusal: Refusal) -> None:
         """A refusal outside a command is a failure like any other."""
