@@ -13,7 +13,7 @@ FAULTS_MINUTES ?= 60
 # Must say the same as requires-python in pyproject.toml.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 .DEFAULT_GOAL := help
-.PHONY: help install test lint format lock demo up bench docs faults faults-long outside clean
+.PHONY: help install test lint format lock demo up bench docs faults faults-long sweep outside clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ faults: install ## do harm to a running Headgate and check that nothing is lost 
 faults-long: install ## the same for FAULTS_MINUTES from the next seed on; needs root; results add up in .faults/
 	$(BIN)/python -m tests.faults.lab --scenario all --keep --minutes $(FAULTS_MINUTES)
 	$(BIN)/python -m tests.faults.lab --report
+
+sweep: install ## every route and subject against strangers, wrong roles, foreign sites and hostile input
+	$(BIN)/python -m pytest tests/contract/test_sweep.py tests/contract/test_live_sweep.py tests/contract/test_http_wire.py tests/integration/test_permissions.py
 
 outside: install ## proof with clients and tools that aren't ours, on a live stack (minutes)
 	@$(BIN)/python -m tests.outside
