@@ -24,7 +24,7 @@ from deploy.installation import InstallationError, bus_config
 from deploy.local_control import Control, ask
 from deploy.local_options import Options
 from deploy.local_servers import running_servers
-from deploy.local_stack import LocalError, LocalStack
+from deploy.local_stack import SERVERS, LocalError, LocalStack
 from libs.common.admin import AdminError, passwords, prepare
 from libs.common.contracts.common import SERVICES
 from libs.common.settings import Settings
@@ -67,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     up_parser = commands.add_parser("up", help="run everything here until Ctrl-C")
     up_parser.add_argument("--quiet", action="store_true", help="the services' logs go to files only")
     up_parser.add_argument("--servers-only", action="store_true", help="no services: for backup and restore")
-    for name, what in (("halt", "stop one service of the running stack"), ("resume", "start it again")):
-        commands.add_parser(name, help=what).add_argument("service", choices=SERVICES)
+    for name, what in (("halt", "stop one part of the running stack"), ("resume", "start it again")):
+        commands.add_parser(name, help=what).add_argument("service", choices=(*SERVICES, *SERVERS))
     commands.add_parser("migrate", help="bring schemas, roles and streams to this version")
     commands.add_parser("nats-config", help="print a nats-server configuration with Headgate's users (secret!)")
     chosen = parser.parse_args(arguments)
@@ -108,7 +108,7 @@ def up(settings: Settings, *, quiet: bool = False, services: Sequence[str] = SER
     terminal.show("headgate", f"starting on {_short(stack.data_dir)}")
     try:
         stack.start()
-        control = Control(stack)
+        control = Control(stack, terminal.show)
         try:
             stack.wait_ready()
         except LocalError as error:

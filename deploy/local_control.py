@@ -1,4 +1,4 @@
-"""Stops and starts single services of a running stack from another terminal: a file for each one that shall stand.
+"""Stops and starts single parts of a running stack from another terminal: a file for each one that shall stand.
 
 ``python -m deploy.local halt tracker`` leaves ``<data folder>/halted/tracker``; the supervisor looks twice a second.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploy.local_stack import LocalStack
+from deploy.local_process import Show
+from deploy.local_stack import SERVERS, LocalStack, silent
 
 _FOLDER = "halted"
 
@@ -31,17 +32,18 @@ def ask(data_dir: Path, service: str, *, halt: bool) -> None:
 class Control:
     """Brings a stack in line with what was asked. A new supervisor begins with everything running."""
 
-    def __init__(self, stack: LocalStack) -> None:
-        self._stack = stack
+    def __init__(self, stack: LocalStack, show: Show = silent) -> None:
+        self._stack, self._show = stack, show
         self._standing: set[str] = set()
         for name in halted(stack.data_dir):
             ask(stack.data_dir, name, halt=False)
 
     def apply(self) -> None:
         """Halt and resume what has changed since the last look."""
-        wanted = halted(self._stack.data_dir) & set(self._stack.services)
+        wanted = halted(self._stack.data_dir) & {*self._stack.services, *SERVERS}
         for name in wanted - self._standing:
             self._stack.halt(name)
+            self._show(name, "halted; it stands until it is resumed")
         for name in self._standing - wanted:
             self._stack.resume(name)
         self._standing = wanted

@@ -356,6 +356,6 @@ class LocalStack:
                 part.child = None
         while not self._orders.empty():
             self._orders.get_nowait()[1].set_exception(LocalError("The stack is stopping."))
-        self.servers.forget()
-        if self._claim is not None:
+        if self._claim is not None:  # a stack that was refused touches nothing of the one that runs
+            self.servers.forget()
             close_claim(self.data_dir, self._claim)

@@ -18,6 +18,8 @@ START = "00" * 32
 COPIED_TEXTS = {"type": None, "source": None, "site": "global", "actor": "", "subject": ""}
 """Copied attributes and what stands in for one that the event does not have; None: every event has it."""
 
+MAX_LISTED_BYTES = 1024 * 1024  # an entry with a larger payload is listed without it
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -163,6 +165,8 @@ def _problem_alone(entry: Mapping[str, Any]) -> str | None:
         return f"entry {seq} was changed: its hash is not that of its content"
     if seq == 1 and entry["prev_hash"] != START:
         return "entry 1 links to something before it"
+    if payload is None and not int(entry.get("payload_bytes") or 0) > MAX_LISTED_BYTES:
+        return f"entry {seq} has no payload, though it is small enough to be listed with one"
     if payload is not None and (column := _differing(entry, payload)) is not None:
         return f"entry {seq} was changed: its {column} is not what its event says"
     return None

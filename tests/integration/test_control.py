@@ -6,7 +6,8 @@ import httpx2
 import pytest
 
 from deploy.local_control import Control, ask, halted
-from deploy.local_stack import LocalStack
+from deploy.local_servers import running_servers
+from deploy.local_stack import LocalError, LocalStack
 
 
 def test_a_halted_service_stands_until_it_is_resumed(local_stack: LocalStack) -> None:
@@ -31,11 +32,16 @@ def test_a_new_supervisor_begins_with_everything_running(local_stack: LocalStack
     assert "audit" in local_stack.pids
 
 
-@pytest.mark.parametrize("name", ["nats", "postgres", "nonsense"])
-def test_only_services_are_halted(local_stack: LocalStack, name: str) -> None:
+def test_what_is_no_part_is_left_alone(local_stack: LocalStack) -> None:
     control = Control(local_stack)
     before = local_stack.pids
-    ask(local_stack.data_dir, name, halt=True)
+    ask(local_stack.data_dir, "nonsense", halt=True)
     control.apply()
-    ask(local_stack.data_dir, name, halt=False)
+    ask(local_stack.data_dir, "nonsense", halt=False)
     assert local_stack.pids == before
+
+
+def test_a_refused_second_stack_takes_nothing_from_the_first(local_stack: LocalStack) -> None:
+    with pytest.raises(LocalError, match="already"):
+        LocalStack(local_stack.data_dir).start()
+    assert all(running_servers(local_stack.data_dir))

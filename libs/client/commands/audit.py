@@ -70,12 +70,15 @@ def verify_log(
         str | None, typer.Option("--head", metavar="SEQ:HASH", help="An entry's hash that was noted before.")
     ] = None,
 ) -> int:
-    """Verify the chain: by the server, and again here from the entries. Exit code 0: it holds, 1: it is broken."""
+    """Verify the chain: by the server, and again here from the entries.
+
+    Exit code 0: it holds, 1: it is broken, 2: some contents could not be checked here.
+    """
     anchor = _anchor(head)
     if offline is not None:
         report = _verify_file(session, offline, anchor)
         session.emit({"valid": report.valid, "local": _local(report)}, *_shown(report))
-        return 0 if report.valid else 1
+        return _code(report.valid, report)
     if "*" not in session.client.me().sites:
         raise UsageProblem(
             "Your scope has not all sites, so the entries have gaps for you; ask an auditor of all sites."
@@ -100,7 +103,12 @@ def verify_log(
     said = Text("holds", style="green") if server_valid else Text(f"is broken: {last.problem}", style="red")
     line = Text.assemble("The server says: the chain ", said, f" ({by_server['checked_count']} entries)")
     session.emit({"valid": valid, "server": by_server, "local": _local(report)}, line, *_shown(report))
-    return 0 if valid else 1
+    return _code(valid, report)
+
+
+def _code(valid: bool, report: Report) -> int:
+    """0: all was checked and holds; 1: it is broken; 2: some contents could not be checked here."""
+    return 1 if not valid else 2 if report.unread_count else 0
 
 
 def _anchor(head: str | None) -> Anchor | None:
@@ -190,7 +198,9 @@ def _shown(report: Report) -> list[Any]:
     line.append(f", entries {report.first_seq} to {report.last_seq} ({report.checked_count})")
     parts: list[Any] = [line]
     if report.unread_count:
-        parts.append(Text(f"{report.unread_count} entries are too large to list; only their links were checked."))
+        noun = "entry is" if report.unread_count == 1 else "entries are"
+        text = f"{report.unread_count} {noun} too large to be listed with content: only the links were checked there."
+        parts.append(Text(text, style="yellow"))
     parts.append(facts([("note this outside Headgate", f"{report.last_seq}:{report.last_hash}")]))
     return parts
 

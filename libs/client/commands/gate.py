@@ -60,7 +60,7 @@ def run_gate(session: Session, gate: GateArgument, subject: SubjectOption = None
     fields = given(subject=subject, version=version)
     answer = session.client.call("governance.gate.run", gate=gate, **fields, **session.sited)
     run = read_as(GateRun, answer)
-    session.emit(answer, headline(run), Text(), _verdict_table(run))
+    session.emit(answer, headline(run), Text(), _verdict_table(run), *_other_reasons(run))
     return 0 if run.decision == "go" else 1
 
 
@@ -133,6 +133,12 @@ def show_plan(
     summary = f"{clean(NAMES.get(plan.decision))}: {plan.summary.item_count} of {plan.summary.total_candidates} items"
     columns = ("priority", "rule", "state", "owner", "due", "action", "reason")
     session.emit(answer, Text(summary, style=STYLES[plan.decision]), table(columns, rows))
+
+
+def _other_reasons(run: GateRun) -> list[Text]:
+    """Reasons against GO that no rule's line shows, such as a score that is too low."""
+    shown = {rule.message for rule in run.rules}
+    return [Text(clean(reason), style="red") for reason in run.reasons if not any(m in reason for m in shown)]
 
 
 def headline(run: GateRun) -> Text:

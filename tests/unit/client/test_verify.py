@@ -86,7 +86,9 @@ def test_an_export_that_begins_later_holds_if_that_is_allowed() -> None:
 
 
 def test_a_payload_too_large_to_list_is_checked_by_its_hash() -> None:
-    made = change(1, payload=None, event=None)(entries(3))
+    hidden = verify(change(1, payload=None, event=None, payload_bytes=1636)(entries(3)))
+    assert (hidden.valid, hidden.bad_seq) == (False, 2)  # small enough to be listed: somebody took it away
+    made = change(1, payload=None, event=None, payload_bytes=2 * 1024 * 1024)(entries(3))
     report = verify(made)
     assert report.valid
     assert report.unread_count == 1
