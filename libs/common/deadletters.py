@@ -27,6 +27,7 @@ from libs.common.contracts.common import (
 from libs.common.dispatch import Applied
 from libs.common.ids import BadToken, token
 from libs.common.outcomes import Ended
+from libs.common.postgres import UNREACHABLE
 from libs.common.problems import Conflict, Invalid, NotFound, Refusal, problem
 from libs.common.pull import Delivery
 from libs.common.service import CommandHandler, Connection, QueryHandler, Read, Service, Staged, Tx
@@ -67,6 +68,11 @@ UPDATE dead_letters SET state = $2, decided_by = $3, decided_at = $4 WHERE lette
 """  # noqa: S608
 COUNT_HELD = "SELECT count(*) FROM dead_letters WHERE state = 'held'"
 
+AGAIN: tuple[type[BaseException], ...] = (
+    *UNREACHABLE,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+)
 Replay = Callable[[Connection, str, CloudEvent, bytes, datetime, Applied], Awaitable[None]]
 
 
@@ -189,6 +195,8 @@ def handlers(service: Service, replay: Replay) -> tuple[dict[Any, CommandHandler
             fresh = await inbox.claim(tx.connection, row["consumer"], [uuid.UUID(message.id)], [message.digest])
             if fresh:
                 await replay(tx.connection, row["consumer"], message, row["payload"], tx.now, applied)
+        except AGAIN:
+            raise  # nothing is wrong with the letter: the loop tries the replay again
         except Refusal as refusal:
             raise Conflict(f"It was refused again: {refusal.detail}") from refusal
         except (ValueError, TypeError, KeyError, LookupError, asyncpg.PostgresError) as error:

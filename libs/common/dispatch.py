@@ -17,8 +17,8 @@ from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.base import Command, Event, encode_result
 from libs.common.contracts.common import CommandRefused
 from libs.common.outcomes import Ended, Waiting
-from libs.common.problems import Invalid, Refusal
-from libs.common.service import Connection, Deferred, Service, Staged, Tx
+from libs.common.problems import Invalid, Refusal, TooLarge
+from libs.common.service import MAX_STAGED_BYTES, Connection, Deferred, Service, Staged, Tx
 from libs.common.telemetry import messaging, span, trace_id
 
 
@@ -124,4 +124,7 @@ def _body(declared: Command, message: CloudEvent) -> Any:
 
 def _success(declared: Command, message: CloudEvent, result: Any) -> Ended:
     status = declared.http.status if declared.http else 200
-    return Ended(message, status, encode_result(declared.result, result))
+    body = encode_result(declared.result, result)
+    if len(body) > MAX_STAGED_BYTES:
+        raise TooLarge(f"The result would have {len(body)} bytes, at most {MAX_STAGED_BYTES}; ask for less at a time.")
+    return Ended(message, status, body)

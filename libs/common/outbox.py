@@ -25,9 +25,14 @@ INSERT = """
 INSERT INTO outbox (message_id, kind, name, site, payload)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[])
 """
-SELECT_UNSENT = (
-    "SELECT id, message_id, kind, name, site, payload FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT $1"
-)
+# Up to $1 rows and about $2 bytes: what is not sent in this round is not read in it either.
+SELECT_UNSENT = """
+SELECT outbox.id, message_id, kind, name, site, payload FROM outbox JOIN (
+    SELECT id, sum(octet_length(payload)) OVER (ORDER BY id) - octet_length(payload) AS before_bytes
+    FROM (SELECT id, payload FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT $1) AS unsent
+) AS sized USING (id)
+WHERE before_bytes < $2 ORDER BY outbox.id
+"""
 MARK_SENT = "UPDATE outbox SET sent_at = now() WHERE id = ANY ($1::bigint[])"
 DEPTH = "SELECT count(*) AS depth, min(created_at) AS oldest FROM outbox WHERE sent_at IS NULL"
 PRUNE = "DELETE FROM outbox WHERE sent_at < $1"
@@ -109,16 +114,9 @@ class Relay:
         A crash between publish and mark sends the rows again: the stream's duplicate window drops them, and if that
         has passed, every consumer's inbox does.
         """
-        rows = await connection.fetch(SELECT_UNSENT, BATCH_MESSAGES)
-        if not rows:
+        chosen = await connection.fetch(SELECT_UNSENT, BATCH_MESSAGES, BATCH_BYTES)
+        if not chosen:
             return False
-        chosen: list[asyncpg.Record] = []
-        size = 0
-        for row in rows:
-            if chosen and size + len(row["payload"]) > BATCH_BYTES:
-                break
-            chosen.append(row)
-            size += len(row["payload"])
         events = [self._outgoing(row, str(row["message_id"])) for row in chosen if row["kind"] == "event"]
         commands = [self._outgoing(row, "") for row in chosen if row["kind"] == "command"]
         with sending(self._service, [(row["name"], str(row["message_id"]), row["payload"]) for row in chosen]):
@@ -126,7 +124,7 @@ class Relay:
                 await self._bus.publish_each(commands)
             await self._send_events(events)
         await connection.execute(MARK_SENT, [row["id"] for row in chosen])
-        return len(rows) == BATCH_MESSAGES or len(chosen) < len(rows)
+        return True
 
     async def _send_events(self, events: list[Outgoing]) -> None:
         if len(events) <= 1:

@@ -162,6 +162,8 @@ async def start(service: Service, settings: Settings, *, clock: Clock = wall_clo
         pool.terminate()
         raise StartError(error.detail) from error
     try:
+        if bus.nats.max_payload < topology.MAX_PAYLOAD_BYTES:
+            raise TopologyError(f"NATS takes only {bus.nats.max_payload} bytes a message; set `max_payload: 8MB` there")
         await migrations.compare(pool, name)
         await topology.compare(bus.js, bus.topology, name)
     except NOT_READY as error:

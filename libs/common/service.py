@@ -18,12 +18,14 @@ from pydantic import BaseModel
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.base import Command, Contract, Event, Query
 from libs.common.ids import uuid7
+from libs.common.problems import TooLarge
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy  # both sides of a pool
 Clock = Callable[[], datetime]
+MAX_STAGED_BYTES = 4 * 1024 * 1024  # half of what NATS takes
 
 
 def wall_clock() -> datetime:
@@ -119,6 +121,9 @@ class Tx:
             traceparent=self.message.traceparent,
         )
         payload = envelope.encode(data.model_dump_json().encode())
+        if len(payload) > MAX_STAGED_BYTES:
+            # Once in the outbox it could never leave, and everything behind it would wait for ever.
+            raise TooLarge(f"What this would tell ({name}) has {len(payload)} bytes, at most {MAX_STAGED_BYTES}.")
         self.staged.append(Staged(message_id, kind, name, envelope.site, payload))
         return message_id
 

@@ -1,4 +1,4 @@
-"""Settings, read from the environment (prefix ``HEADGATE_``). docs/settings.md is generated from this class."""
+"""Settings, read from the environment (prefix ``HEADGATE_``); docs/reference/settings.md is generated from here."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import governance, tracker
 from libs.common.contracts.common import CommandRefused, refused_event
 from libs.common.contracts.governance_models import GateTarget
-from libs.common.contracts.tracker import BoardSynced, ItemPatch
+from libs.common.contracts.tracker import BoardReopened, BoardSynced, ItemPatch
 from libs.common.ids import uuid7
 from libs.common.problems import Conflict
 from libs.common.pull import Puller
@@ -125,6 +125,19 @@ async def test_a_refusal_rolls_back_what_the_handler_did(stack: Stack, fake: Fak
     assert (answer.status, answer.json["blockers"]) == (409, ["a"])
     await stack.idle("tracker")
     assert stack.events == []
+
+
+async def test_what_could_never_leave_the_outbox_is_refused(stack: Stack, fake: Fake) -> None:
+    async def shout(tx: Tx, body: ItemPatch) -> bytes:
+        if body.item_id == 1:
+            tx.emit(tracker.board_reopened, BoardReopened(gate="g", subject="s", reason="x" * 5_000_000), subject="s")
+        return b'"' + b"x" * (5_000_000 if body.item_id == 2 else 1) + b'"'
+
+    service = fake.service()
+    await stack.start(replace(service, commands={**service.commands, tracker.patch_item: shout}))
+    for item, status in ((1, 413), (2, 413), (3, 200)):
+        assert (await stack.command(tracker.patch_item, {"item_id": item})).status == status
+    await stack.idle("tracker")
 
 
 async def test_a_refusal_in_a_batch_costs_only_itself(stack: Stack, fake: Fake) -> None:

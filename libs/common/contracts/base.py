@@ -33,13 +33,16 @@ class Open(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+EARLIEST_YEAR, LATEST_YEAR = 1970, 9000
+
+
 def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a time needs its zone, such as 2026-03-01T09:00:00Z")
-    try:
-        return value.astimezone(UTC)
-    except OverflowError as error:  # such as year 1 in a zone ahead of UTC
-        raise ValueError("the time can't be represented in UTC") from error
+    if value.year < EARLIEST_YEAR or value.year > LATEST_YEAR:
+        # PostgreSQL and Python disagree about the ends of time: what goes in as year 1 comes back as infinity.
+        raise ValueError(f"the time must lie in the years {EARLIEST_YEAR} to {LATEST_YEAR}")
+    return value.astimezone(UTC)
 
 
 Time = Annotated[datetime, AfterValidator(_aware)]

@@ -87,7 +87,7 @@ def test_binary_mode() -> None:
         (b'{"specversion":"1.0","id":7,"source":"s","type":"t"}', "id must be a string"),
         (b'{"specversion":"1.0","id":"a","source":"s","type":"t","time":"yesterday"}', "RFC 3339"),
         (b'{"specversion":"1.0","id":"a","source":"s","type":"t","time":"2026-03-01T09:00:00"}', "zone"),
-        (b'{"specversion":"1.0","id":"a","source":"s","type":"t","time":"0001-01-01T00:00:00+14:00"}', "in UTC"),
+        (b'{"specversion":"1.0","id":"a","source":"s","type":"t","time":"0001-01-01T00:00:00+14:00"}', "1970"),
         (b'{"specversion":"1.0","id":"a","source":"s","type":"t","site":{"a":1}}', "site must be a string"),
     ],
 )
