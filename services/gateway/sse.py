@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from services.gateway.edge import Edge
 
 MAX_STREAMS = 100
+MAX_STREAMS_PER_TOKEN = 10
 MAX_TYPES = 10
 MAX_FILTERS = 50  # more subjects than this are sorted out here instead of by the server
 FETCH = 50
@@ -79,7 +81,12 @@ class Streams:
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
-        self.count = 0
+        self.by_token: Counter[int] = Counter()
+
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return self.by_token.total()
 
     async def open(self, request: Request) -> Response:
         """Answer with a stream. Raises like `Access.admit`, `Invalid` for what can't be read, `TooMany` when full."""
@@ -93,15 +100,27 @@ class Streams:
         position = _position(request.headers.get("last-event-id") or query.get("last_event_id"))
         if self.count >= MAX_STREAMS:
             raise TooMany(f"{MAX_STREAMS} event streams are open already; try again later.", retry_after_s=30)
-        self.count += 1
+        if self.by_token[principal.token_id] >= MAX_STREAMS_PER_TOKEN:
+            raise TooMany(
+                f"This token has {MAX_STREAMS_PER_TOKEN} event streams open already; close one first.",
+                retry_after_s=30,
+            )
+        self.by_token[principal.token_id] += 1
         reader = Reader(self._edge, principal, secret_of(request), wanted, position)
-        return _Counted(self, reader.frames(), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S)
+        return _Counted(self, principal.token_id, reader.frames(), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S)
+
+    def closed(self, token_id: int) -> None:
+        """Called by the answer when it ends."""
+        self.by_token[token_id] -= 1
+        if not self.by_token[token_id]:
+            del self.by_token[token_id]
 
 
 class _Counted(EventSourceResponse):
-    def __init__(self, streams: Streams, *args: Any, **more: Any) -> None:
+    def __init__(self, streams: Streams, token_id: int, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._streams = streams
+        self._token_id = token_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -110,7 +129,7 @@ class _Counted(EventSourceResponse):
             # The reader was too slow, or its connection broke: the answer has begun, so there is nothing to tell it.
             log.info("event stream dropped", error=repr(error))
         finally:
-            self._streams.count -= 1
+            self._streams.closed(self._token_id)
 
 
 def _types(asked: list[str], principal: Principal) -> tuple[str, ...]:

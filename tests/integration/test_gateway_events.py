@@ -145,6 +145,23 @@ async def test_there_are_not_more_streams_than_allowed(http: Http, monkeypatch: 
         assert (answer.status_code, "Retry-After" in answer.headers) == (429, True)
 
 
+async def test_one_token_can_not_take_all_streams(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "MAX_STREAMS_PER_TOKEN", 2)
+    ann = await http.user("ann", "viewer")
+    async with reading(ann), reading(ann):
+        answer = await ann.get("/api/events")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "30")
+        assert "This token has 2 event streams" in answer.json()["detail"]
+        async with reading(http.client):
+            assert http.edge.streams.count == 3
+    async with asyncio.timeout(5):
+        while http.edge.streams.count:
+            await asyncio.sleep(0.02)
+    assert not http.edge.streams.by_token
+    async with reading(ann):
+        pass
+
+
 async def test_a_stream_goes_on_when_its_consumer_is_lost(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "CHECK_CONSUMER_EVERY_S", 0.0)
     topology = http.stack.topology
