@@ -52,6 +52,8 @@ def seal(name: str | None, principal: Principal) -> Sealed:
         return Sealed()
     if name == "caller":
         return Sealed({"token_id": principal.token_id})
+    if name == "scope":
+        return Sealed({"caller_sites": list(principal.sites)})
     if name == "token":
         secret = make_secret()
         return Sealed({"secret_sha256": digest_of(secret).hex(), "caller_sites": list(principal.sites)}, secret=secret)

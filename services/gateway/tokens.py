@@ -9,7 +9,7 @@ from libs.common.contracts.gateway import (
     Me,
     TokenFilter,
     TokenIssued,
-    TokenKey,
+    TokenRevoke,
     TokenRevoked,
     TokenSealed,
     TokenView,
@@ -24,6 +24,7 @@ from services.gateway.sites import require_sites
 from services.gateway.users import SELECT_USER, acting_user
 
 MAX_LIVE_TOKENS = 100
+NEEDS_ALL = "Tokens of other users need the site scope *, which your token does not have."
 
 COLUMNS = """token_id, username, label, left(encode(secret_sha256, 'hex'), 16) AS fingerprint, sites, created_at,
     expires_at, revoked_at, last_used_at"""
@@ -44,7 +45,7 @@ WHERE tokens.token_id = $1 AND users.username = $2
 
 
 async def issue_token(tx: Tx, body: TokenSealed) -> TokenIssued:
-    """Store a token for oneself, or for another user by those who may write identity.
+    """Store a token for oneself, or for another user by those who may write identity and come with all sites.
 
     Its scope is what is asked for, what the caller has now and (at every use) what the user has: never more.
     """
@@ -52,6 +53,8 @@ async def issue_token(tx: Tx, body: TokenSealed) -> TokenIssued:
     username = body.username or actor.username
     if username != actor.username and not may(actor.role, "identity:write"):
         raise Forbidden("You may issue tokens for yourself only; ask an owner to issue one for somebody else.")
+    if username != actor.username and ALL not in body.caller_sites:
+        raise Forbidden(NEEDS_ALL)
     user = await tx.connection.fetchrow(SELECT_USER, username)
     if user is None:
         raise NotFound(f"There is no user {username}.")
@@ -80,12 +83,20 @@ async def issue_token(tx: Tx, body: TokenSealed) -> TokenIssued:
     return TokenIssued(**row)
 
 
-async def revoke_token(tx: Tx, body: TokenKey) -> TokenView:
-    """Revoke one's own token, or anybody's by those who may write identity; others get `NotFound`."""
+async def revoke_token(tx: Tx, body: TokenRevoke) -> TokenView:
+    """Revoke one's own token, or anybody's by those who may write identity; others get `NotFound`.
+
+    Raises `Forbidden` where the caller's scope is narrower than the token's, or not ``*`` for somebody else's token.
+    """
     actor = await acting_user(tx.connection, tx.actor)
     row = await tx.connection.fetchrow(LOCK_TOKEN, body.token_id)
     if row is None or (row["username"] != actor.username and not may(actor.role, "identity:write")):
         raise NotFound(f"You have no token {body.token_id}.")
+    if row["username"] != actor.username and ALL not in body.caller_sites:
+        raise Forbidden(NEEDS_ALL)
+    # What the token reaches now, as at every use: its own sites and its user's.
+    if not within(narrow(actor.sites, row["sites"]), body.caller_sites):
+        raise Forbidden(f"The token {body.token_id} reaches more sites than yours; revoke it with a wider one.")
     revoked_at = await tx.connection.fetchval(MARK_REVOKED, body.token_id, tx.now)
     data = TokenRevoked(token_id=body.token_id, username=row["username"])
     tx.emit(token_revoked, data, subject=str(body.token_id))

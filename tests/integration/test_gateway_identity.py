@@ -160,6 +160,28 @@ async def test_a_narrow_token_can_not_make_a_wider_one(http: Http) -> None:
     assert [row["site"] for row in (await narrow.get("/api/sites")).json()] == ["plant-a"]
 
 
+async def test_a_narrow_token_can_not_revoke_a_wider_one_nor_touch_others_tokens(http: Http) -> None:
+    await http.site("plant-a")
+    ann = await http.user("ann", "viewer", ["plant-a"])  # her token says *, her user plant-a
+    anns = (await ann.get("/api/me")).json()["token_id"]
+    owners = (await http.client.get("/api/me")).json()["token_id"]
+    issued = await http.client.post("/api/tokens", json={"label": "narrow", "sites": ["plant-a"]})
+    narrow = http.of(issued.json()["token"])
+    answer = await narrow.delete(f"/api/tokens/{owners}")
+    assert (answer.status_code, "more sites" in answer.json()["detail"]) == (403, True)
+    answer = await narrow.delete(f"/api/tokens/{anns}")
+    assert (answer.status_code, "site scope *" in answer.json()["detail"]) == (403, True)
+    answer = await narrow.post("/api/tokens", json={"label": "x", "username": "ann"})
+    assert (answer.status_code, "site scope *" in answer.json()["detail"]) == (403, True)
+    sealed = {"caller_sites": ["*"]}
+    assert (await narrow.request("DELETE", f"/api/tokens/{owners}", json=sealed)).status_code == 422
+    own = await narrow.post("/api/tokens", json={"label": "mine"})
+    assert (await narrow.delete(f"/api/tokens/{own.json()['token_id']}")).status_code == 200
+    assert (await ann.delete(f"/api/tokens/{anns}")).status_code == 200
+    assert (await http.client.delete(f"/api/tokens/{issued.json()['token_id']}")).status_code == 200
+    assert (await http.client.get("/api/me")).status_code == 200
+
+
 async def test_others_tokens_are_for_those_who_may_read_or_write_identity(http: Http) -> None:
     viewer, auditor = await http.user("vera", "viewer"), await http.user("aud", "auditor")
     assert {row["username"] for row in (await viewer.get("/api/tokens")).json()} == {"vera"}

@@ -102,6 +102,12 @@ class TokenKey(Model):
     token_id: int = Field(ge=1, le=2**63 - 1)
 
 
+class TokenRevoke(TokenKey):
+    """What travels on the bus: the edge adds the caller's own scope."""
+
+    caller_sites: Scope
+
+
 class TokenFilter(Model):
     username: Token | None = None
 
@@ -227,11 +233,11 @@ issue_token = Command(
 )
 revoke_token = Command(
     "gateway.token.revoke",
-    body=TokenKey,
+    body=TokenRevoke,
     result=TokenView,
     permission="token:write",
-    http=DELETE("/api/tokens/{token_id}"),
-    errors=(NotFound,),
+    http=DELETE("/api/tokens/{token_id}", seal="scope"),
+    errors=(NotFound, Forbidden),
     summary="Revoke a token; it stops working within 5 seconds everywhere",
     sited=False,
 )
@@ -261,7 +267,7 @@ token_revoked = Event("gateway.token.revoked", data=TokenRevoked, summary="A tok
 refusals_counted = Event("gateway.refusals.counted", data=RefusalsCounted, summary="Requests refused in one minute")
 
 # What a caller may send where the edge adds fields of its own (`Http.seal`): the model on the bus has more fields.
-SEALED_BODIES: dict[str, type[BaseModel]] = {"token": TokenIssue, "caller": Nothing}
+SEALED_BODIES: dict[str, type[BaseModel]] = {"token": TokenIssue, "scope": TokenKey, "caller": Nothing}
 
 CONTRACT = Contract(
     "gateway",

@@ -101,6 +101,7 @@ def test_a_seal_opens_only_for_its_own_secret() -> None:
     other = orjson.loads(sealed.open(orjson.dumps({"fingerprint": "0" * 16, "token": None})))
     assert (other["token"], "shown once" in other["note"]) == (None, True)
     assert seal("caller", ANN).fields == {"token_id": 7}
+    assert seal("scope", ANN).fields == {"caller_sites": ["plant-a"]}
     assert seal(None, ANN).open(b"{}") == b"{}"
     for name in SEALED_BODIES:
         seal(name, ANN)
