@@ -35,7 +35,7 @@ SELECT * FROM unnest($9::uuid[], $10::text[], $11::text[], $12::text[], $13::byt
 """  # noqa: S608 - a constant of ours
 SELECT_MANY = "SELECT command_id, digest, http_status, body FROM outcomes WHERE command_id = ANY ($1::uuid[])"
 SELECT_ONE = """
-SELECT command_id, operation, actor, site, http_status, body, created_at FROM outcomes WHERE command_id = $1
+SELECT command_id, operation, actor, site, digest, http_status, body, created_at FROM outcomes WHERE command_id = $1
 """
 SELECT_WAITING = "SELECT envelope, deadline FROM deferred WHERE command_id = $1 LIMIT 1"
 INSERT_DEFERRED = """
@@ -51,6 +51,7 @@ PRUNE = "DELETE FROM outcomes WHERE created_at < $1"
 
 
 REFUSED = ".command.refused.v1"
+KEY_USED = "This Idempotency-Key was already used with another body; use a new key."
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ async def answer_repeats(
     for command in commands:
         key = uuid.UUID(command.id)
         if digests.get(key, command.digest) != command.digest:
-            refusal = Invalid("This Idempotency-Key was already used with another body; use a new key.")
+            refusal = Invalid(KEY_USED)
             body = refusal.body(trace_id(command.traceparent))
             await _send(bus, command.replyto, command.id, command.digest, refusal.status, body)
         elif row := rows.get(key):
@@ -198,6 +199,7 @@ async def get(read: Read, params: OutcomeKey) -> Outcome:
             http_status=row["http_status"],
             result=orjson.loads(row["body"]) if row["body"] else None,
             created_at=row["created_at"],
+            digest=row["digest"],
         )
     if row := await read.pool.fetchrow(SELECT_WAITING, params.command_id):
         command = decode(row["envelope"])
@@ -207,5 +209,6 @@ async def get(read: Read, params: OutcomeKey) -> Outcome:
             state="waiting",
             actor=command.actor,
             site=command.site,
+            digest=command.digest,
         )
     raise NotFound("No command with this id has ended here.")

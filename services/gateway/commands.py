@@ -16,20 +16,23 @@ from starlette.responses import Response
 
 from libs.common.bus import NATS_ERRORS, Bus
 from libs.common.cloudevents import CloudEvent, DecodeError, decode
-from libs.common.contracts import CONTRACTS
+from libs.common.contracts import CONTRACTS, find
 from libs.common.contracts.base import Command, Query
 from libs.common.contracts.common import SERVICES, Outcome
 from libs.common.ids import command_id, uuid7
+from libs.common.outcomes import KEY_USED
 from libs.common.problems import Invalid, NotFound, Refusal, TimedOut, TooLarge, Unavailable
 from libs.common.telemetry import messaging, span
 from services.gateway.answers import json_answer, service_problem
 from services.gateway.bodies import canonical
 from services.gateway.context import context_of
+from services.gateway.domain.scope import ALL, covers
 from services.gateway.identity import Principal
 from services.gateway.outcomes import Outcomes
 from services.gateway.seals import Sealed
 
 MAX_WAIT_S = 60.0
+CHECK_S = 2.0  # how long a 202 waits for what the service knows of its Idempotency-Key
 MAX_MESSAGE_BYTES = 7_900_000  # the bus takes 8 MB; the envelope and the subject need some of it
 SOURCE = "/headgate/gateway"
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
@@ -79,7 +82,8 @@ class Commands:
     ) -> Response:
         """Publish the command once and answer with its outcome, or 202. Raises `Unavailable`, `TooLarge`, `Invalid`."""
         preference, key = preference_of(request, self._default_wait_s), idempotency_key_of(request)
-        # Fields that were not given stay away, so that "missing" and "null" stay two things for the service.
+        # Only fields that were given: the digest is of what the caller sent, so that under one Idempotency-Key a null
+        # and a missing field are two bodies, though most handlers take them as the same.
         asked = public.model_dump_json(exclude_unset=True).encode()
         digest = hashlib.sha256(canonical(asked)).hexdigest()
         body = orjson.dumps({**orjson.loads(asked), **sealed.fields}) if sealed.fields else asked
@@ -107,6 +111,8 @@ class Commands:
             outcome = await waiter.wait(preference.wait_s) if preference.wait_s > 0 else None
         applied = {"Preference-Applied": preference.applied} if preference.applied else {}
         if outcome is None:
+            if key is not None:
+                await self._check_first(request, principal, command.service, envelope)
             return _accepted(command, envelope.id, sealed, applied)
         if 200 <= outcome.status < 300:
             answer = Response(sealed.open(outcome.body), outcome.status, media_type="application/json")
@@ -118,7 +124,7 @@ class Commands:
     async def show(self, request: Request, principal: Principal, reference: str) -> Response:
         """``GET /api/commands/{reference}``: the outcome, or ``pending`` while the command lies on the queue.
 
-        Readable by who sent it and by owners; for everybody else there is no such command.
+        Readable by who sent it and by owners, within their sites; for everybody else there is no such command.
         """
         match = _REFERENCE.fullmatch(reference)
         if match is None or match[1] not in SERVICES:
@@ -133,14 +139,32 @@ class Commands:
             if outcome is None:
                 outcome = await self._pending(service, id_)
             if outcome is not None:
-                if outcome.actor != principal.username and principal.role != "owner":
+                if not _readable(principal, outcome):
                     break
                 return json_answer(request, outcome.model_dump_json().encode())
             if down is not None:
                 raise down
         raise NotFound("There is no such command, or it is not yours.")
 
-    async def _ask(self, request: Request, principal: Principal, service: str, id_: str) -> Outcome | None:
+    async def _check_first(self, request: Request, principal: Principal, service: str, sent: CloudEvent) -> None:
+        """Raise `Invalid` if the key was used before with another body, as far as queue and service can say now.
+
+        The service answers such a repeat with 422 too, but nobody waits for that any more. The queue comes first: what
+        has left it meanwhile is known to the service.
+        """
+        try:
+            known = await self._pending(service, sent.id)
+            if known is None or known.digest == sent.digest:
+                known = await self._ask(request, principal, service, sent.id, timeout_s=CHECK_S)
+        except (Unavailable, TimedOut):
+            return  # ours is stored, and whether it is applied is read at its status_url
+        # A command that was buried (500) has used up no key: the next body may be applied.
+        if known is not None and known.http_status != 500 and known.digest not in ("", sent.digest):
+            raise Invalid(KEY_USED)
+
+    async def _ask(
+        self, request: Request, principal: Principal, service: str, id_: str, *, timeout_s: float = 5.0
+    ) -> Outcome | None:
         query = CONTRACTS[service].by_name[f"{service}.outcomes.get"]
         assert isinstance(query, Query)  # noqa: S101  every contract declares it
         context = context_of(request)
@@ -154,7 +178,7 @@ class Commands:
             traceparent=context.traceparent,
         )
         params = {"params": {"command_id": id_}, "sites": list(principal.sites), "permissions": []}
-        reply = await self._bus.ask(query, envelope, orjson.dumps(params))
+        reply = await self._bus.ask(query, envelope, orjson.dumps(params), timeout_s=timeout_s)
         if reply.status == 404:
             return None
         if reply.status != 200:
@@ -162,7 +186,7 @@ class Commands:
         return Outcome.model_validate_json(reply.body)
 
     async def _pending(self, service: str, id_: str) -> Outcome | None:
-        """The command as it lies on the queue; None if it does not. Raises `Unavailable` if nobody can say."""
+        """The first command of this id on the queue; None if there is none. Raises `Unavailable` if nobody can say."""
         try:
             message = await self._bus.js.get_msg(
                 self._bus.topology.commands_stream,
@@ -182,7 +206,16 @@ class Commands:
             actor=event.actor,
             site=event.site,
             created_at=event.time,
+            digest=event.digest,
         )
+
+
+def _readable(principal: Principal, outcome: Outcome) -> bool:
+    mine, owner = outcome.actor == principal.username, principal.role == "owner"
+    declared = find(outcome.operation)
+    if isinstance(declared, Command) and not declared.sited:
+        return mine or (owner and ALL in principal.sites)
+    return (mine or owner) and covers(principal.sites, outcome.site)
 
 
 def _accepted(command: Command, id_: str, sealed: Sealed, applied: dict[str, str]) -> Response:

@@ -18,7 +18,10 @@ class OutcomeKey(Model):
 
 
 class Outcome(Open):
-    """How a command ended: ``http_status`` and ``result`` are what the caller would have got by waiting."""
+    """How a command ended: ``http_status`` and ``result`` are what the caller would have got by waiting.
+
+    ``digest`` is the SHA-256 (hex) of what was asked, as JSON with sorted keys; empty where it is not known.
+    """
 
     command_id: UUID
     operation: str
@@ -28,6 +31,7 @@ class Outcome(Open):
     http_status: int | None = None
     result: Any = None
     created_at: Time | None = None
+    digest: str = ""
 
 
 class DeadLetterFilter(Model):
