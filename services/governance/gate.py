@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import asyncpg
 
 from libs.common.contracts.governance_models import GateSummary, RuleResult
 from services.governance.catalog import Target
-from services.governance.domain.facts import Fact, Facts
+from services.governance.domain.facts import MAX_PARTS, Fact, Facts
 from services.governance.domain.policy import Policy
 from services.governance.domain.verdict import Verdict, judge
 
@@ -70,8 +71,9 @@ def summary_of(verdict: Verdict) -> GateSummary:
 
 
 def rules_of(verdict: Verdict) -> list[RuleResult]:
-    """The verdict's rule results as the contract has them."""
-    return [RuleResult.model_validate(rule, from_attributes=True) for rule in verdict.rules]
+    """The verdict's rule results as the contract has them, each listing at most ``MAX_PARTS`` facts."""
+    short = (replace(rule, facts_used=rule.facts_used[:MAX_PARTS]) for rule in verdict.rules)
+    return [RuleResult.model_validate(rule, from_attributes=True) for rule in short]
 
 
 def facts_used(verdict: Verdict) -> list[int]:

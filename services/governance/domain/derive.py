@@ -13,6 +13,7 @@ from typing import Any
 from services.governance.domain.facts import Fact
 
 NAMED = 5  # how many names a sentence lists
+MAX_NAME_CHARS = 200  # of each; a run is stored and told whole, so what it lists stays short
 SEVERE = ("critical", "high")
 CRITICAL_ALERT = "critical"
 RISK_RANKS = {"low": 1, "medium": 2, "high": 3, "critical": 4}
@@ -41,6 +42,15 @@ def _data(fact: Fact) -> Mapping[str, Any]:
     return fact.data
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_NAME_CHARS else text[: MAX_NAME_CHARS - 1] + "…"
+
+
+def _names(names: Sequence[str]) -> list[str]:
+    """The first few names, each short enough to be read."""
+    return [_short(name) for name in names[:NAMED]]
+
+
 def _missing_parts(current: Sequence[Fact], baseline: Sequence[Fact]) -> list[str]:
     return sorted({fact.part for fact in baseline} - {fact.part for fact in current})
 
@@ -56,9 +66,9 @@ def _tests(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, An
     return {
         **sums,
         "not_passed": sums["failed"] + sums["errors"],
-        "failed_tests": broken[:NAMED],
+        "failed_tests": _names(broken),
         "vanished_count": len(vanished),
-        "vanished": vanished[:NAMED],
+        "vanished": _names(vanished),
         "empty_parts": [fact.part for fact in current if _data(fact)["passed"] == 0],
         "missing_parts": _missing_parts(current, baseline),
     }
@@ -86,8 +96,8 @@ def _severe(facts: Sequence[Fact]) -> dict[tuple[str, str], Mapping[str, Any]]:
 
 
 def _finding_name(finding: Mapping[str, Any]) -> str:
-    place = f"{finding.get('path') or 'unknown place'}:{finding.get('line') or '?'}"
-    return f"{finding['rule_id'] or 'unnamed rule'} in {place}"
+    rule, path = _short(finding["rule_id"] or "unnamed rule"), _short(finding.get("path") or "unknown place")
+    return f"{rule} in {path}:{finding.get('line') or '?'}"
 
 
 def _findings(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
@@ -115,7 +125,7 @@ def _alerts(current: Sequence[Fact], _baseline: Sequence[Fact], _: Mapping[str, 
     ]
     return {
         "critical_count": len(firing),
-        "critical_names": sorted(set(firing))[:NAMED],
+        "critical_names": _names(sorted(set(firing))),
         "truncated_count": sum(_data(fact)["truncated_alerts"] for fact in current),
         "watchdog": any(_data(fact)["watchdog"] for fact in current),
         "groups": len(current),

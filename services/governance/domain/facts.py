@@ -8,6 +8,8 @@ from datetime import datetime
 
 from services.governance.domain.report_base import JSON
 
+MAX_PARTS = 200  # of one kind of one version of a subject: a run reads them all
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from services.governance.domain.report_base import MAX_COUNT
 
 MAX_LIST = 50_000
+MAX_TEXT_CHARS = 500
 MAX_PROBLEMS = 20
 RESULT_WORDS = ("success", "ok", "healthy", "warning", "warn", "degraded", "critical", "failed", "error")
 
@@ -57,14 +58,19 @@ def _flag(value: object) -> str | None:
     return None if isinstance(value, bool) else "must be true or false (not text, not a number)"
 
 
+def _string(value: object) -> str | None:
+    """Text that may be empty."""
+    if not isinstance(value, str):
+        return "must be text"
+    fits = len(value) <= MAX_TEXT_CHARS and "\x00" not in value
+    return None if fits else f"must be text of at most {MAX_TEXT_CHARS} letters, without NUL"
+
+
 def _text(value: object) -> str | None:
     if not isinstance(value, str):
         return "must be text"
-    return None if value.strip() and len(value) <= 500 and "\x00" not in value else "must be text of 1 to 500 letters"
-
-
-def _string(value: object) -> str | None:
-    return None if isinstance(value, str) else "must be text"
+    fits = value.strip() and _string(value) is None
+    return None if fits else f"must be text of 1 to {MAX_TEXT_CHARS} letters"
 
 
 def _time(value: object) -> str | None:
@@ -102,7 +108,7 @@ def _list_of(check: Check) -> Check:
     return check_list
 
 
-def _object_of(keys: Mapping[str, Check]) -> Check:
+def _object_of(keys: Mapping[str, Check], optional: Mapping[str, Check] = MappingProxyType({})) -> Check:
     def check(value: object) -> str | None:
         if not isinstance(value, dict):
             return "must be an object"
@@ -110,6 +116,10 @@ def _object_of(keys: Mapping[str, Check]) -> Check:
             if key not in value:
                 return f"has no {key}"
             problem = inner(value[key])
+            if problem:
+                return f"{key} {problem}"
+        for key, inner in optional.items():
+            problem = inner(value.get(key))
             if problem:
                 return f"{key} {problem}"
         return None
@@ -151,7 +161,8 @@ def _runbook_adds_up(data: Mapping[str, object]) -> list[str]:
 _OVERALL = _one_of("ok", "warning", "critical")
 _LATEST: dict[str, Check] = {"latest_run_at": _or_null(_time), "latest_status": _or_null(_one_of(*RESULT_WORDS))}
 _FINDING = _object_of(
-    {"fingerprint": _text, "rule_id": _string, "severity": _one_of("critical", "high", "medium", "low", "none")}
+    {"fingerprint": _text, "rule_id": _string, "severity": _one_of("critical", "high", "medium", "low", "none")},
+    optional={"path": _or_null(_string), "line": _or_null(_count)},
 )
 _ALERT = _object_of({"name": _text, "status": _one_of("firing", "resolved"), "severity": _text})
 

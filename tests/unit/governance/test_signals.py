@@ -66,6 +66,19 @@ def test_every_key_is_needed_and_typed(kind: str) -> None:
         ("scan.sarif", "findings", [3], "[0] must be an object"),
         ("scan.sarif", "findings", [{**finding("x"), "severity": "High"}], "severity must be one of"),
         ("scan.sarif", "findings", [{**finding("x"), "rule_id": 3}], "rule_id must be text"),
+        ("scan.sarif", "findings", [{**finding("x"), "rule_id": "r" * 501}], "[0] rule_id must be text of at most 500"),
+        (
+            "scan.sarif",
+            "findings",
+            [{**finding("x"), "fingerprint": "f" * 501}],
+            "fingerprint must be text of 1 to 500",
+        ),
+        ("scan.sarif", "findings", [{**finding("x"), "path": "p" * 501}], "[0] path must be text of at most 500"),
+        ("scan.sarif", "findings", [{**finding("x"), "path": ["a.py"]}], "[0] path must be text"),
+        ("scan.sarif", "findings", [{**finding("x"), "line": "7" * 501}], "[0] line must be a whole number"),
+        ("scan.sarif", "tool", "t" * 501, "tool must be text of 1 to 500"),
+        ("test.junit", "tests", ["a", "t" * 501], "[1] must be text of 1 to 500"),
+        ("test.junit", "failed_tests", ["t" * 501], "[0] must be text of 1 to 500"),
     ],
 )
 def test_wrong_values_are_named(kind: str, key: str, value: object, words: str) -> None:
@@ -98,3 +111,8 @@ def test_times_have_a_zone(text: str) -> None:
 @pytest.mark.parametrize("text", ["2026-03-01", "2026-13-01T06:00:00Z", "2026-03-01 06:00:00Z", "x" * 50, None])
 def test_other_times_are_refused(text: object) -> None:
     assert parse_time(text) is None
+
+
+def test_a_finding_may_have_no_place_and_no_rule() -> None:
+    nowhere = {"fingerprint": "x", "rule_id": "", "severity": "high"}
+    assert check_data("scan.sarif", scan_data(nowhere, {**nowhere, "path": None, "line": None}, finding("y"))) == []
