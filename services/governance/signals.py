@@ -29,6 +29,7 @@ from libs.common.service import Read, Tx
 from services.governance.catalog import SITE_SUBJECT, Catalog
 from services.governance.domain.report_base import DEFAULT_PART
 from services.governance.domain.signals import check_data
+from services.governance.parts import refuse_too_many
 
 MAX_FUTURE = timedelta(minutes=5)  # how far clocks may differ
 MAX_CONFLICTS_SHOWN = 20
@@ -56,8 +57,10 @@ WITH fresh AS (
     ON CONFLICT (site, subject, version, kind, part) DO UPDATE
     SET signal_id = EXCLUDED.signal_id, time = EXCLUDED.time
     WHERE (facts.time, facts.signal_id) < (EXCLUDED.time, EXCLUDED.signal_id)
+    RETURNING subject, version, kind, part, facts.xmax = 0 AS is_new  -- a row that was only updated has an xmax
 )
-SELECT source, event_id, signal_id FROM fresh
+SELECT source, event_id, signal_id, coalesce(is_new, false) AS opens_part, subject, version, kind
+FROM fresh LEFT JOIN counted USING (subject, version, kind, part)
 """
 SELECT_KNOWN = """
 SELECT source, event_id, signal_id, kind, part, subject, version, judged, valid, problems, digest
@@ -140,7 +143,8 @@ def _from_event(
 async def store(catalog: Catalog, tx: Tx, signals: Sequence[NewSignal]) -> SignalReceipts:
     """Store signals with one statement; what is known already is answered with its first id.
 
-    Emits an event for each new signal, and one if any came again. Raises `Conflict` if a known key has other content.
+    Emits an event for each new signal, and one if any came again. Raises `Conflict` if a known key has other content,
+    `Invalid` if a kind would have more than ``MAX_PARTS`` parts.
     """
     unique: dict[tuple[str, str], NewSignal] = {}
     for signal in signals:
@@ -182,7 +186,7 @@ async def store(catalog: Catalog, tx: Tx, signals: Sequence[NewSignal]) -> Signa
 async def _insert(
     catalog: Catalog, tx: Tx, new: list[NewSignal], problems: dict[tuple[str, str], list[str]]
 ) -> dict[tuple[str, str], int]:
-    """The ids of those that were not there yet."""
+    """The ids of those that were not there yet. Raises `Invalid` if they open too many parts."""
     try:
         rows = await tx.connection.fetch(
             INSERT_SIGNALS,
@@ -204,6 +208,9 @@ async def _insert(
     except asyncpg.DataError as error:
         # The edge refuses what Postgres can't hold (NUL, half a surrogate pair); this is for other senders.
         raise Invalid("A signal holds text that can't be stored, such as the character NUL; leave it out.") from error
+    opened = [(row["subject"], row["version"], row["kind"]) for row in rows if row["opens_part"]]
+    if opened:
+        await refuse_too_many(tx, opened)
     return {(row["source"], row["event_id"]): row["signal_id"] for row in rows}
 
 

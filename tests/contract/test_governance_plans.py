@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 import pytest_asyncio
 
-from services.governance import gate, opsgate, reports, runs, signals
+from services.governance import gate, opsgate, parts, reports, runs, signals
 from tests.stack import Stack
 
 FILL = """
@@ -44,6 +44,8 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
         reports.SELECT_RETRIED,
         ("site-1", "subject-3", "1.7", ["kind-7"], ["default"], [DIGEST], None),
     ),
+    "crowded parts": (parts.SELECT_CROWDED, ("site-1", ["subject-3"], ["1.7"], ["kind-7"], 200)),
+    "resolved groups": (parts.DROP_RESOLVED, ("site-1", ["subject-3"], "kind-7", None)),
     "runs": (runs.LIST_RUNS, ("gate-1", "site-1", 2**62, None, 21)),
     "runs of a subject": (runs.LIST_RUNS_OF_SUBJECT, ("gate-1", "site-1", 2**62, None, 21, "subject-3")),
     "one run": (runs.SELECT_RUN, ("gate-1", "site-1", 77)),
