@@ -21,7 +21,11 @@ from services.governance.gate import dump, facts_used, look, rules_of, summary_o
 from services.governance.signals import read_cursor
 
 MAX_REJUDGED = 100
-GATE_DECISIONS = Counter("headgate_gate_decisions", "Verdicts that were stored", ["gate", "decision"])
+GATE_DECISIONS = Counter(
+    "headgate_gate_decisions",
+    "Attempts to store a verdict; one that is rolled back and done again counts twice",
+    ["gate", "decision"],
+)
 
 # The row lock puts runs of one subject in order: a later number has seen the facts of an earlier one.
 LOCK_HEAD = """
@@ -105,7 +109,6 @@ async def run(catalog: Catalog, tx: Tx, target: Target, trigger: str, command_id
     told = GateDecided(**{name: row[name] for name in GateDecided.model_fields if name not in ("summary", "rules")},
                        summary=summary, rules=rules)  # fmt: skip
     tx.emit(gate_decided, told, subject=str(row["run_id"]), site=target.site)
-    # In the handler: a run that is rolled back and done again counts twice.
     GATE_DECISIONS.labels(target.gate, verdict.decision).inc()
     return row
 
