@@ -12,7 +12,7 @@ from libs.common.contracts.tracker import (
     ItemPatch,
     item_updated,
 )
-from libs.common.problems import Conflict, NotFound
+from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Tx
 from services.tracker.board import lock_board, reopen_board
 from services.tracker.domain import item as domain
@@ -60,7 +60,11 @@ async def get_item(read: Read, params: ItemKey) -> Item:
 
 
 async def patch_item(tx: Tx, body: ItemPatch) -> Item:
-    """Change what a person may change; see `apply_patch`. Raises `NotFound`, and `Conflict` for an ended episode."""
+    """Change what a person may change; see `apply_patch`.
+
+    Raises `NotFound`, `Invalid`, and `Conflict` for an ended episode.
+    """
+    patch = to_patch(body)
     place = await tx.connection.fetchrow(FIND_BOARD, body.item_id, tx.site)
     if place is None:
         raise _unknown(body.item_id)
@@ -68,7 +72,6 @@ async def patch_item(tx: Tx, body: ItemPatch) -> Item:
     row = await tx.connection.fetchrow(GET_ITEM, body.item_id, tx.site)
     if row is None:
         raise _unknown(body.item_id)
-    patch = Patch(body.assignee, body.status, body.completion_checked, body.completion_note)
     try:
         after, changed = apply_patch(domain.to_item(dict(row)), patch, tx.actor, tx.now)
     except EpisodeEnded:
@@ -93,6 +96,16 @@ async def patch_item(tx: Tx, body: ItemPatch) -> Item:
     if changed:
         await reopen_board(tx, head, f"Item {item.id} was changed by {tx.actor}.")
     return item
+
+
+def to_patch(body: ItemPatch) -> Patch:
+    """What was sent, where an assignee of null is nobody. Raises `Invalid` for another field sent as null."""
+    for name in ("status", "completion_checked", "completion_note"):
+        if name in body.model_fields_set and getattr(body, name) is None:
+            raise Invalid(f"{name} can't be null; leave the field out to keep its value.")
+    nobody = "assignee" in body.model_fields_set and body.assignee is None
+    assignee = "" if nobody else body.assignee
+    return Patch(assignee, body.status, body.completion_checked, body.completion_note)
 
 
 def _unknown(item_id: int) -> NotFound:

@@ -203,6 +203,21 @@ async def test_patch(desk: Desk) -> None:
     assert (item.completion_note, item.assignee, item.is_active) == ("for the record", "bob", False)
 
 
+async def test_null_is_nobody_and_nothing_else(desk: Desk) -> None:
+    await desk.decided({"a": "fail"})
+    key = (await desk.items())["a"].id
+    await desk.order(patch_item, ItemPatch(item_id=key, assignee="bob", completion_note="kept"))
+    for field in ("status", "completion_checked", "completion_note"):
+        with pytest.raises(Invalid, match=f"{field} can't be null; leave the field out"):
+            await desk.order(patch_item, ItemPatch.model_validate({"item_id": key, "assignee": None, field: None}))
+    assert (await desk.items())["a"].assignee == "bob"
+    await desk.order(patch_item, ItemPatch(item_id=key, status="blocked"))
+    assert (await desk.items())["a"].assignee == "bob"
+    await desk.order(patch_item, ItemPatch(item_id=key, assignee=None))
+    item = (await desk.items())["a"]
+    assert (item.assignee, item.status, item.completion_note) == (None, "blocked", "kept")
+
+
 async def test_list_filters(desk: Desk) -> None:
     await desk.decided({"a": "fail", "b": "fail", "c": "pass"})
     await desk.order(patch_item, ItemPatch(item_id=(await desk.items())["b"].id, status="blocked"))

@@ -49,7 +49,7 @@ class Desk:
         return names
 
     async def apply(self, message: CloudEvent, data: BaseModel, *, command: bool) -> Applied:
-        message.data = orjson.loads(data.model_dump_json())
+        message.data = orjson.loads(data.model_dump_json(exclude_unset=command))  # as the edge does
         applied = Applied()
         async with self.pool.acquire() as connection, connection.transaction():
             if command:

@@ -107,7 +107,7 @@ class ItemKey(Model):
 
 
 class ItemPatch(ItemKey):
-    """Missing fields keep their value; an empty assignee means nobody."""
+    """Missing fields keep their value. An empty assignee, or null, means nobody; no other field may be null."""
 
     assignee: Assignee | None = None
     status: ItemStatus | None = None
