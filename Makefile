@@ -27,9 +27,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@rm -f $(STAMP)
 	@$(BIN)/python -c '$(SUPPORTED)' 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
 	@echo "Installing the locked packages into $(VENV) (about half a minute the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --no-build-isolation -e .
-	@touch $(STAMP)
+	@$(BIN)/python -m pip check --disable-pip-version-check --quiet && touch $(STAMP)
 
 test: install ## run unit, contract and integration tests with coverage
 	$(BIN)/python -m pytest $(TESTS) --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
