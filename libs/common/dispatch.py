@@ -18,7 +18,7 @@ from libs.common.contracts.base import Command, Event, encode_result
 from libs.common.contracts.common import CommandRefused
 from libs.common.outcomes import Ended, Waiting
 from libs.common.problems import Invalid, Refusal, TooLarge
-from libs.common.service import MAX_STAGED_BYTES, Connection, Deferred, Service, Staged, Tx
+from libs.common.service import MAX_STAGED_BYTES, Closing, Connection, Deferred, Service, Staged, Tx
 from libs.common.telemetry import messaging, span, trace_id
 
 
@@ -28,10 +28,25 @@ class Unknown(ValueError):
 
 @dataclass(slots=True)
 class Applied:
-    """What applying messages yields: rows for the outbox and outcomes to store and tell."""
+    """What applying messages yields: rows for the outbox, outcomes to store and tell, and a closing change.
+
+    ``alone``: there is one message in the transaction, so its closing change may wait until the rest is stored.
+    """
 
     staged: list[Staged] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
+    closing: tuple[Closing, tuple[Any, ...]] | None = None
+    alone: bool = False
+
+    async def close(self, tx: Tx) -> None:
+        """Take over what a handler left: its messages, and its closing change, made now if others may read it."""
+        self.staged += tx.staged
+        if tx.closing is None:
+            return
+        if self.alone:
+            self.closing = tx.closing
+        else:
+            await tx.connection.execute(tx.closing[0].alone, *tx.closing[1])
 
 
 def refused(command: CloudEvent, refusal: Refusal) -> Ended:
@@ -68,7 +83,7 @@ class Dispatcher:
             await outcomes.defer(connection, message, result, now)
         else:
             into.ended.append(_success(declared, message, result))
-        into.staged += tx.staged
+        await into.close(tx)
 
     async def event(
         self, connection: Connection, message: CloudEvent, now: datetime, into: Applied, waiting: Sequence[Waiting] = ()
@@ -83,7 +98,8 @@ class Dispatcher:
             tx = Tx(self.service.name, connection, message, now)
             if found:
                 await found[1](tx, data)
-            into.staged += tx.staged
+            into.alone = into.alone and not waiting  # what waits reads what the handler has changed
+            await into.close(tx)
             for one in waiting:
                 into.ended.append(await self._resume(connection, one, message, data, now, into))
         series.EVENTS_HANDLED.labels(self.service.name, message.name).inc()
@@ -111,7 +127,7 @@ class Dispatcher:
                 result = await handler(tx, one.command, _body(declared, one.command), one.state, data)
         except Refusal as refusal:
             return refused(one.command, refusal)
-        into.staged += tx.staged
+        await into.close(tx)
         return _success(declared, one.command, result)
 
 

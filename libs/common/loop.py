@@ -177,8 +177,9 @@ class Consumer(ABC):
                     connection, self.durable, list(first), [m.event.digest for m in first.values()]
                 )
                 fresh = [m for m in first.values() if m.id in claimed]
+                applied.alone = len(fresh) == 1
                 await self.apply(connection, fresh, now, applied)
-                await outcomes.store(connection, applied.ended, now, applied.staged)
+                await outcomes.store(connection, applied.ended, now, applied.staged, applied.closing)
             await outcomes.tell(self.bus, self.service, applied.ended)
             if applied.staged:
                 self.relay.nudge()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import nats.errors
@@ -16,7 +18,7 @@ from libs.common.bus import Bus
 from libs.common.cloudevents import CloudEvent, decode
 from libs.common.contracts.common import Outcome, OutcomeKey
 from libs.common.problems import Invalid, NotFound, TimedOut
-from libs.common.service import Connection, Deferred, Read, Staged
+from libs.common.service import Closing, Connection, Deferred, Read, Staged
 from libs.common.telemetry import log, trace_id
 
 INSERT = """
@@ -33,6 +35,7 @@ WITH stored AS ({INSERT})
 INSERT INTO outbox (message_id, kind, name, site, payload)
 SELECT * FROM unnest($9::uuid[], $10::text[], $11::text[], $12::text[], $13::bytea[])
 """  # noqa: S608 - a constant of ours
+_AFTER_BOTH = 13  # parameters of `INSERT_BOTH`
 SELECT_MANY = "SELECT command_id, digest, http_status, body FROM outcomes WHERE command_id = ANY ($1::uuid[])"
 SELECT_ONE = """
 SELECT command_id, operation, actor, site, digest, http_status, body, created_at FROM outcomes WHERE command_id = $1
@@ -50,6 +53,7 @@ DELETE_EXPIRED = "DELETE FROM deferred WHERE deadline < $1 RETURNING command_id,
 PRUNE = "DELETE FROM outcomes WHERE created_at < $1"
 
 
+_PARAMETER = re.compile(r"\$(\d+)")
 REFUSED = ".command.refused.v1"
 KEY_USED = "This Idempotency-Key was already used with another body; use a new key."
 
@@ -72,8 +76,27 @@ class Waiting:
     event_type: str
 
 
-async def store(connection: Connection, ended: Sequence[Ended], now: datetime, staged: Sequence[Staged] = ()) -> None:
-    """Keep outcomes and stage what leaves with them, in the open transaction."""
+@cache
+def closed_by(closing: Closing) -> str:
+    """`INSERT_BOTH` with a closing change before it; the change's parameters come after those of `INSERT_BOTH`."""
+    steps = _PARAMETER.sub(lambda match: f"${int(match[1]) + _AFTER_BOTH}", closing.steps)
+    return INSERT_BOTH.replace("WITH stored", f"WITH {steps.strip()}, stored", 1)
+
+
+async def store(
+    connection: Connection,
+    ended: Sequence[Ended],
+    now: datetime,
+    staged: Sequence[Staged] = (),
+    closing: tuple[Closing, tuple[Any, ...]] | None = None,
+) -> None:
+    """Keep outcomes and stage what leaves with them, in the open transaction; make the closing change with them."""
+    if closing is not None and ended and staged:
+        values = (*_columns(ended, now), *outbox.columns(staged), *closing[1])
+        await connection.execute(closed_by(closing[0]), *values)
+        return
+    if closing is not None:
+        await connection.execute(closing[0].alone, *closing[1])
     if not ended:
         await outbox.stage(connection, staged)
     elif not staged:

@@ -45,6 +45,22 @@ class Staged:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """The last change of a handler, which nothing in its transaction reads again.
+
+    ``steps`` is a WITH list of changing statements, such as ``patched AS (UPDATE …)``. Where the message is alone in
+    its transaction they travel with its outcome and its events, in one round trip.
+    """
+
+    steps: str
+
+    @property
+    def alone(self) -> str:
+        """The statement that makes the change by itself."""
+        return f"WITH {self.steps} SELECT 1"
+
+
+@dataclass(frozen=True, slots=True)
 class Deferred:
     """A command's answer that comes later: when ``on``, caused by one of the ``causes``, has been handled here.
 
@@ -63,7 +79,7 @@ class Tx:
     ``connection`` is the transaction's own; whatever is emitted or sent leaves only if it commits.
     """
 
-    __slots__ = ("_connection", "message", "now", "service", "staged")
+    __slots__ = ("_connection", "closing", "message", "now", "service", "staged")
 
     def __init__(self, service: str, connection: Connection | None, message: CloudEvent, now: datetime) -> None:
         self.service = service
@@ -71,6 +87,7 @@ class Tx:
         self.message = message
         self.now = now
         self.staged: list[Staged] = []
+        self.closing: tuple[Closing, tuple[Any, ...]] | None = None
 
     @property
     def connection(self) -> Connection:
@@ -93,6 +110,12 @@ class Tx:
     def message_id(self) -> uuid.UUID:
         """The id of the command or event being applied."""
         return uuid.UUID(self.message.id)
+
+    def close_with(self, closing: Closing, *values: Any) -> None:
+        """Make a change when the handler has returned, together with what else is stored then. Once a message."""
+        if self.closing is not None:
+            raise RuntimeError("a handler may leave one closing change")
+        self.closing = closing, values
 
     def emit(self, event: Event, data: BaseModel, *, subject: str, site: str | None = None) -> uuid.UUID:
         """Stage an event about the entity ``subject``; returns its id. Its causationid is this message."""

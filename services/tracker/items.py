@@ -13,8 +13,8 @@ from libs.common.contracts.tracker import (
     item_updated,
 )
 from libs.common.problems import Conflict, Invalid, NotFound
-from libs.common.service import Read, Tx
-from services.tracker.board import lock_board, reopen_board
+from libs.common.service import Closing, Read, Tx
+from services.tracker.board import reopen_board, to_head
 from services.tracker.domain import item as domain
 from services.tracker.domain.claims import EpisodeEnded, Patch, apply_patch
 
@@ -30,12 +30,20 @@ WHERE site = $1 AND gate = $2 AND subject = $6 AND (is_active OR $3) AND ($4::te
 ORDER BY is_active DESC, priority, due_at, id LIMIT $5
 """  # noqa: S608 - constants of ours
 GET_ITEM = "SELECT * FROM item WHERE id = $1 AND site = $2"
-FIND_BOARD = "SELECT gate, subject FROM item WHERE id = $1 AND site = $2"
-PATCH_ITEM = """
-UPDATE item SET assignee = $2, status = $3, completion_checked = $4, completion_note = $5, completed_at = $6,
-    updated_by = $7, updated_at = $8
-WHERE id = $1
+# The board first, as everywhere. The item is locked with it, so that after a wait both are as they are then, and not as
+# they were when the statement began.
+LOCK_ITEM = """
+SELECT item.*, board AS head FROM board JOIN item USING (site, gate, subject)
+WHERE item.id = $1 AND item.site = $2
+FOR UPDATE OF board, item
 """
+PATCH_ITEM = Closing("""
+patched AS (
+    UPDATE item SET assignee = $2, status = $3, completion_checked = $4, completion_note = $5, completed_at = $6,
+        updated_by = $7, updated_at = $8
+    WHERE id = $1
+)
+""")
 
 
 async def list_items(read: Read, params: ItemFilter) -> bytes:
@@ -65,13 +73,10 @@ async def patch_item(tx: Tx, body: ItemPatch) -> Item:
     Raises `NotFound`, `Invalid`, and `Conflict` for an ended episode.
     """
     patch = to_patch(body)
-    place = await tx.connection.fetchrow(FIND_BOARD, body.item_id, tx.site)
-    if place is None:
-        raise _unknown(body.item_id)
-    head = await lock_board(tx, place["gate"], place["subject"])
-    row = await tx.connection.fetchrow(GET_ITEM, body.item_id, tx.site)
+    row = await tx.connection.fetchrow(LOCK_ITEM, body.item_id, tx.site)
     if row is None:
         raise _unknown(body.item_id)
+    head = to_head(row["head"])
     try:
         after, changed = apply_patch(domain.to_item(dict(row)), patch, tx.actor, tx.now)
     except EpisodeEnded:
@@ -81,7 +86,7 @@ async def patch_item(tx: Tx, body: ItemPatch) -> Item:
         ) from None
     item = Item.model_validate(after, from_attributes=True)
     if changed:
-        await tx.connection.execute(
+        tx.close_with(
             PATCH_ITEM,
             item.id,
             item.assignee,

@@ -6,11 +6,14 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from libs.common.contracts.governance import gate_decided, run_gate
 from libs.common.contracts.governance_models import GateTarget
 from libs.common.contracts.tracker import CompleteBody, SyncBody
 from libs.common.problems import Invalid
 from libs.common.service import Deferred, Tx
+from services.tracker.board import Head, lock_board, to_head
 
 SITE_GATE = "operations"
 SITE_SUBJECT = "site"
@@ -21,6 +24,12 @@ INSERT INTO run_request (request_id, purpose, actor, include_warnings, max_items
 VALUES ($1, $2, $3, $4, $5, $6)
 """
 FIND_REQUEST = "SELECT * FROM run_request WHERE request_id = $1"
+# A request is committed before its run is asked for, so it may be read as it was when the statement began.
+LOCK_FOR_RUN = """
+SELECT board, run_request FROM board LEFT JOIN run_request ON request_id = $4
+WHERE site = $1 AND gate = $2 AND subject = $3
+FOR UPDATE OF board
+"""
 COUNT_REQUEST = """
 UPDATE run_request SET created_count = $2, reopened_count = $3, resolved_count = $4 WHERE request_id = $1
 """
@@ -69,12 +78,27 @@ def _target(body: SyncBody | CompleteBody) -> GateTarget:
 
 
 async def find_request(tx: Tx, request_id: str) -> RunRequest | None:
-    """The board's request with this id (a run's event names it as its cause), or None if somebody else asked."""
+    """The board's request with this id, or None if somebody else asked for the run."""
+    key = _key(request_id)
+    return _request(await tx.connection.fetchrow(FIND_REQUEST, key)) if key is not None else None
+
+
+async def lock_for_run(tx: Tx, gate: str, subject: str, request_id: str) -> tuple[Head, RunRequest | None]:
+    """A board's head as `lock_board` gives it, and the request that a run's event names as its cause."""
+    row = await tx.connection.fetchrow(LOCK_FOR_RUN, tx.site, gate, subject, _key(request_id))
+    if row is None:
+        return await lock_board(tx, gate, subject), await find_request(tx, request_id)
+    return to_head(row["board"]), _request(row["run_request"])
+
+
+def _key(request_id: str) -> UUID | None:
     try:
-        key = UUID(request_id)
+        return UUID(request_id)
     except ValueError:
         return None
-    row = await tx.connection.fetchrow(FIND_REQUEST, key)
+
+
+def _request(row: asyncpg.Record | None) -> RunRequest | None:
     return RunRequest(**{name: row[name] for name in _COLUMNS}) if row is not None else None
 
 

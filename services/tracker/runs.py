@@ -16,11 +16,11 @@ from libs.common.contracts.tracker import (
     item_updated,
 )
 from libs.common.service import Tx
-from services.tracker.board import Head, lock_board, reopen_board
+from services.tracker.board import Head, reopen_board
 from services.tracker.domain import item as domain
 from services.tracker.domain.episodes import Change, ChangeKind, judge
 from services.tracker.domain.plan import Options, Run, Verdict
-from services.tracker.requests import RunRequest, count_request, find_request
+from services.tracker.requests import RunRequest, count_request, lock_for_run
 
 LOAD_ITEMS = "SELECT * FROM item WHERE site = $1 AND gate = $2 AND subject = $3"
 INSERT_ITEMS = """
@@ -71,8 +71,7 @@ _EVENTS: dict[ChangeKind, Event] = {
 
 async def on_gate_decided(tx: Tx, data: GateDecided) -> None:
     """Bring the board in line with a run. A run number that the board has reached or passed changes nothing."""
-    head = await lock_board(tx, data.gate, data.subject)
-    request = await find_request(tx, tx.message.causationid)
+    head, request = await lock_for_run(tx, data.gate, data.subject, tx.message.causationid)
     if request is not None and request.purpose == "complete":
         await tx.connection.execute(CHECK_BOARD, head.site, head.gate, head.subject, tx.now)
     if data.run_number <= head.run_number:

@@ -13,6 +13,8 @@ import pytest
 
 import libs.common
 from libs.common.contracts.common import SERVICES
+from libs.common.outcomes import closed_by
+from libs.common.service import Closing
 from tests.stack import Stack
 
 _STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\s")
@@ -33,8 +35,12 @@ def _statements(package: ModuleType) -> dict[str, str]:
     found: dict[str, str] = {}
     for module in _modules(package):
         for name, value in vars(module).items():
-            if name.isupper() and isinstance(value, str) and _STATEMENT.match(value) and not _PLACEHOLDER.search(value):
-                found.setdefault(value, f"{module.__name__}.{name}")
+            if not name.isupper():
+                continue
+            texts = (value.alone, closed_by(value)) if isinstance(value, Closing) else (value,)
+            for text in texts:
+                if isinstance(text, str) and _STATEMENT.match(text) and not _PLACEHOLDER.search(text):
+                    found.setdefault(text, f"{module.__name__}.{name}")
     return found
 
 

@@ -58,11 +58,11 @@ def outbox_row_lost() -> None:
     right, count = outcomes.store, itertools.count(1)
 
     async def wrong(
-        connection: Connection, ended: Sequence[outcomes.Ended], now: Any, staged: Sequence[Staged] = ()
+        connection: Connection, ended: Sequence[outcomes.Ended], now: Any, staged: Sequence[Staged] = (), *more: Any
     ) -> None:
-        await right(connection, ended, now, [row for row in staged if next(count) % 10])
+        await right(connection, ended, now, [row for row in staged if next(count) % 10], *more)
 
-    outcomes.store = wrong
+    outcomes.store = wrong  # type: ignore[assignment]  # whatever else is handed on
 
 
 def sequence_reused() -> None:
@@ -134,11 +134,11 @@ def duplicate_outcome() -> None:
     outcomes.INSERT = plain
 
     async def wrong(
-        connection: Connection, ended: Sequence[outcomes.Ended], now: Any, staged: Sequence[Staged] = ()
+        connection: Connection, ended: Sequence[outcomes.Ended], now: Any, staged: Sequence[Staged] = (), *more: Any
     ) -> None:
-        await right(connection, [*ended, *ended], now, staged)
+        await right(connection, [*ended, *ended], now, staged, *more)
 
-    outcomes.store = wrong
+    outcomes.store = wrong  # type: ignore[assignment]  # whatever else is handed on
 
 
 def wrong_site() -> None:

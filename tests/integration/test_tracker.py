@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -163,3 +164,41 @@ async def test_another_site_sees_and_changes_nothing(floor: Floor, stack: Stack)
     assert (await stack.query(tracker.get_item, {"item_id": item_id}, site="south")).status == 404
     assert (await stack.query(tracker.list_items, {}, site="south")).json == []
     assert (await stack.query(tracker.get_item, {"item_id": item_id}, site=SITE)).json["status"] == "pending"
+
+
+async def test_a_patch_that_had_to_wait_sees_what_changed_meanwhile(floor: Floor, stack: Stack) -> None:
+    await floor.settled(rule("disk", "fail"))
+    item_id = (await floor.items())["disk"]["id"]
+    other = await stack.superuser()
+    try:
+        begun = other.transaction()
+        await begun.start()
+        await other.execute("SELECT 1 FROM tracker.board FOR UPDATE")
+        command_id = await stack.post(tracker.patch_item, {"item_id": item_id, "assignee": "bob"}, site=SITE)
+        async with asyncio.timeout(10):
+            while not await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.02)
+        await other.execute("UPDATE tracker.item SET completion_note = 'by hand', priority = 7")
+        await begun.commit()
+    finally:
+        await other.close()
+    answer = await stack.outcome(command_id)
+    assert (answer.status, answer.json["assignee"]) == (200, "bob")
+    assert (answer.json["completion_note"], answer.json["priority"]) == ("by hand", 7)
+    stored = (await floor.items())["disk"]
+    assert (stored["assignee"], stored["completion_note"], stored["priority"]) == ("bob", "by hand", 7)
+
+
+async def test_patches_in_one_batch_build_on_each_other(floor: Floor, stack: Stack) -> None:
+    await floor.settled(rule("disk", "fail"))
+    item_id = (await floor.items())["disk"]["id"]
+    await stack.stop("tracker")
+    bodies = ({"assignee": "bob"}, {"completion_note": "half done"}, {"status": "in_progress"})
+    ids = [await stack.post(tracker.patch_item, {"item_id": item_id, **body}, site=SITE) for body in bodies]
+    await stack.start(SERVICE)
+    answers = [(await stack.outcome(command_id)).json for command_id in ids]
+    found = [(one["assignee"], one["completion_note"], one["status"]) for one in answers]
+    last = ("bob", "half done", "in_progress")
+    assert found == [("bob", "", "pending"), ("bob", "half done", "pending"), last]
+    stored = (await floor.items())["disk"]
+    assert (stored["assignee"], stored["completion_note"], stored["status"]) == last
