@@ -18,7 +18,8 @@ from typing import Any
 
 import asyncpg
 
-from deploy.embedded import NatsUser, Server, free_port, nats_config, start_nats, start_postgres
+from deploy.embedded import Server, free_port, start_nats, start_postgres
+from deploy.installation import NatsUser, nats_config
 from libs.common import admin, migrations, topology
 from libs.common.bus import BATCH_MESSAGES, Bus, Outgoing, connect
 from libs.common.contracts.common import SERVICES

@@ -23,7 +23,7 @@ import httpx2
 import psutil
 
 from bench.plot import Line, chart
-from deploy.local_stack import LocalStack
+from deploy.local.stack import LocalStack
 from libs.common.bus import connect
 from libs.common.contracts.common import SERVICES
 from libs.common.topology import Topology, durables

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from deploy.embedded import NatsUser, Server, free_port, nats_config, start_nats, start_postgres
+from deploy.embedded import Server, free_port, start_nats, start_postgres
+from deploy.installation import NatsUser, nats_config
 from deploy.local import LocalStack
 from tests.stack import Stack, drop_database, make_stack, make_template
 

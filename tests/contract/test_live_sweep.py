@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from deploy.local_stack import LocalStack
+from deploy.local.stack import LocalStack
 from libs.common.bus import connect
 from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Command

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 
 from deploy.embedded import Server, free_port, start_postgres
-from deploy.local_options import Options
+from deploy.local.options import Options
 from tests.faults.mounts import fill, tmpfs
 from tests.faults.rig import Fault, Rig, Verdict
 

@@ -14,11 +14,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from deploy.embedded import Server, free_port, nats_config
-from deploy.embedded_nats import nats_server_program
-from deploy.embedded_server import launch, lock_data
-from deploy.installation import nats_users
-from deploy.local_options import Options
+from deploy.embedded import Server, free_port
+from deploy.embedded.nats import nats_server_program
+from deploy.embedded.server import launch, lock_data
+from deploy.installation import nats_config, nats_users
+from deploy.local.options import Options
 from libs.common.admin import derived_password
 from libs.common.topology import Topology
 from tests.faults.rig import Fault, Rig, Verdict

@@ -16,10 +16,10 @@ from typing import Any
 import psutil
 
 from deploy.embedded import free_ports
-from deploy.local_options import Options
-from deploy.local_process import ServiceProcess
-from deploy.local_servers import is_ready
-from deploy.local_stack import LocalStack, silent
+from deploy.local.options import Options
+from deploy.local.process import ServiceProcess
+from deploy.local.servers import is_ready
+from deploy.local.stack import LocalStack, silent
 from libs.common.contracts.common import SERVICES
 from libs.common.topology import ACK_WAIT_S, Topology, durables
 from tests.faults.checker import Poison, check, tally

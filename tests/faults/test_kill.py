@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local_stack import LocalStack
+from deploy.local.stack import LocalStack
 from tests.faults.checker import check
 from tests.faults.driver import Driver
 from tests.faults.world import drain, read_world

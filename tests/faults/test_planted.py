@@ -13,8 +13,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from deploy.embedded import NatsUser, Server, free_port, nats_config, start_nats, start_postgres
-from deploy.local_options import Options
+from deploy.embedded import Server, free_port, start_nats, start_postgres
+from deploy.installation import NatsUser, nats_config
+from deploy.local.options import Options
 from tests.faults.planted import ADMIN_URL, BUGS, Bug
 from tests.faults.rig import Rig, Verdict
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded_postgres import postgres_bin
-from deploy.embedded_server import clean_environment
+from deploy.embedded.postgres import postgres_bin
+from deploy.embedded.server import clean_environment
 from deploy.local import LocalStack
 from tests.local_traffic import client, story
 

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from typer.testing import CliRunner, Result
 
-from deploy.demo_reports import watchdog
+from deploy.demo.reports import watchdog
 from libs.client.cli import app
 from libs.client.errors import ApiError
 from libs.client.http import Client

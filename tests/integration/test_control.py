@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from deploy.local_control import Control, ask, halted
-from deploy.local_servers import running_servers
-from deploy.local_stack import LocalError, LocalStack
+from deploy.local.control import Control, ask, halted
+from deploy.local.servers import running_servers
+from deploy.local.stack import LocalError, LocalStack
 
 
 def test_a_halted_service_stands_until_it_is_resumed(local_stack: LocalStack) -> None:

@@ -18,8 +18,9 @@ import pytest
 from nats.errors import Error as NatsError
 from nats.js.api import StorageType
 
-from deploy.embedded import EmbeddedError, NatsUser, Server, free_port, nats_config, start_nats, start_postgres
-from deploy.embedded_server import lock_data
+from deploy.embedded import EmbeddedError, Server, free_port, start_nats, start_postgres
+from deploy.embedded.server import lock_data
+from deploy.installation import NatsUser, nats_config
 
 pytestmark = pytest.mark.integration
 PASSWORD = "a-password-for-tests-only"

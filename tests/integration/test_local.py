@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from deploy.embedded import Server, free_ports
-from deploy.embedded_server import is_dead
+from deploy.embedded.server import is_dead
 from deploy.local import LocalError, LocalStack
-from deploy.local_options import Options
+from deploy.local.options import Options
 from libs.common.contracts.common import SERVICES
 from tests.local_traffic import await_that, client, story
 
@@ -193,7 +193,7 @@ def test_a_secret_that_others_can_read_is_refused(private: Path, stack: LocalSta
 def test_a_broken_service_is_named_and_retried_slowly(
     private: Path, said: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.local_stack.FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr("deploy.local.stack.FIRST_DELAY_S", 0.01)
     environment = {"HEADGATE_POOL_SIZE": "many"}
     stack = LocalStack(private, env=environment, show=lambda name, line: said.append((name, line)))
     stack.start()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo_reports import BREAK, ROOT, DemoFailed, Edit, Processes, watchdog
+from deploy.demo.reports import BREAK, ROOT, DemoFailed, Edit, Processes, watchdog
 from services.governance.domain.alertmanager import parse_alertmanager
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.container import load_environment, write_secrets
-from deploy.healthcheck import PORTS
+from deploy.container.healthcheck import PORTS
+from deploy.container.steps import load_environment, write_secrets
 from deploy.installation import InstallationError, kept_secret, nats_users
-from deploy.local_options import Options
-from deploy.local_process import BoundedLog, bound_log
+from deploy.local.options import Options
+from deploy.local.process import BoundedLog, bound_log
 from libs.common.admin import passwords
 from libs.common.contracts.common import SERVICES
 from libs.common.topology import Topology

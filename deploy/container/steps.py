@@ -1,8 +1,4 @@
-"""What the containers run (see compose.yml): ``secrets`` once, then ``admin`` once, then ``run`` in each service.
-
-``secrets`` runs as root with one volume for each consumer below /secrets; every container gets only its own volume, at
-/run/headgate. So no service holds a password of another, and nothing secret stands in the compose file or the image.
-"""
+"""What the one-shot containers do: write each consumer's secrets, and prepare database and bus."""
 
 from __future__ import annotations
 
@@ -12,9 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.installation import ADMIN, InstallationError, bus_config, checked_secret, kept_secret
-from deploy.local_servers import write_private
-from libs.common.admin import AdminError, derived_password, passwords, prepare, service_url
+from deploy.installation import ADMIN, InstallationError, bus_config, checked_secret, kept_secret, write_private
+from libs.common.admin import derived_password, passwords, prepare, service_url
 from libs.common.contracts.common import SERVICES
 from libs.common.migrations import login_role
 from libs.common.topology import Topology
@@ -98,27 +93,3 @@ def run_admin() -> None:
     namespace = os.environ.get("HEADGATE_NAMESPACE", "headgate")
     done = asyncio.run(prepare(database_url, nats_url, namespace, passwords(secret, "postgres")))
     sys.stdout.write("".join(f"{line}\n" for line in done) or "nothing to do: schemas and streams are up to date\n")
-
-
-def main(arguments: list[str]) -> None:
-    """Do what the container was started for; exit code 1 and one sentence if it can't."""
-    command = arguments[0] if arguments else "run"
-    load_environment(OWN)
-    try:
-        if command == "secrets":
-            write_secrets(
-                SECRETS, os.environ.get("HEADGATE_CLUSTER_SECRET"), os.environ.get("HEADGATE_NAMESPACE", "headgate")
-            )
-        elif command == "admin":
-            run_admin()
-        elif command == "run" and (service := os.environ.get("HEADGATE_SERVICE")) in SERVICES:
-            # Replaces this process, so that SIGTERM reaches the service itself.
-            os.execv(sys.executable, [sys.executable, "-m", f"services.{service}"])  # noqa: S606  no shell
-        else:
-            raise InstallationError(f"say secrets, admin, or run with HEADGATE_SERVICE as one of {', '.join(SERVICES)}")
-    except (InstallationError, AdminError) as error:
-        sys.exit(f"headgate {command}: {error}")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from deploy.demo_reports import (
+from deploy.demo.reports import (
     BANDIT,
     BREAK,
     COBERTURA,

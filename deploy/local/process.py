@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
-_CHILD = Path(__file__).with_name("embedded_child.py")
-_ROOT = Path(__file__).resolve().parents[1]
+_CHILD = Path(__file__).parents[1] / "embedded" / "child.py"
+_ROOT = Path(__file__).resolve().parents[2]
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
 _LINE_LIMIT_BYTES = 64 * 1024
 _TOKEN = re.compile(r"hg_[A-Za-z0-9_-]{20,}")
@@ -72,7 +72,7 @@ def bound_log(path: Path, limit_bytes: int = LOG_LIMIT_BYTES) -> None:
 
 
 class ServiceProcess:
-    """A running ``python -m services.<name>``. Start it from a thread that outlives it (see `embedded_child`).
+    """A running ``python -m services.<name>``. Start it from a thread that outlives it (see `deploy.embedded.child`).
 
     `program` are other arguments for Python, for tests that run a service with a fault planted in it.
     """

@@ -1,7 +1,4 @@
-"""What belongs to one installation and is made once: its secrets, and the bus users and addresses derived from them.
-
-Used by the local supervisor and by the containers' one-shot steps, so that both make the very same thing.
-"""
+"""The secrets of one installation: made once, private, long enough."""
 
 from __future__ import annotations
 
@@ -11,12 +8,6 @@ import secrets
 import stat
 from pathlib import Path
 
-from deploy.embedded import NatsUser, nats_config
-from libs.common.admin import derived_password
-from libs.common.permissions import all_permissions
-from libs.common.topology import Topology
-
-ADMIN = "admin"
 MIN_SECRET_CHARACTERS = 20
 
 
@@ -65,35 +56,10 @@ def checked_secret(secret: str, where: str) -> str:
     return secret
 
 
-def nats_users(secret: str, topology: Topology) -> list[NatsUser]:
-    """The administrator first, then one user for each service with the rights that its contracts need."""
-    admin = NatsUser(ADMIN, derived_password(secret, "nats", ADMIN), (">",), (), (">",))
-    return [admin] + [
-        NatsUser(
-            service,
-            derived_password(secret, "nats", service),
-            publish_allow=allowed.publish,
-            publish_deny=allowed.publish_deny,
-            subscribe_allow=allowed.subscribe,
-            allow_responses=True,
-        )
-        for service, allowed in all_permissions(topology).items()
-    ]
-
-
-def bus_config(
-    secret: str, topology: Topology, *, port: int, monitor_port: int, store_dir: str | Path, host: str = "127.0.0.1"
-) -> str:
-    """The text of nats-server's configuration for this installation; the store is as large as its streams may grow."""
-    reserved_bytes = sum(stream.max_bytes or 0 for stream in topology.streams())
-    return nats_config(
-        port=port,
-        monitor_port=monitor_port,
-        store_dir=store_dir,
-        server_name=f"headgate-{topology.namespace}",
-        users=nats_users(secret, topology),
-        durable=True,
-        listen_host=host,
-        monitor_host=host,
-        max_file_store_bytes=reserved_bytes + 1024**3,
-    )
+def write_private(path: Path, text: str) -> None:
+    """Write a file of mode 0600, whole or not at all."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    fresh.replace(path)

@@ -21,7 +21,7 @@ from defusedxml.ElementTree import parse
 
 from libs.common.contracts.common import SERVICES
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CODE = ("libs", "services", "deploy")
 TOOL_TIMEOUT_S = 240.0
 # Not part of a release: data, environments, caches, and rules about the repository's own files.

@@ -14,9 +14,9 @@ from typing import IO
 
 from deploy.embedded import EmbeddedError
 from deploy.installation import InstallationError
-from deploy.local_options import Options
-from deploy.local_process import Child, ServiceProcess, Show, bound_log
-from deploy.local_servers import Servers, claim, close_claim, is_ready, port_taken
+from deploy.local.options import Options
+from deploy.local.process import Child, ServiceProcess, Show, bound_log
+from deploy.local.servers import Servers, claim, close_claim, is_ready, port_taken
 from libs.common.admin import AdminError
 from libs.common.contracts.common import SERVICES
 
@@ -61,7 +61,7 @@ class LocalStack:
     With only a folder it is private: free ports, and what the environment says of Headgate does not count. `env` adds
     settings for the services; `programs` runs a service with other arguments for Python; `services` may name fewer than
     all, also none: then only the servers run. One thread starts and watches
-    all children, because the kernel ties their lives to the thread that started them (see `embedded_child`).
+    all children, because the kernel ties their lives to the thread that started them (see `deploy.embedded.child`).
     """
 
     def __init__(

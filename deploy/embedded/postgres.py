@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import psutil
 
-from deploy.embedded_server import (
+from deploy.embedded.server import (
     EmbeddedError,
     Server,
     clean_environment,

@@ -21,7 +21,7 @@ from typing import IO
 
 import psutil
 
-_CHILD = Path(__file__).with_name("embedded_child.py")
+_CHILD = Path(__file__).with_name("child.py")
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
 _KILL_TIMEOUT_SECONDS = 10.0
 # Below the range from which Linux (32768-60999) and macOS (49152-65535) take ports for outgoing connections.

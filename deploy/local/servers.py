@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 import nats
 
 from deploy.embedded import free_port, start_nats, start_postgres
-from deploy.installation import InstallationError, bus_config, kept_secret
-from deploy.local_options import Options
-from deploy.local_process import Child
+from deploy.installation import InstallationError, bus_config, kept_secret, write_private
+from deploy.local.options import Options
+from deploy.local.process import Child
 from libs.common.admin import derived_password, passwords, prepare, service_url
 from libs.common.bus import NATS_ERRORS, servers_of
 from libs.common.migrations import login_role
@@ -184,15 +184,6 @@ def close_claim(data_dir: Path, handle: IO[bytes]) -> None:
     """Give the folder free. The lock file stays: removing it could let two others in at once."""
     handle.truncate(0)
     handle.close()
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file of mode 0600, whole or not at all."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    fresh.replace(path)
 
 
 def port_taken(host: str, port: int) -> bool:

@@ -21,10 +21,10 @@ from pydantic import ValidationError
 
 from deploy.embedded import EmbeddedError
 from deploy.installation import InstallationError, bus_config
-from deploy.local_control import Control, ask
-from deploy.local_options import Options
-from deploy.local_servers import running_servers
-from deploy.local_stack import SERVERS, LocalError, LocalStack
+from deploy.local.control import Control, ask
+from deploy.local.options import Options
+from deploy.local.servers import running_servers
+from deploy.local.stack import SERVERS, LocalError, LocalStack
 from libs.common.admin import AdminError, passwords, prepare
 from libs.common.contracts.common import SERVICES
 from libs.common.settings import Settings

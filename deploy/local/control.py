@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploy.local_process import Show
-from deploy.local_stack import SERVERS, LocalStack, silent
+from deploy.local.process import Show
+from deploy.local.stack import SERVERS, LocalStack, silent
 
 _FOLDER = "halted"
 

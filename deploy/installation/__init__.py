@@ -1,0 +1,20 @@
+"""What belongs to one installation and is made once: its secrets, and the bus users and addresses derived from them.
+
+Used by the local supervisor and by the containers' one-shot steps, so that both make the very same thing.
+"""
+
+from deploy.installation.bus import ADMIN, bus_config, nats_users
+from deploy.installation.nats_config import NatsUser, nats_config
+from deploy.installation.secrets import InstallationError, checked_secret, kept_secret, write_private
+
+__all__ = [
+    "ADMIN",
+    "InstallationError",
+    "NatsUser",
+    "bus_config",
+    "checked_secret",
+    "kept_secret",
+    "nats_config",
+    "nats_users",
+    "write_private",
+]

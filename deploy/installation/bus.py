@@ -1,0 +1,46 @@
+"""The users of the bus with the rights that the contracts give them, and the configuration that names them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deploy.installation.nats_config import NatsUser, nats_config
+from libs.common.admin import derived_password
+from libs.common.permissions import all_permissions
+from libs.common.topology import Topology
+
+ADMIN = "admin"
+
+
+def nats_users(secret: str, topology: Topology) -> list[NatsUser]:
+    """The administrator first, then one user for each service with the rights that its contracts need."""
+    admin = NatsUser(ADMIN, derived_password(secret, "nats", ADMIN), (">",), (), (">",))
+    return [admin] + [
+        NatsUser(
+            service,
+            derived_password(secret, "nats", service),
+            publish_allow=allowed.publish,
+            publish_deny=allowed.publish_deny,
+            subscribe_allow=allowed.subscribe,
+            allow_responses=True,
+        )
+        for service, allowed in all_permissions(topology).items()
+    ]
+
+
+def bus_config(
+    secret: str, topology: Topology, *, port: int, monitor_port: int, store_dir: str | Path, host: str = "127.0.0.1"
+) -> str:
+    """The text of nats-server's configuration for this installation; the store is as large as its streams may grow."""
+    reserved_bytes = sum(stream.max_bytes or 0 for stream in topology.streams())
+    return nats_config(
+        port=port,
+        monitor_port=monitor_port,
+        store_dir=store_dir,
+        server_name=f"headgate-{topology.namespace}",
+        users=nats_users(secret, topology),
+        durable=True,
+        listen_host=host,
+        monitor_host=host,
+        max_file_store_bytes=reserved_bytes + 1024**3,
+    )
