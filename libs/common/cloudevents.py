@@ -26,7 +26,10 @@ class DecodeError(ValueError):
 
 @dataclass(slots=True)
 class CloudEvent:
-    """One envelope: ``data`` is parsed JSON, ``subject`` the entity's id, ``digest`` a command body's hex SHA-256."""
+    """One envelope: ``data`` is parsed JSON, ``subject`` the entity's id, ``digest`` a command body's hex SHA-256.
+
+    ``document`` is the whole as parsed, if it came in structured mode: what indexes it need not parse it again.
+    """
 
     id: str
     source: str
@@ -41,6 +44,7 @@ class CloudEvent:
     traceparent: str = ""
     replyto: str = ""
     digest: str = ""
+    document: dict[str, Any] | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -97,7 +101,9 @@ def decode(payload: bytes, headers: Mapping[str, str] | None = None) -> CloudEve
         raise DecodeError(f"not JSON: {error}") from error
     if not isinstance(document, dict):
         raise DecodeError("a CloudEvent is a JSON object")
-    return _from_attributes(document)
+    event = _from_attributes(document)
+    event.document = document
+    return event
 
 
 def _binary(payload: bytes, headers: Mapping[str, str]) -> dict[str, Any]:

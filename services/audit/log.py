@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -72,17 +73,12 @@ def _indexed(message: Delivered, now: datetime) -> tuple[bytes, Copies]:
     """The bytes to keep and their copies.
 
     An event in binary mode has its envelope in headers, so its bytes alone would say nothing: it is kept in structured
-    form. Data that merely look like an envelope are told from one by comparing with the envelope that was judged.
+    form, and so is one whose attributes the log could not index as they are (a null for a text).
     """
-    event = message.event
-    try:
-        document = orjson.loads(message.payload)
-        same = (document["id"], document["type"], document["source"]) == (event.id, event.type, event.source)
-        if same and document["specversion"] == "1.0" and document.get("site", "global") == event.site:
-            return message.payload, copies_of(document, now)
-    except (ValueError, TypeError, LookupError, AttributeError):
-        pass  # not structured mode
-    payload = event.encode()
+    if message.event.document is not None:
+        with contextlib.suppress(ValueError):
+            return message.payload, copies_of(message.event.document, now)
+    payload = message.event.encode()
     return payload, copies_of(orjson.loads(payload), now)
 
 
