@@ -44,7 +44,7 @@ class CloudEvent:
     traceparent: str = ""
     replyto: str = ""
     digest: str = ""
-    document: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    document: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
