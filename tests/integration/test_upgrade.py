@@ -1,0 +1,140 @@
+"""An installation that an older version made and filled is started by this one: everything in it is there, and goes on.
+
+Nothing here may be skipped: whoever changes a table, a stream, an event or a contract sees here whom it would break.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+
+from deploy.local import LocalStack
+from tests.faults.world import drain
+from tests.integration.old_life import TRACKER, Author, Life, all_pages, lost
+from tests.integration.old_version import OldVersion, check_out
+from tests.local_traffic import client, story
+
+pytestmark = pytest.mark.integration
+
+
+@dataclass
+class Upgraded:
+    """This version, running on the old one's data, all that was owed done."""
+
+    life: Life
+    stack: LocalStack
+    http: httpx2.Client
+
+    def get(self, path: str, **more: Any) -> Any:
+        """The JSON of a path that must answer 200."""
+        answer = self.http.get(path, **more)
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+
+@pytest.fixture(scope="module", params=["stopped", "killed"])
+def upgraded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
+    """Filled by the old version, which was stopped as it should be or killed; then started by this one."""
+    folder = tmp_path_factory.mktemp("upgrade")
+    old = OldVersion(check_out(folder / "old"), folder / "data")
+    old.start()
+    author = Author(old)
+    try:
+        author.identity()
+        author.operations()
+        author.releases()
+        author.poison()
+        author.look()
+        author.leave_unsent()
+        author.leave_queued(gateway=request.param == "killed")
+        if request.param == "stopped":
+            old.stop()
+    finally:
+        old.kill()
+        author.close()
+    stack = LocalStack(folder / "data", env={"HEADGATE_REQUESTS_PER_MINUTE": "1000000"})
+    stack.start()
+    try:
+        stack.wait_ready()
+        asyncio.run(drain(stack.servers.database_url, stack.servers.nats_url))
+        with client(stack) as http:
+            yield Upgraded(author.life, stack, http)
+    finally:
+        stack.stop()
+
+
+def test_nothing_that_could_be_read_is_gone_or_changed(upgraded: Upgraded) -> None:
+    missing = []
+    for path, old in upgraded.life.shown.items():
+        answer = upgraded.http.get(path)
+        if answer.status_code != 200:
+            missing.append(f"{path}: {answer.status_code} {answer.text[:200]}")
+        elif path in ("/api/sites", "/api/users", "/api/tokens"):
+            missing += [f"{path} lost {row}" for row in old if not any(lost(row, one) == [] for one in answer.json())]
+        else:
+            missing += [f"{path}{line}" for line in lost(old, answer.json())]
+    assert missing == []
+
+
+def test_tokens_count_as_before(upgraded: Upgraded) -> None:
+    statuses = {}
+    for name, token in upgraded.life.tokens.items():
+        answer = httpx2.get(f"{upgraded.stack.gateway_url}/api/me", headers={"Authorization": f"Bearer {token}"})
+        statuses[name] = answer.status_code
+    assert statuses == {"mia": 200, "oz": 200, "gone": 401, "revoked": 401}
+
+
+def test_the_audit_log_is_the_same_chain_and_goes_on(upgraded: Upgraded) -> None:
+    verified = upgraded.get("/api/audit/verify")
+    assert verified["valid"], verified
+    assert verified["head_seq"] > max(upgraded.life.entries)
+    now = {entry["seq"]: entry for entry in all_pages(upgraded.http, "/api/audit/entries?limit=500")}
+    assert [line for seq, old in upgraded.life.entries.items() for line in lost(old, now[seq], f"entry {seq}")] == []
+
+
+def test_what_was_accepted_is_applied(upgraded: Upgraded) -> None:
+    for path, wanted in upgraded.life.owed.items():
+        outcome = upgraded.get(path)
+        assert outcome.get("http_status") in wanted, outcome
+    items = upgraded.get(f"{TRACKER}/items", params={"gate": "release", "subject": "later"})
+    assert ("mia", "blocked") in {(item["assignee"], item["status"]) for item in items}
+    kinds = {one["kind"] for one in all_pages(upgraded.http, "/api/signals?limit=200&site=later")}
+    assert {"ops.runbook", "other.kind"} <= kinds
+
+
+def test_what_was_done_but_not_yet_told_is_told(upgraded: Upgraded) -> None:
+    entries = all_pages(upgraded.http, "/api/audit/entries?limit=500&type=headgate.governance.gate.decided.v1")
+    assert "later" in {entry["site"] for entry in entries}
+
+
+def test_a_repeated_key_gets_the_first_answer(upgraded: Upgraded) -> None:
+    for key, (path, body, first) in upgraded.life.keyed.items():
+        answer = upgraded.http.post(path, json=body, headers={"Idempotency-Key": key})
+        assert answer.status_code == 201, f"{key}: {answer.text}"
+        assert lost(first, answer.json(), key) == []
+
+
+def test_dead_letters_are_kept_and_can_be_dropped(upgraded: Upgraded) -> None:
+    (letter,) = upgraded.get("/api/dead-letters/governance")["items"]
+    assert upgraded.http.delete(f"/api/dead-letters/governance/{letter['letter_id']}").status_code == 200
+
+
+def test_the_same_facts_are_judged_the_same(upgraded: Upgraded) -> None:
+    for subject, version, decision in (("web", "2", "go"), ("app", "1", "go"), ("app", "2", "no_go")):
+        body = {"subject": subject, "version": version}
+        run = upgraded.http.post("/api/gates/release/runs", json=body)
+        assert (run.status_code, run.json()["decision"]) == (201, decision), run.text
+    for site, decision in (("well", "go"), ("plant", "no_go")):
+        run = upgraded.http.post("/api/gates/operations/runs", json={}, params={"site": site})
+        assert (run.status_code, run.json()["decision"]) == (201, decision), run.text
+
+
+def test_it_goes_on_working(upgraded: Upgraded) -> None:
+    status = upgraded.get("/api/status")
+    assert all(state == "up" for state in status["services"].values()), status
+    story(upgraded.stack)
