@@ -9,8 +9,7 @@ from bench.figures import Figure, Report, median_rate
 from bench.lab import BenchError, Lab, Space
 from libs.common.bus import Outgoing
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts.governance import gate_decided
-from libs.common.contracts.governance_models import GateDecided, GateSummary, RuleResult
+from libs.common.contracts.governance.runs import GateDecided, GateSummary, RuleResult, gate_decided
 from libs.common.ids import uuid7
 
 EVENTS = 2_000

@@ -18,8 +18,8 @@ from bench.load import listening, timed
 from bench.query import INSERT_BOARD, INSERT_ITEMS, TRACKER, gateway
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.base import Command, Nothing
-from libs.common.contracts.governance import ops_gate_run
-from libs.common.contracts.tracker import ItemPatch, patch_item
+from libs.common.contracts.governance.operations import ops_gate_run
+from libs.common.contracts.tracker.items import ItemPatch, patch_item
 from libs.common.ids import uuid7
 
 ROUNDS = 5

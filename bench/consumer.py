@@ -13,7 +13,7 @@ from bench.figures import Figure, Report, median_rate
 from bench.lab import BenchError, Lab, Space
 from libs.common.bus import Outgoing
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts.tracker import item_updated
+from libs.common.contracts.tracker.items import item_updated
 from libs.common.ids import uuid7
 
 EVENTS = 10_000

@@ -22,7 +22,7 @@ from deploy.embedded import Server, free_port, start_nats, start_postgres
 from deploy.installation import NatsUser, nats_config
 from libs.common import admin, migrations, topology
 from libs.common.bus import BATCH_MESSAGES, Bus, Outgoing, connect
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from libs.common.migrations import login_role
 from libs.common.topology import Topology
 

@@ -25,7 +25,7 @@ import psutil
 from bench.plot import Line, chart
 from deploy.local.stack import LocalStack
 from libs.common.bus import connect
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from libs.common.topology import Topology, durables
 
 SAMPLE_S = 10.0

@@ -17,8 +17,8 @@ from pydantic import BaseModel, SecretStr
 from libs.common import admin, migrations, topology
 from libs.common.bus import Bus, connect
 from libs.common.cloudevents import CloudEvent, decode
+from libs.common.contracts import SERVICES
 from libs.common.contracts.base import Command, Event, Query
-from libs.common.contracts.common import SERVICES
 from libs.common.ids import uuid7
 from libs.common.migrations import login_role
 from libs.common.running import Running

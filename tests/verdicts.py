@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
-from libs.common.contracts.governance_models import GateDecided, GateSummary, RuleResult
+from libs.common.contracts.governance.runs import GateDecided, GateSummary, RuleResult
 
 
 def rule(

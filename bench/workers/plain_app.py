@@ -17,8 +17,8 @@ import orjson
 import uvicorn
 from fastapi import FastAPI, Query
 
-from libs.common.contracts.gateway import SiteView
-from libs.common.contracts.tracker import Item
+from libs.common.contracts.gateway.sites import SiteView
+from libs.common.contracts.tracker.items import Item
 
 ITEMS = """
 SELECT * FROM tracker.item

@@ -12,7 +12,7 @@ import sys
 from deploy.container.steps import OWN, SECRETS, load_environment, run_admin, write_secrets
 from deploy.installation import InstallationError
 from libs.common.admin import AdminError
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 
 
 def main(arguments: list[str]) -> None:

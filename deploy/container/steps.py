@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.installation import ADMIN, InstallationError, bus_config, checked_secret, kept_secret, write_private
 from libs.common.admin import derived_password, passwords, prepare, service_url
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from libs.common.migrations import login_role
 from libs.common.topology import Topology
 

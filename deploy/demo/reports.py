@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element  # only the type; parsing is defusedxm
 
 from defusedxml.ElementTree import parse
 
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 
 ROOT = Path(__file__).parents[2]
 CODE = ("libs", "services", "deploy")

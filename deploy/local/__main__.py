@@ -26,7 +26,7 @@ from deploy.local.options import Options
 from deploy.local.servers import running_servers
 from deploy.local.stack import SERVERS, LocalError, LocalStack
 from libs.common.admin import AdminError, passwords, prepare
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from libs.common.settings import Settings
 from libs.common.topology import Topology
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.embedded import free_ports
 from deploy.installation import checked_secret, kept_secret
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from libs.common.settings import Settings
 
 # What only the supervisor may know; a service gets addresses of its own.

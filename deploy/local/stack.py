@@ -18,7 +18,7 @@ from deploy.local.options import Options
 from deploy.local.process import Child, ServiceProcess, Show, bound_log
 from deploy.local.servers import Servers, claim, close_claim, is_ready, port_taken
 from libs.common.admin import AdminError
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 
 SERVERS = ("postgres", "nats")
 READY_TIMEOUT_S = 120.0

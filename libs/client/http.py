@@ -21,11 +21,15 @@ from pydantic import TypeAdapter, ValidationError
 from libs.client.errors import ApiError, BadAnswer, StillPending, UsageProblem
 from libs.client.requests import Prepared, is_command, prepare
 from libs.client.transport import explain, may_retry
-from libs.common.contracts.audit import Verification
+from libs.common.contracts.audit.chain import Verification
 from libs.common.contracts.base import Page
-from libs.common.contracts.gateway import Me
-from libs.common.contracts.governance_models import GateRun, Plan, SignalReceipts
-from libs.common.contracts.tracker import Completion, Item, SyncResult
+from libs.common.contracts.gateway.me import Me
+from libs.common.contracts.governance.plans import Plan
+from libs.common.contracts.governance.runs import GateRun
+from libs.common.contracts.governance.signals import SignalReceipts
+from libs.common.contracts.tracker.board import SyncResult
+from libs.common.contracts.tracker.completion import Completion
+from libs.common.contracts.tracker.items import Item
 
 M = TypeVar("M")
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from libs.client.errors import UsageProblem
 from libs.common import contracts
 from libs.common.contracts.base import Command, Event, Http, Operation, Query
-from libs.common.contracts.gateway import SEALED_BODIES
+from libs.common.contracts.gateway.seals import SEALED_BODIES
 
 JSON_TYPE = "application/json"
 

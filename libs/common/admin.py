@@ -12,7 +12,7 @@ import nats
 
 from libs.common import migrations, topology
 from libs.common.bus import NATS_ERRORS, servers_of
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from libs.common.postgres import UNREACHABLE
 from libs.common.topology import Topology
 

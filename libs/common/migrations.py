@@ -14,7 +14,7 @@ from importlib import resources
 
 import asyncpg
 
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 
 _LOCK = 0x48454144  # "HEAD": one migration at a time in a database
 _FILE = re.compile(r"(\d{4}_[a-z0-9_]+)\.sql")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from libs.common.topology import SENDS, Topology, durables
 
 

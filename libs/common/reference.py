@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Event, Operation, Query
-from libs.common.contracts.gateway import SEALED_BODIES
+from libs.common.contracts.gateway.seals import SEALED_BODIES
 from libs.common.contracts.roles import ROLES
 from libs.common.settings import Settings
 

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 
 
 class Settings(BaseSettings):

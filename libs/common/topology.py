@@ -22,8 +22,8 @@ from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from libs.common.cloudevents import CloudEvent
+from libs.common.contracts import SERVICES
 from libs.common.contracts.base import Event, Query
-from libs.common.contracts.common import SERVICES
 from libs.common.ids import token
 
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from libs.common.contracts.audit import MAX_LISTED_PAYLOAD_BYTES, EntryFilter
+from libs.common.contracts.audit.entries import MAX_LISTED_PAYLOAD_BYTES, EntryFilter
 from libs.common.problems import Forbidden
 from libs.common.service import Read
 

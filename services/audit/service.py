@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from libs.common.contracts.audit import CONTRACT, list_entries, verify_chain
+from libs.common.contracts.audit import CONTRACT
+from libs.common.contracts.audit.chain import verify_chain
+from libs.common.contracts.audit.entries import list_entries
 from libs.common.service import Batch, Service
 from services.audit import entries, log, verify
 

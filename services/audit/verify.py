@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from libs.common.contracts.audit import Verification, VerifyRange
+from libs.common.contracts.audit.chain import Verification, VerifyRange
 from libs.common.problems import Invalid, TooMany
 from libs.common.service import Connection, Read
 from services.audit.domain.chain import GENESIS, Fault, Link, Walk, check, check_end

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from libs.common import outbox
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts.gateway import TokenView, UserView, token_issued, user_created
+from libs.common.contracts.gateway.tokens import TokenView, token_issued
+from libs.common.contracts.gateway.users import UserView, user_created
 from libs.common.ids import uuid7
 from libs.common.running import Running
 from libs.common.service import Connection, Tx

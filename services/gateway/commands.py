@@ -16,9 +16,9 @@ from starlette.responses import Response
 
 from libs.common.bus import NATS_ERRORS, Bus
 from libs.common.cloudevents import CloudEvent, DecodeError, decode
-from libs.common.contracts import CONTRACTS, find
+from libs.common.contracts import CONTRACTS, SERVICES, find
 from libs.common.contracts.base import Command, Query
-from libs.common.contracts.common import SERVICES, Outcome
+from libs.common.contracts.common import Outcome
 from libs.common.ids import command_id, uuid7
 from libs.common.outcomes import KEY_USED
 from libs.common.problems import Invalid, NotFound, Refusal, TimedOut, TooLarge, Unavailable

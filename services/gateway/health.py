@@ -15,9 +15,8 @@ import orjson
 
 from libs.common.bus import NATS_ERRORS
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts import CONTRACTS
+from libs.common.contracts import CONTRACTS, SERVICES
 from libs.common.contracts.base import Query
-from libs.common.contracts.common import SERVICES
 from libs.common.health import readiness
 from libs.common.ids import uuid7
 from libs.common.postgres import UNREACHABLE

@@ -19,7 +19,8 @@ from nats.aio.subscription import Subscription
 
 from libs.common.bus import NATS_ERRORS, Bus
 from libs.common.cloudevents import DecodeError, decode
-from libs.common.contracts.gateway import token_revoked, user_changed
+from libs.common.contracts.gateway.tokens import token_revoked
+from libs.common.contracts.gateway.users import user_changed
 from libs.common.contracts.roles import ROLES
 from libs.common.postgres import UNREACHABLE
 from libs.common.problems import Unavailable

@@ -16,7 +16,7 @@ from libs.common.bus import Bus
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Csv, Http, Operation, Query
-from libs.common.contracts.gateway import SEALED_BODIES
+from libs.common.contracts.gateway.seals import SEALED_BODIES
 from libs.common.contracts.roles import ROLES
 from libs.common.ids import uuid7
 from libs.common.service import Clock

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from starlette.requests import Request
 
-from libs.common.contracts.governance_models import MAX_SIGNALS
+from libs.common.contracts.governance.signals import MAX_SIGNALS
 from libs.common.problems import Invalid, Refusal, TooLarge, UnsupportedMedia
 from services.gateway.bodies import media_type, parse_json, read_body, strict_json
 

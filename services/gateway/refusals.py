@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from libs.common import outbox
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts.gateway import RefusalCount, RefusalsCounted, refusals_counted
+from libs.common.contracts.gateway.refusals import RefusalCount, RefusalsCounted, refusals_counted
 from libs.common.ids import uuid7
 from libs.common.postgres import UNREACHABLE
 from libs.common.running import Running

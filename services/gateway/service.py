@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from libs.common.contracts import gateway as contract
+from libs.common.contracts.gateway import CONTRACT
+from libs.common.contracts.gateway.me import get_me
+from libs.common.contracts.gateway.sites import create_site, list_sites
+from libs.common.contracts.gateway.tokens import issue_token, list_tokens, revoke_token
+from libs.common.contracts.gateway.users import create_user, get_user, list_users, patch_user
 from libs.common.service import Service
 from services.gateway import sites, tokens, users
 
 SERVICE = Service(
-    contract=contract.CONTRACT,
+    contract=CONTRACT,
     commands={
-        contract.create_site: sites.create_site,
-        contract.create_user: users.create_user,
-        contract.patch_user: users.patch_user,
-        contract.issue_token: tokens.issue_token,
-        contract.revoke_token: tokens.revoke_token,
+        create_site: sites.create_site,
+        create_user: users.create_user,
+        patch_user: users.patch_user,
+        issue_token: tokens.issue_token,
+        revoke_token: tokens.revoke_token,
     },
     queries={
-        contract.list_sites: sites.list_sites,
-        contract.list_users: users.list_users,
-        contract.get_user: users.get_user,
-        contract.list_tokens: tokens.list_tokens,
-        contract.get_me: tokens.get_me,
+        list_sites: sites.list_sites,
+        list_users: users.list_users,
+        get_user: users.get_user,
+        list_tokens: tokens.list_tokens,
+        get_me: tokens.get_me,
     },
 )

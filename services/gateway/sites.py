@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from libs.common.contracts.base import Nothing
-from libs.common.contracts.gateway import SiteCreate, SiteView, site_created
+from libs.common.contracts.gateway.sites import SiteCreate, SiteView, site_created
 from libs.common.problems import Conflict, Invalid
 from libs.common.service import Connection, Read, Tx
 from services.gateway.domain.scope import ALL

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from libs.common.contracts.gateway import (
-    CallerKey,
-    Me,
+from libs.common.contracts.gateway.me import CallerKey, Me
+from libs.common.contracts.gateway.tokens import (
     TokenFilter,
     TokenIssued,
     TokenRevoke,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from libs.common.contracts.base import Nothing
-from libs.common.contracts.gateway import UserCreate, UserKey, UserPatch, UserView, user_changed, user_created
+from libs.common.contracts.gateway.users import UserCreate, UserKey, UserPatch, UserView, user_changed, user_created
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
 from libs.common.service import Connection, Read, Tx
 from services.gateway.domain.scope import ALL

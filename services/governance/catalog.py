@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from libs.common.contracts.base import Nothing
-from libs.common.contracts.governance_models import GateInfo, GateName, RuleInfo
+from libs.common.contracts.governance.gates import GateInfo, GateName, RuleInfo
 from libs.common.problems import Invalid, NotFound
 from libs.common.service import Read
 from services.governance.domain.policy import Policy

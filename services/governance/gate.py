@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from libs.common.contracts.governance_models import GateSummary, RuleResult
+from libs.common.contracts.governance.runs import GateSummary, RuleResult
 from services.governance.catalog import Target
 from services.governance.domain.facts import MAX_PARTS, Fact, Facts
 from services.governance.domain.policy import Policy

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from libs.common.contracts.base import Nothing
-from libs.common.contracts.governance_models import (
+from libs.common.contracts.governance.operations import (
     HistoryLimit,
     OpsGate,
     OpsGateHistory,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from libs.common.contracts.governance_models import GatePlanOptions, Plan, PlanOptions
+from libs.common.contracts.governance.plans import GatePlanOptions, Plan, PlanOptions
 from libs.common.service import Read
 from services.governance.catalog import Catalog, Target
 from services.governance.domain import plan as domain

@@ -9,7 +9,8 @@ import zlib
 from datetime import timedelta
 from hashlib import sha256
 
-from libs.common.contracts.governance_models import ReportRecord, SignalReceipts
+from libs.common.contracts.governance.reports import ReportRecord
+from libs.common.contracts.governance.signals import SignalReceipts
 from libs.common.problems import Invalid, TooLarge
 from libs.common.service import Tx
 from services.governance.catalog import SITE_SUBJECT, Catalog

@@ -11,8 +11,7 @@ import asyncpg
 from prometheus_client import Counter
 
 from libs.common.contracts.base import Page
-from libs.common.contracts.governance import gate_decided
-from libs.common.contracts.governance_models import GateDecided, GateRun, GateTarget, RunFilter, RunKey
+from libs.common.contracts.governance.runs import GateDecided, GateRun, GateTarget, RunFilter, RunKey, gate_decided
 from libs.common.problems import NotFound
 from libs.common.service import Job, Read, Tx
 from services.governance.catalog import Catalog, Target

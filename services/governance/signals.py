@@ -12,8 +12,7 @@ import asyncpg
 import orjson
 
 from libs.common.contracts.base import Page
-from libs.common.contracts.governance import signal_recorded, signal_repeated
-from libs.common.contracts.governance_models import (
+from libs.common.contracts.governance.signals import (
     OutsideEvent,
     Signal,
     SignalFilter,
@@ -23,6 +22,8 @@ from libs.common.contracts.governance_models import (
     SignalRecord,
     SignalRecorded,
     SignalsRepeated,
+    signal_recorded,
+    signal_repeated,
 )
 from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Tx

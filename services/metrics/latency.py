@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from libs.common.contracts.metrics import ApiLatency, BurnRate, EndpointLatency, LatencyWindow
+from libs.common.contracts.metrics.latency import ApiLatency, BurnRate, EndpointLatency, LatencyWindow
 from libs.common.contracts.telemetry import BOUNDS_MS, LatencySampled, latency_sampled
 from libs.common.service import Connection, Delivered, Read, Staged, Tx
 from services.metrics.domain import latency as rules

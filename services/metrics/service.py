@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from libs.common.contracts.metrics import CONTRACT, api_latency
+from libs.common.contracts.metrics import CONTRACT
+from libs.common.contracts.metrics.latency import api_latency
 from libs.common.contracts.telemetry import latency_sampled
 from libs.common.service import Batch, Job, Service
 from services.metrics import latency

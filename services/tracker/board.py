@@ -7,8 +7,9 @@ from datetime import datetime
 
 import asyncpg
 
-from libs.common.contracts.governance_models import Decision
-from libs.common.contracts.tracker import BoardReopened, CompletionStatus, board_reopened
+from libs.common.contracts.governance.runs import Decision
+from libs.common.contracts.tracker.board import BoardReopened, board_reopened
+from libs.common.contracts.tracker.completion import CompletionStatus
 from libs.common.service import Tx
 
 LOCK_BOARD = "SELECT * FROM board WHERE site = $1 AND gate = $2 AND subject = $3 FOR UPDATE"

@@ -9,14 +9,13 @@ from typing import Any
 import asyncpg
 
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts.governance_models import Decision, GateDecided
-from libs.common.contracts.tracker import (
-    Board,
+from libs.common.contracts.governance.runs import Decision, GateDecided
+from libs.common.contracts.tracker.board import Board, Overview
+from libs.common.contracts.tracker.completion import (
     BoardCompleted,
     CompleteBody,
     Completion,
     CompletionStatus,
-    Overview,
     Readiness,
     board_completed,
 )

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from libs.common.contracts.tracker import (
-    Item,
-    ItemChanged,
-    ItemFilter,
-    ItemKey,
-    ItemPatch,
-    item_updated,
-)
+from libs.common.contracts.tracker.items import Item, ItemChanged, ItemFilter, ItemKey, ItemPatch, item_updated
 from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Closing, Read, Tx
 from services.tracker.board import reopen_board, to_head

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import asyncpg
 
-from libs.common.contracts.governance import gate_decided, run_gate
-from libs.common.contracts.governance_models import GateTarget
-from libs.common.contracts.tracker import CompleteBody, SyncBody
+from libs.common.contracts.governance.runs import GateTarget, gate_decided, run_gate
+from libs.common.contracts.tracker.board import SyncBody
+from libs.common.contracts.tracker.completion import CompleteBody
 from libs.common.problems import Invalid
 from libs.common.service import Deferred, Tx
 from services.tracker.board import Head, lock_board, to_head

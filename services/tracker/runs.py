@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import replace
 
 from libs.common.contracts.base import Event
-from libs.common.contracts.governance_models import GateDecided, RuleResult
-from libs.common.contracts.tracker import (
+from libs.common.contracts.governance.runs import GateDecided, RuleResult
+from libs.common.contracts.tracker.items import (
     Item,
     ItemChanged,
     item_opened,

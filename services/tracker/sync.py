@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts.governance_models import GateDecided
-from libs.common.contracts.tracker import BoardSynced, Item, SyncBody, SyncResult, board_synced
+from libs.common.contracts.governance.runs import GateDecided
+from libs.common.contracts.tracker.board import BoardSynced, SyncBody, SyncResult, board_synced
+from libs.common.contracts.tracker.items import Item
 from libs.common.service import Deferred, Tx
 from services.tracker.board import lock_board
 from services.tracker.requests import find_request, request_run

@@ -12,7 +12,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local import LocalStack
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from tests.local_traffic import await_that, story
 
 pytestmark = pytest.mark.integration

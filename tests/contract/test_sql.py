@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 import libs.common
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from libs.common.outcomes import closed_by
 from libs.common.service import Closing
 from tests.stack import Stack

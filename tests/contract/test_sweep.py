@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from libs.common.contracts.base import Command, Operation
-from libs.common.contracts.gateway import Role
+from libs.common.contracts.gateway.users import Role
 from libs.common.contracts.roles import ROLES, SELF_SERVICE, may
 from services.gateway import openapi
 from services.gateway.edge import PUBLIC

@@ -13,8 +13,10 @@ from typing import Literal
 
 import httpx2
 
-from libs.common.contracts.governance import record_signals, run_gate
-from libs.common.contracts.tracker import patch_item, sync_board
+from libs.common.contracts.governance.runs import run_gate
+from libs.common.contracts.governance.signals import record_signals
+from libs.common.contracts.tracker.board import sync_board
+from libs.common.contracts.tracker.items import patch_item
 from libs.common.ids import command_id
 
 ACTOR = "owner"  # whose token the bootstrap makes

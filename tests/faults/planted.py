@@ -18,7 +18,7 @@ import asyncpg
 
 from libs.common import inbox, loop, outcomes
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts import tracker as tracker_contract
+from libs.common.contracts.tracker.items import patch_item
 from libs.common.dispatch import Applied, Dispatcher
 from libs.common.problems import NotFound
 from libs.common.service import Connection, Delivered, Staged, Tx
@@ -93,7 +93,7 @@ def applied_twice() -> None:
 def refused_applied() -> None:
     """A PATCH that is refused changes an item all the same."""
     commands: Any = tracker_service.SERVICE.commands
-    right = commands[tracker_contract.patch_item]
+    right = commands[patch_item]
 
     async def wrong(tx: Tx, body: Any) -> Any:
         try:
@@ -104,7 +104,7 @@ def refused_applied() -> None:
             await connection.close()
             raise
 
-    commands[tracker_contract.patch_item] = wrong
+    commands[patch_item] = wrong
 
 
 def tail_cut() -> None:

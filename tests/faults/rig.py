@@ -20,7 +20,7 @@ from deploy.local.options import Options
 from deploy.local.process import ServiceProcess
 from deploy.local.servers import is_ready
 from deploy.local.stack import LocalStack, silent
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from libs.common.topology import ACK_WAIT_S, Topology, durables
 from tests.faults.checker import Poison, check, tally
 from tests.faults.driver import Driver

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from tests.faults.rig import SERVERS, Rig, Verdict
 
 RATE_PER_S = 40

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from libs.common.contracts.governance import record_signals, run_gate
-from libs.common.contracts.tracker import patch_item, sync_board
+from libs.common.contracts.governance.runs import run_gate
+from libs.common.contracts.governance.signals import record_signals
+from libs.common.contracts.tracker.board import sync_board
+from libs.common.contracts.tracker.items import patch_item
 from services.audit.service import SERVICE as AUDIT
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from libs.common import pull
-from libs.common.contracts.governance import run_gate
+from libs.common.contracts.governance.runs import run_gate
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
 from tests.stack import Stack

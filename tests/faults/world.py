@@ -11,7 +11,7 @@ import asyncpg
 import orjson
 
 from libs.common.bus import connect
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from libs.common.topology import Topology, durables
 
 SIGNALS = "SELECT event_id, site FROM governance.signals WHERE source = '/faults'"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from libs.common.contracts.audit import list_entries, verify_chain
-from libs.common.contracts.gateway import SiteView, site_created
+from libs.common.contracts.audit.chain import verify_chain
+from libs.common.contracts.audit.entries import list_entries
+from libs.common.contracts.gateway.sites import SiteView, site_created
 from tests.stack import Stack
 
 

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from libs.common.cloudevents import format_time
-from libs.common.contracts import governance
+from libs.common.contracts.governance.reports import record_report
+from libs.common.contracts.governance.runs import run_gate
+from libs.common.contracts.governance.signals import record_signals
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
 from tests.stack import Answer, Stack
@@ -53,7 +55,7 @@ def event(event_id: str, kind: str, data: Any, **more: Any) -> dict[str, Any]:
 
 async def send(stack: Stack, *events: dict[str, Any], site: str = "global", **more: Any) -> Answer:
     """Record outside events."""
-    return await stack.command(governance.record_signals, {"signals": list(events), **more}, site=site)
+    return await stack.command(record_signals, {"signals": list(events), **more}, site=site)
 
 
 async def send_ops(stack: Stack, prefix: str = "first", site: str = "global", **changes: Any) -> Answer:
@@ -69,7 +71,7 @@ async def send_ops(stack: Stack, prefix: str = "first", site: str = "global", **
 async def report(stack: Stack, format_: str, content: bytes, **more: Any) -> Answer:
     """Record a report as the edge packs it."""
     packed = base64.b64encode(zlib.compress(content)).decode()
-    return await stack.command(governance.record_report, {"format": format_, "content_zlib_base64": packed, **more})
+    return await stack.command(record_report, {"format": format_, "content_zlib_base64": packed, **more})
 
 
 async def send_release(
@@ -102,7 +104,7 @@ def cobertura(covered: int, valid: int) -> bytes:
 
 async def run(stack: Stack, gate: str = "operations", site: str = "global", **target: str) -> Any:
     """Run a gate; the result."""
-    answer = await stack.command(governance.run_gate, {"gate": gate, **target}, site=site)
+    answer = await stack.command(run_gate, {"gate": gate, **target}, site=site)
     assert answer.status == 201, answer
     return answer.json
 

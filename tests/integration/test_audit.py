@@ -4,8 +4,9 @@ import asyncpg
 import orjson
 import pytest
 
-from libs.common.contracts.audit import CONTRACT, verify_chain
-from libs.common.contracts.gateway import create_site, site_created
+from libs.common.contracts.audit import CONTRACT
+from libs.common.contracts.audit.chain import verify_chain
+from libs.common.contracts.gateway.sites import create_site, site_created
 from libs.common.ids import uuid7
 from libs.common.migrations import login_role
 from libs.common.pull import Puller

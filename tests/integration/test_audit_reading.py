@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from libs.common.contracts.audit import EntryFilter, list_entries
-from libs.common.contracts.gateway import site_created
+from libs.common.contracts.audit.entries import EntryFilter, list_entries
+from libs.common.contracts.gateway.sites import site_created
 from libs.common.service import Read
 from services.audit import entries, verify
 from services.audit.service import SERVICE

@@ -16,7 +16,7 @@ from deploy.demo.reports import watchdog
 from libs.client.cli import app
 from libs.client.errors import ApiError
 from libs.client.http import Client
-from libs.common.contracts import tracker
+from libs.common.contracts.tracker.items import item_opened
 from services.audit.service import SERVICE as AUDIT
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
@@ -86,7 +86,7 @@ async def test_from_reports_to_no_go_to_go_with_proof(http: Http, tool: Tool, tm
     result = await tool("gate", "run", "release", *ABOUT)
     assert result.exit_code == 1, result.output
     assert "1 of 2 tests failed" in result.stdout
-    await http.stack.heard(tracker.item_opened)
+    await http.stack.heard(item_opened)
     listed = json.loads((await tool("items", "list", "--gate", "release", "--json")).stdout)
     assert [item["rule_id"] for item in listed] == ["tests_passed"]
     number = str(listed[0]["id"])

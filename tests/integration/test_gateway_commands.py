@@ -10,9 +10,12 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from libs.common.contracts import governance, tracker
 from libs.common.contracts.base import Query
-from libs.common.contracts.tracker import ItemPatch
+from libs.common.contracts.governance.runs import gate_decided, run_gate
+from libs.common.contracts.tracker import CONTRACT
+from libs.common.contracts.tracker.board import sync_board
+from libs.common.contracts.tracker.completion import complete_board
+from libs.common.contracts.tracker.items import BASE, ItemPatch, patch_item
 from libs.common.outcomes import KEY_USED
 from libs.common.service import Read, Service, Tx
 from services.gateway.commands import Commands
@@ -21,7 +24,7 @@ from tests.stack import Stack
 
 pytestmark = pytest.mark.integration
 
-ITEM = f"{tracker.BASE}/items/1"
+ITEM = f"{BASE}/items/1"
 ASYNC = {"Prefer": "respond-async"}
 
 
@@ -47,11 +50,11 @@ class Desk:
     def service(self) -> Service:
         """Its table of contents."""
         queries: dict[Query, Any] = dict.fromkeys(
-            (query for query in tracker.CONTRACT.queries if query.http and "deadletter" not in query.name), self.read
+            (query for query in CONTRACT.queries if query.http and "deadletter" not in query.name), self.read
         )
-        commands = {tracker.patch_item: self.patch, tracker.sync_board: self.other, tracker.complete_board: self.other}
-        return Service(contract=tracker.CONTRACT, commands=commands, queries=queries, sends=(governance.run_gate,),
-                       events={governance.gate_decided: self.other})  # fmt: skip
+        commands = {patch_item: self.patch, sync_board: self.other, complete_board: self.other}
+        return Service(contract=CONTRACT, commands=commands, queries=queries, sends=(run_gate,),
+                       events={gate_decided: self.other})  # fmt: skip
 
 
 @pytest_asyncio.fixture

@@ -12,9 +12,9 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from libs.common.contracts import gateway, tracker
-from libs.common.contracts.gateway import SiteView
-from libs.common.contracts.tracker import BoardSynced
+from libs.common.contracts.gateway.sites import SiteView, site_created
+from libs.common.contracts.tracker.board import BoardSynced, board_synced
+from libs.common.contracts.tracker.completion import board_completed
 from services.gateway import sse
 from tests.http_edge import Http
 from tests.stack import Stack
@@ -70,16 +70,16 @@ async def http(stack: Stack) -> AsyncIterator[Http]:
 
 
 async def test_events_are_live_and_resume_where_they_stopped(http: Http) -> None:
-    await http.stack.publish(tracker.board_synced, SYNCED)
+    await http.stack.publish(board_synced, SYNCED)
     position = await _last_position(http)
     async with reading(http.client, headers={"Last-Event-ID": _before(position)}) as frames:
         first = await frames.next()
         assert (first["id"], first["event"]) == (position, "tracker.board.synced")
         assert first["data"]["data"]["gate"] == "operations"
-        second_id = await http.stack.publish(tracker.board_synced, SYNCED)
+        second_id = await http.stack.publish(board_synced, SYNCED)
         second = await frames.next()
         assert second["data"]["id"] == second_id
-    third_id = await http.stack.publish(tracker.board_synced, SYNCED)
+    third_id = await http.stack.publish(board_synced, SYNCED)
     async with reading(http.client, params={"last_event_id": second["id"]}) as frames:
         assert (await frames.next())["data"]["id"] == third_id
     async with asyncio.timeout(5):
@@ -93,12 +93,12 @@ async def test_a_stream_shows_only_what_was_asked_for_and_may_be_seen(http: Http
     await http.stack.idle("gateway")
     position = await _last_position(http)
     ann = await http.user("ann", "viewer", ["plant-a"])
-    await http.stack.publish(tracker.board_synced, SYNCED, site="plant-b")
-    await http.stack.publish(tracker.board_synced, SYNCED, site="global")
+    await http.stack.publish(board_synced, SYNCED, site="plant-b")
+    await http.stack.publish(board_synced, SYNCED, site="global")
     view = SiteView(site="plant-a", title="x", created_at=http.stack.clock())
-    await http.stack.publish(gateway.site_created, view, site="plant-a")  # identity: not for viewers
-    await http.stack.publish(tracker.board_completed, SYNCED, site="plant-a")
-    wanted = await http.stack.publish(tracker.board_synced, SYNCED, site="plant-a")
+    await http.stack.publish(site_created, view, site="plant-a")  # identity: not for viewers
+    await http.stack.publish(board_completed, SYNCED, site="plant-a")
+    wanted = await http.stack.publish(board_synced, SYNCED, site="plant-a")
     resume = {"Last-Event-ID": position}
     async with reading(ann, headers=resume) as frames:
         assert (await frames.next())["event"] == "tracker.board.completed"
@@ -115,7 +115,7 @@ async def test_a_stream_shows_only_what_was_asked_for_and_may_be_seen(http: Http
 
 async def test_a_position_that_is_no_longer_held_is_a_gap(http: Http) -> None:
     for _ in range(3):
-        await http.stack.publish(tracker.board_synced, SYNCED)
+        await http.stack.publish(board_synced, SYNCED)
     position = await _last_position(http)
     born, _, last = position.partition("-")
     await http.stack.bus.js.purge_stream(http.stack.topology.events_stream, seq=int(last))
@@ -166,13 +166,13 @@ async def test_a_stream_goes_on_when_its_consumer_is_lost(http: Http, monkeypatc
     monkeypatch.setattr(sse, "CHECK_CONSUMER_EVERY_S", 0.0)
     topology = http.stack.topology
     position = await _last_position(http)
-    first_id = await http.stack.publish(tracker.board_synced, SYNCED)
+    first_id = await http.stack.publish(board_synced, SYNCED)
     async with reading(http.client, headers={"Last-Event-ID": position}) as frames:
         assert (await frames.next())["data"]["id"] == first_id
         for info in await http.stack.bus.js.consumers_info(topology.events_stream):
             if info.config.durable_name is None:  # a restart of NATS forgets it like this
                 await http.stack.bus.js.delete_consumer(topology.events_stream, info.name)
-        second_id = await http.stack.publish(tracker.board_synced, SYNCED)
+        second_id = await http.stack.publish(board_synced, SYNCED)
         assert (await frames.next())["data"]["id"] == second_id
 
 

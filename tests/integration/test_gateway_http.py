@@ -12,18 +12,22 @@ import pytest_asyncio
 
 from libs.common import outbox
 from libs.common.bus import Reply
-from libs.common.contracts import audit, gateway, governance, tracker
 from libs.common.contracts.base import Query
-from libs.common.contracts.tracker import BoardSynced, ItemPatch
+from libs.common.contracts.gateway.refusals import refusals_counted
+from libs.common.contracts.governance.runs import gate_decided, run_gate
+from libs.common.contracts.tracker import CONTRACT
+from libs.common.contracts.tracker.board import BoardSynced, board_synced, get_overview, sync_board
+from libs.common.contracts.tracker.completion import complete_board
+from libs.common.contracts.tracker.items import BASE, ItemPatch, patch_item
 from libs.common.problems import NotFound
-from libs.common.service import Batch, Read, Service, Staged, Tx
+from libs.common.service import Read, Service, Tx
 from services.gateway.bodies import MAX_BODY_BYTES
 from tests.http_edge import Http
 from tests.stack import Stack
 
 pytestmark = pytest.mark.integration
 
-ITEM = f"{tracker.BASE}/items/1"
+ITEM = f"{BASE}/items/1"
 
 
 class Desk:
@@ -44,7 +48,7 @@ class Desk:
             gate="operations", subject="site", gate_run_id=1, created_count=0, reopened_count=0, resolved_count=0,
             active_count=body.item_id,
         )  # fmt: skip
-        tx.emit(tracker.board_synced, data, subject=str(body.item_id))
+        tx.emit(board_synced, data, subject=str(body.item_id))
         return orjson.dumps({"item": body.item_id, "actor": tx.actor, "site": tx.site})
 
     async def read(self, read: Read, params: Any) -> bytes:
@@ -55,11 +59,11 @@ class Desk:
         raise RuntimeError("secret detail of a fault")
 
     def service(self) -> Service:
-        handlers: dict[Query, Any] = dict.fromkeys(tracker.CONTRACT.queries[:5], self.read)
-        handlers[tracker.get_overview] = self.never
-        commands = {tracker.patch_item: self.patch, tracker.sync_board: self.never, tracker.complete_board: self.never}
-        return Service(contract=tracker.CONTRACT, commands=commands, queries=handlers, sends=(governance.run_gate,),
-                       events={governance.gate_decided: self.never})  # fmt: skip
+        handlers: dict[Query, Any] = dict.fromkeys(CONTRACT.queries[:5], self.read)
+        handlers[get_overview] = self.never
+        commands = {patch_item: self.patch, sync_board: self.never, complete_board: self.never}
+        return Service(contract=CONTRACT, commands=commands, queries=handlers, sends=(run_gate,),
+                       events={gate_decided: self.never})  # fmt: skip
 
 
 @pytest_asyncio.fixture
@@ -82,7 +86,7 @@ async def test_a_command_waits_for_its_outcome(http: Http, desk: Desk) -> None:
     answer = await http.client.patch(ITEM, json={"status": "done"}, params={"site": "global"})
     assert (answer.status_code, answer.json()) == (200, {"item": 1, "actor": "owner", "site": "global"})
     assert desk.bodies[0].model_fields_set == {"item_id", "status"}
-    missing = await http.client.patch(f"{tracker.BASE}/items/404", json={})
+    missing = await http.client.patch(f"{BASE}/items/404", json={})
     assert missing.status_code == 404
     assert missing.headers["content-type"] == "application/problem+json"
     assert missing.json()["trace_id"] == missing.headers["traceparent"][3:35]
@@ -115,7 +119,7 @@ async def test_a_command_for_a_stopped_service_is_kept_and_applied_later(http: H
     assert (await ann.get(location)).status_code == 404
     assert (await bob.get(location)).status_code == 200
     await http.stack.start(Desk().service())
-    await http.stack.heard(tracker.board_synced)
+    await http.stack.heard(board_synced)
     shown = await http.client.get(location)
     assert (shown.json()["state"], shown.json()["http_status"], shown.json()["result"]["item"]) == ("done", 200, 1)
     assert (await ann.get(location)).status_code == 404
@@ -132,30 +136,30 @@ async def test_the_wait_runs_out_with_a_202(http: Http, desk: Desk) -> None:
     answer = await http.client.patch(ITEM, json={}, headers={"Prefer": "wait=1"})
     assert (answer.status_code, answer.headers["Preference-Applied"]) == (202, "wait=1")
     desk.open.set()
-    await http.stack.heard(tracker.board_synced)
+    await http.stack.heard(board_synced)
 
 
 async def test_queries_carry_site_scope_and_permissions(http: Http, desk: Desk) -> None:
     await http.site("plant-a")
     ann = await http.user("ann", "viewer", ["plant-a"])
-    answer = await ann.get(f"{tracker.BASE}/items", params={"site": "plant-a", "include_inactive": "true"})
+    answer = await ann.get(f"{BASE}/items", params={"site": "plant-a", "include_inactive": "true"})
     assert answer.json() == {"site": "plant-a", "params": {"include_inactive": True}}
     assert desk.reads[0].sites == ("plant-a",)
     assert "signal:read" in desk.reads[0].permissions
     etag = answer.headers["ETag"]
     params = {"site": "plant-a", "include_inactive": "true"}
-    same = await ann.get(f"{tracker.BASE}/items", params=params, headers={"If-None-Match": f'"x", W/{etag}'})
+    same = await ann.get(f"{BASE}/items", params=params, headers={"If-None-Match": f'"x", W/{etag}'})
     assert (same.status_code, same.content) == (304, b"")
-    assert (await ann.get(f"{tracker.BASE}/items/1")).status_code == 404  # it may lie on any site
-    foreign = await ann.get(f"{tracker.BASE}/items")
+    assert (await ann.get(f"{BASE}/items/1")).status_code == 404  # it may lie on any site
+    foreign = await ann.get(f"{BASE}/items")
     assert (foreign.status_code, foreign.json()["sites"]) == (403, ["plant-a"])
-    assert (await ann.get(f"{tracker.BASE}/items", params={"site": "nowhere"})).status_code == 403
-    assert (await http.client.get(f"{tracker.BASE}/items", params={"site": "nowhere"})).status_code == 404
-    assert (await http.client.get(f"{tracker.BASE}/items", params={"site": "a.>"})).status_code == 422
+    assert (await ann.get(f"{BASE}/items", params={"site": "nowhere"})).status_code == 403
+    assert (await http.client.get(f"{BASE}/items", params={"site": "nowhere"})).status_code == 404
+    assert (await http.client.get(f"{BASE}/items", params={"site": "a.>"})).status_code == 422
 
 
 async def test_a_fault_of_a_handler_is_a_500_without_details(http: Http, desk: Desk) -> None:
-    answer = await http.client.get(f"{tracker.BASE}/overview")
+    answer = await http.client.get(f"{BASE}/overview")
     assert answer.status_code == 500
     assert "secret" not in answer.text
     assert answer.json()["trace_id"]
@@ -172,7 +176,7 @@ async def test_a_fault_of_the_edge_is_a_500_without_details(http: Http, monkeypa
 
 
 async def test_a_stopped_service_is_a_503_with_advice(http: Http) -> None:
-    answer = await http.client.get(f"{tracker.BASE}/items")
+    answer = await http.client.get(f"{BASE}/items")
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
     assert "tracker" in answer.json()["detail"]
@@ -217,7 +221,7 @@ BAD_BODIES = [
 
 async def test_bad_query_strings_are_422(http: Http, desk: Desk) -> None:
     for params, word in BAD_QUERIES:
-        answer = await http.client.get(f"{tracker.BASE}/items", params=params)
+        answer = await http.client.get(f"{BASE}/items", params=params)
         assert (answer.status_code, word in answer.text) == (422, True), (word, answer.text)
     assert desk.reads == []
 
@@ -327,51 +331,13 @@ async def test_rate_limits_per_token_and_stricter_per_address(stack: Stack) -> N
         assert (await http.of(None).get("/api/nothing")).status_code == 429
         assert (await http.of(None).get("/healthz")).status_code == 200
         await http.edge.refusals.flush()
-        counted = await stack.heard(gateway.refusals_counted)
+        counted = await stack.heard(refusals_counted)
         rows = {(row["who"], row["route"], row["status"]): row["count"] for row in counted.data["items"]}
         assert rows["owner", "/api/me", 429] == 1
         assert rows["address:127.0.0.1", "/api/me", 401] == 2
         assert rows["address:127.0.0.1", "unmatched", 429] == 1
     finally:
         await http.close()
-
-
-class Ledger:
-    """Plays the audit service: two pages of one entry."""
-
-    async def page(self, _: Read, params: Any) -> bytes:
-        rows = [{"seq": 2, "type": "=HYPERLINK()", "site": "global"}] if params.cursor is None else [{"seq": 1}]
-        return orjson.dumps({"items": rows, "next_cursor": None if params.cursor else "2"})
-
-    async def verify(self, _: Read, __: Any) -> bytes:
-        return b"{}"
-
-    async def take(self, *_: Any) -> list[Staged]:
-        return []
-
-    def service(self) -> Service:
-        """The table of contents."""
-        queries: dict[Query, Any] = {audit.list_entries: self.page, audit.verify_chain: self.verify}
-        return Service(contract=audit.CONTRACT, queries=queries, batch=Batch(self.take))
-
-
-async def test_pages_link_on_and_read_as_csv(http: Http) -> None:
-    await http.stack.start(Ledger().service())
-    page = await http.client.get("/api/audit/entries", params={"limit": 1})
-    assert page.headers["Link"] == '</api/audit/entries?limit=1&cursor=2>; rel="next"'
-    last = await http.client.get(page.headers["Link"].partition("<")[2].partition(">")[0])
-    assert last.json()["items"] == [{"seq": 1}], last.text
-    assert "Link" not in last.headers
-    for path, accept in (("/api/audit/entries.csv", "*/*"), ("/api/audit/entries", "text/csv")):
-        csv = await http.client.get(path, headers={"Accept": accept})
-        assert csv.headers["content-type"] == "text/csv; charset=utf-8"
-        disposition = csv.headers["Content-Disposition"]
-        assert disposition == f'attachment; filename="audit-entries-{http.stack.clock():%Y%m%dT%H%M%SZ}.csv"'
-        header, row = csv.text.split("\r\n")[:2]
-        assert header.startswith("seq,time,type,site")
-        assert row.startswith("2,,'=HYPERLINK(),global,")
-        same = await http.client.get(path, headers={"Accept": accept, "If-None-Match": csv.headers["ETag"]})
-        assert (same.status_code, same.content) == (304, b"")
 
 
 async def test_a_foreign_answer_of_a_service_is_a_503(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,5 +361,5 @@ async def test_refusals_wait_for_the_database(http: Http, monkeypatch: pytest.Mo
     http.stack.clock.advance(minutes=1)
     await http.of(None).get("/api/sites")
     await http.edge.refusals.flush()
-    await http.stack.heard(gateway.refusals_counted, lambda event: event.data["items"][0]["route"] == "/api/me")
-    await http.stack.heard(gateway.refusals_counted, lambda event: event.data["items"][0]["route"] == "/api/sites")
+    await http.stack.heard(refusals_counted, lambda event: event.data["items"][0]["route"] == "/api/me")
+    await http.stack.heard(refusals_counted, lambda event: event.data["items"][0]["route"] == "/api/sites")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from libs.common.contracts import gateway
+from libs.common.contracts.gateway.tokens import token_issued, token_revoked
+from libs.common.contracts.gateway.users import user_changed, user_created
 from services.gateway.bootstrap import BootstrapError, bootstrap
 from services.gateway.service import SERVICE
 from tests.http_edge import OWNER, Http
@@ -34,7 +35,7 @@ async def test_the_first_owner_may_do_everything_everywhere(http: Http) -> None:
     me = answer.json()
     assert (me["username"], me["role"], me["sites"]) == ("owner", "owner", ["*"])
     assert "identity:write" in me["permissions"]
-    await http.stack.heard(gateway.user_created, lambda event: event.subject == "owner")
+    await http.stack.heard(user_created, lambda event: event.subject == "owner")
     assert (await http.client.get("/api/sites")).json()[0]["site"] == "global"
 
 
@@ -85,7 +86,7 @@ async def test_a_token_is_shown_once_and_a_replay_says_so(http: Http) -> None:
     assert (await http.of(secret).get("/api/me")).status_code == 200
     for row in (await http.client.get("/api/tokens")).json():
         assert secret not in str(row)
-    issued = await http.stack.heard(gateway.token_issued, lambda event: event.data["label"] == "ci")
+    issued = await http.stack.heard(token_issued, lambda event: event.data["label"] == "ci")
     assert secret not in str(issued.data)
 
 
@@ -94,7 +95,7 @@ async def test_an_async_issue_shows_the_token_in_the_202(http: Http) -> None:
     assert answer.status_code == 202
     assert answer.headers["Preference-Applied"] == "respond-async"
     fingerprint = answer.json()["fingerprint"]
-    await http.stack.heard(gateway.token_issued, lambda event: event.data["fingerprint"] == fingerprint)
+    await http.stack.heard(token_issued, lambda event: event.data["fingerprint"] == fingerprint)
     assert (await http.of(answer.json()["token"]).get("/api/me")).status_code == 200
     shown = await http.client.get(answer.headers["Location"])
     assert (shown.status_code, shown.json()["state"]) == (200, "done")
@@ -113,7 +114,7 @@ async def test_a_revoked_token_stops_at_once(http: Http) -> None:
     client = await http.user("ann", "viewer")
     token_id = (await client.get("/api/me")).json()["token_id"]
     assert (await client.delete(f"/api/tokens/{token_id}")).status_code == 200
-    await http.stack.heard(gateway.token_revoked, lambda event: event.data["token_id"] == token_id)
+    await http.stack.heard(token_revoked, lambda event: event.data["token_id"] == token_id)
     await http.running.bus.nats.flush()
     async with asyncio.timeout(5):
         while (await client.get("/api/me")).status_code != 401:
@@ -133,7 +134,7 @@ async def test_an_inactive_user_is_out_and_the_last_owner_stays(http: Http) -> N
     assert (await client.get("/api/me")).status_code == 200
     answer = await http.client.patch("/api/users/ann", json={"active": False})
     assert answer.json()["active"] is False
-    await http.stack.heard(gateway.user_changed, lambda event: event.subject == "ann")
+    await http.stack.heard(user_changed, lambda event: event.subject == "ann")
     async with asyncio.timeout(5):
         while (await client.get("/api/me")).status_code != 401:
             await asyncio.sleep(0.05)

@@ -9,7 +9,17 @@ from datetime import timedelta
 import prometheus_client
 import pytest
 
-from libs.common.contracts import governance
+from libs.common.contracts.governance.gates import get_gate, list_gates
+from libs.common.contracts.governance.plans import get_plan
+from libs.common.contracts.governance.reports import record_report
+from libs.common.contracts.governance.runs import gate_decided, get_run, list_runs, run_gate
+from libs.common.contracts.governance.signals import (
+    get_signal,
+    list_signals,
+    record_signals,
+    signal_recorded,
+    signal_repeated,
+)
 from libs.common.runtime import start as start_service
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
@@ -43,20 +53,20 @@ async def test_good_signals_lead_to_go_and_the_verdict_is_told(stack: Stack) -> 
     assert (recorded.status, recorded.json["count"], recorded.json["recorded"]) == (201, 7, 7)
     assert all(item["judged"] and item["valid"] and not item["duplicate"] for item in recorded.json["items"])
     before = decisions_counted()
-    command_id = await stack.post(governance.run_gate, {"gate": "operations"})
+    command_id = await stack.post(run_gate, {"gate": "operations"})
     result = (await stack.outcome(command_id)).json
     assert (result["decision"], result["status"], result["run_number"]) == ("go", "success", 1)
     assert (result["trigger"], result["subject"], result["version"], result["reasons"]) == ("api", "site", "", [])
     assert result["summary"]["weighted_score_percent"] == 100.0
     assert rule(result, "preflight_no_error")["facts_used"] == [recorded.json["items"][0]["signal_id"]]
     assert decisions_counted() == before + 1
-    told = await stack.heard(governance.gate_decided)
+    told = await stack.heard(gate_decided)
     assert told.causationid == command_id
     assert (told.data["command_id"], told.data["decision"], told.data["run_number"]) == (command_id, "go", 1)
     assert told.data["rules"] == result["rules"]
-    signal = await stack.heard(governance.signal_recorded)
+    signal = await stack.heard(signal_recorded)
     assert "data" not in signal.data
-    stored = await stack.query(governance.get_run, {"gate": "operations", "run_id": result["run_id"]})
+    stored = await stack.query(get_run, {"gate": "operations", "run_id": result["run_id"]})
     assert stored.json == result
 
 
@@ -178,19 +188,19 @@ async def test_repeats_are_answered_with_the_first_signal(stack: Stack) -> None:
     assert (first.json["count"], first.json["recorded"]) == (2, 1)
     assert [item["duplicate"] for item in first.json["items"]] == [False, True]
     stack.clock.advance(minutes=1)
-    command_id = await stack.post(governance.record_signals, {"signals": [one]})
+    command_id = await stack.post(record_signals, {"signals": [one]})
     again = await stack.outcome(command_id)
     item = again.json["items"][0]
     assert (again.json["recorded"], item["duplicate"]) == (0, True)
     assert item["signal_id"] == first.json["items"][0]["signal_id"]
-    told = await stack.heard(governance.signal_repeated, lambda e: e.causationid == command_id)
+    told = await stack.heard(signal_repeated, lambda e: e.causationid == command_id)
     assert told.data == {"count": 1, "signal_ids": [item["signal_id"]]}
     # The same key with other content is refused, and nothing of that request is stored.
     other = await send(stack, event("fresh", "ops.security", one["data"]), {**one, "data": {"risk_level": "high"}})
     assert (other.status, other.json["conflicts"]) == (409, [{"source": "/test", "id": "same"}])
     within = await send(stack, event("w", "any.kind", 1), event("w", "any.kind", 2))
     assert within.status == 409
-    listed = await stack.query(governance.list_signals)
+    listed = await stack.query(list_signals)
     assert len(listed.json["items"]) == 1
     # Another site has ids of its own.
     assert (await send(stack, one, site="plant-7")).json["recorded"] == 1
@@ -210,8 +220,8 @@ async def test_unknown_kinds_are_listed_and_not_judged(stack: Stack) -> None:
     await start(stack)
     await send(stack, *(event(f"u{n}", "acme.deploy", {"n": n}) for n in range(5)), subject="app", version="2.0")
     await send(stack, event("k", "ops.security", {"risk_level": "low", "risk_score": 1}))
-    page = await stack.query(governance.list_signals, {"judged": False, "limit": 2})
-    rest = await stack.query(governance.list_signals, {"judged": False, "cursor": page.json["next_cursor"]})
+    page = await stack.query(list_signals, {"judged": False, "limit": 2})
+    rest = await stack.query(list_signals, {"judged": False, "cursor": page.json["next_cursor"]})
     items = page.json["items"] + rest.json["items"]
     assert [item["event_id"] for item in items] == ["u4", "u3", "u2", "u1", "u0"]
     assert rest.json["next_cursor"] is None
@@ -222,13 +232,13 @@ async def test_unknown_kinds_are_listed_and_not_judged(stack: Stack) -> None:
         ({"subject": "site"}, 1),
         ({"subject": "app", "version": "2.0"}, 5),
     ):
-        assert len((await stack.query(governance.list_signals, wanted)).json["items"]) == count
+        assert len((await stack.query(list_signals, wanted)).json["items"]) == count
     signal_id = items[0]["signal_id"]
-    shown = await stack.query(governance.get_signal, {"signal_id": signal_id})
+    shown = await stack.query(get_signal, {"signal_id": signal_id})
     assert (shown.json["data"], shown.json["subject"], shown.json["version"]) == ({"n": 4}, "app", "2.0")
-    assert (await stack.query(governance.get_signal, {"signal_id": signal_id}, site="plant-7")).status == 404
+    assert (await stack.query(get_signal, {"signal_id": signal_id}, site="plant-7")).status == 404
     for cursor in ("x", "-1", "9" * 30):
-        assert (await stack.query(governance.list_signals, {"cursor": cursor})).status == 422
+        assert (await stack.query(list_signals, {"cursor": cursor})).status == 422
 
 
 @pytest.mark.parametrize(
@@ -257,9 +267,9 @@ async def test_bad_reports_are_refused_with_what_is_wrong(stack: Stack) -> None:
         assert (answer.status, words in answer.json["detail"]) == (422, True), answer
     for packed, words in (("%%%", "packed by zlib"), ("eJw=", "cut off"), ("", "cut off")):
         body = {"format": "junit", "content_zlib_base64": packed, **APP}
-        answer = await stack.command(governance.record_report, body)
+        answer = await stack.command(record_report, body)
         assert (answer.status, words in answer.json["detail"]) == (422, True), answer
-    assert (await stack.query(governance.list_signals)).json["items"] == []
+    assert (await stack.query(list_signals)).json["items"] == []
 
 
 async def test_a_bomb_and_reports_without_content_are_refused(stack: Stack) -> None:
@@ -274,7 +284,7 @@ async def test_a_bomb_and_reports_without_content_are_refused(stack: Stack) -> N
 
 async def test_targets_that_do_not_fit_the_gate_are_refused(stack: Stack) -> None:
     await start(stack)
-    unknown = await stack.command(governance.run_gate, {"gate": "nope"})
+    unknown = await stack.command(run_gate, {"gate": "nope"})
     assert (unknown.status, unknown.json["detail"]) == (
         404,
         "There is no gate nope; the gates are operations, release.",
@@ -283,11 +293,11 @@ async def test_targets_that_do_not_fit_the_gate_are_refused(stack: Stack) -> Non
         ({"gate": "operations", **APP}, "leave subject and version out"),
         ({"gate": "release", "subject": "app"}, "give both subject and version"),
     ):
-        answer = await stack.command(governance.run_gate, body)
+        answer = await stack.command(run_gate, body)
         assert (answer.status, words in answer.json["detail"]) == (422, True)
-        assert (await stack.query(governance.get_plan, body)).status == 422
-    assert (await stack.query(governance.get_run, {"gate": "operations", "run_id": 1})).status == 404
-    assert (await stack.query(governance.list_runs, {"gate": "nope"})).status == 404
+        assert (await stack.query(get_plan, body)).status == 422
+    assert (await stack.query(get_run, {"gate": "operations", "run_id": 1})).status == 404
+    assert (await stack.query(list_runs, {"gate": "nope"})).status == 404
 
 
 async def test_five_hundred_signals_are_one_command(stack: Stack) -> None:
@@ -301,7 +311,7 @@ async def test_five_hundred_signals_are_one_command(stack: Stack) -> None:
     assert len(rule(result, "weekly_streak_target_met")["facts_used"]) == 50
     assert rule(result, "weekly_streak_target_met")["detail"]["current_streak_weeks"] == 499
     await stack.idle("governance")
-    assert sum(e.type == governance.signal_recorded.type for e in stack.events) == 500
+    assert sum(e.type == signal_recorded.type for e in stack.events) == 500
 
 
 async def test_text_that_postgres_cannot_hold_is_refused(stack: Stack) -> None:
@@ -317,9 +327,9 @@ async def test_runs_at_once_get_numbers_of_their_own(stack: Stack) -> None:
     results = await asyncio.gather(*(run(stack) for _ in range(12)), run(stack, site="plant-7"))
     assert sorted(result["run_number"] for result in results[:-1]) == list(range(1, 13))
     assert results[-1]["run_number"] == 1
-    listed = await stack.query(governance.list_runs, {"gate": "operations", "limit": 5})
+    listed = await stack.query(list_runs, {"gate": "operations", "limit": 5})
     more = {"gate": "operations", "subject": "site", "cursor": listed.json["next_cursor"]}
-    rest = await stack.query(governance.list_runs, more)
+    rest = await stack.query(list_runs, more)
     numbers = [item["run_number"] for item in listed.json["items"] + rest.json["items"]]
     assert numbers == list(range(12, 0, -1))
 
@@ -351,19 +361,19 @@ async def test_a_go_that_time_turns_is_judged_again_by_the_schedule(stack: Stack
     assert await jobs.run_job(job, uuid.uuid4())
     stack.clock.advance(hours=36)
     assert await jobs.run_job(job, uuid.uuid4())
-    told = await stack.heard(governance.gate_decided, lambda e: e.data["run_number"] == 2)
+    told = await stack.heard(gate_decided, lambda e: e.data["run_number"] == 2)
     assert (told.data["decision"], told.data["trigger"], told.site) == ("no_go", "schedule", "global")
     assert (told.data["command_id"], told.actor) == (None, "service:governance")
     assert await jobs.run_job(job, uuid.uuid4())
-    runs = (await stack.query(governance.list_runs, {"gate": "operations"})).json["items"]
+    runs = (await stack.query(list_runs, {"gate": "operations"})).json["items"]
     assert [one["run_number"] for one in runs] == [2, first["run_number"]]
 
 
 async def test_gates_are_listed_with_their_rules(stack: Stack) -> None:
     await start(stack)
-    gates = (await stack.query(governance.list_gates)).json
+    gates = (await stack.query(list_gates)).json
     assert [(gate["gate"], len(gate["rules"])) for gate in gates] == [("operations", 7), ("release", 4)]
-    one = (await stack.query(governance.get_gate, {"gate": "release"})).json
+    one = (await stack.query(get_gate, {"gate": "release"})).json
     assert one == gates[1]
     assert one["rules"][3]["max_age_hours"] == 0.25
-    assert (await stack.query(governance.get_gate, {"gate": "nope"})).status == 404
+    assert (await stack.query(get_gate, {"gate": "nope"})).status == 404

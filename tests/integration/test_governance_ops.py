@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from libs.common.contracts import governance
+from libs.common.contracts.governance.operations import ops_gate, ops_gate_history, ops_gate_latest, ops_gate_run
+from libs.common.contracts.governance.plans import get_plan, ops_plan
 from tests.integration.governance_desk import run, send_ops, start
 from tests.stack import Stack
 
@@ -40,28 +41,28 @@ PLAN_ITEM = [
 async def test_the_snapshot_is_judged_live_and_stores_nothing(stack: Stack) -> None:
     await start(stack)
     await send_ops(stack)
-    shown = (await stack.query(governance.ops_gate)).json
+    shown = (await stack.query(ops_gate)).json
     assert list(shown) == SNAPSHOT
     assert list(shown["summary"]) == SUMMARY
     assert [list(rule) for rule in shown["rules"]] == [RULE] * 7
     assert shown["policy"] == POLICY
     assert (shown["decision"], shown["summary"]["weighted_total"]) == ("go", 10.0)
-    assert (await stack.query(governance.ops_gate_latest)).status == 404
-    assert (await stack.query(governance.ops_gate, site="plant-7")).json["decision"] == "no_go"
+    assert (await stack.query(ops_gate_latest)).status == 404
+    assert (await stack.query(ops_gate, site="plant-7")).json["decision"] == "no_go"
 
 
 async def test_a_run_is_read_back_as_it_was(stack: Stack) -> None:
     await start(stack)
     await send_ops(stack, quality_streak=None)
-    answer = await stack.command(governance.ops_gate_run, {})
+    answer = await stack.command(ops_gate_run, {})
     assert (answer.status, set(answer.json)) == (200, {*SNAPSHOT, *ENVELOPE})
     assert (answer.json["job_name"], answer.json["trigger"], answer.json["status"]) == (
         "ops_governance_gate", "api", "warning",
     )  # fmt: skip
-    assert (await stack.query(governance.ops_gate_latest)).json == answer.json
+    assert (await stack.query(ops_gate_latest)).json == answer.json
     await run(stack)
     await run(stack, site="plant-7")
-    history = (await stack.query(governance.ops_gate_history, {"limit": 5})).json
+    history = (await stack.query(ops_gate_history, {"limit": 5})).json
     assert list(history) == ["generated_at", "count", "items"]
     assert history["count"] == 2
     assert [list(item) for item in history["items"]] == [
@@ -74,7 +75,7 @@ async def test_a_run_is_read_back_as_it_was(stack: Stack) -> None:
 async def test_the_plan_of_a_no_go_says_who_does_what_by_when(stack: Stack) -> None:
     await start(stack)
     await send_ops(stack, preflight={"error_count": 3}, security={"risk_level": "critical"}, daily_check=None)
-    plan = (await stack.query(governance.ops_plan)).json
+    plan = (await stack.query(ops_plan)).json
     assert list(plan) == PLAN
     assert list(plan["summary"]) == PLAN_SUMMARY
     assert [list(item) for item in plan["items"]] == [PLAN_ITEM] * 3
@@ -84,7 +85,7 @@ async def test_the_plan_of_a_no_go_says_who_does_what_by_when(stack: Stack) -> N
         ("GR-003", "daily_check_recent", 4),
     ]
     assert (plan["decision"], plan["summary"]["critical_path_count"]) == ("no_go", 2)
-    cut = (await stack.query(governance.ops_plan, {"include_warnings": False, "max_items": 1})).json
+    cut = (await stack.query(ops_plan, {"include_warnings": False, "max_items": 1})).json
     assert (cut["summary"]["total_candidates"], cut["summary"]["item_count"]) == (2, 1)
-    same = (await stack.query(governance.get_plan, {"gate": "operations"})).json
+    same = (await stack.query(get_plan, {"gate": "operations"})).json
     assert same["items"] == plan["items"]

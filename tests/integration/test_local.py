@@ -16,7 +16,7 @@ from deploy.embedded import Server, free_ports
 from deploy.embedded.server import is_dead
 from deploy.local import LocalError, LocalStack
 from deploy.local.options import Options
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from tests.local_traffic import await_that, client, story
 
 pytestmark = pytest.mark.integration

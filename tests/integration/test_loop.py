@@ -12,10 +12,12 @@ import orjson
 import pytest
 
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts import governance, tracker
 from libs.common.contracts.common import CommandRefused, refused_event
-from libs.common.contracts.governance_models import GateTarget
-from libs.common.contracts.tracker import BoardReopened, BoardSynced, ItemPatch
+from libs.common.contracts.governance.runs import GateTarget, gate_decided, run_gate
+from libs.common.contracts.tracker import CONTRACT
+from libs.common.contracts.tracker.board import BoardReopened, BoardSynced, board_reopened, board_synced, sync_board
+from libs.common.contracts.tracker.completion import complete_board
+from libs.common.contracts.tracker.items import ItemPatch, patch_item
 from libs.common.ids import uuid7
 from libs.common.problems import Conflict
 from libs.common.pull import Puller
@@ -35,18 +37,18 @@ class Fake:
 
     async def patch(self, tx: Tx, body: ItemPatch) -> bytes:
         await self.gate.wait()
-        tx.emit(tracker.board_synced, summary(body.item_id), subject=str(body.item_id))
+        tx.emit(board_synced, summary(body.item_id), subject=str(body.item_id))
         if self.fail is not None:
             raise self.fail
         self.applied.append(tx.message.id)
         return orjson.dumps({"item": body.item_id, "note": body.completion_note})
 
     async def sync(self, tx: Tx, body: Any) -> Deferred:
-        cause = tx.send(governance.run_gate, GateTarget(gate="operations"))
-        return Deferred(governance.gate_decided, (cause,), {"kept": 7})
+        cause = tx.send(run_gate, GateTarget(gate="operations"))
+        return Deferred(gate_decided, (cause,), {"kept": 7})
 
     async def resume(self, tx: Tx, command: CloudEvent, body: Any, state: Mapping[str, Any], data: Any) -> bytes:
-        tx.emit(tracker.board_synced, summary(data.run_number), subject="board")
+        tx.emit(board_synced, summary(data.run_number), subject="board")
         if data.decision == "no_go":
             raise Conflict("not now", blockers=["one"])
         return orjson.dumps({"run_number": data.run_number, "kept": state["kept"], "actor": tx.actor})
@@ -62,16 +64,16 @@ class Fake:
     def service(self) -> Service:
         """The table of contents."""
         return Service(
-            contract=tracker.CONTRACT,
+            contract=CONTRACT,
             commands={
-                tracker.patch_item: self.patch,
-                tracker.sync_board: self.sync,
-                tracker.complete_board: self.patch,
+                patch_item: self.patch,
+                sync_board: self.sync,
+                complete_board: self.patch,
             },
-            queries=dict.fromkeys(tracker.CONTRACT.queries, self.nothing),
-            events={governance.gate_decided: self.decided},
-            resumes={tracker.sync_board: self.resume},
-            sends=(governance.run_gate,),
+            queries=dict.fromkeys(CONTRACT.queries, self.nothing),
+            events={gate_decided: self.decided},
+            resumes={sync_board: self.resume},
+            sends=(run_gate,),
         )
 
 
@@ -90,18 +92,18 @@ def fake() -> Fake:
 
 async def test_a_command_ends_with_an_outcome_and_an_event_that_names_it(stack: Stack, fake: Fake) -> None:
     await stack.start(fake.service())
-    answer = await stack.command(tracker.patch_item, {"item_id": 5, "completion_note": "é"})
+    answer = await stack.command(patch_item, {"item_id": 5, "completion_note": "é"})
     assert (answer.status, answer.json) == (200, {"item": 5, "note": "é"})
-    event = await stack.heard(tracker.board_synced)
+    event = await stack.heard(board_synced)
     assert (event.causationid, event.actor, event.site) == (fake.applied[0], "ann", "global")
 
 
 async def test_a_repeat_gets_the_first_outcome_and_another_body_a_422(stack: Stack, fake: Fake) -> None:
     await stack.start(fake.service())
     same = str(uuid7())
-    first = await stack.command(tracker.patch_item, {"item_id": 1}, message_id=same)
-    again = await stack.command(tracker.patch_item, {"item_id": 1}, message_id=same)
-    other = await stack.command(tracker.patch_item, {"item_id": 2}, message_id=same, digest="other")
+    first = await stack.command(patch_item, {"item_id": 1}, message_id=same)
+    again = await stack.command(patch_item, {"item_id": 1}, message_id=same)
+    other = await stack.command(patch_item, {"item_id": 2}, message_id=same, digest="other")
     assert first.raw == again.raw
     assert other.status == 422
     assert "Idempotency-Key" in other.json["detail"]
@@ -111,7 +113,7 @@ async def test_a_repeat_gets_the_first_outcome_and_another_body_a_422(stack: Sta
 async def test_repeats_inside_one_batch_are_applied_once(stack: Stack, fake: Fake) -> None:
     same = str(uuid7())
     for _ in range(5):
-        await stack.post(tracker.patch_item, {"item_id": 1}, message_id=same)
+        await stack.post(patch_item, {"item_id": 1}, message_id=same)
     await stack.start(fake.service())
     assert (await stack.outcome(same)).status == 200
     await stack.idle("tracker")
@@ -121,7 +123,7 @@ async def test_repeats_inside_one_batch_are_applied_once(stack: Stack, fake: Fak
 async def test_a_refusal_rolls_back_what_the_handler_did(stack: Stack, fake: Fake) -> None:
     fake.fail = Conflict("It is closed; open it first.", blockers=["a"])
     await stack.start(fake.service())
-    answer = await stack.command(tracker.patch_item, {"item_id": 1})
+    answer = await stack.command(patch_item, {"item_id": 1})
     assert (answer.status, answer.json["blockers"]) == (409, ["a"])
     await stack.idle("tracker")
     assert stack.events == []
@@ -130,20 +132,20 @@ async def test_a_refusal_rolls_back_what_the_handler_did(stack: Stack, fake: Fak
 async def test_what_could_never_leave_the_outbox_is_refused(stack: Stack, fake: Fake) -> None:
     async def shout(tx: Tx, body: ItemPatch) -> bytes:
         if body.item_id == 1:
-            tx.emit(tracker.board_reopened, BoardReopened(gate="g", subject="s", reason="x" * 5_000_000), subject="s")
+            tx.emit(board_reopened, BoardReopened(gate="g", subject="s", reason="x" * 5_000_000), subject="s")
         return b'"' + b"x" * (5_000_000 if body.item_id == 2 else 1) + b'"'
 
     service = fake.service()
-    await stack.start(replace(service, commands={**service.commands, tracker.patch_item: shout}))
+    await stack.start(replace(service, commands={**service.commands, patch_item: shout}))
     for item, status in ((1, 413), (2, 413), (3, 200)):
-        assert (await stack.command(tracker.patch_item, {"item_id": item})).status == status
+        assert (await stack.command(patch_item, {"item_id": item})).status == status
     await stack.idle("tracker")
 
 
 async def test_a_refusal_in_a_batch_costs_only_itself(stack: Stack, fake: Fake) -> None:
-    good = [await stack.post(tracker.patch_item, {"item_id": n}) for n in range(1, 6)]
-    bad = await stack.post(tracker.patch_item, {"item_id": 0})  # the model wants >= 1
-    good += [await stack.post(tracker.patch_item, {"item_id": n}) for n in range(6, 11)]
+    good = [await stack.post(patch_item, {"item_id": n}) for n in range(1, 6)]
+    bad = await stack.post(patch_item, {"item_id": 0})  # the model wants >= 1
+    good += [await stack.post(patch_item, {"item_id": n}) for n in range(6, 11)]
     await stack.start(fake.service())
     assert [(await stack.outcome(i)).status for i in good] == [200] * 10
     refused = await stack.outcome(bad)
@@ -159,14 +161,14 @@ async def test_a_failing_message_is_tried_again_and_buried_after_six(stack: Stac
     await running.pool.execute(
         "INSERT INTO attempts SELECT 'tracker-events', $1, 5, 'x', now()", f"{stack.topology.events_stream}:1"
     )
-    await stack.publish(governance.gate_decided, decided(run_number=1))
-    buried = await stack.heard(tracker.CONTRACT.by_name["tracker.deadletter.buried"])  # type: ignore[arg-type]
+    await stack.publish(gate_decided, decided(run_number=1))
+    buried = await stack.heard(CONTRACT.by_name["tracker.deadletter.buried"])  # type: ignore[arg-type]
     assert "broken" in buried.data["reason"]
     await stack.idle("tracker")
     # Mended: an operator replays it.
     fake.fail = None
     letter = buried.data["letter_id"]
-    replay = tracker.CONTRACT.by_name["tracker.deadletter.replay"]
+    replay = CONTRACT.by_name["tracker.deadletter.replay"]
     answer = await stack.command(replay, {"letter_id": letter})  # type: ignore[arg-type]
     assert (answer.status, answer.json["state"]) == (200, "replayed")
     assert len(fake.applied) == 1
@@ -178,8 +180,8 @@ async def test_a_value_that_the_driver_refuses_is_the_messages_fault_not_the_ser
     async def bad(tx: Tx, data: Any) -> None:
         await tx.connection.execute("SELECT $1::int", 2**80)
 
-    running = await stack.start(replace(fake.service(), events={governance.gate_decided: bad}))
-    await stack.publish(governance.gate_decided, decided(run_number=1))
+    running = await stack.start(replace(fake.service(), events={gate_decided: bad}))
+    await stack.publish(gate_decided, decided(run_number=1))
     async with asyncio.timeout(10):
         while not (error := await running.pool.fetchval("SELECT last_error FROM attempts")):
             await asyncio.sleep(0.02)
@@ -192,13 +194,13 @@ async def test_a_buried_command_has_an_outcome_until_its_replay(stack: Stack, fa
     await running.pool.execute(
         "INSERT INTO attempts SELECT 'tracker-commands', $1, 5, 'x', now()", f"{stack.topology.commands_stream}:1"
     )
-    command_id = await stack.post(tracker.patch_item, {"item_id": 3})
+    command_id = await stack.post(patch_item, {"item_id": 3})
     answer = await stack.outcome(command_id)
     assert (answer.status, "dead letter 1" in answer.json["detail"]) == (500, True)
     fake.fail = None
-    replay = tracker.CONTRACT.by_name["tracker.deadletter.replay"]
+    replay = CONTRACT.by_name["tracker.deadletter.replay"]
     assert (await stack.command(replay, {"letter_id": 1})).status == 200  # type: ignore[arg-type]
-    get = tracker.CONTRACT.by_name["tracker.outcomes.get"]
+    get = CONTRACT.by_name["tracker.outcomes.get"]
     outcome = await stack.query(get, {"command_id": command_id})  # type: ignore[arg-type]
     assert (outcome.json["state"], outcome.json["result"]["item"]) == ("done", 3)
 
@@ -206,7 +208,7 @@ async def test_a_buried_command_has_an_outcome_until_its_replay(stack: Stack, fa
 async def test_the_first_failure_is_only_counted(stack: Stack, fake: Fake) -> None:
     fake.fail = RuntimeError("broken once")
     running = await stack.start(fake.service())
-    await stack.publish(governance.gate_decided, decided(run_number=1))
+    await stack.publish(gate_decided, decided(run_number=1))
     async with asyncio.timeout(10):
         while not (row := await running.pool.fetchrow("SELECT count, last_error FROM attempts")):
             await asyncio.sleep(0.02)
@@ -238,8 +240,8 @@ async def test_the_first_failure_is_only_counted(stack: Stack, fake: Fake) -> No
 async def test_poison_is_buried_with_its_bytes_and_others_go_on(
     stack: Stack, fake: Fake, payload: bytes, reason: str
 ) -> None:
-    await stack.bus.js.publish(stack.topology.event_subject(governance.gate_decided, "global"), payload)
-    good = await stack.publish(governance.gate_decided, decided(run_number=1))
+    await stack.bus.js.publish(stack.topology.event_subject(gate_decided, "global"), payload)
+    good = await stack.publish(gate_decided, decided(run_number=1))
     running = await stack.start(fake.service())
     await stack.idle("tracker")
     assert fake.applied == [good]
@@ -251,14 +253,14 @@ async def test_poison_is_buried_with_its_bytes_and_others_go_on(
 
 async def test_a_deferred_command_ends_when_its_event_comes(stack: Stack, fake: Fake) -> None:
     await stack.start(fake.service())
-    command_id = await stack.post(tracker.sync_board, {})
+    command_id = await stack.post(sync_board, {})
     sent = await asyncio.wait_for(next_command(stack, "governance.gate.run"), 10)
     assert sent["actor"] == "service:tracker"
     assert sent["causationid"] == command_id
-    await stack.publish(governance.gate_decided, decided(run_number=9), causationid=sent["id"])
+    await stack.publish(gate_decided, decided(run_number=9), causationid=sent["id"])
     answer = await stack.outcome(command_id)
     assert (answer.status, answer.json) == (200, {"run_number": 9, "kept": 7, "actor": "ann"})
-    event = await stack.heard(tracker.board_synced)
+    event = await stack.heard(board_synced)
     assert event.causationid == command_id
     # The event handler ran as well, and before.
     assert len(fake.applied) == 1
@@ -266,19 +268,19 @@ async def test_a_deferred_command_ends_when_its_event_comes(stack: Stack, fake: 
 
 async def test_a_refused_resume_keeps_what_the_event_did(stack: Stack, fake: Fake) -> None:
     await stack.start(fake.service())
-    command_id = await stack.post(tracker.sync_board, {})
+    command_id = await stack.post(sync_board, {})
     sent = await next_command(stack, "governance.gate.run")
-    await stack.publish(governance.gate_decided, decided(run_number=9, decision="no_go"), causationid=sent["id"])
+    await stack.publish(gate_decided, decided(run_number=9, decision="no_go"), causationid=sent["id"])
     answer = await stack.outcome(command_id)
     assert (answer.status, answer.json["blockers"]) == (409, ["one"])
     await stack.idle("tracker")
     assert len(fake.applied) == 1
-    assert stack.events[-1].type == governance.gate_decided.type  # nothing of the resume was emitted
+    assert stack.events[-1].type == gate_decided.type  # nothing of the resume was emitted
 
 
 async def test_a_deferred_command_ends_at_once_when_what_it_sent_is_refused(stack: Stack, fake: Fake) -> None:
     await stack.start(fake.service())
-    command_id = await stack.post(tracker.sync_board, {})
+    command_id = await stack.post(sync_board, {})
     sent = await next_command(stack, "governance.gate.run")
     problem = {"detail": "There is no such gate."}
     refusal = CommandRefused(operation="governance.gate.run", http_status=404, problem=problem)
@@ -290,14 +292,14 @@ async def test_a_deferred_command_ends_at_once_when_what_it_sent_is_refused(stac
 async def test_a_refused_command_of_a_service_is_told_as_an_event(stack: Stack, fake: Fake) -> None:
     fake.fail = Conflict("It is closed.")
     await stack.start(fake.service())
-    command_id = await stack.post(tracker.patch_item, {"item_id": 1}, actor="service:governance")
+    command_id = await stack.post(patch_item, {"item_id": 1}, actor="service:governance")
     event = await stack.heard(refused_event("tracker"))
     assert (event.causationid, event.data["http_status"]) == (command_id, 409)
 
 
 async def test_a_deferred_command_fails_after_its_time(stack: Stack, fake: Fake) -> None:
     await stack.start(fake.service())
-    command_id = await stack.post(tracker.sync_board, {})
+    command_id = await stack.post(sync_board, {})
     await next_command(stack, "governance.gate.run")
     stack.clock.advance(seconds=61)
     assert (await stack.outcome(command_id)).status == 504
@@ -306,7 +308,7 @@ async def test_a_deferred_command_fails_after_its_time(stack: Stack, fake: Fake)
 async def test_a_stopped_service_finishes_what_it_has_in_hand(stack: Stack, fake: Fake) -> None:
     fake.gate.clear()
     running = await stack.start(fake.service())
-    command_id = await stack.post(tracker.patch_item, {"item_id": 1})
+    command_id = await stack.post(patch_item, {"item_id": 1})
     async with asyncio.timeout(10):
         while not (
             await stack.bus.js.consumer_info(stack.topology.commands_stream, "tracker-commands")
@@ -321,7 +323,7 @@ async def test_a_stopped_service_finishes_what_it_has_in_hand(stack: Stack, fake
 
 
 async def test_what_died_with_a_process_comes_again_at_once(stack: Stack, fake: Fake) -> None:
-    ids = [await stack.post(tracker.patch_item, {"item_id": n + 1}) for n in range(5)]
+    ids = [await stack.post(patch_item, {"item_id": n + 1}) for n in range(5)]
     # A process that pulls and is gone before it has applied anything; the ack time is 60 s.
     dead = Puller(stack.bus, stack.topology.commands_stream, "tracker-commands")
     await dead.start()
@@ -336,7 +338,7 @@ async def test_what_died_with_a_process_comes_again_at_once(stack: Stack, fake: 
 
 
 async def test_a_full_outbox_is_sent_as_atomic_batches_and_marked(stack: Stack, fake: Fake) -> None:
-    ids = [await stack.post(tracker.patch_item, {"item_id": n + 1}) for n in range(30)]
+    ids = [await stack.post(patch_item, {"item_id": n + 1}) for n in range(30)]
     running = await stack.start(fake.service())
     for one in ids:
         assert (await stack.outcome(one)).status == 200

@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 
 from deploy.local import LocalStack
 from libs.common.admin import derived_password, service_url
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from libs.common.permissions import inbox_prefix
 from libs.common.topology import SENDS, Topology, durables
 from tests.local_traffic import story

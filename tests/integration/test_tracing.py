@@ -10,8 +10,8 @@ import structlog
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Kinds
 
 from libs.common import telemetry
-from libs.common.contracts.governance import gate_decided
-from libs.common.contracts.tracker import item_opened
+from libs.common.contracts.governance.runs import gate_decided
+from libs.common.contracts.tracker.items import item_opened
 from libs.common.telemetry import log, setup_logs, stop_tracing
 from services.audit.service import SERVICE as AUDIT
 from services.governance.service import make_service

@@ -13,18 +13,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from libs.common.cloudevents import CloudEvent, decode
-from libs.common.contracts.governance import gate_decided
-from libs.common.contracts.governance_models import RuleStatus
-from libs.common.contracts.tracker import (
-    Board,
-    CompleteBody,
-    ItemKey,
-    ItemPatch,
-    SyncBody,
-    complete_board,
-    patch_item,
-    sync_board,
-)
+from libs.common.contracts.governance.runs import RuleStatus, gate_decided
+from libs.common.contracts.tracker.board import Board, SyncBody, sync_board
+from libs.common.contracts.tracker.completion import CompleteBody, complete_board
+from libs.common.contracts.tracker.items import ItemKey, ItemPatch, patch_item
 from libs.common.ids import uuid7
 from libs.common.migrations import login_role
 from libs.common.postgres import make_pool

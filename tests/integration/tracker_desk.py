@@ -14,9 +14,8 @@ from pydantic import BaseModel
 from libs.common import outcomes
 from libs.common.cloudevents import CloudEvent, decode
 from libs.common.contracts.base import Command
-from libs.common.contracts.governance import gate_decided, run_gate
-from libs.common.contracts.governance_models import RuleStatus
-from libs.common.contracts.tracker import Item, ItemFilter
+from libs.common.contracts.governance.runs import RuleStatus, gate_decided, run_gate
+from libs.common.contracts.tracker.items import Item, ItemFilter
 from libs.common.dispatch import Applied, Dispatcher
 from libs.common.ids import uuid7
 from libs.common.service import Read

@@ -14,7 +14,7 @@ import httpx2
 import yaml
 
 from deploy.embedded import free_port
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from tests.contract.test_series import expressions, rules
 from tests.outside.tools import run
 from tests.outside.world import SUBJECT, StepFailed, World, check, rule_of, until

@@ -19,7 +19,8 @@ from libs.client.http import Client, given, read_as
 from libs.client.session import Session, command
 from libs.client.show import facts, table
 from libs.client.verify import Anchor, NotAnEntry, Report, verify
-from libs.common.contracts.audit import Entry, Verification
+from libs.common.contracts.audit.chain import Verification
+from libs.common.contracts.audit.entries import Entry
 from libs.common.contracts.base import Page
 
 audit = typer.Typer(no_args_is_help=True, help="The audit log: a hash chain that anybody can recompute.")

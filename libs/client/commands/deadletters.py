@@ -11,8 +11,9 @@ from libs.client.errors import UsageProblem
 from libs.client.http import read_as
 from libs.client.session import Session, command
 from libs.client.show import facts, table
+from libs.common.contracts import SERVICES
 from libs.common.contracts.base import Page
-from libs.common.contracts.common import SERVICES, DeadLetter
+from libs.common.contracts.common import DeadLetter
 
 dead_letters = typer.Typer(no_args_is_help=True, help="Messages that could not be applied.")
 

@@ -15,8 +15,10 @@ from libs.client.http import given, read_as
 from libs.client.session import Session, command
 from libs.client.show import NAMES, STYLES, clean, facts, plain, table, when
 from libs.common.contracts.base import Page
-from libs.common.contracts.governance_models import GateInfo, GateRun, Plan, RuleResult
-from libs.common.contracts.tracker import Item
+from libs.common.contracts.governance.gates import GateInfo
+from libs.common.contracts.governance.plans import Plan
+from libs.common.contracts.governance.runs import GateRun, RuleResult
+from libs.common.contracts.tracker.items import Item
 
 gates = typer.Typer(no_args_is_help=True, help="Gates: policies, verdicts and their reasons.")
 plans = typer.Typer(no_args_is_help=True, help="Remediation plans.")

@@ -11,7 +11,10 @@ from libs.client.errors import UsageProblem
 from libs.client.http import given, read_as
 from libs.client.session import Session, command
 from libs.client.show import clean, facts, table, when
-from libs.common.contracts.gateway import Me, SiteView, TokenIssued, TokenView, UserView
+from libs.common.contracts.gateway.me import Me
+from libs.common.contracts.gateway.sites import SiteView
+from libs.common.contracts.gateway.tokens import TokenIssued, TokenView
+from libs.common.contracts.gateway.users import UserView
 
 tokens = typer.Typer(no_args_is_help=True, help="Tokens.")
 users = typer.Typer(no_args_is_help=True, help="Users, their roles and scopes.")

@@ -11,7 +11,9 @@ from libs.client.errors import ApiError, UsageProblem
 from libs.client.http import given, read_as
 from libs.client.session import Session, command
 from libs.client.show import clean, facts, plain, table
-from libs.common.contracts.tracker import Completion, Item, Overview, Readiness, SyncResult
+from libs.common.contracts.tracker.board import Overview, SyncResult
+from libs.common.contracts.tracker.completion import Completion, Readiness
+from libs.common.contracts.tracker.items import Item
 
 items = typer.Typer(no_args_is_help=True, help="Remediation items: who does what by when.")
 

@@ -17,7 +17,7 @@ from libs.client.http import given, read_as
 from libs.client.session import Session, command
 from libs.client.show import facts, table
 from libs.common.contracts.base import Page
-from libs.common.contracts.governance_models import MAX_SIGNALS, Signal, SignalReceipt, SignalReceipts
+from libs.common.contracts.governance.signals import MAX_SIGNALS, Signal, SignalReceipt, SignalReceipts
 
 signals = typer.Typer(no_args_is_help=True, help="Signals: what gates judge by.")
 reports = typer.Typer(no_args_is_help=True, help="Reports as tools write them.")

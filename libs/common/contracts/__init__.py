@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from libs.common.contracts import audit, gateway, governance, metrics, tracker
+import importlib
+
 from libs.common.contracts.base import Command, Contract, Event, Query
 
+# The one list of services: each is a package here, with a module per noun.
+SERVICES = ("gateway", "governance", "tracker", "audit", "metrics")
+
 CONTRACTS: dict[str, Contract] = {
-    contract.service: contract
-    for contract in (gateway.CONTRACT, governance.CONTRACT, tracker.CONTRACT, audit.CONTRACT, metrics.CONTRACT)
+    service: importlib.import_module(f"{__name__}.{service}").CONTRACT for service in SERVICES
 }
 
 

@@ -10,8 +10,6 @@ from pydantic import Field
 from libs.common.contracts.base import DELETE, GET, POST, Command, Event, Json, Model, Open, Page, Query, Time
 from libs.common.problems import Conflict, NotFound
 
-SERVICES = ("gateway", "governance", "tracker", "audit", "metrics")
-
 
 class OutcomeKey(Model):
     command_id: UUID

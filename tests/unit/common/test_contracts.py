@@ -11,11 +11,10 @@ from pydantic import ValidationError
 
 from libs.common import reference
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts import CONTRACTS, find
+from libs.common.contracts import CONTRACTS, SERVICES, find
 from libs.common.contracts.base import Command, Contract, Event, Query
-from libs.common.contracts.common import SERVICES
-from libs.common.contracts.governance import gate_decided
-from libs.common.contracts.governance_models import OutsideEvent
+from libs.common.contracts.governance.runs import gate_decided
+from libs.common.contracts.governance.signals import OutsideEvent
 from libs.common.contracts.roles import ROLES, may
 from libs.common.ids import BadToken
 from libs.common.permissions import all_permissions

@@ -11,7 +11,7 @@ from deploy.installation import InstallationError, kept_secret, nats_users
 from deploy.local.options import Options
 from deploy.local.process import BoundedLog, bound_log
 from libs.common.admin import passwords
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 from libs.common.topology import Topology
 
 SECRET = "a-cluster-secret-for-tests-only"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.contracts.governance_models import GateTarget
+from libs.common.contracts.governance.runs import GateTarget
 from libs.common.problems import Invalid, Refusal
 from services.gateway.bodies import MAX_DEPTH, canonical, merge, strict_json, validate
 

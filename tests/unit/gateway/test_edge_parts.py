@@ -12,7 +12,8 @@ import pytest
 from nats.aio.msg import Msg
 from starlette.requests import Request
 
-from libs.common.contracts.gateway import SEALED_BODIES, Role
+from libs.common.contracts.gateway.seals import SEALED_BODIES
+from libs.common.contracts.gateway.users import Role
 from libs.common.contracts.roles import ROLES, may
 from libs.common.problems import Invalid, Unauthorized, Unavailable
 from services.gateway import limits, outcomes

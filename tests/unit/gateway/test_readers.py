@@ -10,7 +10,8 @@ import orjson
 import pytest
 from starlette.requests import Request
 
-from libs.common.contracts.governance_models import ReportRecord, SignalRecord
+from libs.common.contracts.governance.reports import ReportRecord
+from libs.common.contracts.governance.signals import SignalRecord
 from libs.common.problems import Invalid, Refusal, TooLarge, UnsupportedMedia
 from services.gateway.readers import BATCH, STRUCTURED, read_cloudevents, read_report
 

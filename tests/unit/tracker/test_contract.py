@@ -3,7 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from libs.common.contracts.tracker import CompleteBody, ItemPatch, SyncBody
+from libs.common.contracts.tracker.board import SyncBody
+from libs.common.contracts.tracker.completion import CompleteBody
+from libs.common.contracts.tracker.items import ItemPatch
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from libs.common.contracts.tracker import ItemPatch
+from libs.common.contracts.tracker.items import ItemPatch
 from libs.common.problems import Invalid
 from services.tracker.domain.claims import Patch
 from services.tracker.items import to_patch

@@ -1,4 +1,4 @@
-"""Metrics: how fast and how reliably Headgate itself answers."""
+"""How fast and how reliably Headgate's own HTTP API answers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from libs.common.contracts.base import GET, Contract, Model, Open, Query, Time
-from libs.common.contracts.common import (
-    dead_letter_commands,
-    dead_letter_events,
-    dead_letter_queries,
-    outcome_query,
-)
+from libs.common.contracts.base import GET, Model, Open, Query, Time
 
 Health = Literal["ok", "warning", "critical", "no_data"]
 
@@ -79,11 +73,4 @@ api_latency = Query(
     http=GET("/api/ops/performance/api-latency"),
     summary="Latency and error budget of the HTTP API",
     sited=False,
-)
-
-CONTRACT = Contract(
-    "metrics",
-    commands=dead_letter_commands("metrics"),
-    queries=(api_latency, outcome_query("metrics"), *dead_letter_queries("metrics")),
-    events=dead_letter_events("metrics"),
 )

@@ -1,4 +1,4 @@
-"""Audit: every event, in one hash chain that an outsider can recompute."""
+"""Entries: every event, in one hash chain that an outsider can recompute."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from libs.common.contracts.base import GET, Contract, Csv, Model, Open, Page, Query, Site, Time
-from libs.common.contracts.common import (
-    dead_letter_commands,
-    dead_letter_events,
-    dead_letter_queries,
-    outcome_query,
-)
-from libs.common.problems import Forbidden, Invalid, TooMany
+from libs.common.contracts.base import GET, Csv, Model, Open, Page, Query, Site, Time
+from libs.common.problems import Forbidden
 
 MAX_LISTED_PAYLOAD_BYTES = 1024 * 1024
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -64,32 +58,6 @@ class Entry(Open):
     event: Any = None
 
 
-class VerifyRange(Model):
-    """``limit`` is what one answer can check in time; ask again from ``next_seq`` for the rest."""
-
-    from_seq: int = Field(1, ge=1, le=2**62)
-    limit: int = Field(100_000, ge=1, le=100_000)
-
-
-class Verification(Open):
-    """``valid`` only if every link from ``from_seq`` to ``to_seq`` was recomputed and fits; else where it broke.
-
-    ``next_seq`` is set while entries behind ``to_seq`` are still unchecked. Note ``head_seq`` and ``head_hash`` outside
-    Headgate: who can rewrite the whole database can't rewrite your note.
-    """
-
-    valid: bool
-    checked_count: int
-    from_seq: int
-    to_seq: int
-    head_seq: int
-    head_hash: str
-    first_bad_seq: int | None = None
-    problem: str | None = None
-    next_seq: int | None = None
-    verified_at: Time
-
-
 list_entries = Query(
     "audit.entries.list",
     params=EntryFilter,
@@ -105,21 +73,4 @@ list_entries = Query(
     ),
     errors=(Forbidden,),
     summary="List audit entries, newest first",
-)
-verify_chain = Query(
-    "audit.chain.verify",
-    params=VerifyRange,
-    result=Verification,
-    permission="audit:read",
-    http=GET("/api/audit/verify"),
-    errors=(Invalid, TooMany),
-    summary="Recompute the hash chain from the stored rows",
-    sited=False,
-)
-
-CONTRACT = Contract(
-    "audit",
-    commands=dead_letter_commands("audit"),
-    queries=(list_entries, verify_chain, outcome_query("audit"), *dead_letter_queries("audit")),
-    events=dead_letter_events("audit"),
 )

@@ -1,0 +1,7 @@
+"""Audit: every event, in one hash chain that an outsider can recompute."""
+
+from __future__ import annotations
+
+from libs.common.contracts.collect import collect
+
+CONTRACT = collect(__name__)

@@ -1,0 +1,46 @@
+"""A service's contract, collected from its noun modules: what a module declares is listed nowhere else."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
+from libs.common.contracts.base import Command, Contract, Event, Query
+from libs.common.contracts.common import (
+    dead_letter_commands,
+    dead_letter_events,
+    dead_letter_queries,
+    outcome_query,
+)
+
+
+def collect(package: str) -> Contract:
+    """The contract of the service whose noun modules lie in ``package``, such as ``libs.common.contracts.tracker``.
+
+    It holds every Command, Query and Event that a module of the package declares, in the order of the modules' names,
+    then of the lines; and what every service promises: the outcomes of its commands, and its dead letters.
+    Raises `ValueError` if a name is declared twice, or not of this service.
+    """
+    service = package.rpartition(".")[2]
+    found = list(_declared(package, service))
+    return Contract(
+        service,
+        commands=(*(d for d in found if isinstance(d, Command)), *dead_letter_commands(service)),
+        queries=(
+            *(d for d in found if isinstance(d, Query)),
+            outcome_query(service),
+            *dead_letter_queries(service),
+        ),
+        events=(*(d for d in found if isinstance(d, Event)), *dead_letter_events(service)),
+    )
+
+
+def _declared(package: str, service: str) -> Iterator[Command | Query | Event]:
+    """What the modules declare. What one imports from another service is that one's; a repeat is imported too."""
+    seen: set[int] = set()
+    for found in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        for value in vars(importlib.import_module(f"{package}.{found.name}")).values():
+            if isinstance(value, Command | Query | Event) and value.service == service and id(value) not in seen:
+                seen.add(id(value))
+                yield value

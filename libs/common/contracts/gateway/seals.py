@@ -1,0 +1,11 @@
+"""What a caller may send where the edge adds fields of its own."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from libs.common.contracts.base import Nothing
+from libs.common.contracts.gateway.tokens import TokenIssue, TokenKey
+
+# By the name in `Http.seal`; the model on the bus has more fields.
+SEALED_BODIES: dict[str, type[BaseModel]] = {"token": TokenIssue, "scope": TokenKey, "caller": Nothing}

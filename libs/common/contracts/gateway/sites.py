@@ -1,0 +1,38 @@
+"""Sites: where things happen; every event and most commands name one."""
+
+from __future__ import annotations
+
+from libs.common.contracts.base import GET, POST, Command, Event, Line, Model, Open, Query, Site, Time
+from libs.common.problems import Conflict
+
+
+class SiteCreate(Model):
+    site: Site
+    title: Line
+
+
+class SiteView(Open):
+    site: str
+    title: str
+    created_at: Time
+
+
+create_site = Command(
+    "gateway.site.create",
+    body=SiteCreate,
+    result=SiteView,
+    permission="site:write",
+    http=POST("/api/sites", status=201),
+    errors=(Conflict,),
+    summary="Create a site",
+    sited=False,
+)
+list_sites = Query(
+    "gateway.sites.list",
+    result=list[SiteView],
+    permission="site:read",
+    http=GET("/api/sites"),
+    summary="List the sites that you may see",
+    sited=False,
+)
+site_created = Event("gateway.site.created", data=SiteView, summary="A site was created")

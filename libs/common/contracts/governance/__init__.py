@@ -1,0 +1,7 @@
+"""Governance: signals become facts, a gate judges them, a NO_GO yields a remediation plan."""
+
+from __future__ import annotations
+
+from libs.common.contracts.collect import collect
+
+CONTRACT = collect(__name__)

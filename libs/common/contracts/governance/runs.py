@@ -1,0 +1,153 @@
+"""Runs: a gate judges the facts, and its verdict is stored and told."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from libs.common.contracts.base import (
+    GET,
+    POST,
+    Command,
+    Event,
+    Json,
+    Model,
+    Open,
+    Page,
+    Query,
+    Site,
+    Time,
+    Token,
+    Version,
+)
+from libs.common.problems import Invalid, NotFound
+
+Decision = Literal["go", "no_go"]
+RunStatus = Literal["success", "warning", "critical"]
+RuleStatus = Literal["pass", "fail", "warning"]
+
+
+class GateTarget(Model):
+    """What to judge. A gate over a site takes neither; a gate over software takes both."""
+
+    gate: Token
+    subject: Token | None = None
+    version: Version | None = None
+
+
+class RuleResult(Open):
+    """One rule's verdict: ``message`` is a sentence; when not passed it holds the observed and the wanted value."""
+
+    id: str
+    status: RuleStatus
+    required: bool
+    passed: bool
+    weight: float
+    message: str
+    observed: str = ""
+    wanted: str = ""
+    detail: Json = {}
+    facts_used: list[int] = []
+    baseline: str | None = None
+    owner_role: str = ""
+    sla_hours: int = 24
+    action: str = ""
+
+
+class GateSummary(Open):
+    total_rules: int
+    required_rules: int
+    passed_rules: int
+    failure_count: int
+    warning_count: int
+    weighted_total: float
+    weighted_passed: float
+    weighted_score_percent: float
+
+
+class GateRun(Open):
+    """A stored verdict. ``run_number`` counts per gate, site and subject; later numbers replace earlier ones.
+
+    ``reasons``: a sentence for each thing that forbids GO. ``next_change_at``: when a rule that passes will be stale.
+    """
+
+    run_id: int
+    gate: str
+    site: str
+    subject: str
+    version: str
+    run_number: int
+    trigger: str
+    decision: Decision
+    status: RunStatus
+    decided_at: Time
+    summary: GateSummary
+    rules: list[RuleResult]
+    reasons: list[str] = []
+    policy_digest: str
+    baseline_run: int | None = None
+    next_change_at: Time | None = None
+
+
+class RunFilter(Model):
+    gate: Token
+    subject: Token | None = None
+    version: Version | None = None
+    cursor: str | None = Field(None, max_length=40)
+    limit: int = Field(20, ge=1, le=100)
+
+
+class RunKey(Model):
+    gate: Token
+    run_id: int = Field(ge=1, le=2**63 - 1)
+
+
+class GateDecided(Open):
+    """``run_number`` orders decisions of one (gate, site, subject): a consumer ignores numbers it has passed."""
+
+    run_id: int
+    gate: str
+    site: Site
+    subject: str
+    version: str
+    run_number: int
+    trigger: str
+    decision: Decision
+    status: RunStatus
+    decided_at: Time
+    summary: GateSummary
+    rules: list[RuleResult]
+    reasons: list[str] = []
+    command_id: UUID | None = None
+
+
+run_gate = Command(
+    "governance.gate.run",
+    body=GateTarget,
+    result=GateRun,
+    permission="gate:run",
+    http=POST("/api/gates/{gate}/runs", status=201),
+    errors=(NotFound, Invalid),
+    summary="Judge the facts now and store the verdict",
+)
+list_runs = Query(
+    "governance.runs.list",
+    params=RunFilter,
+    result=Page[GateRun],
+    permission="gate:read",
+    http=GET("/api/gates/{gate}/runs"),
+    errors=(NotFound, Invalid),
+    summary="List a gate's verdicts, newest first",
+)
+get_run = Query(
+    "governance.runs.get",
+    params=RunKey,
+    result=GateRun,
+    permission="gate:read",
+    http=GET("/api/gates/{gate}/runs/{run_id}"),
+    errors=(NotFound,),
+    summary="Show a verdict",
+)
+gate_decided = Event("governance.gate.decided", data=GateDecided, summary="A gate judged and its verdict was stored")

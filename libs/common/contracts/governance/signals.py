@@ -1,0 +1,139 @@
+"""Signals: what other systems say, as CloudEvents, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Page, Query, Time, Token, Version
+from libs.common.problems import Conflict, Invalid, NotFound, TooLarge
+
+Kind = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}$")]
+Part = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,79}$")]
+MAX_SIGNALS = 500
+
+
+class OutsideEvent(Model):
+    """A CloudEvent as another system sent it. Its id is unique with its source, and never an id of ours."""
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    source: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+    type: Kind
+    subject: Token | None = None
+    version: Version | None = None
+    part: Part | None = None
+    time: Time | None = None
+    data: Any = None
+
+
+class SignalRecord(Model):
+    """``subject`` and ``version`` count for events that don't say their own."""
+
+    subject: Token | None = None
+    version: Version | None = None
+    signals: list[OutsideEvent] = Field(min_length=1, max_length=MAX_SIGNALS)
+
+
+class SignalReceipt(Open):
+    """What became of one signal. ``judged`` false: no policy knows the kind. ``valid`` false: ``problems`` say why."""
+
+    signal_id: int
+    kind: str
+    part: str
+    subject: str
+    version: str
+    judged: bool
+    valid: bool
+    duplicate: bool
+    problems: list[str] = []
+
+
+class SignalReceipts(Open):
+    count: int
+    recorded: int
+    items: list[SignalReceipt]
+
+
+class SignalFilter(Model):
+    kind: Kind | None = None
+    subject: Token | None = None
+    version: Version | None = None
+    judged: bool | None = None
+    cursor: str | None = Field(None, max_length=40)
+    limit: int = Field(50, ge=1, le=200)
+
+
+class Signal(Open):
+    signal_id: int
+    site: str
+    source: str
+    event_id: str
+    kind: str
+    part: str
+    subject: str
+    version: str
+    time: Time
+    received_at: Time
+    judged: bool
+    valid: bool
+    problems: list[str]
+    data: Any = None
+
+
+class SignalKey(Model):
+    signal_id: int = Field(ge=1, le=2**63 - 1)
+
+
+class SignalRecorded(Open):
+    signal_id: int
+    kind: str
+    part: str
+    subject: str
+    version: str
+    source: str
+    event_id: str
+    time: Time
+    judged: bool
+    valid: bool
+    problems: list[str] = []
+
+
+class SignalsRepeated(Open):
+    """``signal_ids`` are those under which the repeated signals were first recorded."""
+
+    count: int
+    signal_ids: list[int]
+
+
+record_signals = Command(
+    "governance.signal.record",
+    body=SignalRecord,
+    result=SignalReceipts,
+    permission="signal:write",
+    http=POST("/api/signals", query=("subject", "version"), status=201, reader="cloudevents"),
+    errors=(Invalid, Conflict, TooLarge),
+    summary="Record CloudEvents (binary, structured or batched) as signals",
+)
+list_signals = Query(
+    "governance.signals.list",
+    params=SignalFilter,
+    result=Page[Signal],
+    permission="signal:read",
+    http=GET("/api/signals"),
+    errors=(Invalid,),
+    summary="List signals, newest first (without data)",
+)
+get_signal = Query(
+    "governance.signals.get",
+    params=SignalKey,
+    result=Signal,
+    permission="signal:read",
+    http=GET("/api/signals/{signal_id}"),
+    errors=(NotFound,),
+    summary="Show a signal with its data",
+)
+signal_recorded = Event("governance.signal.recorded", data=SignalRecorded, summary="A signal was stored")
+signal_repeated = Event(
+    "governance.signal.repeated", data=SignalsRepeated, summary="Signals came again that were recorded before"
+)

@@ -1,0 +1,7 @@
+"""Tracker: the board of remediation items, one episode per (gate, site, subject, rule)."""
+
+from __future__ import annotations
+
+from libs.common.contracts.collect import collect
+
+CONTRACT = collect(__name__)

@@ -1,0 +1,127 @@
+"""Items: what must be done, one episode per (gate, site, subject, rule)."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from libs.common.contracts.base import GET, PATCH, Command, Event, Json, Model, Open, Query, Time, Token
+from libs.common.contracts.governance.runs import RuleStatus
+from libs.common.problems import Conflict, NotFound
+
+BASE = "/api/ops/governance/gate/remediation/tracker"
+ItemStatus = Literal["pending", "in_progress", "done", "blocked"]
+
+
+def _printable(value: str) -> str:
+    if any(unicodedata.category(sign) == "Cc" for sign in value):
+        raise ValueError("control characters, line breaks too, are not allowed here")
+    return value
+
+
+def _lines(value: str) -> str:
+    if any(unicodedata.category(sign) == "Cc" and sign not in "\n\r\t" for sign in value):
+        raise ValueError("control characters are not allowed here, except line breaks and tabs")
+    return value
+
+
+Assignee = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120), AfterValidator(_printable)]
+Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000), AfterValidator(_lines)]
+
+
+class Item(Open):
+    """A remediation item. ``due_at`` is set once per episode; done is a claim until a later run passes the rule."""
+
+    id: int
+    item_id: str
+    gate: str
+    site: str
+    subject: str
+    version: str
+    rule_id: str
+    rule_status: RuleStatus
+    required: bool
+    priority: int
+    owner_role: str
+    sla_hours: int
+    due_at: Time
+    action: str
+    reason: str
+    detail: Json
+    assignee: str | None
+    status: ItemStatus
+    completion_checked: bool
+    completion_note: str
+    completed_at: Time | None
+    verified_at: Time | None = None
+    is_active: bool
+    episode: int
+    opened_at: Time
+    gate_generated_at: Time
+    gate_run_id: int
+    created_by: str
+    updated_by: str
+    created_at: Time
+    updated_at: Time
+
+
+class ItemFilter(Model):
+    gate: Token = "operations"
+    subject: Token | None = None
+    include_inactive: bool = False
+    status: ItemStatus | None = None
+    limit: int = Field(200, ge=1, le=500)
+
+
+class ItemKey(Model):
+    item_id: int = Field(ge=1, le=2**63 - 1)
+
+
+class ItemPatch(ItemKey):
+    """Missing fields keep their value. An empty assignee, or null, means nobody; no other field may be null."""
+
+    assignee: Assignee | None = None
+    status: ItemStatus | None = None
+    completion_checked: bool | None = None
+    completion_note: Note | None = None
+
+
+class ItemChanged(Open):
+    """An item after a change; ``changed`` names the fields."""
+
+    item: Item
+    changed: list[str] = []
+
+
+patch_item = Command(
+    "tracker.item.patch",
+    body=ItemPatch,
+    result=Item,
+    permission="remediation:write",
+    http=PATCH(f"{BASE}/items/{{item_id}}"),
+    errors=(NotFound, Conflict),
+    summary="Assign an item, move it, note on it, or claim it done",
+)
+list_items = Query(
+    "tracker.items.list",
+    params=ItemFilter,
+    result=list[Item],
+    permission="remediation:read",
+    http=GET(f"{BASE}/items"),
+    summary="List items: active first, then by priority and due time",
+)
+get_item = Query(
+    "tracker.items.get",
+    params=ItemKey,
+    result=Item,
+    permission="remediation:read",
+    http=GET(f"{BASE}/items/{{item_id}}"),
+    errors=(NotFound,),
+    summary="Show an item",
+)
+item_opened = Event("tracker.item.opened", data=ItemChanged, summary="A rule began to fail: an episode opened")
+item_updated = Event("tracker.item.updated", data=ItemChanged, summary="An item changed, by a person or by a run")
+item_reopened = Event("tracker.item.reopened", data=ItemChanged, summary="A resolved or claimed item fails again")
+item_resolved = Event("tracker.item.resolved", data=ItemChanged, summary="A run passed the item's rule")
