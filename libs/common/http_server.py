@@ -7,7 +7,7 @@ Crash here means: one connection is lost. A request that more than one reading i
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import httptools
 import uvicorn
@@ -16,7 +16,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024  # request line and headers
 MAX_HEADERS = 100
-ARRIVES_WITHIN_S = 60.0  # a whole request: a reader that waits for ever costs memory and a connection
+# A whole request, and again for every 4 MiB of it: a reader that waits for ever costs memory and a connection, and a
+# large report over a slow line (70 kB/s) still arrives.
+ARRIVES_WITHIN_S = 60.0
+ARRIVING_BYTES = 4 * 1024 * 1024
+# Closing while the client still sends makes the kernel reset the connection, and the reset may overtake the answer. So
+# the rest is read and thrown away first, as nginx's lingering close does, within these bounds.
+LINGER_BYTES = 128 * 1024 * 1024
+LINGER_S = 30.0
+LINGER_QUIET_S = 5.0
+MAX_LINGERING = 64  # of one process; more are closed as they are
 
 
 class HeadRefused(ValueError):
@@ -27,12 +36,33 @@ class HeadRefused(ValueError):
         self.status = status
 
 
+class _Unhurried:
+    """A connection's transport as a request sees it: `close` first lets the client finish sending."""
+
+    def __init__(self, protocol: BoundedProtocol) -> None:
+        self._protocol = protocol
+
+    def write(self, data: bytes) -> None:
+        self._protocol.transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._protocol.transport.is_closing()
+
+    def close(self) -> None:
+        self._protocol.finish()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. Refuses heads that are too large or ambiguous, and requests that do not arrive in time."""
 
+    lingering: ClassVar[set[BoundedProtocol]] = set()
+
     _refusal: HeadRefused | None = None
     _late: asyncio.TimerHandle | None = None
+    _quiet: asyncio.TimerHandle | None = None
+    _unread_bytes = 0  # of a body whose answer is already given
     _head_bytes = 0
+    _body_bytes = 0  # since the clock last began anew
     _in_head = True
     _deaf = False  # what comes after bytes that can't be read has no meaning
 
@@ -44,10 +74,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more will arrive."""
         self._arrived()
+        self._hear()
+        self.lingering.discard(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, unless this connection was refused already."""
+        if self in self.lingering:
+            self._throw_away(len(data))
+            return
         if self._deaf or self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
@@ -89,6 +124,61 @@ class BoundedProtocol(HttpToolsProtocol):
             raise self._refusal  # the parser stops, and `data_received` answers
         if not self.parser.should_upgrade():
             super().on_headers_complete()
+            self._body_bytes = self._unread_bytes = 0
+            self.cycle.transport = cast("asyncio.Transport", _Unhurried(self))
+
+    def on_body(self, body: bytes) -> None:
+        """Hand on a part of the body; what comes after the answer is thrown away, within bounds."""
+        if self.cycle.response_complete:
+            self._throw_away(len(body))
+            return
+        self._body_bytes += len(body)
+        if self._body_bytes >= ARRIVING_BYTES:
+            self._body_bytes = 0
+            self._arrived()
+            self._wait()
+        super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        """The answer is written: on to the next request, unless this connection is only being emptied."""
+        if self in self.lingering:
+            self.server_state.total_requests += 1
+        else:
+            super().on_response_complete()
+
+    def finish(self) -> None:
+        """Close after an answer. If the client still sends, end our side only, and read until it is done."""
+        if self.transport.is_closing() or self in self.lingering:
+            return
+        if self.cycle.more_body:
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        if len(self.lingering) >= MAX_LINGERING:
+            self.transport.close()
+            return
+        self.lingering.add(self)
+        self._arrived()
+        self._late = self.loop.call_later(LINGER_S, self.transport.close)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self._throw_away(0)
+
+    def _throw_away(self, size: int) -> None:
+        self._unread_bytes += size
+        if self._unread_bytes > LINGER_BYTES:
+            self.transport.close()
+        elif self in self.lingering:
+            self._hear()
+            self._quiet = self.loop.call_later(LINGER_QUIET_S, self.transport.close)
+
+    def _hear(self) -> None:
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
 
     def on_message_complete(self) -> None:
         """The request is here, unless it is one that `_ignore_upgrade` begins anew."""
@@ -113,7 +203,7 @@ class BoundedProtocol(HttpToolsProtocol):
         body = text.encode()
         head = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
         self.transport.write(STATUS_LINE[status] + head + body)
-        self.transport.close()
+        self._linger()
 
     def _wait(self) -> None:
         self._late = self.loop.call_later(ARRIVES_WITHIN_S, self.transport.close)

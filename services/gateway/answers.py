@@ -98,7 +98,9 @@ def problem_answer(status: int, body: bytes, extra: Mapping[str, Any]) -> Respon
     if status in (429, 503, 504):
         headers["Retry-After"] = str(extra.get("retry_after_s", RETRY_AFTER_S))
     if status == 413:
-        headers["Connection"] = "close"  # the rest of the body is not read
+        headers["Connection"] = "close"  # the rest of the body is thrown away, see libs.common.http_server
+    if status == 415 and "accept_encoding" in extra:
+        headers["Accept-Encoding"] = str(extra["accept_encoding"])  # RFC 9110, section 15.5.16
     return Response(body, status, headers, media_type=PROBLEM_JSON)
 
 

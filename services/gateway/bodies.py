@@ -1,4 +1,4 @@
-"""From an HTTP request to a validated model: size, content type, strict JSON, and path + query + body in one.
+"""From an HTTP request to a validated model: size, coding, content type, strict JSON, and path + query + body in one.
 
 Strict means: UTF-8, no NaN or Infinity, no number that a 64-bit integer or a double can't hold, no lone surrogates, no
 NUL, no name twice in one object (two readers could take different ones), at most 100 levels.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
@@ -17,7 +17,8 @@ import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
-from libs.common.problems import Invalid, Refusal, TooLarge, UnsupportedMedia
+from libs.common.problems import Invalid, Refusal, UnsupportedMedia
+from services.gateway.codings import Intake, allowance, coding_of, refuse_large
 
 MAX_BODY_BYTES = 6 * 1024 * 1024
 MAX_DEPTH = 100
@@ -34,23 +35,29 @@ class _Refused(ValueError):
 
 
 async def read_body(request: Request) -> bytes:
-    """The body, at most 6 MB; stops reading at the first byte too many. Raises `TooLarge`."""
+    """The body without its coding, at most 6 MB; stops reading at the first byte too many.
+
+    Raises `TooLarge`, `UnsupportedMedia` for an unknown coding, `Refusal` for a body that can't be unpacked.
+    """
+    found = bytearray()
+    await receive(request, MAX_BODY_BYTES, found.extend)
+    return bytes(found)
+
+
+async def receive(request: Request, max_bytes: int, sink: Callable[[bytes], object]) -> None:
+    """Hand the body to ``sink`` piece by piece, unpacked; what takes long runs in a thread. Raises like `read_body`."""
+    coding = coding_of(request)
     declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
-        _too_large()
-    chunks, size = [], 0
+    # Before the first byte is asked for: a client that expects 100 Continue has not sent any yet.
+    if declared.isdigit() and int(declared) > allowance(coding, max_bytes):
+        refuse_large(max_bytes, coding)
+    intake = Intake(coding, max_bytes, sink)
     async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            _too_large()
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _too_large() -> NoReturn:
-    raise TooLarge(
-        f"The body may have {MAX_BODY_BYTES} bytes at the most; send less at a time.", max_bytes=MAX_BODY_BYTES
-    )
+        if coding:
+            await asyncio.to_thread(intake.take, chunk)
+        else:
+            intake.take(chunk)
+    intake.end()
 
 
 def media_type(request: Request) -> str:
