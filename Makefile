@@ -20,14 +20,14 @@ help: ## list the targets
 
 install: $(STAMP) ## create .venv from the hashed lock (instant when nothing changed)
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements-dev.lock pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null || { echo "make: '$(PYTHON)' was not found. Install Python 3.11 or newer, or run: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@"$(PYTHON)" -c '$(SUPPORTED)' || { echo "make: Headgate needs Python 3.11 to 3.14, but '$(PYTHON)' is $$("$(PYTHON)" -V 2>&1). Run: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "make: '$(PYTHON)' has no venv module. Install it (Debian: the package python3-venv) or run: make PYTHON=/path/to/another/python3" >&2; exit 1; }
 	@rm -f $(STAMP)
 	@$(BIN)/python -c '$(SUPPORTED)' 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
 	@echo "Installing the locked packages into $(VENV) (about half a minute the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m pip check --disable-pip-version-check --quiet && touch $(STAMP)
 
@@ -44,7 +44,7 @@ format: install ## let ruff rewrite the code
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-lock: ## write requirements.lock anew from pyproject.toml (LOCK_ARGS=--upgrade for newer versions)
+lock: ## write both locks anew from pyproject.toml (LOCK_ARGS=--upgrade for newer versions)
 	@bash deploy/lock.sh "$(PYTHON)" $(TOOLS) $(LOCK_ARGS)
 
 demo: install ## the whole story on a private stack, in about a minute
