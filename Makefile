@@ -13,7 +13,7 @@ FAULTS_MINUTES ?= 60
 # Must say the same as requires-python in pyproject.toml.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 .DEFAULT_GOAL := help
-.PHONY: help install test lint format lock demo up bench docs faults faults-long sweep outside clean
+.PHONY: help install test test-install lint format lock demo up bench docs faults faults-long sweep outside clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ $(STAMP): requirements-dev.lock pyproject.toml
 
 test: install ## run unit, contract and integration tests with coverage
 	$(BIN)/python -m pytest $(TESTS) --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
+
+test-install: install ## install both locks into new environments with an old pip; fails if anything is resolved
+	$(BIN)/python -m pytest tests/install
 
 lint: install ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check $(CODE)

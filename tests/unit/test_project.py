@@ -1,4 +1,4 @@
-"""Rules about the repository itself: the lock, make, sizes of files and functions, and names that must not appear."""
+"""Rules about the repository itself: the locks, make, sizes of files and functions, and names that must not appear."""
 
 import ast
 import os
@@ -39,6 +39,7 @@ FORBIDDEN = [
     "--index" + "-url",
     "--find" + "-links",
 ]
+SERVICES_LOCK, ALL_LOCK = LOCKS = ("requirements.lock", "requirements-dev.lock")
 REQUIREMENT = re.compile(r"^([a-z0-9][a-z0-9-]*)==([^ ;]+)( ; [^\\]+)? \\$")
 
 
@@ -55,16 +56,34 @@ def _text_files() -> Iterator[Path]:
             f for f in folders if f in kept or not (f.startswith(".") or f in {"build", "dist", "__pycache__"})
         ]
         for name in names:
-            if Path(name).suffix in TEXT_SUFFIXES - {".lock"} or name in TEXT_NAMES | {"requirements.lock"}:
+            if Path(name).suffix in TEXT_SUFFIXES - {".lock"} or name in TEXT_NAMES | set(LOCKS):
                 yield Path(folder, name)
 
 
-def _declared() -> set[str]:
-    """Names of all packages that pyproject.toml asks for, in the lock's spelling."""
+def _declared(*, everything: bool) -> set[str]:
+    """Names of the packages that pyproject.toml asks for, in the lock's spelling: for the services, or for all."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    wanted = list(project["project"]["dependencies"])
+    if everything:
+        wanted += [*project["project"]["optional-dependencies"]["local"], *project["dependency-groups"]["dev"]]
     names = (re.match(r"[A-Za-z0-9._-]+", line) for line in wanted)
     return {re.sub(r"[-_.]+", "-", name[0]).lower() for name in names if name}
+
+
+def _locked(name: str) -> dict[tuple[str, str], set[str]]:
+    """Hashes of each (requirement, marker) of a lock, such as ("deprecated==1.3.1", "python_full_version < '3.12'")."""
+    hashes: dict[tuple[str, str], set[str]] = {}
+    current = ("", "")
+    for line in (ROOT / name).read_text().splitlines():
+        if line.startswith("#"):
+            continue
+        if match := REQUIREMENT.match(line):
+            current = (f"{match[1]}=={match[2]}", (match[3] or "").strip(" ;"))
+            hashes[current] = set()
+        else:
+            assert re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line), line
+            hashes[current].add(line.strip(" \\"))
+    return hashes
 
 
 def _make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -75,28 +94,35 @@ def _make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_lock_holds_hashed_packages_and_nothing_else() -> None:
-    hashes: dict[str, int] = {}
-    current = ""
-    for line in (ROOT / "requirements.lock").read_text().splitlines():
-        if line.startswith("#"):
-            continue
-        if match := REQUIREMENT.match(line):
-            current = f"{match[1]} {match[3] or ''}"
-            hashes[current] = 0
-        else:
-            assert re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line), line
-            hashes[current] += 1
-    assert [name for name, count in hashes.items() if count == 0] == []
-    assert _declared() - {name.split(" ")[0] for name in hashes} == set()
+@pytest.mark.parametrize("name", LOCKS)
+def test_locks_hold_hashed_packages_and_nothing_else(name: str) -> None:
+    locked = _locked(name)
+    assert [package for package, hashes in locked.items() if not hashes] == []
+    packages = {requirement.split("==")[0] for requirement, _ in locked}
+    assert _declared(everything=name == ALL_LOCK) - packages == set()
 
 
-def test_lock_names_no_host_and_no_path() -> None:
-    text = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize("name", LOCKS)
+def test_locks_name_no_host_and_no_path(name: str) -> None:
+    text = (ROOT / name).read_text()
     assert "://" not in text
     assert " @ " not in text
     assert "file:" not in text
     assert not re.search(r"^-", text, re.MULTILINE)
+
+
+def test_what_the_services_need_is_locked_alike_in_both_locks() -> None:
+    services, everything = _locked(SERVICES_LOCK), _locked(ALL_LOCK)
+    assert {requirement for requirement, _ in services} < {requirement for requirement, _ in everything}
+    for (requirement, marker), hashes in services.items():
+        # A tool may need a package on more machines than the services do, so only its marker may differ.
+        [other] = [found for (name, m), found in everything.items() if name == requirement and (m == marker or not m)]
+        assert other == hashes, requirement
+
+
+def test_the_image_takes_no_server_and_no_tool() -> None:
+    packages = {requirement.split("==")[0] for requirement, _ in _locked(SERVICES_LOCK)}
+    assert packages & (_declared(everything=True) - _declared(everything=False)) == set()
 
 
 def test_make_and_pyproject_name_the_same_pythons() -> None:
@@ -124,7 +150,7 @@ def test_make_alone_lists_every_target() -> None:
     ],
 )
 def test_make_install_says_what_is_wrong_with_a_python(script: str, said: str, tmp_path: Path) -> None:
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+    for name in ("Makefile", ALL_LOCK, "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n{script}\n")
