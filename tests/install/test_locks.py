@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from libs.common.contracts.common import SERVICES
+from libs.common.contracts import SERVICES
 
 ROOT = Path(__file__).parents[2]
 # Debian 12 has 23.0.1, which asked for more than the lock holds. From Python 3.12 on it can't run at all.
