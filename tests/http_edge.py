@@ -11,9 +11,8 @@ import uvicorn
 from pydantic import SecretStr
 
 from libs.common.http_server import server_config
-from libs.common.runtime import Running
-from services.gateway.edge import Edge, create_app
-from services.gateway.envelope import Envelope
+from libs.common.running import Running
+from services.gateway.edge import Edge, app_of
 from services.gateway.service import SERVICE
 from tests.stack import Stack
 
@@ -38,9 +37,8 @@ class Http:
         values = {"bootstrap_token": SecretStr(OWNER), "requests_per_minute": 1_000_000} | settings
         values.setdefault("anonymous_requests_per_minute", 1_000_000)
         self.running = await self.stack.start(SERVICE, **values)
-        app = create_app(self.running)
-        assert isinstance(app, Envelope)
-        self.edge = app.edge
+        self.edge = Edge(self.running)
+        app = app_of(self.edge)
         listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         config = server_config(app, host="127.0.0.1", port=0, lifespan=True)

@@ -21,7 +21,8 @@ from libs.common.contracts import SERVICES
 from libs.common.contracts.base import Command, Event, Query
 from libs.common.ids import uuid7
 from libs.common.migrations import login_role
-from libs.common.runtime import Running, start
+from libs.common.running import Running
+from libs.common.runtime import start
 from libs.common.service import Service
 from libs.common.settings import Settings
 from libs.common.topology import Topology

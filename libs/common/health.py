@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx2
 import prometheus_client
@@ -15,9 +15,7 @@ from starlette.routing import Route
 from libs.common import series
 from libs.common.bus import NATS_ERRORS
 from libs.common.postgres import UNREACHABLE
-
-if TYPE_CHECKING:
-    from libs.common.runtime import Running
+from libs.common.running import Running
 
 PING = "SELECT 1"
 FROZEN = "can't store (is its disk full?): make space on the disk of NATS, then restart NATS"

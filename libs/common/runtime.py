@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -20,7 +19,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from libs.common import deadletters, health, migrations, outcomes, series, topology
-from libs.common.bus import NATS_ERRORS, Bus, connect
+from libs.common.bus import NATS_ERRORS, connect
 from libs.common.contracts.common import refused_event
 from libs.common.dispatch import Applied, Dispatcher
 from libs.common.housekeeping import PRUNE_JOB
@@ -32,12 +31,12 @@ from libs.common.outbox import Relay
 from libs.common.postgres import UNREACHABLE, make_pool
 from libs.common.problems import Unavailable
 from libs.common.queries import QueryServer
+from libs.common.running import Running, spawn
 from libs.common.service import Clock, Delivered, Service, wall_clock
 from libs.common.settings import Settings
 from libs.common.telemetry import log, setup_logs, setup_tracing, stop_tracing
 from libs.common.topology import Topology, TopologyError
 
-STOP_TIMEOUT_S = 20
 GC_THRESHOLDS = (20_000, 20, 20)
 AWAY: tuple[type[BaseException], ...] = (*UNREACHABLE, *NATS_ERRORS)
 NO_DATABASE: tuple[type[BaseException], ...] = (*UNREACHABLE, asyncpg.PostgresError)
@@ -46,47 +45,6 @@ NOT_READY: tuple[type[BaseException], ...] = (MigrationError, TopologyError, *AW
 
 class StartError(RuntimeError):
     """The service can't start; the message is one sentence for the operator."""
-
-
-@dataclass
-class Running:
-    """A service that is up: its parts, and `stop`, which finishes the messages in hand."""
-
-    service: Service
-    settings: Settings
-    pool: asyncpg.Pool
-    bus: Bus
-    relay: Relay
-    clock: Clock
-    instance: str
-    consumers: list[Consumer] = field(default_factory=list)
-    queries: QueryServer | None = None
-    jobs: Jobs | None = None
-    tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def stop(self) -> None:
-        """Stop pulling, finish what is in hand, send the outbox, close. Safe to call twice."""
-        for consumer in self.consumers:
-            consumer.stop()
-        if self.jobs:
-            self.jobs.stop()
-        if self.queries:
-            await self.queries.stop()
-        working = [task for task in self.tasks if task.get_name().startswith(("consumer", "jobs"))]
-        if working:
-            await asyncio.wait(working, timeout=STOP_TIMEOUT_S)
-        await self.relay.stop()
-        sending = [task for task in self.tasks if task.get_name() == "relay"]
-        if sending:
-            await asyncio.wait(sending, timeout=5)
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        await self.bus.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.pool.close(), 5)
-        self.pool.terminate()
 
 
 def _consumers(running: Running, dispatcher: Dispatcher) -> list[Consumer]:
@@ -183,20 +141,6 @@ async def start(service: Service, settings: Settings, *, clock: Clock = wall_clo
     for consumer in running.consumers:
         spawn(running, f"consumer {consumer.durable}", consumer.run())
     return running
-
-
-def spawn(running: Running, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run a task for as long as the service is up. One that dies takes the process down: the supervisor restarts it."""
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()):
-            log.error("task died", task=name, error=repr(error), exc_info=error)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(ended)
-    running.tasks.append(task)
-    return task
 
 
 async def _upkeep(running: Running) -> None:

@@ -19,7 +19,7 @@ from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.gateway.tokens import TokenView, token_issued
 from libs.common.contracts.gateway.users import UserView, user_created
 from libs.common.ids import uuid7
-from libs.common.runtime import Running
+from libs.common.running import Running
 from libs.common.service import Connection, Tx
 from libs.common.telemetry import log
 from services.gateway import tokens, users

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from libs.common.health import metrics_page
 from libs.common.latency import LatencyRecorder
 from libs.common.problems import PROBLEM_JSON, NotFound, Refusal, problem
-from libs.common.runtime import Running, spawn
+from libs.common.running import Running, spawn
 from services.gateway import asyncapi, mount, openapi, reference
 from services.gateway.access import Access
 from services.gateway.answers import etag_of, json_answer, refusal_answer, unchanged
@@ -53,7 +53,7 @@ class Edge:
         self.commands = Commands(running.bus, self.outcomes, running.instance, settings.command_wait_s)
         self.refusals = Refusals(running)
         self.latency = LatencyRecorder()
-        self.streams = Streams(self)
+        self.streams = Streams(self.access, self.identity, running.bus, self.stopping)
         self.health = Health(running)
 
     async def start(self) -> None:
@@ -77,14 +77,26 @@ def create_app(running: Running) -> ASGIApp:
 
     FastAPI's own documents are off: /openapi.json and /docs are made from the contracts.
     """
-    edge = Edge(running)
+    return app_of(Edge(running))
+
+
+def app_of(edge: Edge) -> ASGIApp:
+    """See `create_app`."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    routes = [*_public_routes(edge), *_own_routes(edge), *mount.routes(edge)]
+    parts = mount.Parts(edge.access, edge.commands, edge.running.bus, edge.running.clock)
+    routes = [*_public_routes(edge), *_own_routes(edge), *mount.routes(parts)]
     app.router.routes[:] = routes
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _no_route(edge, routes))
     app.add_exception_handler(Exception, _broken)
-    return Envelope(app, edge)
+    return Envelope(
+        app,
+        clock=edge.running.clock,
+        refusals=edge.refusals,
+        latency=edge.latency,
+        start=edge.start,
+        stop=edge.stop,
+    )
 
 
 def _own_routes(edge: Edge) -> list[Route]:

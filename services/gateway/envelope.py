@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from opentelemetry.trace import SpanKind
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,27 +15,39 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.common.ids import uuid7
+from libs.common.latency import LatencyRecorder
 from libs.common.problems import Invalid, Refusal, Unavailable, problem
 from libs.common.series import HTTP_DURATION, HTTP_REQUESTS
+from libs.common.service import Clock
 from libs.common.telemetry import bind_request, describe, log, span, valid_traceparent
 from services.gateway.answers import problem_answer, refusal_answer
 from services.gateway.context import KEY, Context
-from services.gateway.refusals import STATUSES
-
-if TYPE_CHECKING:
-    from services.gateway.edge import Edge
+from services.gateway.refusals import STATUSES, Refusals
 
 MAX_AT_ONCE = 1_000
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 LIFELINES = frozenset({"/healthz", "/readyz", "/metrics"})
+Step = Callable[[], Awaitable[None]]
 
 
 class Envelope:
-    """Wraps the whole application, and starts and stops the edge with the server."""
+    """Wraps the whole application; ``start`` runs before the first request of the server, ``stop`` after the last."""
 
-    def __init__(self, app: ASGIApp, edge: Edge) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        clock: Clock,
+        refusals: Refusals,
+        latency: LatencyRecorder,
+        start: Step,
+        stop: Step,
+    ) -> None:
         self._app = app
-        self.edge = edge
+        self._clock = clock
+        self._refusals = refusals
+        self._latency = latency
+        self._steps = {"startup": start, "shutdown": stop}
         self._at_once = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,11 +64,10 @@ class Envelope:
             await send({"type": "websocket.close", "code": 1000})
 
     async def _live(self, receive: Receive, send: Send) -> None:
-        steps: dict[str, Callable[[], Awaitable[None]]] = {"startup": self.edge.start, "shutdown": self.edge.stop}
         while True:
             phase = (await receive())["type"].removeprefix("lifespan.")
             try:
-                await steps[phase]()
+                await self._steps[phase]()
             except Exception as error:  # the server prints the sentence and ends
                 log.error("the edge can't start" if phase == "startup" else "the edge did not stop", error=str(error))
                 await send({"type": f"lifespan.{phase}.failed", "message": str(error)})
@@ -76,7 +86,7 @@ class Envelope:
         return Context(
             request_id=request_id,
             traceparent=valid_traceparent(headers.get("traceparent", "")),
-            received_at=self.edge.running.clock(),
+            received_at=self._clock(),
             started=time.perf_counter(),
             address=address,
             who=f"address:{address}",
@@ -144,11 +154,11 @@ class Envelope:
         method, seconds = _method(scope), time.perf_counter() - context.started
         HTTP_REQUESTS.labels("gateway", method, context.route, str(status)).inc()
         if status in STATUSES:
-            self.edge.refusals.count(context.who, context.route, status)
+            self._refusals.count(context.who, context.route, status)
         if context.route == "/api/events" and status == 200:
             return  # a stream lasts as long as its reader likes: that is no latency
         HTTP_DURATION.labels("gateway", method, context.route).observe(seconds)
-        self.edge.latency.record(method, context.route, status, seconds * 1000)
+        self._latency.record(method, context.route, status, seconds * 1000)
 
 
 def _method(scope: Scope) -> str:

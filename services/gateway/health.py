@@ -21,7 +21,7 @@ from libs.common.health import readiness
 from libs.common.ids import uuid7
 from libs.common.postgres import UNREACHABLE
 from libs.common.problems import Refusal
-from libs.common.runtime import Running
+from libs.common.running import Running
 from libs.common.topology import durables
 from services.gateway.bootstrap import SELECT_ANY_USER
 from services.gateway.commands import SOURCE

@@ -6,7 +6,7 @@ import asyncio
 
 from libs.common.bus import NATS_ERRORS
 from libs.common.latency import LatencyRecorder
-from libs.common.runtime import Running
+from libs.common.running import Running
 from libs.common.telemetry import log
 
 EVERY_S = 10.0

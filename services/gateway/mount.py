@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from pydantic import BaseModel
@@ -12,22 +12,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from libs.common.bus import Bus
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Csv, Http, Operation, Query
 from libs.common.contracts.gateway.seals import SEALED_BODIES
 from libs.common.contracts.roles import ROLES
 from libs.common.ids import uuid7
+from libs.common.service import Clock
+from services.gateway.access import Access
 from services.gateway.answers import next_link, reply_answer, wants_csv
 from services.gateway.bodies import merge, path_values, read_json_object, read_query, validate
-from services.gateway.commands import SOURCE
+from services.gateway.commands import SOURCE, Commands
 from services.gateway.context import context_of
 from services.gateway.identity import Principal
 from services.gateway.readers import READERS
 from services.gateway.seals import seal
-
-if TYPE_CHECKING:
-    from services.gateway.edge import Edge
 
 _PERMISSIONS = {role: sorted(permissions) for role, permissions in ROLES.items()}
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -35,6 +35,16 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 class MountError(RuntimeError):
     """A declaration that can't be mounted; the message names it. Found at start, never by a caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a mounted route works with."""
+
+    access: Access
+    commands: Commands
+    bus: Bus
+    clock: Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +111,7 @@ def paths_of(http: Http) -> Iterator[tuple[str, Csv | None]]:
         yield http.csv_path, http.csv
 
 
-def routes(edge: Edge) -> list[Route]:
+def routes(parts: Parts) -> list[Route]:
     """The routes, those without braces first, so that no name in braces hides a literal one."""
     found: dict[tuple[str, str], Route] = {}
     for operation, http in mounted():
@@ -110,23 +120,23 @@ def routes(edge: Edge) -> list[Route]:
             key = (http.method, path)
             if key in found:
                 raise MountError(f"{operation.name}: {http.method} {path} is mounted twice")
-            found[key] = Route(path, _endpoint(edge, binding, path, csv), methods=[http.method], name=operation.name)
+            found[key] = Route(path, _endpoint(parts, binding, path, csv), methods=[http.method], name=operation.name)
     return sorted(found.values(), key=lambda route: (route.path.count("{"), route.path))
 
 
-def _endpoint(edge: Edge, binding: Binding, path: str, csv: Csv | None) -> Endpoint:
+def _endpoint(parts: Parts, binding: Binding, path: str, csv: Csv | None) -> Endpoint:
     async def answer(request: Request) -> Response:
         context_of(request).route = path
-        principal = await edge.access.admit(request, binding.operation.permission)
+        principal = await parts.access.admit(request, binding.operation.permission)
         query = read_query(request, binding.query_parameters)
         asked = query.pop("site", None) if binding.operation.sited else None
-        site = await edge.access.site_of(principal, binding.operation, asked, names_object=binding.names_object)
+        site = await parts.access.site_of(principal, binding.operation, asked, names_object=binding.names_object)
         if isinstance(binding.operation, Query):
-            return await _ask(edge, binding, binding.operation, request, principal, site, query, csv)
+            return await _ask(parts, binding, binding.operation, request, principal, site, query, csv)
         body = await _read_body(binding, request)
         public = validate(binding.model, merge(path_values(request), query, body))
         sealed = seal(binding.http.seal, principal)
-        return await edge.commands.run(request, binding.operation, principal, site, public, sealed)
+        return await parts.commands.run(request, binding.operation, principal, site, public, sealed)
 
     return answer
 
@@ -138,7 +148,7 @@ async def _read_body(binding: Binding, request: Request) -> dict[str, Any]:
 
 
 async def _ask(
-    edge: Edge,
+    parts: Parts,
     binding: Binding,
     query: Query,
     request: Request,
@@ -161,10 +171,10 @@ async def _ask(
         traceparent=context.traceparent,
     )
     data = {"params": params, "sites": principal.sites, "permissions": _PERMISSIONS.get(principal.role, ())}
-    reply = await edge.running.bus.ask(query, envelope, orjson.dumps(data))
+    reply = await parts.bus.ask(query, envelope, orjson.dumps(data))
     if csv is None and binding.http.csv is not None and wants_csv(request):
         csv = binding.http.csv
-    answer = reply_answer(request, reply, csv, edge.running.clock())
+    answer = reply_answer(request, reply, csv, parts.clock())
     if binding.paged and reply.status == 200 and (link := next_link(request, reply.body, binding.query_parameters)):
         answer.headers["Link"] = link
     return answer

@@ -15,7 +15,7 @@ from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.gateway.refusals import RefusalCount, RefusalsCounted, refusals_counted
 from libs.common.ids import uuid7
 from libs.common.postgres import UNREACHABLE
-from libs.common.runtime import Running
+from libs.common.running import Running
 from libs.common.service import Tx
 from libs.common.telemetry import log
 

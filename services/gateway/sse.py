@@ -7,12 +7,13 @@ it had, so that a slow reader costs no memory here and is dropped after 20 s. Cr
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import nats.errors
@@ -27,18 +28,15 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from libs.common import contracts
-from libs.common.bus import NATS_ERRORS
+from libs.common.bus import NATS_ERRORS, Bus
 from libs.common.contracts.base import Event
 from libs.common.problems import Forbidden, Invalid, TooMany
 from libs.common.telemetry import log
-from services.gateway.access import secret_of
+from services.gateway.access import Access, secret_of
 from services.gateway.bodies import read_query
 from services.gateway.context import context_of
 from services.gateway.domain.scope import ALL, covers
-from services.gateway.identity import Principal
-
-if TYPE_CHECKING:
-    from services.gateway.edge import Edge
+from services.gateway.identity import Identity, Principal
 
 MAX_STREAMS = 100
 MAX_STREAMS_PER_TOKEN = 10
@@ -79,8 +77,11 @@ GUARDED = (
 class Streams:
     """The open streams of this process."""
 
-    def __init__(self, edge: Edge) -> None:
-        self._edge = edge
+    def __init__(self, access: Access, identity: Identity, bus: Bus, stopping: asyncio.Event) -> None:
+        self._access = access
+        self._identity = identity
+        self._bus = bus
+        self._stopping = stopping
         self.by_token: Counter[int] = Counter()
 
     @property
@@ -91,11 +92,11 @@ class Streams:
     async def open(self, request: Request) -> Response:
         """Answer with a stream. Raises like `Access.admit`, `Invalid` for what can't be read, `TooMany` when full."""
         context_of(request).route = "/api/events"
-        principal = await self._edge.access.admit(request, "event:read")
+        principal = await self._access.admit(request, "event:read")
         query = read_query(request, frozenset({"site", "type", "last_event_id"}), lists=frozenset({"type"}))
         sites = principal.sites
         if "site" in query:
-            sites = (await self._edge.access.allowed_site(principal, query["site"], names_object=False),)
+            sites = (await self._access.allowed_site(principal, query["site"], names_object=False),)
         wanted = Filter(sites, _types(query.get("type", []), principal), _hidden(principal))
         position = _position(request.headers.get("last-event-id") or query.get("last_event_id"))
         if self.count >= MAX_STREAMS:
@@ -106,7 +107,7 @@ class Streams:
                 retry_after_s=30,
             )
         self.by_token[principal.token_id] += 1
-        reader = Reader(self._edge, principal, secret_of(request), wanted, position)
+        reader = Reader(self._identity, self._bus, self._stopping, principal, secret_of(request), wanted, position)
         return _Counted(self, principal.token_id, reader.frames(), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S)
 
     def closed(self, token_id: int) -> None:
@@ -164,10 +165,18 @@ class Reader:
     """One connection's way through the stream."""
 
     def __init__(
-        self, edge: Edge, principal: Principal, secret: str, wanted: Filter, position: tuple[int, int] | None
+        self,
+        identity: Identity,
+        bus: Bus,
+        stopping: asyncio.Event,
+        principal: Principal,
+        secret: str,
+        wanted: Filter,
+        position: tuple[int, int] | None,
     ) -> None:
-        self._edge = edge
-        self._bus = edge.running.bus
+        self._identity = identity
+        self._bus = bus
+        self._stopping = stopping
         self._principal = principal
         self._secret = secret
         self._wanted = wanted
@@ -179,10 +188,10 @@ class Reader:
         checked = asked = alive = time.monotonic()
         yield b": connected\r\nretry: 2000\r\n\r\n"
         try:
-            while not self._edge.stopping.is_set():
+            while not self._stopping.is_set():
                 now = time.monotonic()
                 if now - checked >= CHECK_TOKEN_EVERY_S:
-                    if await self._edge.identity.current(self._secret) != self._principal:
+                    if await self._identity.current(self._secret) != self._principal:
                         yield _frame("end", {"reason": "your token or your rights changed; connect again"})
                         return
                     checked = now

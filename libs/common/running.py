@@ -1,0 +1,79 @@
+"""A service that is up: its parts, the tasks that live as long as it does, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from libs.common.bus import Bus
+from libs.common.jobs import Jobs
+from libs.common.loop import Consumer
+from libs.common.outbox import Relay
+from libs.common.queries import QueryServer
+from libs.common.service import Clock, Service
+from libs.common.settings import Settings
+from libs.common.telemetry import log
+
+STOP_TIMEOUT_S = 20
+
+
+@dataclass
+class Running:
+    """A service that is up: its parts, and `stop`, which finishes the messages in hand."""
+
+    service: Service
+    settings: Settings
+    pool: asyncpg.Pool
+    bus: Bus
+    relay: Relay
+    clock: Clock
+    instance: str
+    consumers: list[Consumer] = field(default_factory=list)
+    queries: QueryServer | None = None
+    jobs: Jobs | None = None
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def stop(self) -> None:
+        """Stop pulling, finish what is in hand, send the outbox, close. Safe to call twice."""
+        for consumer in self.consumers:
+            consumer.stop()
+        if self.jobs:
+            self.jobs.stop()
+        if self.queries:
+            await self.queries.stop()
+        working = [task for task in self.tasks if task.get_name().startswith(("consumer", "jobs"))]
+        if working:
+            await asyncio.wait(working, timeout=STOP_TIMEOUT_S)
+        await self.relay.stop()
+        sending = [task for task in self.tasks if task.get_name() == "relay"]
+        if sending:
+            await asyncio.wait(sending, timeout=5)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.bus.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.pool.close(), 5)
+        self.pool.terminate()
+
+
+def spawn(running: Running, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Run a task for as long as the service is up. One that dies takes the process down: the supervisor restarts it."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            log.error("task died", task=name, error=repr(error), exc_info=error)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(ended)
+    running.tasks.append(task)
+    return task
