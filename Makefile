@@ -9,11 +9,13 @@ TOOLS := .tool-venv
 CODE := $(wildcard libs services deploy tests bench)
 TESTS := $(wildcard tests/unit tests/contract tests/integration)
 COVERAGE_FLOOR ?= 80
+DOCKER ?= docker
+IMAGE ?= headgate:local
 FAULTS_MINUTES ?= 60
 # Must say the same as requires-python in pyproject.toml.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 .DEFAULT_GOAL := help
-.PHONY: help install test test-install lint format lock demo up bench docs faults faults-long sweep outside clean
+.PHONY: help install test unit integration coverage security bandit audit test-install lint format lock demo up bench docs faults faults-long sweep outside image sbom release-notes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +35,31 @@ $(STAMP): requirements-dev.lock pyproject.toml
 
 test: install ## run unit, contract and integration tests with coverage
 	$(BIN)/python -m pytest $(TESTS) --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
+
+unit: install ## the tests that need no server; keeps their coverage for `make coverage`
+	COVERAGE_FILE=.coverage.unit $(BIN)/python -m pytest tests/unit --cov --cov-report=
+
+integration: install ## the contract and integration tests, on real servers; keeps their coverage for `make coverage`
+	COVERAGE_FILE=.coverage.integration $(BIN)/python -m pytest tests/contract tests/integration --cov --cov-report=
+
+coverage: install ## put the coverage of both together into build/coverage; fails below COVERAGE_FLOOR (80 %)
+	@mkdir -p build/coverage
+	$(BIN)/coverage combine --quiet --keep .coverage.unit .coverage.integration
+	@$(BIN)/coverage xml --quiet -o build/coverage/coverage.xml
+	@$(BIN)/coverage html --quiet --directory build/coverage/html
+	@$(BIN)/coverage report --format=markdown >build/coverage/summary.md
+	$(BIN)/coverage report --fail-under=$(COVERAGE_FLOOR)
+
+security: bandit audit ## what scans the code and the locks for known weaknesses
+
+bandit: install ## scan the code for what attackers use
+	$(BIN)/bandit --quiet -c pyproject.toml -r libs services deploy
+
+audit: install ## look every locked package up in the public list of vulnerabilities; fails if that can't be asked
+	@for lock in requirements.lock requirements-dev.lock; do \
+		$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$lock || { \
+			echo "make audit: $$lock is not cleared. If the lines above name no vulnerability, then the list could not be asked from here, and nothing was looked up." >&2; exit 1; }; \
+	done
 
 test-install: install ## install both locks into new environments with an old pip; fails if anything is resolved
 	$(BIN)/python -m pytest tests/install
@@ -74,6 +101,20 @@ sweep: install ## every route and subject against strangers, wrong roles, foreig
 
 outside: install ## proof with clients and tools that aren't ours, on a live stack (minutes)
 	@$(BIN)/python -m tests.outside
+
+image: ## build the container image (DOCKER=podman builds without Docker; IMAGE_FLAGS are handed on)
+	$(DOCKER) build $(IMAGE_FLAGS) --file deploy/Dockerfile --tag $(IMAGE) .
+
+sbom: install ## list what the image holds as CycloneDX, in build/headgate.cdx.json
+	@mkdir -p build
+	@$(BIN)/python -W ignore -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --short-PURLs --output-file build/headgate.cdx.json
+	@echo "build/headgate.cdx.json: $$(grep -c '"purl"' build/headgate.cdx.json) packages"
+
+release-notes: ## write what CHANGELOG.md says of TAG (v1.2.0) to build/notes.md; fails if it or the version differ
+	@mkdir -p build
+	@grep -qx 'version = "$(TAG:v%=%)"' pyproject.toml || { echo "make release-notes: the tag $(TAG) is not the version in pyproject.toml. Set that version, then tag." >&2; exit 1; }
+	@awk -v start="## [$(TAG:v%=%)]" 'index($$0, "## [") == 1 { on = index($$0, start) == 1; next } on' CHANGELOG.md >build/notes.md
+	@grep -q '[^[:space:]]' build/notes.md || { echo "make release-notes: CHANGELOG.md has no section [$(TAG:v%=%)]. Give what is under [Unreleased] that name." >&2; exit 1; }
 
 clean: ## remove what install, lint and test made (never .headgate/)
 	rm -rf $(VENV) $(TOOLS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* coverage.xml htmlcov uv.lock
