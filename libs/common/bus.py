@@ -123,7 +123,7 @@ class Bus:
             raise TimedOut(f"The {query.service} service did not answer within {timeout_s:g} s.") from error
         except NATS_ERRORS as error:
             raise Unavailable("The message bus can't be reached; try again in a few seconds.") from error
-        return Reply(int((answer.headers or {}).get("Status", "200")), answer.data)
+        return Reply(int((answer.headers or {}).get("Status", "200")[:3]), answer.data)
 
     async def is_pending(self, name: str, command_id: str) -> bool | None:
         """Whether a command still lies on the work queue; None if NATS can't say. ``name`` may be ``<service>.*.*``."""

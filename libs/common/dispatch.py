@@ -13,6 +13,7 @@ from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
 from libs.common import contracts, outcomes, series
+from libs.common.asking import Asker
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.base import Command, Event, encode_result
 from libs.common.contracts.common import CommandRefused
@@ -63,8 +64,8 @@ def problems_of(error: ValidationError) -> list[dict[str, Any]]:
 class Dispatcher:
     """Applies messages with a service's handlers."""
 
-    def __init__(self, service: Service) -> None:
-        self.service = service
+    def __init__(self, service: Service, asker: Asker | None = None) -> None:
+        self.service, self._asker = service, asker
         self._commands = {command.type: (command, handler) for command, handler in service.commands.items()}
         self._events = {event.type: (event, handler) for event, handler in service.events.items()}
         series.begin_commands(service.name, (command.name for command in service.commands))
@@ -77,7 +78,7 @@ class Dispatcher:
         declared, handler = self._commands[message.type]
         body = _body(declared, message)
         with self._span(message) as message.traceparent:
-            tx = Tx(self.service.name, connection, message, now)
+            tx = Tx(self.service.name, connection, message, now, self._asker)
             result = await handler(tx, body)
         if isinstance(result, Deferred):
             await outcomes.defer(connection, message, result, now)
@@ -95,7 +96,7 @@ class Dispatcher:
             raise Unknown(f"{self.service.name} has no handler for {message.name}")
         data = declared.data.model_validate(message.data)
         with self._span(message) as message.traceparent:
-            tx = Tx(self.service.name, connection, message, now)
+            tx = Tx(self.service.name, connection, message, now, self._asker)
             if found:
                 await found[1](tx, data)
             into.alone = into.alone and not waiting  # what waits reads what the handler has changed
@@ -121,7 +122,7 @@ class Dispatcher:
             return Ended(one.command, data.http_status, orjson.dumps(data.problem))
         declared, handler = self._resumes[one.command.type]
         # What the resumed command emits is caused by the command, in its own trace and under its actor.
-        tx = Tx(self.service.name, connection, one.command, now)
+        tx = Tx(self.service.name, connection, one.command, now, self._asker)
         try:
             async with connection.transaction():  # a refusal undoes only what the resume did
                 result = await handler(tx, one.command, _body(declared, one.command), one.state, data)

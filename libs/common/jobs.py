@@ -14,6 +14,7 @@ import asyncpg
 import nats.js.errors
 
 from libs.common import outbox
+from libs.common.asking import Asker
 from libs.common.bus import NATS_ERRORS, Bus
 from libs.common.cloudevents import CloudEvent
 from libs.common.outbox import Relay
@@ -37,6 +38,7 @@ class Jobs:
 
     def __init__(self, pool: asyncpg.Pool, bus: Bus, relay: Relay, service: Service, clock: Clock) -> None:
         self._pool, self._bus, self._relay, self._service, self._clock = pool, bus, relay, service, clock
+        self._asker = Asker(service.name, bus)
         self._jobs = {job.name: job for job in service.jobs}
         self._puller = Puller(bus, bus.topology.schedules_stream, f"{service.name}-ticks", batch=20)
         self._stopping = asyncio.Event()
@@ -119,7 +121,7 @@ class Jobs:
                 if await connection.fetchval(CLAIM, tick_id, job.name, now) is None:
                     return False
                 with span(self._service.name, f"job {job.name}") as message.traceparent:
-                    tx = Tx(self._service.name, connection, message, now)
+                    tx = Tx(self._service.name, connection, message, now, self._asker)
                     await job.handler(tx)
                 await outbox.stage(connection, tx.staged)
         except AWAY:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts.telemetry import BOUNDS_MS, MAX_ROUTES, LatencySampled, RouteLatency, latency_sampled
+from libs.common.contracts.gateway.latency import BOUNDS_MS, MAX_ROUTES, LatencySampled, RouteLatency, latency_sampled
 from libs.common.ids import uuid7
 
 WINDOW_S = 10.0

@@ -31,13 +31,14 @@ from libs.common.dispatch import Applied, Dispatcher, Unknown, refused
 from libs.common.outbox import Relay
 from libs.common.outcomes import Ended, Waiting
 from libs.common.postgres import UNREACHABLE
-from libs.common.problems import Refusal
+from libs.common.problems import Refusal, TimedOut, Unavailable
 from libs.common.pull import NAK_DELAYS_S, Delivery, Puller
 from libs.common.service import Batch, Clock, Connection, Delivered, Staged, Tx
 from libs.common.telemetry import ids_of, log, messaging, span
 from libs.common.topology import ACK_WAIT_S, Mismatch
 
 MAX_ATTEMPTS = 6
+AWAY_DELAY_S = 5.0  # between two tries of a message whose handler asks a service that is away; no try counts
 # These say that the message itself is wrong: trying again can't help.
 HOPELESS = (DecodeError, Mismatch, Unknown)
 AWAY: tuple[type[BaseException], ...] = (*UNREACHABLE, *NATS_ERRORS)
@@ -197,7 +198,11 @@ class Consumer(ABC):
         """Apply new messages in the open transaction."""
 
     async def refuse(self, message: Message, refusal: Refusal) -> None:
-        """A refusal outside a command is a failure like any other."""
+        """A refusal outside a command is a failure like any other, unless another service was asked and is away."""
+        if isinstance(refusal, Unavailable | TimedOut):
+            log.warning("message waits for another service", consumer=self.durable, error=refusal.detail)
+            await self._quietly(self.puller.nak(message.delivery, AWAY_DELAY_S))
+            return
         await self._failed(message.delivery, repr(refusal))
 
     async def _single(self, message: Message) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from libs.common.contracts import SERVICES
-from libs.common.topology import SENDS, Topology, durables
+from libs.common.contracts import CONTRACTS
+from libs.common.topology import Topology, durables
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,12 @@ def inbox_prefix(service: str) -> str:
 
 def permissions(topology: Topology, service: str) -> Permissions:
     """The permissions of one service's user."""
-    ns = topology.namespace
+    ns, contract = topology.namespace, CONTRACTS[service]
     publish = [f"{ns}.event.*.{service}.>", f"{ns}.outcome.*", f"{ns}.schedule.{service}.*"]
-    publish += [f"{ns}.command.{name}.*" for name in SENDS.get(service, ())]
+    # A name ends with the command's id; everything (">") with anything.
+    publish += [f"{ns}.command.{name}" if name == ">" else f"{ns}.command.{name}.*" for name in contract.sends]
+    publish += [f"{ns}.query.{name}" for name in contract.asks]
+    publish += [topology.telemetry_subject(sample.name) for sample in contract.samples]
     subscribe = [f"{inbox_prefix(service)}.>", f"{ns}.query.{service}.>"]
     streams = set()
     for stream, config in durables(topology):
@@ -58,11 +61,8 @@ def permissions(topology: Topology, service: str) -> Permissions:
 
 def _edge(topology: Topology) -> tuple[list[str], list[str]]:
     """What the gateway may do besides, and what of it is denied again: it sends for all, but touches no durable."""
-    ns, events, commands = topology.namespace, topology.events_stream, topology.commands_stream
+    events, commands = topology.events_stream, topology.commands_stream
     allow = [
-        f"{ns}.command.>",
-        f"{ns}.query.>",
-        f"{ns}.telemetry.gateway.>",
         f"$JS.API.STREAM.MSG.GET.{commands}",  # does this command still wait?
         f"$JS.API.STREAM.MSG.GET.{events}",  # how old is the oldest event that a service has not applied?
         # Live events for people: short-lived consumers on EVENTS, one per connection, without acknowledgements.
@@ -86,4 +86,4 @@ def _edge(topology: Topology) -> tuple[list[str], list[str]]:
 
 def all_permissions(topology: Topology) -> dict[str, Permissions]:
     """Of every service."""
-    return {service: permissions(topology, service) for service in SERVICES}
+    return {service: permissions(topology, service) for service in CONTRACTS}

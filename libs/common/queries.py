@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
 from libs.common import series
+from libs.common.asking import Asker
 from libs.common.bus import Bus
 from libs.common.cloudevents import CloudEvent, DecodeError, decode
 from libs.common.contracts.base import Query, encode_result
@@ -35,6 +36,7 @@ class QueryServer:
     ) -> None:
         self._pool, self._bus, self._service, self._clock = pool, bus, service, clock
         self._handlers = {bus.topology.query_subject(query): (query, handler) for query, handler in handlers.items()}
+        self._asker = Asker(service, bus)
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscription: Subscription | None = None
@@ -87,8 +89,10 @@ class QueryServer:
             log.exception("query failed", operation=name, **ids)
             status, body = 500, problem(500, "internal", "Internal error", "This is our fault; the log says more.")
         series.QUERIES.labels(self._service, name, str(status)).inc()
+        # A bare 503 is what NATS says when nobody listens, and the client would throw our sentence away.
+        shown = "503 answered" if status == 503 else str(status)
         try:
-            await self._bus.nats.publish(message.reply, body, headers={"Status": str(status)})
+            await self._bus.nats.publish(message.reply, body, headers={"Status": shown})
         except nats.errors.Error as error:
             log.warning("answer not sent", operation=name, error=repr(error))
 
@@ -106,6 +110,7 @@ class QueryServer:
             sites=tuple(data.get("sites", ())),
             permissions=frozenset(data.get("permissions", ())),
             message=envelope,
+            asker=self._asker,
         )
         with span(
             self._service,

@@ -18,9 +18,9 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from libs.common import deadletters, health, migrations, outcomes, series, topology
+from libs.common import contracts, deadletters, health, migrations, outcomes, series, topology
+from libs.common.asking import Asker
 from libs.common.bus import NATS_ERRORS, connect
-from libs.common.contracts.common import refused_event
 from libs.common.dispatch import Applied, Dispatcher
 from libs.common.housekeeping import PRUNE_JOB
 from libs.common.http_server import server_config
@@ -59,7 +59,7 @@ def _consumers(running: Running, dispatcher: Dispatcher) -> list[Consumer]:
     return found
 
 
-def _complete(service: Service) -> Service:
+def _complete(service: Service, asker: Asker) -> Service:
     """The service with the handlers that all services share. Checks that every operation has a handler."""
 
     async def replay(connection: Any, consumer: str, message: Any, payload: bytes, now: Any, into: Applied) -> None:
@@ -78,7 +78,7 @@ def _complete(service: Service) -> Service:
         queries={**service.queries, **queries},
         jobs=(*service.jobs, PRUNE_JOB),
     )
-    dispatcher = Dispatcher(whole)
+    dispatcher = Dispatcher(whole, asker)
     missing = [
         declared.name
         for declared in whole.contract.operations()
@@ -86,15 +86,23 @@ def _complete(service: Service) -> Service:
     ]
     if missing:
         raise StartError(f"{service.name} has no handler for {', '.join(missing)}")
-    sends = tuple(command.name for command in service.sends)
-    if sends != topology.SENDS.get(service.name, ()):
-        raise StartError(f"{service.name} sends {sends}, but the topology allows {topology.SENDS.get(service.name)}")
-    hears = [event.name for event in service.events] + [
-        refused_event(target).name for target in sorted({command.service for command in service.sends})
-    ]
-    if service.batch is None and tuple(hears) != topology.HEARS.get(service.name, ()):
-        raise StartError(f"{service.name} hears {hears}, but the topology says {topology.HEARS.get(service.name)}")
+    _check_hearing(whole)
     return whole
+
+
+def _check_hearing(service: Service) -> None:
+    """Raise `StartError` unless the service handles exactly the events that its contract says it hears."""
+    batched = service.batch.stream if service.batch else None
+    handled = {event.name for event in service.events} | contracts.refusals(service.name)
+    for stream in ("events", "telemetry"):
+        names = set(contracts.heard(service.name, stream))
+        if stream == batched:
+            if not names:
+                raise StartError(f"{service.name} has a handler for {stream}, but its contract hears nothing there")
+        elif stream == "telemetry" and names:
+            raise StartError(f"{service.name} hears {', '.join(sorted(names))}, but has no handler for telemetry")
+        elif stream == "events" and (odd := sorted(names ^ handled)):
+            raise StartError(f"{service.name} must both hear (in its contract) and handle {', '.join(odd)}")
 
 
 async def start(service: Service, settings: Settings, *, clock: Clock = wall_clock) -> Running:
@@ -105,7 +113,8 @@ async def start(service: Service, settings: Settings, *, clock: Clock = wall_clo
     name = service.name
     if settings.database_url is None or settings.nats_url is None:
         raise StartError("HEADGATE_DATABASE_URL and HEADGATE_NATS_URL must be set; `headgate up` derives them")
-    whole = _complete(service)
+    asker = Asker(name)
+    whole = _complete(service, asker)
     instance = f"{name}-{secrets.token_hex(4)}"
     setup_tracing(name)
     try:
@@ -128,9 +137,10 @@ async def start(service: Service, settings: Settings, *, clock: Clock = wall_clo
         await bus.close()
         pool.terminate()
         raise StartError(str(error) or repr(error)) from error
+    asker.bus = bus
     relay = Relay(pool, bus, name)
     running = Running(whole, settings, pool, bus, relay, clock, instance)
-    running.consumers = _consumers(running, Dispatcher(whole))
+    running.consumers = _consumers(running, Dispatcher(whole, asker))
     running.jobs = Jobs(pool, bus, relay, whole, clock)
     running.queries = QueryServer(pool, bus, name, whole.queries, clock)
     await running.queries.start()

@@ -10,12 +10,14 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import asyncpg
 from pydantic import BaseModel
 
+from libs.common.asking import ASK_TIMEOUT_S, Asker
 from libs.common.cloudevents import CloudEvent
+from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Command, Contract, Event, Query
 from libs.common.ids import uuid7
 from libs.common.problems import TooLarge
@@ -79,10 +81,18 @@ class Tx:
     ``connection`` is the transaction's own; whatever is emitted or sent leaves only if it commits.
     """
 
-    __slots__ = ("_connection", "closing", "message", "now", "service", "staged")
+    __slots__ = ("_asker", "_connection", "closing", "message", "now", "service", "staged")
 
-    def __init__(self, service: str, connection: Connection | None, message: CloudEvent, now: datetime) -> None:
+    def __init__(
+        self,
+        service: str,
+        connection: Connection | None,
+        message: CloudEvent,
+        now: datetime,
+        asker: Asker | None = None,
+    ) -> None:
         self.service = service
+        self._asker = asker
         self._connection = connection
         self.message = message
         self.now = now
@@ -124,8 +134,31 @@ class Tx:
         return self._stage("event", event.name, event.type, data, subject, site, self.actor)
 
     def send(self, command: Command, body: BaseModel, *, site: str | None = None) -> uuid.UUID:
-        """Stage a command to another service (declared in ``sends``); returns its id."""
+        """Stage a command to another service, declared in the contract's ``sends``; returns its id."""
+        if not CONTRACTS[self.service].may_send(command):
+            raise ValueError(f"{self.service} may not send {command.name}; its contract package says what it sends")
         return self._stage("command", command.name, command.type, body, "", site, f"service:{self.service}")
+
+    async def ask(
+        self, query: Query, params: BaseModel, *, site: str | None = None, timeout_s: float = ASK_TIMEOUT_S
+    ) -> Any:
+        """Ask another service about a site; see `Asker.ask` for what is answered and raised.
+
+        The transaction stays open meanwhile: ask before anything is locked. While the other service is away an event
+        waits, without counting as failed; a command is refused with 503 or 504.
+        """
+        if self._asker is None:
+            raise RuntimeError("this transaction only stages messages")
+        where = site or self.site
+        return await self._asker.ask(
+            query,
+            params,
+            about=self.message,
+            actor=f"service:{self.service}",
+            site=where,
+            sites=(where,),
+            timeout_s=timeout_s,
+        )
 
     def _stage(
         self, kind: str, name: str, type_: str, data: BaseModel, subject: str, site: str | None, actor: str
@@ -165,6 +198,25 @@ class Read:
     sites: tuple[str, ...] = ()
     permissions: frozenset[str] = frozenset()
     message: CloudEvent | None = None
+    asker: Asker | None = None
+
+    async def ask(self, query: Query, params: BaseModel, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
+        """Ask another service in the name of who asks here, with the same site, scope and permissions.
+
+        See `Asker.ask` for what is answered and raised.
+        """
+        if self.asker is None or self.message is None:
+            raise RuntimeError("this question came without a bus to ask on")
+        return await self.asker.ask(
+            query,
+            params,
+            about=self.message,
+            actor=self.actor,
+            site=self.site,
+            sites=self.sites,
+            permissions=self.permissions,
+            timeout_s=timeout_s,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +261,12 @@ class BatchHandler(Protocol):
     ) -> Awaitable[Sequence[Staged]]: ...
 
 
+class Gauges(Protocol):
+    """Sets a service's own gauges from its tables, every few seconds."""
+
+    def __call__(self, pool: asyncpg.Pool, registry: CollectorRegistry, /) -> Awaitable[None]: ...
+
+
 class JobHandler(Protocol):
     """Runs a scheduled job inside a transaction."""
 
@@ -217,11 +275,10 @@ class JobHandler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A consumer that works on sets. ``stream`` is ``events`` or ``telemetry``; ``events`` empty means all."""
+    """A consumer that works on sets of what its service hears on ``stream``: ``events`` or ``telemetry``."""
 
     handler: BatchHandler
-    stream: str = "events"
-    events: tuple[Event, ...] = ()
+    stream: Literal["events", "telemetry"] = "events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +292,20 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Table:
+    """What one module answers: its part of the service's table of contents, at the end of the module."""
+
+    commands: Mapping[Command, CommandHandler] = field(default_factory=dict)
+    queries: Mapping[Query, QueryHandler] = field(default_factory=dict)
+    events: Mapping[Event, EventHandler] = field(default_factory=dict)
+    resumes: Mapping[Command, ResumeHandler] = field(default_factory=dict)
+    batch: Batch | None = None
+    jobs: tuple[Job, ...] = ()
+
+
+@dataclass(frozen=True)
 class Service:
-    """A service's table of contents. ``start`` runs once before anything is consumed and may refuse to start."""
+    """A service's table of contents, usually put together from its modules' tables with `of`."""
 
     contract: Contract
     commands: Mapping[Command, CommandHandler] = field(default_factory=dict)
@@ -244,11 +313,28 @@ class Service:
     events: Mapping[Event, EventHandler] = field(default_factory=dict)
     resumes: Mapping[Command, ResumeHandler] = field(default_factory=dict)
     batch: Batch | None = None
-    sends: tuple[Command, ...] = ()
     jobs: tuple[Job, ...] = ()
-    gauges: Callable[[asyncpg.Pool, CollectorRegistry], Awaitable[None]] | None = None
+    gauges: Gauges | None = None
 
     @property
     def name(self) -> str:
         """The service's name, which is also its Postgres schema."""
         return self.contract.service
+
+    @classmethod
+    def of(cls, contract: Contract, *tables: Table, gauges: Gauges | None = None) -> Service:
+        """The service whose modules answer what ``tables`` say. Raises `ValueError` if two answer the same."""
+        parts: dict[str, dict[Any, Any]] = {"commands": {}, "queries": {}, "events": {}, "resumes": {}}
+        for kind, into in parts.items():
+            for table in tables:
+                for declared, handler in getattr(table, kind).items():
+                    if declared in into:
+                        raise ValueError(f"{contract.service} answers {declared.name} in two modules")
+                    into[declared] = handler
+        batches = [table.batch for table in tables if table.batch]
+        if len(batches) > 1:
+            raise ValueError(f"{contract.service} has two batch handlers")
+        jobs = tuple(job for table in tables for job in table.jobs)
+        if len({job.name for job in jobs}) < len(jobs):
+            raise ValueError(f"{contract.service} has two jobs of one name")
+        return cls(contract, **parts, batch=batches[0] if batches else None, jobs=jobs, gauges=gauges)

@@ -22,7 +22,7 @@ from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts import SERVICES
+from libs.common.contracts import CONTRACTS, heard
 from libs.common.contracts.base import Event, Query
 from libs.common.ids import token
 
@@ -208,25 +208,19 @@ class Topology:
 
 
 def durables(topology: Topology) -> list[tuple[str, ConsumerConfig]]:
-    """Every service's durables. Which events a service hears is declared in `HEARS`, checked against service.py."""
+    """Every service's durables. What a service hears is declared in its contract package, and nowhere else."""
     ns, table = topology.namespace, []
-    for service in SERVICES:
+    for service in CONTRACTS:
         table.append(topology.durable("commands", f"{service}-commands", [f"{ns}.command.{service}.>"]))
         table.append(topology.durable("schedules", f"{service}-ticks", [f"{ns}.tick.{service}.>"]))
-    for service, names in HEARS.items():
-        filters = [topology.event_filter(None, name) for name in names]
-        table.append(topology.durable("events", f"{service}-events", filters))
-    table.append(topology.durable("telemetry", "metrics-telemetry", [f"{ns}.telemetry.>"]))
+        if names := heard(service):
+            filters = [topology.event_filter(None, name) for name in names]
+            table.append(topology.durable("events", f"{service}-events", filters))
+        if names := heard(service, "telemetry"):
+            filters = [topology.telemetry_subject(name) for name in names]
+            table.append(topology.durable("telemetry", f"{service}-telemetry", filters))
     return table
 
-
-HEARS: dict[str, tuple[str, ...]] = {
-    "tracker": ("governance.gate.decided", "governance.command.refused"),
-    "audit": (">",),
-}
-SENDS: dict[str, tuple[str, ...]] = {
-    "tracker": ("governance.gate.run",),
-}
 
 _STREAM_FIELDS = (
     "subjects", "retention", "discard", "max_age", "max_bytes", "max_msgs_per_subject", "max_msg_size",

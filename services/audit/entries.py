@@ -7,9 +7,10 @@ from typing import Any
 import asyncpg
 import orjson
 
+from libs.common.contracts.audit import entries as contract
 from libs.common.contracts.audit.entries import MAX_LISTED_PAYLOAD_BYTES, EntryFilter
 from libs.common.problems import Forbidden
-from libs.common.service import Read
+from libs.common.service import Read, Table
 
 # With its payload twice (parsed, and as text with its quotes escaped) a page stays below the bus's 8 MB.
 PAGE_BYTES = 2 * 1024 * 1024
@@ -117,3 +118,6 @@ def _entry(row: asyncpg.Record) -> dict[str, Any]:
     for name in ("event_id", "causationid", "correlationid"):
         entry[name] = None if entry[name] is None else str(entry[name])
     return entry
+
+
+TABLE = Table(queries={contract.list_entries: list_entries})

@@ -10,7 +10,7 @@ import asyncpg
 import orjson
 from prometheus_client import CollectorRegistry, Gauge
 
-from libs.common.service import Connection, Delivered, Staged
+from libs.common.service import Batch, Connection, Delivered, Staged, Table
 from services.audit.domain.chain import Copies, Link, copies_of, extend
 
 # The lock makes the writer the only one: a second replica waits here and then continues behind the first.
@@ -85,3 +85,6 @@ def _indexed(message: Delivered, now: datetime) -> tuple[bytes, Copies]:
 async def measure(pool: asyncpg.Pool, _registry: CollectorRegistry) -> None:
     """Set the gauge of the log's length."""
     HEAD_SEQ.set(await pool.fetchval(SELECT_HEAD_SEQ))
+
+
+TABLE = Table(batch=Batch(append))

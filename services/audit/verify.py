@@ -7,9 +7,10 @@ from typing import Any
 
 import orjson
 
+from libs.common.contracts.audit import chain as contract
 from libs.common.contracts.audit.chain import Verification, VerifyRange
 from libs.common.problems import Invalid, TooMany
-from libs.common.service import Connection, Read
+from libs.common.service import Connection, Read, Table
 from services.audit.domain.chain import GENESIS, Fault, Link, Walk, check, check_end
 
 CHUNK_ROWS = 500  # about 3 ms of work between two turns of the event loop
@@ -108,3 +109,6 @@ async def _check_large(connection: Connection, rows: list[Any], start: Link) -> 
         if walk.fault is not None:
             break
     return walk
+
+
+TABLE = Table(queries={contract.verify_chain: verify_chain})

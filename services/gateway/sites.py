@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from libs.common.contracts.base import Nothing
+from libs.common.contracts.gateway import sites as contract
 from libs.common.contracts.gateway.sites import SiteCreate, SiteView, site_created
 from libs.common.problems import Conflict, Invalid
-from libs.common.service import Connection, Read, Tx
+from libs.common.service import Connection, Read, Table, Tx
 from services.gateway.domain.scope import ALL
 
 INSERT_SITE = """
@@ -40,3 +41,6 @@ async def require_sites(connection: Connection, names: Iterable[str]) -> None:
     if rows:
         unknown = ", ".join(row["name"] for row in rows)
         raise Invalid(f"There is no site {unknown}. Create it first with POST /api/sites.", sites=unknown)
+
+
+TABLE = Table(commands={contract.create_site: create_site}, queries={contract.list_sites: list_sites})

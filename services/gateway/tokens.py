@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from libs.common.contracts.gateway import me as me_contract
+from libs.common.contracts.gateway import tokens as contract
 from libs.common.contracts.gateway.me import CallerKey, Me
 from libs.common.contracts.gateway.tokens import (
     TokenFilter,
@@ -17,7 +19,7 @@ from libs.common.contracts.gateway.tokens import (
 )
 from libs.common.contracts.roles import ROLES, may
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
-from libs.common.service import Read, Tx
+from libs.common.service import Read, Table, Tx
 from services.gateway.domain.scope import ALL, narrow, within
 from services.gateway.sites import require_sites
 from services.gateway.users import SELECT_USER, acting_user
@@ -118,3 +120,9 @@ async def get_me(read: Read, params: CallerKey) -> Me:
     if row is None:
         raise NotFound("Your token is not known any more.")
     return Me(**row, sites=list(read.sites), permissions=sorted(ROLES[row["role"]]))
+
+
+TABLE = Table(
+    commands={contract.issue_token: issue_token, contract.revoke_token: revoke_token},
+    queries={contract.list_tokens: list_tokens, me_contract.get_me: get_me},
+)

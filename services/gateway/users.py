@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from libs.common.contracts.base import Nothing
+from libs.common.contracts.gateway import users as contract
 from libs.common.contracts.gateway.users import UserCreate, UserKey, UserPatch, UserView, user_changed, user_created
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
-from libs.common.service import Connection, Read, Tx
+from libs.common.service import Connection, Read, Table, Tx
 from services.gateway.domain.scope import ALL
 from services.gateway.sites import require_sites
 
@@ -82,3 +83,9 @@ def _scope(sites: list[str]) -> list[str]:
     if not sites:
         raise Invalid("sites must hold at least one site name, or * for all.")
     return [ALL] if ALL in sites else sorted(set(sites))
+
+
+TABLE = Table(
+    commands={contract.create_user: create_user, contract.patch_user: patch_user},
+    queries={contract.list_users: list_users, contract.get_user: get_user},
+)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from libs.common.contracts.base import Nothing
+from libs.common.contracts.governance import gates as contract
 from libs.common.contracts.governance.gates import GateInfo, GateName, RuleInfo
 from libs.common.problems import Invalid, NotFound
-from libs.common.service import Read
+from libs.common.service import Read, Table
 from services.governance.domain.policy import Policy
 
 SITE_SUBJECT = "site"  # the subject of gates that judge a whole site
@@ -100,3 +102,10 @@ async def list_gates(catalog: Catalog, _read: Read, _params: Nothing) -> list[Ga
 async def get_gate(catalog: Catalog, _read: Read, params: GateName) -> GateInfo:
     """One gate. Raises `NotFound`."""
     return _gate_info(catalog.policy(params.gate))
+
+
+def table(catalog: Catalog) -> Table:
+    """What this module answers, by the policies of the catalog."""
+    return Table(
+        queries={contract.list_gates: partial(list_gates, catalog), contract.get_gate: partial(get_gate, catalog)},
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import asyncpg
 
 from libs.common.contracts.base import Nothing
+from libs.common.contracts.governance import operations as contract
 from libs.common.contracts.governance.operations import (
     HistoryLimit,
     OpsGate,
@@ -16,7 +18,7 @@ from libs.common.contracts.governance.operations import (
     OpsRule,
 )
 from libs.common.problems import NotFound
-from libs.common.service import Read, Tx
+from libs.common.service import Read, Table, Tx
 from services.governance.catalog import Catalog
 from services.governance.domain.policy import settings_view
 from services.governance.gate import look, summary_of
@@ -83,3 +85,15 @@ async def ops_gate_history(catalog: Catalog, read: Read, wanted: HistoryLimit) -
     rows = await read.pool.fetch(SELECT_HISTORY, OPERATIONS, read.site, wanted.limit)
     items = [OpsGateRow.model_validate(dict(row)) for row in rows]
     return OpsGateHistory(generated_at=read.now, count=len(items), items=items)
+
+
+def table(catalog: Catalog) -> Table:
+    """What this module answers, by the policies of the catalog."""
+    return Table(
+        commands={contract.ops_gate_run: partial(ops_gate_run, catalog)},
+        queries={
+            contract.ops_gate: partial(ops_gate, catalog),
+            contract.ops_gate_latest: partial(ops_gate_latest, catalog),
+            contract.ops_gate_history: partial(ops_gate_history, catalog),
+        },
+    )

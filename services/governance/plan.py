@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from libs.common.contracts.governance import plans as contract
 from libs.common.contracts.governance.plans import GatePlanOptions, Plan, PlanOptions
-from libs.common.service import Read
+from libs.common.service import Read, Table
 from services.governance.catalog import Catalog, Target
 from services.governance.domain import plan as domain
 from services.governance.gate import look
@@ -30,3 +33,10 @@ async def _plan(catalog: Catalog, read: Read, target: Target, include_warnings: 
 
 
 _SHARED = ("gate_generated_at", "decision", "include_warnings", "max_items", "summary", "items")
+
+
+def table(catalog: Catalog) -> Table:
+    """What this module answers, by the policies of the catalog."""
+    return Table(
+        queries={contract.get_plan: partial(get_plan, catalog), contract.ops_plan: partial(ops_plan, catalog)},
+    )

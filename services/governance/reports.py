@@ -7,12 +7,14 @@ import base64
 import binascii
 import zlib
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 
+from libs.common.contracts.governance import reports as contract
 from libs.common.contracts.governance.reports import ReportRecord
 from libs.common.contracts.governance.signals import SignalReceipts
 from libs.common.problems import Invalid, TooLarge
-from libs.common.service import Tx
+from libs.common.service import Table, Tx
 from services.governance.catalog import SITE_SUBJECT, Catalog
 from services.governance.domain.report_base import DEFAULT_PART, part_name
 from services.governance.domain.reports import MAX_REPORT_BYTES, BadReport, ParsedSignal, parse_report
@@ -108,3 +110,10 @@ def unpack(text: str) -> bytes:
     if not unpacker.eof or unpacker.unused_data:
         raise Invalid("content_zlib_base64 is cut off or has bytes after its end; send it whole.")
     return content
+
+
+def table(catalog: Catalog) -> Table:
+    """What this module answers, by the policies of the catalog."""
+    return Table(
+        commands={contract.record_report: partial(record_report, catalog)},
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +12,10 @@ import asyncpg
 from prometheus_client import Counter
 
 from libs.common.contracts.base import Page
+from libs.common.contracts.governance import runs as contract
 from libs.common.contracts.governance.runs import GateDecided, GateRun, GateTarget, RunFilter, RunKey, gate_decided
 from libs.common.problems import NotFound
-from libs.common.service import Job, Read, Tx
+from libs.common.service import Job, Read, Table, Tx
 from services.governance.catalog import Catalog, Target
 from services.governance.domain.policy import settings_view
 from services.governance.gate import dump, facts_used, look, rules_of, summary_of
@@ -154,3 +156,12 @@ def rejudge_job(catalog: Catalog) -> Job:
         await rejudge(catalog, tx)
 
     return Job("rejudge", REJUDGE_CRON, REJUDGE_EVERY, handler)
+
+
+def table(catalog: Catalog) -> Table:
+    """What this module answers, by the policies of the catalog."""
+    return Table(
+        commands={contract.run_gate: partial(run_gate, catalog)},
+        queries={contract.list_runs: partial(list_runs, catalog), contract.get_run: partial(get_run, catalog)},
+        jobs=(rejudge_job(catalog),),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -12,6 +13,7 @@ import asyncpg
 import orjson
 
 from libs.common.contracts.base import Page
+from libs.common.contracts.governance import signals as contract
 from libs.common.contracts.governance.signals import (
     OutsideEvent,
     Signal,
@@ -26,7 +28,7 @@ from libs.common.contracts.governance.signals import (
     signal_repeated,
 )
 from libs.common.problems import Conflict, Invalid, NotFound
-from libs.common.service import Read, Tx
+from libs.common.service import Read, Table, Tx
 from services.governance.catalog import SITE_SUBJECT, Catalog
 from services.governance.domain.report_base import DEFAULT_PART
 from services.governance.domain.signals import check_data
@@ -274,3 +276,11 @@ async def get_signal(read: Read, key: SignalKey) -> Signal:
     if row is None:
         raise NotFound(f"There is no signal {key.signal_id} in this site.")
     return Signal(**row)
+
+
+def table(catalog: Catalog) -> Table:
+    """What this module answers, by the policies of the catalog."""
+    return Table(
+        commands={contract.record_signals: partial(record_signals, catalog)},
+        queries={contract.list_signals: list_signals, contract.get_signal: get_signal},
+    )

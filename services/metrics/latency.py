@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
+from libs.common.contracts.gateway.latency import BOUNDS_MS, LatencySampled, latency_sampled
+from libs.common.contracts.metrics import latency as contract
 from libs.common.contracts.metrics.latency import ApiLatency, BurnRate, EndpointLatency, LatencyWindow
-from libs.common.contracts.telemetry import BOUNDS_MS, LatencySampled, latency_sampled
-from libs.common.service import Connection, Delivered, Read, Staged, Tx
+from libs.common.service import Batch, Connection, Delivered, Job, Read, Staged, Table, Tx
 from services.metrics.domain import latency as rules
 from services.metrics.domain.latency import Histogram
 
@@ -116,3 +117,10 @@ async def _burn(read: Read) -> BurnRate:
         status=verdict.status,
         message=verdict.message,
     )
+
+
+TABLE = Table(
+    queries={contract.api_latency: get_latency},
+    batch=Batch(store, stream="telemetry"),
+    jobs=(Job("prune-latency", "0 7 * * * *", timedelta(hours=1), prune),),
+)

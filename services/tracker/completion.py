@@ -10,6 +10,8 @@ import asyncpg
 
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.governance.runs import Decision, GateDecided
+from libs.common.contracts.tracker import board as board_contract
+from libs.common.contracts.tracker import completion as contract
 from libs.common.contracts.tracker.board import Board, Overview
 from libs.common.contracts.tracker.completion import (
     BoardCompleted,
@@ -20,7 +22,7 @@ from libs.common.contracts.tracker.completion import (
     board_completed,
 )
 from libs.common.problems import Conflict, Invalid
-from libs.common.service import Connection, Deferred, Read, Tx
+from libs.common.service import Connection, Deferred, Read, Table, Tx
 from services.tracker.board import Head, lock_board, to_head
 from services.tracker.domain.readiness import Counts, assess, completion_rate_percent
 from services.tracker.requests import request_run
@@ -175,3 +177,14 @@ async def resume_complete(
     )
     tx.emit(board_completed, completed, subject=head.name)
     return _completion(to_head(row) if row is not None else head, readiness)
+
+
+TABLE = Table(
+    commands={contract.complete_board: complete_board},
+    queries={
+        board_contract.get_overview: get_overview,
+        contract.get_readiness: get_readiness,
+        contract.get_completion: get_completion,
+    },
+    resumes={contract.complete_board: resume_complete},
+)

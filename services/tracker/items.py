@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import orjson
 
+from libs.common.contracts.tracker import items as contract
 from libs.common.contracts.tracker.items import Item, ItemChanged, ItemFilter, ItemKey, ItemPatch, item_updated
 from libs.common.problems import Conflict, Invalid, NotFound
-from libs.common.service import Closing, Read, Tx
+from libs.common.service import Closing, Read, Table, Tx
 from services.tracker.board import reopen_board, to_head
 from services.tracker.domain import item as domain
 from services.tracker.domain.claims import EpisodeEnded, Patch, apply_patch
@@ -108,3 +109,9 @@ def to_patch(body: ItemPatch) -> Patch:
 
 def _unknown(item_id: int) -> NotFound:
     return NotFound(f"There is no item {item_id} at this site. List the items to see the ids.")
+
+
+TABLE = Table(
+    commands={contract.patch_item: patch_item},
+    queries={contract.list_items: list_items, contract.get_item: get_item},
+)

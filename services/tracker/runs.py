@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 from libs.common.contracts.base import Event
-from libs.common.contracts.governance.runs import GateDecided, RuleResult
+from libs.common.contracts.governance.runs import GateDecided, RuleResult, gate_decided
 from libs.common.contracts.tracker.items import (
     Item,
     ItemChanged,
@@ -15,7 +15,7 @@ from libs.common.contracts.tracker.items import (
     item_resolved,
     item_updated,
 )
-from libs.common.service import Tx
+from libs.common.service import Table, Tx
 from services.tracker.board import Head, reopen_board
 from services.tracker.domain import item as domain
 from services.tracker.domain.episodes import Change, ChangeKind, judge
@@ -148,3 +148,6 @@ def _verdict(rule: RuleResult) -> Verdict:
         sla_hours=rule.sla_hours,
         action=rule.action,
     )
+
+
+TABLE = Table(events={gate_decided: on_gate_decided})

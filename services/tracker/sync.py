@@ -7,9 +7,10 @@ from typing import Any
 
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.governance.runs import GateDecided
+from libs.common.contracts.tracker import board as contract
 from libs.common.contracts.tracker.board import BoardSynced, SyncBody, SyncResult, board_synced
 from libs.common.contracts.tracker.items import Item
-from libs.common.service import Deferred, Tx
+from libs.common.service import Deferred, Table, Tx
 from services.tracker.board import lock_board
 from services.tracker.requests import find_request, request_run
 
@@ -59,3 +60,6 @@ async def resume_sync(
         active_count=len(rows),
         items=[Item.model_validate(dict(row)) for row in rows],
     )
+
+
+TABLE = Table(commands={contract.sync_board: sync_board}, resumes={contract.sync_board: resume_sync})

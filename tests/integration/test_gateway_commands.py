@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from libs.common.contracts.base import Query
-from libs.common.contracts.governance.runs import gate_decided, run_gate
+from libs.common.contracts.governance.runs import gate_decided
 from libs.common.contracts.tracker import CONTRACT
 from libs.common.contracts.tracker.board import sync_board
 from libs.common.contracts.tracker.completion import complete_board
@@ -53,7 +53,7 @@ class Desk:
             (query for query in CONTRACT.queries if query.http and "deadletter" not in query.name), self.read
         )
         commands = {patch_item: self.patch, sync_board: self.other, complete_board: self.other}
-        return Service(contract=CONTRACT, commands=commands, queries=queries, sends=(run_gate,),
+        return Service(contract=CONTRACT, commands=commands, queries=queries,
                        events={gate_decided: self.other})  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from libs.common import outbox
 from libs.common.bus import Reply
 from libs.common.contracts.base import Query
 from libs.common.contracts.gateway.refusals import refusals_counted
-from libs.common.contracts.governance.runs import gate_decided, run_gate
+from libs.common.contracts.governance.runs import gate_decided
 from libs.common.contracts.tracker import CONTRACT
 from libs.common.contracts.tracker.board import BoardSynced, board_synced, get_overview, sync_board
 from libs.common.contracts.tracker.completion import complete_board
@@ -62,7 +62,7 @@ class Desk:
         handlers: dict[Query, Any] = dict.fromkeys(CONTRACT.queries[:5], self.read)
         handlers[get_overview] = self.never
         commands = {patch_item: self.patch, sync_board: self.never, complete_board: self.never}
-        return Service(contract=CONTRACT, commands=commands, queries=handlers, sends=(run_gate,),
+        return Service(contract=CONTRACT, commands=commands, queries=handlers,
                        events={gate_decided: self.never})  # fmt: skip
 
 

@@ -73,7 +73,6 @@ class Fake:
             queries=dict.fromkeys(CONTRACT.queries, self.nothing),
             events={gate_decided: self.decided},
             resumes={sync_board: self.resume},
-            sends=(run_gate,),
         )
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
+from libs.common.contracts.gateway.latency import latency_sampled
 from libs.common.contracts.metrics.latency import api_latency
-from libs.common.contracts.telemetry import latency_sampled
 from libs.common.ids import uuid7
 from libs.common.latency import LatencyRecorder
 from services.metrics.service import SERVICE

@@ -12,9 +12,9 @@ from nats.aio.msg import Msg
 
 from deploy.local import LocalStack
 from libs.common.admin import derived_password, service_url
-from libs.common.contracts import SERVICES
+from libs.common.contracts import CONTRACTS, SERVICES
 from libs.common.permissions import inbox_prefix
-from libs.common.topology import SENDS, Topology, durables
+from libs.common.topology import Topology, durables
 from tests.local_traffic import story
 
 pytestmark = pytest.mark.integration
@@ -117,7 +117,7 @@ async def test_a_service_speaks_only_for_itself(local_stack: LocalStack, service
     forbidden += ["_INBOX.forged", f"headgate.tick.{service}.prune", "headgate.schedule", "other.event.global.x.y.z"]
     if service != "gateway":
         commands = ["gateway.user.create", "governance.gate.run", "tracker.item.patch", "audit.deadletter.drop"]
-        forbidden += [f"headgate.command.{name}.1" for name in commands if name not in SENDS.get(service, ())]
+        forbidden += [f"headgate.command.{name}.1" for name in commands if name not in CONTRACTS[service].sends]
         forbidden += ["headgate.query.governance.gates.list", "headgate.telemetry.gateway.latency.sampled"]
         forbidden += ["$JS.API.STREAM.MSG.GET.COMMANDS", "$JS.API.STREAM.MSG.GET.EVENTS"]
         forbidden += ["$JS.API.CONSUMER.CREATE.EVENTS.mine", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.mine"]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, TypeAdapter
 
@@ -179,9 +179,13 @@ class Query(_Named):
 
 @dataclass(frozen=True, slots=True)
 class Event(_Named):
-    """A fact in the past tense, for any number of consumers."""
+    """A fact in the past tense, for any number of consumers.
+
+    ``stream`` is ``telemetry`` for samples: many and small, not audited and soon forgotten. No promise hangs on one.
+    """
 
     data: type[BaseModel] = Nothing
+    stream: Literal["events", "telemetry"] = "events"
     summary: str = ""
 
     def __hash__(self) -> int:
@@ -191,29 +195,49 @@ class Event(_Named):
 Operation = Command | Query
 
 
+EVERYTHING = (">",)
+
+
 @dataclass(frozen=True)
 class Contract:
-    """All that one service promises."""
+    """All that one service promises, and what it needs of others.
+
+    ``hears`` names events, ``sends`` commands and ``asks`` questions of other services; `EVERYTHING` stands for all.
+    Durables and the rights on the bus follow from them. ``samples`` are events on the stream of telemetry.
+    """
 
     service: str
     commands: tuple[Command, ...] = ()
     queries: tuple[Query, ...] = ()
     events: tuple[Event, ...] = ()
+    samples: tuple[Event, ...] = ()
+    hears: tuple[str, ...] = ()
+    sends: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
     by_name: dict[str, Command | Query | Event] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        every: tuple[Command | Query | Event, ...] = (*self.commands, *self.queries, *self.events)
+        every: tuple[Command | Query | Event, ...] = (*self.commands, *self.queries, *self.events, *self.samples)
         for declared in every:
             if declared.service != self.service:
                 raise ValueError(f"{declared.name} is not of the service {self.service}")
             if declared.name in self.by_name:
                 raise ValueError(f"{declared.name} is declared twice")
-            self.by_name[declared.name] = declared
+            if declared not in self.samples:  # nobody can subscribe to those, and no log holds them
+                self.by_name[declared.name] = declared
 
     def operations(self) -> Iterator[Operation]:
         """Commands, then queries."""
         yield from self.commands
         yield from self.queries
+
+    def may_send(self, command: Command) -> bool:
+        """Whether the service may order this of another."""
+        return self.sends == EVERYTHING or command.name in self.sends
+
+    def may_ask(self, query: Query) -> bool:
+        """Whether the service may ask this of another."""
+        return self.asks == EVERYTHING or query.name in self.asks
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

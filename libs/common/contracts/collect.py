@@ -15,12 +15,16 @@ from libs.common.contracts.common import (
 )
 
 
-def collect(package: str) -> Contract:
+def collect(
+    package: str, *, hears: tuple[str, ...] = (), sends: tuple[str, ...] = (), asks: tuple[str, ...] = ()
+) -> Contract:
     """The contract of the service whose noun modules lie in ``package``, such as ``libs.common.contracts.tracker``.
 
     It holds every Command, Query and Event that a module of the package declares, in the order of the modules' names,
     then of the lines; and what every service promises: the outcomes of its commands, and its dead letters.
-    Raises `ValueError` if a name is declared twice, or not of this service.
+
+    ``hears``, ``sends`` and ``asks`` are names, not declarations, so that contract packages never import each other in
+    a circle; `libs.common.contracts` checks that each is declared. Raises `ValueError` if a name is declared twice.
     """
     service = package.rpartition(".")[2]
     found = list(_declared(package, service))
@@ -32,7 +36,14 @@ def collect(package: str) -> Contract:
             outcome_query(service),
             *dead_letter_queries(service),
         ),
-        events=(*(d for d in found if isinstance(d, Event)), *dead_letter_events(service)),
+        events=(
+            *(d for d in found if isinstance(d, Event) and d.stream == "events"),
+            *dead_letter_events(service),
+        ),
+        samples=tuple(d for d in found if isinstance(d, Event) and d.stream != "events"),
+        hears=hears,
+        sends=sends,
+        asks=asks,
     )
 
 

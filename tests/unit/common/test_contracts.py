@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +14,15 @@ from pydantic import ValidationError
 
 from libs.common import reference
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts import CONTRACTS, SERVICES, find
+from libs.common.contracts import CONTRACTS, SERVICES, check, find, heard
 from libs.common.contracts.base import Command, Contract, Event, Query
+from libs.common.contracts.gateway.latency import latency_sampled
 from libs.common.contracts.governance.runs import gate_decided
 from libs.common.contracts.governance.signals import OutsideEvent
 from libs.common.contracts.roles import ROLES, may
 from libs.common.ids import BadToken
 from libs.common.permissions import all_permissions
-from libs.common.topology import HEARS, SENDS, Mismatch, Topology, durables
+from libs.common.topology import Mismatch, Topology, durables
 
 TOPOLOGY = Topology()
 OPERATIONS = [operation for contract in CONTRACTS.values() for operation in contract.operations()]
@@ -50,13 +54,44 @@ def test_nobody_holds_an_empty_or_unknown_permission() -> None:
         assert not may(role, "everything")
 
 
-def test_what_is_heard_and_sent_is_declared() -> None:
-    for names in HEARS.values():
-        for name in names:
-            assert name == ">" or isinstance(find(name), Event)
-    for names in SENDS.values():
-        for name in names:
-            assert isinstance(find(name), Command)
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (
+            {"hears": ("governance.gate.run",)},
+            "tracker hears governance.gate.run, which no contract declares as Event",
+        ),
+        ({"sends": ("governance.gate.decided",)}, "tracker sends governance.gate.decided, which no contract"),
+        ({"asks": ("governance.gate.gone",)}, "tracker asks governance.gate.gone, which no contract declares as Query"),
+        ({"asks": ("tracker.items.list",)}, "tracker asks tracker.items.list, which is its own"),
+        ({"sends": ("tracker.item.patch",)}, "which is its own"),
+    ],
+)
+def test_what_a_service_needs_of_others_is_declared_by_them(wanted: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check({**CONTRACTS, "tracker": replace(CONTRACTS["tracker"], **wanted)})
+
+
+def test_who_hears_what() -> None:
+    assert heard("tracker") == ("governance.command.refused", "governance.gate.decided")
+    assert heard("audit") == (">",)
+    assert (heard("metrics"), heard("metrics", "telemetry")) == ((), ("gateway.latency.sampled",))
+    assert [heard(service) for service in ("gateway", "governance")] == [(), ()]
+
+
+def test_nothing_is_declared_in_a_room_where_nobody_collects_it() -> None:
+    for service in SERVICES:
+        package = importlib.import_module(f"libs.common.contracts.{service}")
+        for found in pkgutil.iter_modules(package.__path__):
+            for value in vars(importlib.import_module(f"{package.__name__}.{found.name}")).values():
+                if isinstance(value, Command | Query | Event):
+                    contract = CONTRACTS[value.service]
+                    assert contract.by_name.get(value.name) is value or value in contract.samples, value.name
+
+
+def test_a_sample_is_neither_an_event_to_subscribe_to_nor_in_the_log() -> None:
+    assert find("gateway.latency.sampled") is None
+    assert latency_sampled in CONTRACTS["gateway"].samples
 
 
 def test_a_contract_refuses_a_foreign_or_repeated_name() -> None:
@@ -112,7 +147,9 @@ def test_each_service_may_publish_its_own_events_only() -> None:
         assert not any("DELETE.COMMANDS" in s or "PURGE" in s or "STREAM.DELETE" in s for s in allowed.publish)
         if service != "gateway":
             commands = [subject for subject in allowed.publish if subject.startswith("headgate.command.")]
-            assert commands == [f"headgate.command.{name}.*" for name in SENDS.get(service, ())]
+            assert commands == [f"headgate.command.{name}.*" for name in CONTRACTS[service].sends]
+            questions = [subject for subject in allowed.publish if subject.startswith("headgate.query.")]
+            assert questions == [f"headgate.query.{name}" for name in CONTRACTS[service].asks]
 
 
 def test_every_durable_lies_on_a_declared_stream() -> None:

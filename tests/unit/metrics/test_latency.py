@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from libs.common.cloudevents import decode
-from libs.common.contracts.telemetry import (
+from libs.common.contracts.gateway.latency import (
     BOUNDS_MS,
     CRITICAL_MS,
     MAX_ROUTES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from libs.common.contracts.base import EVERYTHING
 from libs.common.contracts.collect import collect
 
-CONTRACT = collect(__name__)
+CONTRACT = collect(__name__, hears=EVERYTHING)

@@ -1,4 +1,4 @@
-"""Telemetry: many small messages on a stream of their own, neither audited nor kept long. No promise hangs on one."""
+"""Latency samples: many small messages on a stream of their own, neither audited nor kept long."""
 
 from __future__ import annotations
 
@@ -53,4 +53,9 @@ class LatencySampled(Open):
         return self
 
 
-latency_sampled = Event("gateway.latency.sampled", data=LatencySampled, summary="Latency of one process in 10 seconds")
+latency_sampled = Event(
+    "gateway.latency.sampled",
+    data=LatencySampled,
+    stream="telemetry",
+    summary="Latency of one process in 10 seconds",
+)
