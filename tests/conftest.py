@@ -6,11 +6,16 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from deploy.embedded import Server, free_port, start_nats, start_postgres
 from deploy.installation import NatsUser, nats_config
 from deploy.local import LocalStack
 from tests.stack import Stack, drop_database, make_stack, make_template
+
+# An example that takes long on a busy machine is not a wrong one; how fast things are is measured in bench/.
+settings.register_profile("headgate", deadline=None)
+settings.load_profile("headgate")
 
 
 @pytest.fixture(scope="session")

@@ -92,9 +92,11 @@ class Demo:
         self.step("Start a private Headgate, and run the real tools on this repository meanwhile")
         self.say("PostgreSQL, NATS and five services, on free ports of this machine only.")
         self.say(
-            f"pytest (the unit tests of the services) with coverage, ruff and bandit, for three versions: {GOOD} is"
+            f"ruff and bandit read everything, pytest runs the unit tests of the {BREAK.room} with coverage, for three"
         )
-        self.say(f"this tree, {BROKEN} a copy in which a function is broken, {MENDED} a copy in which it is mended.")
+        self.say(
+            f"versions: {GOOD} is this tree, {BROKEN} a copy in which a function is broken, {MENDED} a mended copy."
+        )
         stack = self.pool.submit(self._start_stack)
         trees = self.folder / "trees"
         edits = {GOOD: (), BROKEN: ((BREAK, False),), MENDED: ((BREAK, False), (BREAK, True))}

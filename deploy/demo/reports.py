@@ -19,8 +19,6 @@ from xml.etree.ElementTree import Element  # only the type; parsing is defusedxm
 
 from defusedxml.ElementTree import parse
 
-from libs.common.contracts import SERVICES
-
 ROOT = Path(__file__).parents[2]
 CODE = ("libs", "services", "deploy")
 TOOL_TIMEOUT_S = 240.0
@@ -35,12 +33,17 @@ class DemoFailed(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change of one place in the source: ``before`` stands there exactly once."""
+    """A change of one place in a room of services/: ``before`` stands in the file exactly once."""
 
     path: str
     function: str
     before: str
     after: str
+
+    @property
+    def room(self) -> str:
+        """The service whose file this is."""
+        return Path(self.path).parts[1]
 
     def apply(self, tree: Path, *, undo: bool = False) -> None:
         """Make the change, or take it back. Raises `DemoFailed` when the source no longer reads so."""
@@ -144,7 +147,7 @@ def copy_tree(target: Path, *edits: tuple[Edit, bool]) -> Path:
 
 
 def make_reports(processes: Processes, tree: Path, folder: Path) -> Reports:
-    """Run the unit tests with coverage, ruff and bandit on a tree, all at once. Raises `DemoFailed`."""
+    """Run the unit tests of one room with coverage, ruff and bandit on a tree, all at once. Raises `DemoFailed`."""
     folder.mkdir(parents=True)
     with ThreadPoolExecutor(max_workers=3) as pool:
         waiting: list[Future[None]] = [
@@ -160,16 +163,16 @@ def make_reports(processes: Processes, tree: Path, folder: Path) -> Reports:
 
 
 def _run_tests(processes: Processes, tree: Path, folder: Path) -> None:
-    """The unit tests of the services, with the coverage of their domain modules, which is what these tests are for.
+    """The unit tests of one room, with the coverage of its domain modules, which is what these tests are for.
 
     One source folder only: coverage.py names files relative to it, and two folders may hold files of one name.
     """
+    room = f"services/{BREAK.room}"
     config = folder / "coverage.ini"
-    config.write_text("[run]\nbranch = false\n[report]\ninclude = services/*/domain/*\n", encoding="utf-8")
-    tests = [f"tests/unit/{service}" for service in SERVICES if any((tree / "tests/unit" / service).glob("test_*.py"))]
+    config.write_text(f"[run]\nbranch = false\n[report]\ninclude = {room}/domain/*\n", encoding="utf-8")
     command = [
-        sys.executable, "-m", "pytest", *tests, "-q", "-p", "no:cacheprovider",
-        f"--junitxml={folder / JUNIT}", "--cov=services", f"--cov-config={config}",
+        sys.executable, "-m", "pytest", f"tests/unit/{BREAK.room}", "-q", "-p", "no:cacheprovider",
+        f"--junitxml={folder / JUNIT}", f"--cov={room}", f"--cov-config={config}",
         f"--cov-report=xml:{folder / COBERTURA}",
     ]  # fmt: skip
     log = folder / "pytest.log"
