@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TOOLS := .tool-venv
 # Folders with Python code; only those that exist are checked.
 CODE := $(wildcard libs services deploy tests bench)
-TESTS := $(wildcard tests/unit tests/contract tests/integration)
+TESTS := $(wildcard tests/unit tests/contract tests/integration tests/browser)
 COVERAGE_FLOOR ?= 80
 DOCKER ?= docker
 IMAGE ?= headgate:local
@@ -40,7 +40,7 @@ unit: install ## the tests that need no server; keeps their coverage for `make c
 	COVERAGE_FILE=.coverage.unit $(BIN)/python -m pytest tests/unit --cov --cov-report=
 
 integration: install ## the contract and integration tests, on real servers; keeps their coverage for `make coverage`
-	COVERAGE_FILE=.coverage.integration $(BIN)/python -m pytest tests/contract tests/integration --cov --cov-report=
+	COVERAGE_FILE=.coverage.integration $(BIN)/python -m pytest tests/contract tests/integration tests/browser --cov --cov-report=
 
 coverage: install ## put the coverage of both together into build/coverage; fails below COVERAGE_FLOOR (80 %)
 	@mkdir -p build/coverage

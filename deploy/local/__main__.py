@@ -151,7 +151,7 @@ def summary(stack: LocalStack) -> str:
     metrics = ", ".join(f"{name} {options.port_of(name)}" for name in SERVICES)
     rows = {
         "gateway": stack.gateway_url,
-        "reference": f"{stack.gateway_url}/docs",
+        "API pages": f"{stack.gateway_url}/docs",
         "first token": token,
         "metrics": f"/metrics on the ports {metrics}",
         "servers": ", ".join(stack.servers.places()),

@@ -96,7 +96,7 @@ def http_reference() -> str:
     lines = [NOTE, "# HTTP reference\n"]
     lines.append("Every route but the health pages and the documents needs a token. `site=` may be given on any of")
     lines.append("them; without it the site is `global`. Errors are problem documents (RFC 9457). A running gateway")
-    lines.append("serves the same as `/openapi.json` and `/docs`.\n")
+    lines.append("serves the same as `/openapi.json`, to try on `/docs`, and as a plain list on `/reference`.\n")
     for contract in CONTRACTS.values():
         lines.append(f"## {contract.service}\n")
         for command in contract.commands:

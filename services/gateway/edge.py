@@ -1,4 +1,4 @@
-"""The HTTP edge put together: what is public, what is mounted, and what runs beside the requests."""
+"""The HTTP edge put together: its parts, its routes, and what runs beside the requests."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
-from libs.common.health import metrics_page
 from libs.common.latency import LatencyRecorder
 from libs.common.problems import PROBLEM_JSON, NotFound, Refusal, problem
 from libs.common.running import Running, spawn
-from services.gateway import asyncapi, mount, openapi, reference
+from services.gateway import mount, pages
 from services.gateway.access import Access
-from services.gateway.answers import etag_of, json_answer, refusal_answer, unchanged
+from services.gateway.answers import refusal_answer
 from services.gateway.bodies import path_values, read_query
 from services.gateway.bootstrap import bootstrap
 from services.gateway.commands import Commands
@@ -32,10 +31,7 @@ from services.gateway.outcomes import Outcomes
 from services.gateway.refusals import Refusals
 from services.gateway.sse import Streams
 
-# Everything that needs no token. /metrics holds counts by route template and no names; it is meant for the scraper on
-# the same host or network, so the gateway listens on loopback unless it is told otherwise.
 Handler = Callable[[Request, Exception], Awaitable[Response]]
-PUBLIC = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json", "/docs")
 
 
 class Edge:
@@ -75,7 +71,7 @@ class Edge:
 def create_app(running: Running) -> ASGIApp:
     """The gateway's ASGI application: FastAPI's router under an outermost layer of our own.
 
-    FastAPI's own documents are off: /openapi.json and /docs are made from the contracts.
+    FastAPI's own documents are off: the pages are made from the contracts.
     """
     return app_of(Edge(running))
 
@@ -84,7 +80,11 @@ def app_of(edge: Edge) -> ASGIApp:
     """See `create_app`."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     parts = mount.Parts(edge.access, edge.commands, edge.running.bus, edge.running.clock)
-    routes = [*_public_routes(edge), *_own_routes(edge), *mount.routes(parts)]
+    routes = [
+        *pages.routes(edge.access, edge.health, edge.running.settings.public_url),
+        *_own_routes(edge),
+        *mount.routes(parts),
+    ]
     app.router.routes[:] = routes
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _no_route(edge, routes))
@@ -120,58 +120,6 @@ def _own_routes(edge: Edge) -> list[Route]:
         Route("/api/status", status, methods=["GET"]),
         Route("/api/events", edge.streams.open, methods=["GET"]),
     ]
-
-
-def _public_routes(edge: Edge) -> list[Route]:
-    documents = {
-        "/": ("application/json", orjson.dumps(_index())),
-        "/openapi.json": ("application/json", orjson.dumps(openapi.document(edge.running.settings.public_url))),
-        "/asyncapi.json": ("application/json", orjson.dumps(asyncapi.document())),
-        "/docs": ("text/html; charset=utf-8", reference.page().encode()),
-    }
-
-    async def document(request: Request) -> Response:
-        path = request.scope["path"]
-        context = context_of(request)
-        context.route = path
-        edge.access.limit_stranger(context)
-        kind, body = documents[path]
-        headers = {"ETag": etag_of(body), "Cache-Control": "no-cache"}
-        if kind.startswith("text/html"):
-            headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
-        if unchanged(request, headers["ETag"]):
-            return Response(status_code=304, headers=headers)
-        return Response(body, 200, headers, media_type=kind)
-
-    async def healthz(request: Request) -> Response:
-        context_of(request).route = "/healthz"
-        return json_answer(request, b'{"status":"ok","service":"gateway"}')
-
-    async def readyz(request: Request) -> Response:
-        context_of(request).route = "/readyz"
-        report = await edge.health.report()
-        degraded = sorted(name for name, state in report["services"].items() if state != "up")
-        body = {key: report[key] for key in ("ready", "checks", "sync", "warnings")} | {"degraded": degraded}
-        return Response(orjson.dumps(body), 200 if report["ready"] else 503, media_type="application/json")
-
-    async def metrics(request: Request) -> Response:
-        context_of(request).route = "/metrics"
-        return metrics_page()
-
-    pages = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
-    return [Route(path, pages.get(path, document), methods=["GET"]) for path in PUBLIC]
-
-
-def _index() -> dict[str, str]:
-    return {
-        "name": "Headgate",
-        "docs": "/docs",
-        "openapi": "/openapi.json",
-        "asyncapi": "/asyncapi.json",
-        "health": "/healthz",
-        "readiness": "/readyz",
-        "you": "/api/me",
-    }
 
 
 async def _broken(request: Request, _error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""``/docs``: the reference as one plain page, made from the contracts. No script, nothing from other hosts."""
+"""``/reference``: every operation on one plain page, made from the contracts. No script, nothing from other hosts."""
 
 from __future__ import annotations
 

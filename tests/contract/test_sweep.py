@@ -16,8 +16,8 @@ from libs.common.contracts.base import Command, Operation
 from libs.common.contracts.gateway.users import Role
 from libs.common.contracts.roles import ROLES, SELF_SERVICE, may
 from services.gateway import openapi
-from services.gateway.edge import PUBLIC
 from services.gateway.mount import binding_of, mounted, paths_of
+from services.gateway.pages import PUBLIC
 from tests.http_edge import Http
 from tests.stack import Stack
 

@@ -266,7 +266,7 @@ async def test_every_answer_carries_its_headers(http: Http) -> None:
 
 async def test_public_pages_need_no_token_and_the_rest_does(http: Http) -> None:
     anonymous = http.of(None)
-    for path in ("/", "/healthz", "/readyz", "/openapi.json", "/asyncapi.json", "/docs", "/metrics"):
+    for path in ("/", "/healthz", "/readyz", "/openapi.json", "/asyncapi.json", "/docs", "/reference", "/metrics"):
         assert (await anonymous.get(path)).status_code == 200, path
     assert 'http_requests_total{method="GET",route="/docs"' in (await anonymous.get("/metrics")).text
     assert "hg_" + "owner" not in (await anonymous.get("/metrics")).text
@@ -274,7 +274,7 @@ async def test_public_pages_need_no_token_and_the_rest_does(http: Http) -> None:
         assert (await anonymous.get(path)).status_code == 401, path
     etag = (await anonymous.get("/openapi.json")).headers["ETag"]
     assert (await anonymous.get("/openapi.json", headers={"If-None-Match": etag})).status_code == 304
-    page = (await anonymous.get("/docs")).text
+    page = (await anonymous.get("/reference")).text
     assert "/api/ops/governance/gate/remediation/tracker/items/{item_id}" in page
     assert "<script" not in page
     assert "https://" not in page

@@ -24,6 +24,8 @@ TEXT_SUFFIXES = {
     ".sh",
     ".sql",
     ".html",
+    ".js",
+    ".css",
     ".json",
     ".lock",
     ".txt",
