@@ -6,17 +6,20 @@ Only the envelope is read here; the data stay as parsed JSON until a contract's 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 import orjson
 
 CONTENT_TYPE = "application/cloudevents+json"
 EXTENSIONS = ("site", "actor", "correlationid", "causationid", "traceparent", "replyto", "digest")
 _TEXTS = ("id", "source", "type", "subject", *EXTENSIONS)
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _KNOWN = frozenset({"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data"})
 
 
@@ -106,10 +109,29 @@ def decode(payload: bytes, headers: Mapping[str, str] | None = None) -> CloudEve
     return event
 
 
+def header_text(value: bytes) -> str:
+    """The text of an attribute in a header (CloudEvents HTTP protocol binding 1.0.2, 3.1.3.2).
+
+    A value that is one quoted string (RFC 7230, 3.2.6) is unquoted first; then one round of percent-decoding follows,
+    and the bytes are read as UTF-8. A ``%`` without two hex digits stays as it is, and so do bytes that a sender should
+    have encoded and did not. Raises `DecodeError` for bytes that are no UTF-8, overlong forms among them.
+    """
+    if quoted := _QUOTED.fullmatch(value):
+        value = _QUOTED_PAIR.sub(rb"\1", quoted[1])
+    try:
+        return unquote_to_bytes(value).decode()
+    except UnicodeDecodeError:
+        raise DecodeError("not percent-encoded UTF-8") from None
+
+
 def _binary(payload: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        name[3:]: unquote(value) for name, value in headers.items() if name.startswith("ce-") and name != "ce-data"
-    }
+    document: dict[str, Any] = {}
+    for name, value in headers.items():
+        if name.startswith("ce-") and name != "ce-data":
+            try:
+                document[name[3:]] = header_text(value.encode("utf-8", "surrogateescape"))
+            except DecodeError as error:
+                raise DecodeError(f"{name}: {error}") from None
     if payload:
         try:
             document["data"] = orjson.loads(payload)

@@ -13,10 +13,10 @@ import re
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 from starlette.requests import Request
 
+from libs.common.cloudevents import DecodeError, header_text
 from libs.common.contracts.governance.signals import MAX_SIGNALS
 from libs.common.problems import Invalid, Refusal, TooLarge, UnsupportedMedia
 from services.gateway.bodies import media_type, parse_json, read_body, strict_json
@@ -29,7 +29,6 @@ REQUIRED = ("specversion", "id", "source", "type")
 HONOURED = ("id", "source", "type", "time", "subject", "version", "part")
 MAX_PACKED_BYTES = 7 * 1024 * 1024  # with its envelope it must fit one message of the bus (8 MB)
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,50}")
-# Attribute values are texts to percent-decode; what is no valid escape stays as it is (HTTP binding, 3.1.3.2).
 _JSON = re.compile(r"(application/json|text/json|[a-z0-9.!#$&^_-]+/[a-z0-9.!#$&^_+-]+\+json)")
 
 
@@ -108,11 +107,9 @@ async def _binary(request: Request, body: bytes, kind: str) -> dict[str, Any]:
 
 def _header_text(header: str, value: str) -> str:
     try:
-        text = unquote(value, errors="strict")
-    except UnicodeDecodeError:
-        raise Refusal(f"{header} is not percent-encoded UTF-8.") from None
-    if len(text) >= 2 and text[0] == text[-1] == '"':
-        text = re.sub(r"\\(.)", r"\1", text[1:-1])
+        text = header_text(value.encode("latin-1"))  # the server's bytes; Starlette shows them as Latin-1
+    except DecodeError as error:
+        raise Refusal(f"{header} is {error}.") from None
     if "\x00" in text:
         raise Invalid(f"{header} may not hold the character NUL.")
     return text

@@ -16,7 +16,7 @@ from libs.common.contracts.governance.signals import SignalReceipts
 from libs.common.problems import Invalid, TooLarge
 from libs.common.service import Table, Tx
 from services.governance.catalog import SITE_SUBJECT, Catalog
-from services.governance.domain.report_base import DEFAULT_PART, part_name
+from services.governance.domain.report_base import DEFAULT_PART, joined_part
 from services.governance.domain.reports import MAX_REPORT_BYTES, BadReport, ParsedSignal, parse_report
 from services.governance.signals import NewSignal, store
 
@@ -70,7 +70,7 @@ def _part(asked: str | None, own: str) -> str:
     """The sender's part; where the report names parts itself (scanners, alert groups), it goes before theirs."""
     if asked is None:
         return own
-    return asked if own == DEFAULT_PART else part_name(f"{asked}:{own}")
+    return asked if own == DEFAULT_PART else joined_part(asked, own)
 
 
 async def _as_retries(tx: Tx, subject: str, version: str, new: list[NewSignal]) -> list[NewSignal]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
@@ -14,6 +15,7 @@ from libs.client.errors import ApiError, ClientError
 from libs.client.http import given, read_as
 from libs.client.session import Session, command
 from libs.client.show import NAMES, STYLES, clean, facts, plain, table, when
+from libs.client.targets import target_fields
 from libs.common.contracts.base import Page
 from libs.common.contracts.governance.gates import GateInfo
 from libs.common.contracts.governance.plans import Plan
@@ -23,7 +25,11 @@ from libs.common.contracts.tracker.items import Item
 gates = typer.Typer(no_args_is_help=True, help="Gates: policies, verdicts and their reasons.")
 plans = typer.Typer(no_args_is_help=True, help="Remediation plans.")
 
+RUN_ID = re.compile("[0-9]{1,19}")
 GateArgument = Annotated[str, typer.Argument(help="The gate's name, such as release.")]
+TargetArgument = Annotated[
+    str | None, typer.Argument(metavar="[SUBJECT@VERSION]", help="What is judged; split at the last @.")
+]
 SubjectOption = Annotated[str | None, typer.Option("--subject", help="The software that is judged.")]
 VersionOption = Annotated[str | None, typer.Option("--version", help="Its version.")]
 
@@ -57,9 +63,15 @@ def _hours(hours: float | None) -> str:
 
 
 @command(gates, "run", judges=True)
-def run_gate(session: Session, gate: GateArgument, subject: SubjectOption = None, version: VersionOption = None) -> int:
+def run_gate(
+    session: Session,
+    gate: GateArgument,
+    target: TargetArgument = None,
+    subject: SubjectOption = None,
+    version: VersionOption = None,
+) -> int:
     """Judge now. Exit code 0: GO, 1: NO-GO, 2: could not judge."""
-    fields = given(subject=subject, version=version)
+    fields = target_fields(target, subject, version)
     answer = session.client.call("governance.gate.run", gate=gate, **fields, **session.sited)
     run = read_as(GateRun, answer)
     session.emit(answer, headline(run), Text(), _verdict_table(run), *_other_reasons(run))
@@ -70,13 +82,16 @@ def run_gate(session: Session, gate: GateArgument, subject: SubjectOption = None
 def explain(
     session: Session,
     gate: GateArgument,
-    run_id: Annotated[int | None, typer.Argument(help="A run's id; else the newest run.")] = None,
+    which: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run's id, or SUBJECT@VERSION; else the newest run.")
+    ] = None,
     subject: SubjectOption = None,
     version: VersionOption = None,
 ) -> int:
     """Explain a verdict: what was observed, what is wanted, who mends it by when. Exit code as of that verdict."""
+    run_id = int(which) if which is not None and RUN_ID.fullmatch(which) else None
     if run_id is None:
-        wanted = given(subject=subject, version=version)
+        wanted = target_fields(which, subject, version)
         page = session.client.gate_runs(gate, limit=1, **wanted, **session.sited)
         if not page.items:
             raise ClientError(f"The gate {gate} has not judged this yet; run: headgate gate run {gate}")
@@ -95,12 +110,13 @@ def explain(
 def history(
     session: Session,
     gate: GateArgument,
+    target: TargetArgument = None,
     subject: SubjectOption = None,
     version: VersionOption = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many at the most.")] = 20,
 ) -> None:
     """List a gate's verdicts, newest first."""
-    fields = given(subject=subject, version=version)
+    fields = target_fields(target, subject, version)
     answer = session.client.call("governance.runs.list", gate=gate, limit=limit, **fields, **session.sited)
     rows = [
         (run.run_id, run.decision, run.subject, run.version, f"{run.summary.weighted_score_percent:g} %",
@@ -114,6 +130,7 @@ def history(
 @command(plans, "show")
 def show_plan(
     session: Session,
+    target: TargetArgument = None,
     gate: Annotated[str, typer.Option("--gate", help="The gate's name.")] = "operations",
     subject: SubjectOption = None,
     version: VersionOption = None,
@@ -122,7 +139,8 @@ def show_plan(
     max_items: Annotated[int, typer.Option(min=1, max=200, help="How many items at the most.")] = 30,
 ) -> None:
     """Show the remediation plan of a gate as it stands now."""
-    fields = given(subject=subject, version=version, include_warnings=warnings, max_items=max_items) | session.sited
+    fields = given(include_warnings=warnings, max_items=max_items) | target_fields(target, subject, version)
+    fields |= session.sited
     if csv:
         session.text(session.client.csv("governance.plan.get", gate=gate, **fields))
         return

@@ -48,7 +48,6 @@ def _aware(value: datetime) -> datetime:
 Time = Annotated[datetime, AfterValidator(_aware)]
 Token = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
 Site = Token
-Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$")]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Text = Annotated[str, StringConstraints(max_length=4000)]
 Json = dict[str, Any]

@@ -1,6 +1,7 @@
 """CSV as spreadsheets read it, without letting a cell become a formula.
 
-Quoting rule: OWASP, "CSV Injection": a text that begins with one of ``= + - @ TAB CR`` gets an apostrophe before it.
+Quoting rule: OWASP, "CSV Injection": a text that begins with one of ``= + - @ TAB CR LF``, or with a full-width form of
+these, gets an apostrophe before it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def cell(value: Any) -> str:

@@ -27,11 +27,13 @@ MAX_XML_ELEMENTS = 400_000
 MAX_JSON_NODES = 2_000_000
 MAX_ID_CHARS = 500
 MAX_PART_CHARS = 80
+MAX_NAME_CHARS = 200  # of subjects, versions and parts as they are sent
 MAX_COUNT = 2**53  # the largest whole number that JSON readers agree on
 DEFAULT_PART = "default"
 
 # NUL and lone surrogates are legal in Python and in JSON escapes, but no Postgres text can hold them.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_PLAIN_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 _PART_CHARS = re.compile(r"[^A-Za-z0-9._:-]+")
 
 
@@ -65,13 +67,23 @@ def clean_text(text: str, max_chars: int = MAX_ID_CHARS) -> str:
 
 
 def part_name(text: str) -> str:
-    """A part's name in the letters that signals allow: ``[A-Za-z0-9._:-]``, first a letter or digit, at most 80."""
+    """A part's name from a tool's: in the letters ``[A-Za-z0-9._:-]``, first a letter or digit, at most 80."""
     name = _PART_CHARS.sub("-", text).strip("-._:")
     return (
         clean_text(name, MAX_PART_CHARS)
         if name
         else "unnamed-" + sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
     )
+
+
+def joined_part(asked: str, own: str) -> str:
+    """A sender's part before the one that a report names itself, such as ``unit tests:semgrep``.
+
+    In the letters of `part_name` and at most 80 long if ``asked`` is in these, as it always was; else as it was asked.
+    """
+    if len(asked) <= MAX_PART_CHARS and _PLAIN_PART.fullmatch(asked):
+        return part_name(f"{asked}:{own}")
+    return clean_text(f"{asked}:{own}", MAX_NAME_CHARS)
 
 
 def check_size(content: bytes, what: str) -> None:

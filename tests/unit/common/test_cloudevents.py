@@ -13,7 +13,7 @@ from cloudevents.core.v1.event import CloudEvent as SdkEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.cloudevents import CloudEvent, DecodeError, decode, parse_time
+from libs.common.cloudevents import CloudEvent, DecodeError, decode, header_text, parse_time
 
 WHEN = datetime(2026, 3, 1, 9, 0, 0, 123456, tzinfo=UTC)
 
@@ -104,3 +104,42 @@ def test_no_bytes_raise_anything_else(payload: bytes) -> None:
 
 def test_time_is_utc() -> None:
     assert parse_time("2026-03-01T18:00:00+09:00") == datetime(2026, 3, 1, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        (b"Euro%20%E2%82%AC%20%F0%9F%98%80", "Euro € 😀"),  # the example of the binding
+        (b"release%2f2026", "release/2026"),
+        (b'"a b"', "a b"),
+        (b'"a \\"b\\" %22c%22"', 'a "b" "c"'),
+        (b"%22a%22", '"a"'),  # unquoting comes first, so this is no quoted string
+        (b"%2541", "%41"),  # one round only
+        (b'"a', '"a'),
+        (b'a"b"', 'a"b"'),
+        (b'"', '"'),
+        (b'"a\\"', '"a\\"'),  # the closing quote is escaped, so nothing is quoted
+        (b"100%", "100%"),
+        (b"%zz%4", "%zz%4"),
+        ("naïve €".encode(), "naïve €"),
+    ],
+)
+def test_a_header_is_unquoted_and_decoded_once(header: bytes, text: str) -> None:
+    assert header_text(header) == text
+
+
+@pytest.mark.parametrize("header", [b"%C0%A0", b"%FF", b"%ED%A0%80", b"\xe9", b"%E2%82"])
+def test_a_header_that_is_no_utf8_is_refused(header: bytes) -> None:
+    with pytest.raises(DecodeError, match="UTF-8"):
+        header_text(header)
+    with pytest.raises(DecodeError, match="ce-subject: not percent-encoded UTF-8"):
+        decode(b"", {"ce-specversion": "1.0", "ce-subject": header.decode("utf-8", "surrogateescape")})
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_what_the_binding_encodes_is_read_back(text: str) -> None:
+    encoded = "".join(
+        "".join(f"%{byte:02X}" for byte in sign.encode()) if sign in ' "%' or not "!" <= sign <= "~" else sign
+        for sign in text
+    )
+    assert header_text(encoded.encode("ascii")) == text

@@ -33,7 +33,7 @@ def test_text_is_trimmed() -> None:
     assert (patch.assignee, patch.completion_note) == ("Ann Ö", "one\n\ttwo")
 
 
-@pytest.mark.parametrize("fields", [{"max_items": 0}, {"max_items": 201}, {"gate": "a.>"}, {"subject": "*"}])
+@pytest.mark.parametrize("fields", [{"max_items": 0}, {"max_items": 201}, {"gate": "a.>"}, {"subject": " shop"}])
 def test_bad_syncs_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         SyncBody.model_validate(fields)

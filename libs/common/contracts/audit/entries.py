@@ -12,6 +12,8 @@ from libs.common.problems import Forbidden
 
 MAX_LISTED_PAYLOAD_BYTES = 1024 * 1024
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# Ids of entities may hold a name behind a gate's, so they are longer than names.
+Entity = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class EntryFilter(Model):
@@ -22,7 +24,9 @@ class EntryFilter(Model):
 
     type: Word | None = None
     actor: Word | None = None
-    subject: Word | None = None
+    subject: Entity | None = Field(
+        None, description="The entity's id, such as a run's number or gate/subject of a board"
+    )
     causationid: UUID | None = None
     correlationid: UUID | None = None
     after: Time | None = None

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from libs.common.contracts.base import POST, Command, Model, Token, Version
-from libs.common.contracts.governance.signals import Part, SignalReceipts
+from libs.common.contracts.base import POST, Command, Model
+from libs.common.contracts.governance.signals import SignalReceipts
+from libs.common.contracts.names import Part, Subject, Version
 from libs.common.problems import Invalid, TooLarge
 
 ReportFormat = Literal["junit", "cobertura", "sarif", "alertmanager"]
@@ -17,7 +18,7 @@ class ReportRecord(Model):
     """A report as a tool wrote it; ``content_zlib_base64`` is its bytes, packed by the edge."""
 
     format: ReportFormat
-    subject: Token | None = None
+    subject: Subject | None = None
     version: Version | None = None
     part: Part | None = Field(None, description="Which of several reports of a kind this is, such as unit")
     source: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None

@@ -20,8 +20,8 @@ from libs.common.contracts.base import (
     Site,
     Time,
     Token,
-    Version,
 )
+from libs.common.contracts.names import Subject, Version
 from libs.common.problems import Invalid, NotFound
 
 Decision = Literal["go", "no_go"]
@@ -33,7 +33,7 @@ class GateTarget(Model):
     """What to judge. A gate over a site takes neither; a gate over software takes both."""
 
     gate: Token
-    subject: Token | None = None
+    subject: Subject | None = None
     version: Version | None = None
 
 
@@ -93,7 +93,7 @@ class GateRun(Open):
 
 class RunFilter(Model):
     gate: Token
-    subject: Token | None = None
+    subject: Subject | None = None
     version: Version | None = None
     cursor: str | None = Field(None, max_length=40)
     limit: int = Field(20, ge=1, le=100)

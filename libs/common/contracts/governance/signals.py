@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
-from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Page, Query, Time, Token, Version
+from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Page, Query, Time
+from libs.common.contracts.names import Part, Subject, Version
 from libs.common.problems import Conflict, Invalid, NotFound, TooLarge
 
 Kind = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}$")]
-Part = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,79}$")]
 MAX_SIGNALS = 500
+MAX_KEY_BYTES = 2_600  # with the site in one entry of an index, and PostgreSQL's may have 2,704 bytes
 
 
 class OutsideEvent(Model):
@@ -20,17 +22,25 @@ class OutsideEvent(Model):
     id: Annotated[str, StringConstraints(min_length=1, max_length=256)]
     source: Annotated[str, StringConstraints(min_length=1, max_length=512)]
     type: Kind
-    subject: Token | None = None
+    subject: Subject | None = None
     version: Version | None = None
     part: Part | None = None
     time: Time | None = None
     data: Any = None
 
+    @model_validator(mode="after")
+    def _key_fits(self) -> OutsideEvent:
+        if len(self.id.encode()) + len(self.source.encode()) > MAX_KEY_BYTES:
+            raise PydanticCustomError(
+                "key_too_long", "id and source may have {max} bytes together in UTF-8", {"max": MAX_KEY_BYTES}
+            )
+        return self
+
 
 class SignalRecord(Model):
     """``subject`` and ``version`` count for events that don't say their own."""
 
-    subject: Token | None = None
+    subject: Subject | None = None
     version: Version | None = None
     signals: list[OutsideEvent] = Field(min_length=1, max_length=MAX_SIGNALS)
 
@@ -57,7 +67,7 @@ class SignalReceipts(Open):
 
 class SignalFilter(Model):
     kind: Kind | None = None
-    subject: Token | None = None
+    subject: Subject | None = None
     version: Version | None = None
     judged: bool | None = None
     cursor: str | None = Field(None, max_length=40)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Query, Time, Token, Version
+from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Query, Time, Token
 from libs.common.contracts.governance.runs import Decision
+from libs.common.contracts.names import Subject, Version
 from libs.common.contracts.tracker.items import BASE, Item
 from libs.common.problems import Invalid, TimedOut
 
@@ -14,7 +15,7 @@ class Board(Model):
     """Which board: by default the operations gate's."""
 
     gate: Token = "operations"
-    subject: Token = "site"
+    subject: Subject = "site"
 
 
 class SyncBody(Board):

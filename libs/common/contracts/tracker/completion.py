@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from libs.common.contracts.base import GET, POST, Command, Event, Open, Query, Time, Version
+from libs.common.contracts.base import GET, POST, Command, Event, Open, Query, Time
+from libs.common.contracts.names import Version
 from libs.common.contracts.tracker.board import Board, Overview
 from libs.common.contracts.tracker.items import BASE, Note
 from libs.common.problems import Conflict, Invalid, TimedOut

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from libs.common.contracts.base import GET, PATCH, Command, Event, Json, Model, Open, Query, Time, Token
 from libs.common.contracts.governance.runs import RuleStatus
+from libs.common.contracts.names import Subject
 from libs.common.problems import Conflict, NotFound
 
 BASE = "/api/ops/governance/gate/remediation/tracker"
@@ -69,7 +70,7 @@ class Item(Open):
 
 class ItemFilter(Model):
     gate: Token = "operations"
-    subject: Token | None = None
+    subject: Subject | None = None
     include_inactive: bool = False
     status: ItemStatus | None = None
     limit: int = Field(200, ge=1, le=500)
