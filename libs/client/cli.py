@@ -10,31 +10,19 @@ import sys
 import stamina.instrumentation
 import typer
 
-from libs.client.commands import audit, deadletters, events, gate, general, identity, items, signals
+from libs.client.commands import general
+from libs.client.groups import Root, add_made
 from libs.client.session import Session, fail, guarded
 
 app = typer.Typer(
     name="headgate",
+    cls=Root,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Release gates with reasons. Exit codes: 0 GO or done, 1 NO-GO or refused, 2 could not judge or reach.",
 )
-GROUPS = {
-    "signal": signals.signals,
-    "report": signals.reports,
-    "gate": gate.gates,
-    "plan": gate.plans,
-    "items": items.items,
-    "audit": audit.audit,
-    "events": events.events,
-    "tokens": identity.tokens,
-    "users": identity.users,
-    "sites": identity.sites,
-    "dead-letters": deadletters.dead_letters,
-}
-for name, group in GROUPS.items():
-    app.add_typer(group, name=name)
 general.add_to(app)
+add_made(app, "")
 
 
 def main(arguments: list[str] | None = None) -> None:

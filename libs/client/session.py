@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any, get_type_hints
@@ -18,6 +18,7 @@ import typer
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from libs.client.completion import sites
 from libs.client.config import resolve
 from libs.client.errors import ApiError, ClientError, UsageProblem
 from libs.client.http import Client, given
@@ -26,7 +27,9 @@ from libs.client.show import clean
 PIPED_WIDTH = 200  # a file or a pipe has no width; 80 would fold every table
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
-SiteOption = Annotated[str | None, typer.Option("--site", help="The site that this is about (else: global).")]
+SiteOption = Annotated[
+    str | None, typer.Option("--site", help="The site that this is about (else: global).", autocompletion=sites)
+]
 UrlOption = Annotated[str | None, typer.Option("--url", help="The gateway's address (else: HEADGATE_URL, or login's).")]
 SHARED: dict[str, tuple[Any, Any]] = {
     "as_json": (JsonOption, False),
@@ -112,29 +115,37 @@ def command(app: typer.Typer, name: str, *, judges: bool = False) -> Callable[[F
     """
 
     def add(function: Function) -> Function:
-        def run(**arguments: Any) -> None:
-            json, site, url = (arguments.pop(option) for option in SHARED)
-            session = Session(json=json, site=site, url=url)
-            code = guarded(session, lambda: function(session, **arguments), judges=judges)
-            if code:
-                raise typer.Exit(code)
-
         hints = get_type_hints(function, include_extras=True)
         own = [
             parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
             for parameter in list(inspect.signature(function).parameters.values())[1:]
         ]
-        shared = [
-            inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for option, (annotation, default) in SHARED.items()
-        ]
-        run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
-        run.__doc__ = function.__doc__
-        app.command(name)(run)
+        register(app, name, function, own, function.__doc__ or "", judges=judges)
         return function
 
     return add
+
+
+def register(
+    app: typer.Typer, name: str, function: Function, own: Sequence[inspect.Parameter], text: str, *, judges: bool
+) -> None:
+    """The same for a function whose parameters beside the session are given as ``own``, and whose help is ``text``."""
+
+    def run(**arguments: Any) -> None:
+        json, site, url = (arguments.pop(option) for option in SHARED)
+        session = Session(json=json, site=site, url=url)
+        code = guarded(session, lambda: function(session, **arguments), judges=judges)
+        if code:
+            raise typer.Exit(code)
+
+    shared = [
+        inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for option, (annotation, default) in SHARED.items()
+    ]
+    run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
+    run.__doc__ = text
+    app.command(name)(run)
 
 
 def guarded(session: Session, work: Callable[[], int | None], *, judges: bool = False) -> int:

@@ -17,7 +17,7 @@ from rich.text import Text
 from libs.client.errors import BadAnswer, UsageProblem
 from libs.client.http import Client, given, read_as
 from libs.client.session import Session, command
-from libs.client.show import facts, table
+from libs.client.show import facts
 from libs.client.verify import Anchor, NotAnEntry, Report, verify
 from libs.common.contracts.audit.chain import Verification
 from libs.common.contracts.audit.entries import Entry
@@ -27,38 +27,6 @@ audit = typer.Typer(no_args_is_help=True, help="The audit log: a hash chain that
 
 PAGE = 500  # the most that one answer holds
 MAX_LINE_BYTES = 64 * 1024 * 1024
-TypeOption = Annotated[str | None, typer.Option("--type", help="Only events of this type.")]
-
-
-@command(audit, "list")
-def list_entries(
-    session: Session,
-    event_type: TypeOption = None,
-    actor: Annotated[str | None, typer.Option("--actor", help="Only what this user caused.")] = None,
-    subject: Annotated[str | None, typer.Option("--subject", help="Only about this entity.")] = None,
-    after: Annotated[str | None, typer.Option("--after", help="Only from this time on (RFC 3339).")] = None,
-    before: Annotated[str | None, typer.Option("--before", help="Only before this time (RFC 3339).")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="How many at the most.")] = 50,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-) -> None:
-    """List entries, newest first, of all sites that you may see (or of --site)."""
-    fields = given(
-        type=event_type, actor=actor, subject=subject, after=after, before=before, limit=limit, only_site=session.site
-    )
-    if csv:
-        session.text(session.client.csv("audit.entries.list", **fields))
-        return
-    answer = session.client.call("audit.entries.list", **fields)
-    rows = [
-        (entry.seq, entry.time, short_type(entry.type), entry.site, entry.actor, entry.subject, entry.hash[:12])
-        for entry in read_as(Page[Entry], answer).items
-    ]
-    session.emit(answer, table(("seq", "time", "event", "site", "actor", "subject", "hash"), rows))
-
-
-def short_type(name: str) -> str:
-    """An event's type without what all have in common."""
-    return name.removeprefix("headgate.").removesuffix(".v1")
 
 
 @command(audit, "verify", judges=True)

@@ -1,4 +1,4 @@
-"""``headgate login|logout|me|status|call|operations|command|up|migrate``."""
+"""``headgate login|logout|status|call|operations|command|up|migrate``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import typer
 from rich.text import Text
 
 from libs.client.commands.files import read_input
-from libs.client.commands.identity import show_me
 from libs.client.config import config_path, forget, remember, resolve
 from libs.client.errors import ClientError, UsageProblem
 from libs.client.http import Client, is_loopback
@@ -26,7 +25,6 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands that belong to no group."""
     command(app, "login")(login)
     command(app, "logout")(logout)
-    command(app, "me")(show_me)
     command(app, "status")(status)
     command(app, "up")(up)
     command(app, "migrate")(migrate)

@@ -12,17 +12,19 @@ import orjson
 import typer
 
 from libs.client.commands.files import read_input
+from libs.client.completion import subjects
 from libs.client.errors import UsageProblem
 from libs.client.http import given, read_as
 from libs.client.session import Session, command
-from libs.client.show import facts, table
-from libs.common.contracts.base import Page
-from libs.common.contracts.governance.signals import MAX_SIGNALS, Signal, SignalReceipt, SignalReceipts
+from libs.client.show import table
+from libs.common.contracts.governance.signals import MAX_SIGNALS, SignalReceipt, SignalReceipts
 
 signals = typer.Typer(no_args_is_help=True, help="Signals: what gates judge by.")
 reports = typer.Typer(no_args_is_help=True, help="Reports as tools write them.")
 
-SubjectOption = Annotated[str | None, typer.Option("--subject", help="The software that this is about.")]
+SubjectOption = Annotated[
+    str | None, typer.Option("--subject", help="The software that this is about.", autocompletion=subjects)
+]
 VersionOption = Annotated[str | None, typer.Option("--version", help="Its version.")]
 PartOption = Annotated[str | None, typer.Option("--part", help="Which of several of a kind, such as unit.")]
 FORMATS = ("junit", "cobertura", "sarif", "alertmanager")
@@ -76,37 +78,6 @@ def _parsed(file: str) -> Any:
         return orjson.loads(read_input(file))
     except orjson.JSONDecodeError as error:
         raise UsageProblem(f"{file} is not JSON: {error}.") from error
-
-
-@command(signals, "list")
-def list_signals(
-    session: Session,
-    kind: Annotated[str | None, typer.Option("--kind", help="Only this kind.")] = None,
-    subject: SubjectOption = None,
-    version: VersionOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="How many at the most.")] = 50,
-) -> None:
-    """List signals, newest first."""
-    fields = given(kind=kind, subject=subject, version=version, limit=limit) | session.sited
-    answer = session.client.call("governance.signals.list", **fields)
-    rows = [
-        (one.signal_id, one.kind, one.part, one.subject, one.version, one.judged, one.valid, one.time)
-        for one in read_as(Page[Signal], answer).items
-    ]
-    columns = ("id", "kind", "part", "subject", "version", "judged", "valid", "time")
-    session.emit(answer, table(columns, rows))
-
-
-@command(signals, "show")
-def show_signal(session: Session, signal_id: Annotated[int, typer.Argument(help="The signal's id.")]) -> None:
-    """Show a signal with its data."""
-    answer = session.client.call("governance.signals.get", signal_id=signal_id, **session.sited)
-    signal = read_as(Signal, answer)
-    pairs = [(name, value) for name, value in signal if name != "data"]
-    data = orjson.dumps(signal.data, option=orjson.OPT_INDENT_2).decode()
-    session.emit(answer, facts(pairs))
-    if not session.json:
-        session.text(data)
 
 
 @command(reports, "send")

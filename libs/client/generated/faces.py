@@ -1,0 +1,115 @@
+"""How an operation looks on the command line where the rule would not give what people expect.
+
+The rule needs no entry here: ``service.noun.verb`` becomes ``headgate NOUN VERB`` (``get`` reads ``show``), fields in
+the path are arguments, all others options. An entry keeps a name that people know, or says a thing better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from libs.common.contracts.base import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """``path`` is the group and the command. All that is not said follows the rule.
+
+    ``arguments`` are further fields that stand without an option. ``flags`` spell options anew (also fields of the
+    path, which then are options), ``defaults`` and ``helps`` replace the contract's. ``hidden`` fields are not offered.
+    ``target`` adds ``SUBJECT@VERSION``. ``judges``: exit code 1 means the verdict only. ``needs``: what to say when
+    nothing was given. ``site_field`` is the field that ``--site`` fills. ``copies``: a field that has another one's
+    value when it is not given.
+    """
+
+    path: str
+    help: str = ""
+    arguments: tuple[str, ...] = ()
+    flags: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    helps: Mapping[str, str] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+    target: bool = False
+    judges: bool = False
+    needs: str = ""
+    site_field: str = "site"
+    copies: Mapping[str, str] = field(default_factory=dict)
+
+
+_OF_BOARD: dict[str, Any] = {
+    "helps": {"gate": "The gate whose board this is.", "subject": "The software (else: the site)."}
+}
+_SCOPE = {"sites": "--scope"}
+
+FACES: dict[str, Face] = {
+    "governance.gates.list": Face("gate list"),
+    "governance.gates.get": Face("gate show"),
+    "governance.gate.run": Face(
+        "gate run", "Judge now. Exit code 0: GO, 1: NO-GO, 2: could not judge.", target=True, judges=True
+    ),
+    "governance.runs.list": Face("gate history", target=True),
+    "governance.runs.get": Face("gate verdict", "Show a stored verdict. Exit code as of that verdict.", judges=True),
+    "governance.plan.get": Face(
+        "plan show", flags={"gate": "--gate", "include_warnings": "--warnings/--no-warnings"},
+        defaults={"gate": "operations"}, target=True,
+    ),
+    "governance.signals.list": Face("signal list"),
+    "governance.signals.get": Face("signal show"),
+    "governance.ops_gate.get": Face("ops-gate show"),
+    "tracker.items.list": Face("items list", flags={"include_inactive": "--all"}, **_OF_BOARD),
+    "tracker.items.get": Face("items show"),
+    "tracker.item.patch": Face(
+        "items patch", flags={"completion_note": "--note", "completion_checked": "--checked/--unchecked"},
+        needs="Nothing to change; give --assignee, --status, --note or --checked.",
+    ),
+    "tracker.board.sync": Face("items sync", **_OF_BOARD),
+    "tracker.overview.get": Face("items overview", **_OF_BOARD),
+    "tracker.readiness.get": Face(
+        "items readiness", "Show whether a board may be completed, and what stands in the way. Exit code 1: not ready.",
+        **_OF_BOARD,
+    ),
+    "tracker.completion.get": Face("items completion", **_OF_BOARD),
+    "tracker.board.complete": Face(
+        "items complete", flags={"completion_note": "--note", "force": "--force"}, **_OF_BOARD
+    ),
+    "audit.entries.list": Face(
+        "audit list", "List entries, newest first, of all sites that you may see (or of --site).",
+        hidden=frozenset({"only_site"}), site_field="only_site",
+    ),
+    "gateway.tokens.list": Face("tokens list", flags={"username": "--user"}),
+    "gateway.token.issue": Face(
+        "tokens issue", "Issue a token. It is printed once, alone on stdout, and never again.", arguments=("label",),
+        flags={"username": "--user", "expires_in_hours": "--hours", **_SCOPE},
+    ),
+    "gateway.token.revoke": Face("tokens revoke"),
+    "gateway.users.list": Face("users list"),
+    "gateway.users.get": Face("users show"),
+    "gateway.user.create": Face("users create", arguments=("username",), flags={"display_name": "--name", **_SCOPE}),
+    "gateway.user.patch": Face(
+        "users patch", flags={"display_name": "--name", "active": "--active/--inactive", **_SCOPE},
+        needs="Nothing to change; give --role, --scope, --name, --active or --inactive.",
+    ),
+    "gateway.sites.list": Face("sites list"),
+    "gateway.site.create": Face("sites create", arguments=("site",), copies={"title": "site"}),
+    "gateway.me.get": Face("me"),
+}  # fmt: skip
+
+# Operations whose command is written by hand, since it does more than ask one question.
+BY_HAND: dict[str, str] = {
+    "governance.signal.record": "signal send",
+    "governance.report.record": "report send",
+    "audit.chain.verify": "audit verify",
+}
+LETTERS = {
+    "deadletters.list": "dead-letters list",
+    "deadletters.show": "dead-letters show",
+    "deadletter.replay": "dead-letters replay",
+    "deadletter.drop": "dead-letters drop",
+}
+
+
+def by_hand(operation: Operation) -> str | None:
+    """The path of the command by hand that covers it, or None."""
+    return BY_HAND.get(operation.name) or LETTERS.get(operation.name.partition(".")[2])

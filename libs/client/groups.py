@@ -1,0 +1,111 @@
+"""The tool's tree of commands, built as far as a call needs it: a group's commands are made when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+
+from libs.client.generated.places import groups, twin
+
+# Groups with commands by hand: the module and the name of its typer application.
+BY_HAND = {
+    "signal": ("signals", "signals"),
+    "report": ("signals", "reports"),
+    "gate": ("gate", "gates"),
+    "audit": ("audit", "audit"),
+    "events": ("events", "events"),
+    "dead-letters": ("deadletters", "dead_letters"),
+}
+HELPS = {
+    "signal": "Signals: what gates judge by.",
+    "report": "Reports as tools write them.",
+    "gate": "Gates: policies, verdicts and their reasons.",
+    "plan": "Remediation plans.",
+    "items": "Remediation items: who does what by when.",
+    "audit": "The audit log: a hash chain that anybody can recompute.",
+    "events": "Live events.",
+    "tokens": "Tokens.",
+    "users": "Users, their roles and scopes.",
+    "sites": "Sites.",
+    "dead-letters": "Messages that could not be applied.",
+    "ops-gate": "The operations gate, as callers of the facility system know it.",
+    "ops-plan": "The remediation plan of the operations gate.",
+    "latency": "How fast the HTTP API answers.",
+}
+
+
+def load(name: str) -> TyperGroup:
+    """The whole group: its commands by hand, then those of the contracts."""
+    if name in BY_HAND:
+        module, attribute = BY_HAND[name]
+        app: typer.Typer = getattr(import_module(f"libs.client.commands.{module}"), attribute)
+    else:
+        app = typer.Typer(no_args_is_help=True, help=help_of(name))
+    add_made(app, name)
+    return get_group(app)
+
+
+def add_made(app: typer.Typer, name: str) -> None:
+    """Add the commands of the contracts that belong to a group ("": to none)."""
+    from libs.client.generated.build import Made
+
+    for operation in groups().get(name, ()):
+        if operation.http is not None:
+            Made(operation, operation.http).add_to(app)
+
+
+def help_of(name: str) -> str:
+    """A sentence on a group: ours, or what its operations do."""
+    if name in HELPS:
+        return HELPS[name]
+    return "; ".join(operation.summary.rstrip(".") for operation in groups()[name][:3]) + "."
+
+
+class Later(TyperGroup):
+    """A group that is loaded when its commands are asked for."""
+
+    loader: Callable[[], TyperGroup] | None = None
+
+    def _load(self) -> None:
+        if self.loader is not None:
+            loader, self.loader = self.loader, None
+            self.commands.update(loader().commands)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of the commands."""
+        self._load()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name, or None."""
+        self._load()
+        return super().get_command(ctx, cmd_name)
+
+
+class Root(TyperGroup):
+    """Knows the groups by name; ``item`` finds ``items`` and the other way round."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Commands without a group, then the groups."""
+        return [*super().list_commands(ctx), *_names()]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command or group of this name, or None."""
+        found = super().get_command(ctx, cmd_name)
+        if found is not None:
+            return found
+        name = next((one for one in (cmd_name, twin(cmd_name)) if one in _names()), None)
+        if name is None:
+            return None
+        group = Later(name=name, help=help_of(name), no_args_is_help=True)
+        group.loader = lambda: load(name)
+        return group
+
+
+def _names() -> list[str]:
+    return [*HELPS, *(name for name in groups() if name and name not in HELPS)]

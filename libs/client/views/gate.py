@@ -1,0 +1,102 @@
+"""Gates, verdicts and plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from libs.client.http import read_as
+from libs.client.session import Session
+from libs.client.show import NAMES, STYLES, clean, facts, table, when
+from libs.common.contracts.base import Page
+from libs.common.contracts.governance.gates import GateInfo
+from libs.common.contracts.governance.plans import Plan
+from libs.common.contracts.governance.runs import GateRun
+
+
+def gate_list(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """The gates, one a line."""
+    rows = [(gate.gate, gate.title, gate.subject_mode, len(gate.rules)) for gate in read_as(list[GateInfo], answer)]
+    session.emit(answer, table(("gate", "title", "judges a", "rules"), rows))
+
+
+def gate(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """A gate's policy."""
+    info = read_as(GateInfo, answer)
+    rows = [
+        (rule.id, "required" if rule.required else "optional", rule.weight, rule.kind, _hours(rule.max_age_hours),
+         rule.owner_role, f"{rule.sla_hours} h", rule.condition)
+        for rule in info.rules
+    ]  # fmt: skip
+    head = facts([("gate", info.gate), ("title", info.title), ("about", info.description),
+                  ("policy digest", info.policy_digest)])  # fmt: skip
+    columns = ("rule", "", "weight", "fact", "not older than", "owner", "SLA", "passes if")
+    session.emit(answer, head, Text(), table(columns, rows))
+
+
+def _hours(hours: float | None) -> str:
+    return "any age" if hours is None else f"{hours:g} h"
+
+
+def verdict(session: Session, answer: Any, _fields: Mapping[str, Any]) -> int:
+    """A verdict with each rule's reason; the exit code is the decision."""
+    run = read_as(GateRun, answer)
+    session.emit(answer, headline(run), Text(), _verdict_table(run), *_other_reasons(run))
+    return 0 if run.decision == "go" else 1
+
+
+def verdicts(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """Verdicts, one a line."""
+    rows = [
+        (run.run_id, run.decision, run.subject, run.version, f"{run.summary.weighted_score_percent:g} %",
+         run.summary.failure_count, run.trigger, run.decided_at)
+        for run in read_as(Page[GateRun], answer).items
+    ]  # fmt: skip
+    columns = ("run", "verdict", "subject", "version", "score", "failed", "trigger", "decided at")
+    session.emit(answer, table(columns, rows))
+
+
+def plan(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """A remediation plan."""
+    found = read_as(Plan, answer)
+    rows = [
+        (item.priority, item.rule_id, item.rule_status, item.owner_role, item.due_at, item.action, item.reason)
+        for item in found.items
+    ]
+    count = f"{found.summary.item_count} of {found.summary.total_candidates} items"
+    columns = ("priority", "rule", "state", "owner", "due", "action", "reason")
+    session.emit(answer, Text(f"{NAMES[found.decision]}: {count}", style=STYLES[found.decision]), table(columns, rows))
+
+
+def headline(run: GateRun) -> Text:
+    """The verdict in a line."""
+    about = run.subject if not run.version else f"{run.subject} {run.version}"
+    line = Text.assemble((NAMES[run.decision], STYLES[run.decision]), f"  {clean(run.gate)} gate, {clean(about)}")
+    score = f"{run.summary.weighted_score_percent:g} %"
+    line.append(f", score {score}, run {run.run_id} at {when(run.decided_at)}")
+    if run.site != "global":
+        line.append(f", site {clean(run.site)}")
+    return line
+
+
+def _verdict_table(run: GateRun) -> Table:
+    rows = [(rule.status, rule.id, "" if rule.required else "optional", rule.message) for rule in run.rules]
+    return table(("", "rule", "", "reason"), rows)
+
+
+def _other_reasons(run: GateRun) -> list[Text]:
+    """Reasons against GO that no rule's line shows, such as a score that is too low."""
+    shown = {rule.message for rule in run.rules}
+    return [Text(clean(reason), style="red") for reason in run.reasons if not any(m in reason for m in shown)]
+
+
+BY_RESULT: dict[Any, Callable[[Session, Any, Mapping[str, Any]], int | None]] = {
+    list[GateInfo]: gate_list,
+    GateInfo: gate,
+    GateRun: verdict,
+    Page[GateRun]: verdicts,
+    Plan: plan,
+}

@@ -1,0 +1,69 @@
+"""The board of remediation items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rich.text import Text
+
+from libs.client.http import read_as
+from libs.client.session import Session
+from libs.client.show import clean, facts, plain, table
+from libs.client.views.general import words
+from libs.common.contracts.tracker.board import Overview, SyncResult
+from libs.common.contracts.tracker.completion import Completion, Readiness
+from libs.common.contracts.tracker.items import Item
+
+
+def item_list(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """Items, one a line."""
+    rows = [
+        (item.id, item.rule_id, item.subject, item.version, item.status if item.is_active else "resolved",
+         item.assignee or "nobody", item.owner_role, item.due_at, item.reason)
+        for item in read_as(list[Item], answer)
+    ]  # fmt: skip
+    columns = ("item", "rule", "subject", "version", "status", "assignee", "owner", "due", "reason")
+    session.emit(answer, table(columns, rows) if rows else Text("No items."))
+
+
+def patched(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """An item after a change, in a line."""
+    item = read_as(Item, answer)
+    who = clean(item.assignee) or "nobody"
+    session.emit(answer, Text.assemble(f"Item {item.id} ({clean(item.rule_id)}): ", plain(item.status), f", {who}"))
+
+
+def synced(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """What a sync did, in a line."""
+    result = read_as(SyncResult, answer)
+    counts = (
+        f"{result.created_count} created, {result.reopened_count} reopened, {result.resolved_count} resolved, "
+        f"{result.active_count} active"
+    )
+    session.emit(answer, Text.assemble(plain(result.decision), f"  {counts}"))
+
+
+def readiness(session: Session, answer: Any, _fields: Mapping[str, Any]) -> int:
+    """Ready or not, and why not; the exit code says the same."""
+    ready = read_as(Readiness, answer)
+    verdict = Text("Ready", style="green") if ready.ready else Text("Not ready", style="red")
+    blockers = [Text(f"  {clean(blocker)}") for blocker in ready.blockers]
+    session.emit(answer, Text.assemble(verdict, f", {ready.readiness_score_percent} %"), *blockers)
+    return 0 if ready.ready else 1
+
+
+def overview(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """The counts of a board."""
+    session.emit(answer, facts([(words(name), value) for name, value in read_as(Overview, answer)]))
+
+
+def completed(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """How a board was closed, in a line."""
+    done = read_as(Completion, answer)
+    session.emit(answer, Text(f"{clean(words(done.status))} by {clean(done.completed_by)}", style="green"))
+
+
+View = Callable[[Session, Any, Mapping[str, Any]], int | None]
+BY_OPERATION: dict[str, View] = {"tracker.item.patch": patched, "tracker.board.complete": completed}
+BY_RESULT: dict[Any, View] = {list[Item]: item_list, SyncResult: synced, Readiness: readiness, Overview: overview}
