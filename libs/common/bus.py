@@ -78,7 +78,7 @@ class Bus:
         return self._stalled_at is not None and time.monotonic() - self._stalled_at < STALL_COUNTS_S
 
     @asynccontextmanager
-    async def _storing(self) -> AsyncIterator[None]:
+    async def storing(self) -> AsyncIterator[None]:
         """Around each publish that must be stored. A time-out over a connection that broke meanwhile says nothing."""
         before = self.nats.stats["reconnects"]
         try:
@@ -104,7 +104,7 @@ class Bus:
             # The client would keep it in memory and send it later: an order that its caller believes refused.
             raise Unavailable("The message bus can't be reached; try again in a few seconds.")
         try:
-            async with self._storing():
+            async with self.storing():
                 await self.js.publish(subject, envelope.encode(body), timeout=5, headers=dict(_HEADERS))
         except NATS_ERRORS as error:
             log.warning("command not stored", subject=subject, error=repr(error))
@@ -154,13 +154,13 @@ class Bus:
                 await self.nats.publish(message.subject, message.payload, headers=headers)
                 continue
             headers["Nats-Batch-Commit"] = "1"
-            async with self._storing():
+            async with self.storing():
                 answer = await self.nats.request(message.subject, message.payload, timeout=10, headers=headers)
             _check_batch(answer.data)
 
     async def publish_each(self, messages: Sequence[Outgoing]) -> None:
         """Store them one by one, pipelined; a repeat within the duplicate window counts as stored."""
-        async with self._storing():
+        async with self.storing():
             await asyncio.gather(
                 *(
                     self.js.publish(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from libs.common import buckets
 from libs.common.contracts import CONTRACTS
 from libs.common.topology import Topology, durables
 
@@ -55,6 +56,8 @@ def permissions(topology: Topology, service: str) -> Permissions:
         edge, deny = _edge(topology)
         publish += edge
         subscribe += [f"{ns}.outcome.*", f"{ns}.event.>"]
+    streams |= set(buckets.streams_of(ns, service))
+    publish += buckets.rights(ns, service)
     publish += [f"$JS.API.STREAM.INFO.{stream}" for stream in sorted(streams)]
     return Permissions(tuple(publish), tuple(subscribe), tuple(deny))
 

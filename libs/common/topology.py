@@ -21,6 +21,7 @@ from nats.js.api import (
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
+from libs.common import buckets
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import CONTRACTS, heard
 from libs.common.contracts.base import Event, Query
@@ -162,6 +163,7 @@ class Topology:
                 max_bytes=_GIB // 64,
                 duplicate_window=120,
                 allow_msg_schedules=True,
+                allow_rollup_hdrs=True,  # the server turns it on with schedules
             ),
             StreamConfig(
                 name=self.telemetry_stream,
@@ -172,6 +174,7 @@ class Topology:
                 max_bytes=_GIB // 8,
                 duplicate_window=120,
             ),
+            *buckets.streams(ns),
         ]
         for stream in table:
             stream.storage, stream.max_msg_size, stream.allow_direct = StorageType.FILE, MAX_PAYLOAD_BYTES, True
@@ -224,7 +227,7 @@ def durables(topology: Topology) -> list[tuple[str, ConsumerConfig]]:
 
 _STREAM_FIELDS = (
     "subjects", "retention", "discard", "max_age", "max_bytes", "max_msgs_per_subject", "max_msg_size",
-    "storage", "allow_direct", "allow_atomic", "allow_msg_schedules", "duplicate_window",
+    "storage", "allow_direct", "allow_atomic", "allow_msg_schedules", "allow_rollup_hdrs", "duplicate_window",
 )  # fmt: skip
 _CONSUMER_FIELDS = ("filter_subject", "filter_subjects", "ack_policy", "ack_wait", "max_deliver", "max_ack_pending")
 
@@ -265,18 +268,18 @@ async def apply(js: JetStreamContext, topology: Topology, *, replicas: int = 1) 
 
 
 async def compare(js: JetStreamContext, topology: Topology, service: str) -> None:
-    """Raise `TopologyError` unless the server has this service's durables and their streams as declared."""
+    """Raise `TopologyError` unless the server has this service's durables, streams and buckets as declared."""
     wanted = {stream.name: stream for stream in topology.streams()}
-    seen: set[str] = set()
-    for stream_name, config in durables(topology):
-        if not (config.durable_name or "").startswith(f"{service}-"):
-            continue
+    mine = [(name, one) for name, one in durables(topology) if (one.durable_name or "").startswith(f"{service}-")]
+    for stream_name in dict.fromkeys([name for name, _ in mine] + buckets.streams_of(topology.namespace, service)):
         try:
-            if stream_name not in seen:
-                seen.add(stream_name)
-                info = await js.stream_info(stream_name)
-                if rows := _differences(wanted[stream_name], info.config, _STREAM_FIELDS):
-                    raise TopologyError(f"stream {stream_name}: {'; '.join(rows)}; run `headgate migrate`")
+            info = await js.stream_info(stream_name)
+        except NotFoundError as error:
+            raise TopologyError(f"the stream {stream_name} is missing; run `headgate migrate`") from error
+        if rows := _differences(wanted[stream_name], info.config, _STREAM_FIELDS):
+            raise TopologyError(f"stream {stream_name}: {'; '.join(rows)}; run `headgate migrate`")
+    for stream_name, config in mine:
+        try:
             have = (await js.consumer_info(stream_name, config.durable_name or "")).config
         except NotFoundError as error:
             raise TopologyError(

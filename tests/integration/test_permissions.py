@@ -12,6 +12,7 @@ from nats.aio.msg import Msg
 
 from deploy.local import LocalStack
 from libs.common.admin import derived_password, service_url
+from libs.common.buckets import BUCKETS, BucketPlan
 from libs.common.contracts import CONTRACTS, SERVICES
 from libs.common.permissions import inbox_prefix
 from libs.common.topology import Topology, durables
@@ -75,7 +76,8 @@ def _admin_api(service: str) -> list[str]:
     """JetStream's administration: none of it is for a service."""
     own = f"{service}-commands"
     subjects = ["$SYS.REQ.SERVER.PING", "$JS.API.STREAM.CREATE.MINE", "$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES"]
-    for stream in (config.name for config in NAMES.streams()):
+    # What a service may do in a bucket is looked at below.
+    for stream in (config.name for config in NAMES.streams() if not (config.name or "").startswith("OBJ_")):
         subjects += [
             f"$JS.API.STREAM.{verb}.{stream}"
             for verb in ("CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE", "SNAPSHOT", "RESTORE", "LEADER.STEPDOWN")
@@ -137,6 +139,46 @@ async def test_a_service_hears_only_what_is_its_own(local_stack: LocalStack, ser
         assert [subject for subject in forbidden if await user.may_subscribe(subject)] == []
         assert await user.may_subscribe(f"headgate.query.{service}.no.such")
         assert await user.may_subscribe(f"{inbox_prefix(service)}.>")
+
+
+def _bucket_subjects(plan: BucketPlan, service: str) -> tuple[list[str], list[str]]:
+    """What a service may do in a bucket, and what it may not."""
+    bucket, stream = f"headgate-{plan.name}", f"OBJ_headgate-{plan.name}"
+    rights = {
+        f"$O.{bucket}.C.nuid": service in plan.puts,
+        f"$O.{bucket}.M.bmFtZQ==": service in plan.puts,
+        f"$JS.API.STREAM.MSG.GET.{stream}": service in plan.reads,
+        f"$JS.API.DIRECT.GET.{stream}": service in plan.reads,
+        f"$JS.API.STREAM.PURGE.{stream}": service in plan.removes,
+        f"$JS.API.STREAM.INFO.{stream}": service in plan.puts + plan.reads + plan.removes,
+        f"$O.{bucket}.C.nuid.more": False,
+        f"$O.{bucket}.M": False,
+        f"$O.{bucket}.X.nuid": False,
+        "$O.other.C.nuid": False,
+        f"$JS.API.STREAM.UPDATE.{stream}": False,
+        f"$JS.API.STREAM.DELETE.{stream}": False,
+        f"$JS.API.STREAM.MSG.DELETE.{stream}": False,
+        f"$JS.API.STREAM.SNAPSHOT.{stream}": False,
+        f"$JS.API.CONSUMER.CREATE.{stream}": False,
+        f"$JS.API.CONSUMER.CREATE.{stream}.mine": False,
+        f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.mine": False,
+        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.mine": False,
+        "$JS.API.STREAM.CREATE.OBJ_other": False,
+    }
+    return [subject for subject, may in rights.items() if may], [subject for subject, may in rights.items() if not may]
+
+
+@pytest.mark.parametrize("plan", BUCKETS, ids=lambda plan: plan.name)
+@pytest.mark.parametrize("service", SERVICES)
+async def test_in_a_bucket_a_service_does_what_the_plan_says(
+    local_stack: LocalStack, service: str, plan: BucketPlan
+) -> None:
+    allowed, forbidden = _bucket_subjects(plan, service)
+    # What is published here is kept by the bucket until its time is over: it describes nothing that anybody asks for.
+    async with login(local_stack, service) as user:
+        assert [subject for subject in forbidden if await user.may_publish(subject)] == []
+        assert [subject for subject in allowed if not await user.may_publish(subject)] == []
+        assert not await user.may_subscribe(f"$O.headgate-{plan.name}.>")
 
 
 async def test_a_schedule_reaches_no_command_and_no_other_stream(local_stack: LocalStack) -> None:

@@ -144,7 +144,9 @@ def test_each_service_may_publish_its_own_events_only() -> None:
         events = [subject for subject in allowed.publish if subject.startswith("headgate.event.")]
         assert events == [f"headgate.event.*.{service}.>"]
         assert ">" not in allowed.publish
-        assert not any("DELETE.COMMANDS" in s or "PURGE" in s or "STREAM.DELETE" in s for s in allowed.publish)
+        assert not any("DELETE.COMMANDS" in s or "STREAM.DELETE" in s for s in allowed.publish)
+        purges = [subject for subject in allowed.publish if "PURGE" in subject]
+        assert purges == (["$JS.API.STREAM.PURGE.OBJ_headgate-reports"] if service == "governance" else [])
         if service != "gateway":
             commands = [subject for subject in allowed.publish if subject.startswith("headgate.command.")]
             assert commands == [f"headgate.command.{name}.*" for name in CONTRACTS[service].sends]

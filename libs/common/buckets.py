@@ -1,0 +1,98 @@
+"""Which buckets of objects there are, who may store, read and remove in them, and the streams that hold them.
+
+A bucket is a stream in the layout of JetStream's Object Store (NATS ADR-20); `libs.common.objects` reads and writes it.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import timedelta
+
+from nats.js.api import DiscardPolicy, RetentionPolicy, StreamConfig
+
+
+@dataclass(frozen=True, slots=True)
+class BucketPlan:
+    """A bucket: its limits, and the services with rights in it.
+
+    ``max_age`` is the second bound behind the owner's job, which removes what its setting says: the largest value of
+    that setting must lie below it. A full bucket refuses; nothing that a waiting command needs is pushed out.
+    """
+
+    name: str
+    puts: tuple[str, ...]
+    reads: tuple[str, ...]
+    removes: tuple[str, ...]
+    max_bytes: int
+    max_age: timedelta
+
+
+REPORTS = BucketPlan(
+    "reports",
+    puts=("gateway",),
+    reads=("gateway", "governance"),
+    removes=("governance",),
+    max_bytes=4 * 1024**3,
+    max_age=timedelta(days=95),
+)
+BUCKETS = (REPORTS,)
+
+
+def bucket_name(namespace: str, name: str) -> str:
+    """How NATS calls a bucket, such as ``headgate-reports``."""
+    return f"{namespace}-{name}"
+
+
+def stream_name(namespace: str, name: str) -> str:
+    """The stream of a bucket."""
+    return f"OBJ_{bucket_name(namespace, name)}"
+
+
+def chunk_subject(bucket: str, nuid: str) -> str:
+    """Where the chunks of one storing lie; ``*`` for all."""
+    return f"$O.{bucket}.C.{nuid}"
+
+
+def description_subject(bucket: str, name: str) -> str:
+    """Where an object's description lies; ``*`` for all."""
+    return f"$O.{bucket}.M.{name if name == '*' else base64.urlsafe_b64encode(name.encode()).decode()}"
+
+
+def streams(namespace: str) -> list[StreamConfig]:
+    """The stream of every bucket with its limits."""
+    table = []
+    for plan in BUCKETS:
+        bucket = bucket_name(namespace, plan.name)
+        table.append(
+            StreamConfig(
+                name=stream_name(namespace, plan.name),
+                subjects=[f"$O.{bucket}.C.>", f"$O.{bucket}.M.>"],
+                retention=RetentionPolicy.LIMITS,
+                discard=DiscardPolicy.NEW,
+                max_age=plan.max_age.total_seconds(),
+                max_bytes=plan.max_bytes,
+                duplicate_window=120,
+                allow_rollup_hdrs=True,  # a description replaces the one before
+            )
+        )
+    return table
+
+
+def streams_of(namespace: str, service: str) -> list[str]:
+    """The streams of the buckets that a service uses: it compares them at start."""
+    return [stream_name(namespace, plan.name) for plan in BUCKETS if service in plan.puts + plan.reads + plan.removes]
+
+
+def rights(namespace: str, service: str) -> list[str]:
+    """The subjects that a service may publish to for its work in buckets."""
+    allowed = []
+    for plan in BUCKETS:
+        bucket, stream = bucket_name(namespace, plan.name), stream_name(namespace, plan.name)
+        if service in plan.puts:
+            allowed += [chunk_subject(bucket, "*"), description_subject(bucket, "*")]
+        if service in plan.reads:
+            allowed += [f"$JS.API.STREAM.MSG.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}"]
+        if service in plan.removes:
+            allowed.append(f"$JS.API.STREAM.PURGE.{stream}")
+    return allowed
