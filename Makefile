@@ -86,8 +86,9 @@ up: install ## run everything here until Ctrl-C; data stays in .headgate/
 bench: install ## measure throughput and latency beside floors of the same machine
 	@$(BIN)/python -m bench
 
-docs: install ## write docs/reference from the contracts
+docs: install ## write docs/reference from the contracts, and what compose and Prometheus know of each service
 	@$(BIN)/python -m libs.common.reference
+	@$(BIN)/python -m deploy.container.files
 
 faults: install ## do harm to a running Headgate and check that nothing is lost (about 3 minutes)
 	$(BIN)/python -m pytest tests/faults -m faults -s

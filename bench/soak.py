@@ -198,7 +198,7 @@ def write_report(soak: Soak, folder: Path, lines: list[str], problems: list[str]
         "",
         f"`python -m bench.soak --minutes {soak.seconds / 60:g} --rate {soak.rate:g}`: {len(soak.latencies)} requests "
         f"({soak.rate:g} a second; of ten, six signals, one gate run, three questions) on one machine with "
-        f"{psutil.cpu_count()} cores, all five services, PostgreSQL and NATS with fsync on.",
+        f"{psutil.cpu_count()} cores, all services, PostgreSQL and NATS with fsync on.",
         "",
         *lines,
         "",

@@ -1,15 +1,15 @@
-"""A container's health check: exit code 0 if the service in it is ready. Standard library only, so that it is quick."""
+"""A container's health check: exit code 0 if the service in it is ready. Quick: it imports next to nothing."""
 
 import http.client
 import os
 import sys
 
-PORTS = {"gateway": 0, "governance": 1, "tracker": 2, "audit": 3, "metrics": 4}  # after the gateway's
+from libs.common.roster import place
 
 
 def main() -> int:
     """Ask /readyz of the service named by HEADGATE_SERVICE."""
-    port = int(os.environ.get("HEADGATE_HTTP_PORT") or "8080") + PORTS[os.environ.get("HEADGATE_SERVICE", "gateway")]
+    port = int(os.environ.get("HEADGATE_HTTP_PORT") or "8080") + place(os.environ.get("HEADGATE_SERVICE", "gateway"))
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=8)
     try:
         connection.request("GET", "/readyz")

@@ -90,7 +90,7 @@ class Demo:
     def begin(self) -> None:
         """Start the stack, and meanwhile the tools on three trees: this one, a broken copy, and a mended one."""
         self.step("Start a private Headgate, and run the real tools on this repository meanwhile")
-        self.say("PostgreSQL, NATS and five services, on free ports of this machine only.")
+        self.say("PostgreSQL, NATS and all services, on free ports of this machine only.")
         self.say(
             f"ruff and bandit read everything, pytest runs the unit tests of the {BREAK.room} with coverage, for three"
         )

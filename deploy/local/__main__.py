@@ -2,7 +2,7 @@
 
 ``halt`` and ``resume`` do it for one service of a stack that runs.
 
-``up`` runs Postgres, NATS and the five services in the foreground until Ctrl-C or SIGTERM. `LocalStack` is the same for
+``up`` runs Postgres, NATS and the services in the foreground until Ctrl-C or SIGTERM. `LocalStack` is the same for
 programs.
 """
 
@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -32,7 +33,7 @@ from libs.common.topology import Topology
 
 __all__ = ["LocalError", "LocalStack", "main"]
 
-_COLOURS = dict(zip(("headgate", "postgres", "nats", *SERVICES), (1, 34, 36, 35, 32, 33, 31, 94), strict=True))
+_COLOURS = dict(zip(("headgate", "postgres", "nats", *SERVICES), cycle((1, 34, 36, 35, 32, 33, 31, 94)), strict=False))
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

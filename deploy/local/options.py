@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.embedded import free_ports
 from deploy.installation import checked_secret, kept_secret
-from libs.common.contracts import SERVICES
+from libs.common.roster import SERVICES, place
 from libs.common.settings import Settings
 
 # What only the supervisor may know; a service gets addresses of its own.
@@ -72,7 +72,7 @@ class Options:
 
     def port_of(self, service: str) -> int:
         """The HTTP port of one service."""
-        return self.http_port + SERVICES.index(service)
+        return self.http_port + place(service)
 
     @property
     def reach_host(self) -> str:

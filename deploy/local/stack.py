@@ -1,4 +1,4 @@
-"""The local supervisor: Postgres, NATS and the five services as children of one process, kept running until `stop`."""
+"""The local supervisor: Postgres, NATS and the services as children of one process, kept running until `stop`."""
 
 from __future__ import annotations
 

@@ -39,6 +39,8 @@ def owner_role(service: str) -> str:
 
 def _files(package: str) -> list[tuple[str, str]]:
     folder = resources.files(package) / "migrations"
+    if not folder.is_dir():  # a service without tables of its own
+        return []
     found = [(match[1], entry) for entry in folder.iterdir() if (match := _FILE.fullmatch(entry.name))]
     return [(name, entry.read_text()) for name, entry in sorted(found, key=lambda pair: pair[0])]
 

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from libs.common.contracts import SERVICES
+from libs.common.roster import place
 
 
 class Settings(BaseSettings):
@@ -18,7 +18,7 @@ class Settings(BaseSettings):
 
     http_host: str = Field("127.0.0.1", description="Address on which the gateway and the health pages listen.")
     http_port: int = Field(
-        8080, ge=0, le=65530, description="The gateway's port; the other services take the four ports above it."
+        8080, ge=0, le=65530, description="The gateway's port; the other services take the ports above it."
     )
     data_dir: Path = Field(
         Path(".headgate"), description="Folder of the embedded servers' data, the generated secrets and the logs."
@@ -64,5 +64,5 @@ class Settings(BaseSettings):
     )
 
     def port_of(self, service: str) -> int:
-        """The HTTP port of one service: the gateway's, or one of the four above it."""
-        return self.http_port + SERVICES.index(service) if self.http_port else 0
+        """The HTTP port of one service: the gateway's, or one of those above it."""
+        return self.http_port + place(service) if self.http_port else 0

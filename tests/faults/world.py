@@ -114,7 +114,7 @@ async def drain(database_url: str, nats_url: str, timeout_s: float = 90.0, names
     topology, started = Topology(namespace), time.monotonic()
     bus = await connect(nats_url, topology, "gateway", name="drain")
     streams = {config.durable_name: stream for stream, config in durables(topology)}
-    waited = ["audit-events", "tracker-events", *(f"{service}-commands" for service in SERVICES)]
+    waited = [name for name in streams if name and name.endswith(("-events", "-commands"))]
     connection = await asyncpg.connect(database_url)
     try:
         async with asyncio.timeout(timeout_s):

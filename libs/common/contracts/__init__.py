@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from libs.common.contracts.base import EVERYTHING, Command, Contract, Event, Query
 from libs.common.contracts.common import refused_event
+from libs.common.roster import SERVICES
 
-# The one list of services: each is a package here, with a module per noun. All else about a service follows from it.
-SERVICES = ("gateway", "governance", "tracker", "audit", "metrics")
+__all__ = ["CONTRACTS", "SERVICES", "check", "find", "heard", "refusals"]
 
 CONTRACTS: dict[str, Contract] = {
     service: importlib.import_module(f"{__name__}.{service}").CONTRACT for service in SERVICES

@@ -1,12 +1,16 @@
 """Secrets that are made once, what each container gets of them, and logs that stay small."""
 
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
-from deploy.container.healthcheck import PORTS
+from deploy.container import files, healthcheck
 from deploy.container.steps import load_environment, write_secrets
+from deploy.embedded import free_ports
 from deploy.installation import InstallationError, kept_secret, nats_users
 from deploy.local.options import Options
 from deploy.local.process import BoundedLog, bound_log
@@ -115,5 +119,42 @@ def test_logs_stay_small(tmp_path: Path) -> None:
     assert files[1].read_text().splitlines()[-1].startswith("99 ")
 
 
-def test_the_health_check_knows_every_service() -> None:
-    assert {service: number for number, service in enumerate(SERVICES)} == PORTS
+def test_the_health_check_knows_every_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ready(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/readyz" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing to say."""
+
+    base = free_ports(len(SERVICES))
+    monkeypatch.setenv("HEADGATE_HTTP_PORT", str(base))
+    for service in SERVICES:
+        monkeypatch.setenv("HEADGATE_SERVICE", service)
+        assert healthcheck.main() == 1
+        with HTTPServer(("127.0.0.1", base + SERVICES.index(service)), Ready) as server:
+            thread = threading.Thread(target=server.handle_request)
+            thread.start()
+            assert healthcheck.main() == 0
+            thread.join()
+
+
+def test_what_compose_and_prometheus_know_of_the_services_is_what_make_docs_writes() -> None:
+    top = Path(__file__).parents[3]
+    for path in files.FILES:
+        text = (top / path).read_text(encoding="utf-8")
+        assert files.filled(text) == text, f"{path}: run `make docs` and commit"
+        assert text.count("# >>> ") == text.count("# <<< ") > 0
+
+
+def test_a_further_service_stands_in_every_region() -> None:
+    top = Path(__file__).parents[3]
+    more = (*SERVICES, "notary")
+    compose, prometheus = (yaml.safe_load(files.filled((top / path).read_text(), more)) for path in files.FILES)
+    assert compose["services"]["notary"]["expose"] == [str(8080 + len(SERVICES))]
+    assert compose["services"]["notary"]["environment"]["HEADGATE_SERVICE"] == "notary"
+    assert "secrets-notary" in compose["volumes"]
+    assert "secrets-notary:/secrets/notary" in compose["services"]["secrets"]["volumes"]
+    labels = [one["labels"]["service"] for one in prometheus["scrape_configs"][0]["static_configs"]]
+    assert labels == list(more)

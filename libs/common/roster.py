@@ -1,0 +1,20 @@
+"""The services: the one list. Standard library only, so that a container's health check reads it in a moment.
+
+A service is a line here, a package in `libs.common.contracts`, and a folder in `services`. Its port (the gateway's plus
+its place), database roles, bus user, streams, routes, containers, scrape targets and sweep tests follow from that.
+"""
+
+from __future__ import annotations
+
+SERVICES = (
+    "gateway",
+    "governance",
+    "tracker",
+    "audit",
+    "metrics",
+)
+
+
+def place(service: str) -> int:
+    """How far a service's port lies above the gateway's. Raises `ValueError` for a name that is not in the list."""
+    return SERVICES.index(service)
