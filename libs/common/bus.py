@@ -29,6 +29,8 @@ BATCH_MESSAGES = 500  # the server takes 1,000 at the most
 BATCH_BYTES = 4 * 1024 * 1024
 DUPLICATE_IN_BATCH = 10201
 STALL_COUNTS_S = 30.0
+STALL_AFTER_S = 4.0  # a cluster that elects a leader stores nothing for a moment, and then goes on by itself
+PUBLISH_S = 10.0
 _HEADERS = {"Content-Type": CONTENT_TYPE}
 
 NATS_ERRORS: tuple[type[BaseException], ...] = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
@@ -67,27 +69,33 @@ class Bus:
         self.js: JetStreamContext = client.jetstream(timeout=5)
         self.topology = topology
         self.on_reconnect: list[Callable[[], None]] = []
-        self._stalled_at: float | None = None
+        self._failing_since: float | None = None
+        self._failed_at = 0.0
 
     @property
     def stalled(self) -> bool:
-        """Whether the server answers but does not store: a publish timed out in the last 30 s and none succeeded since.
+        """Whether the server answers but does not store: publishes time out since 4 s or longer, none succeeded since, and
+        the last try was in the last 30 s.
 
         That is all that a publisher sees of a full disk: the stream stays frozen until the server is restarted.
         """
-        return self._stalled_at is not None and time.monotonic() - self._stalled_at < STALL_COUNTS_S
+        if self._failing_since is None or self._failed_at - self._failing_since < STALL_AFTER_S:
+            return False
+        return time.monotonic() - self._failed_at < STALL_COUNTS_S
 
     @asynccontextmanager
     async def storing(self) -> AsyncIterator[None]:
         """Around each publish that must be stored. A time-out over a connection that broke meanwhile says nothing."""
-        before = self.nats.stats["reconnects"]
+        before, began = self.nats.stats["reconnects"], time.monotonic()
         try:
             yield
         except (nats.errors.TimeoutError, TimeoutError):
             if self.connected and self.nats.stats["reconnects"] == before:
-                self._stalled_at = time.monotonic()
+                self._failed_at = time.monotonic()
+                if self._failing_since is None:
+                    self._failing_since = began
             raise
-        self._stalled_at = None
+        self._failing_since = None
 
     @property
     def connected(self) -> bool:
@@ -140,7 +148,7 @@ class Bus:
             return None
         return True
 
-    async def publish_batch(self, messages: Sequence[Outgoing]) -> None:
+    async def publish_batch(self, messages: Sequence[Outgoing], timeout_s: float = PUBLISH_S) -> None:
         """Store all of them or none (JetStream atomic batch), with one fsync. Raises `BatchRefused` or NATS errors."""
         batch_id, last = uuid4().hex, len(messages)
         for number, message in enumerate(messages, 1):
@@ -155,10 +163,10 @@ class Bus:
                 continue
             headers["Nats-Batch-Commit"] = "1"
             async with self.storing():
-                answer = await self.nats.request(message.subject, message.payload, timeout=10, headers=headers)
+                answer = await self.nats.request(message.subject, message.payload, timeout=timeout_s, headers=headers)
             _check_batch(answer.data)
 
-    async def publish_each(self, messages: Sequence[Outgoing]) -> None:
+    async def publish_each(self, messages: Sequence[Outgoing], timeout_s: float = PUBLISH_S) -> None:
         """Store them one by one, pipelined; a repeat within the duplicate window counts as stored."""
         async with self.storing():
             await asyncio.gather(
@@ -166,7 +174,7 @@ class Bus:
                     self.js.publish(
                         message.subject,
                         message.payload,
-                        timeout=10,
+                        timeout=timeout_s,
                         headers={**_HEADERS, **({"Nats-Msg-Id": message.message_id} if message.message_id else {})},
                     )
                     for message in messages

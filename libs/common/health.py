@@ -18,7 +18,11 @@ from libs.common.postgres import UNREACHABLE
 from libs.common.running import Running
 
 PING = "SELECT 1"
-FROZEN = "can't store (is its disk full?): make space on the disk of NATS, then restart NATS"
+FROZEN = "can't store, a write to its disk failed (is it full?): make space on the disk of NATS, then restart NATS"
+UNANSWERED = (
+    "does not say that it stores: a cluster may be electing a leader, which takes seconds; if it lasts, its disk may "
+    "be full: make space on the disk of NATS, then restart NATS"
+)
 
 
 async def readiness(running: Running) -> tuple[bool, dict[str, Any]]:
@@ -53,7 +57,7 @@ async def _storing(running: Running) -> str:
             pass  # of a cluster, perhaps only the server that is monitored is down
         else:
             return FROZEN if "write error" in answer.text else "ok"
-    return FROZEN if running.bus.stalled else "ok"
+    return UNANSWERED if running.bus.stalled else "ok"
 
 
 def metrics_page() -> Response:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
+import nats.errors
 
 from libs.common import series
 from libs.common.bus import BATCH_BYTES, BATCH_MESSAGES, DUPLICATE_IN_BATCH, NATS_ERRORS, BatchRefused, Bus, Outgoing
@@ -42,6 +43,10 @@ DEPTH = "SELECT count(*) AS depth, min(created_at) AS oldest FROM outbox WHERE s
 PRUNE = "DELETE FROM outbox WHERE sent_at < $1"
 TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(current_schema() || '.outbox', 0))"
 _POLL_S = 1.0
+# How long to wait for an acknowledgement, longer after each one that did not come. What is sent while a cluster has no
+# leader is never answered: waiting 10 s for it twice was most of the 22 s after a leader was paused. To send again too
+# early costs no more than a repeat that is dropped.
+PATIENCE_S = (2.0, 3.0, 5.0)
 
 AWAY: tuple[type[BaseException], ...] = (*UNREACHABLE, *NATS_ERRORS, BatchRefused)
 
@@ -64,6 +69,7 @@ class Relay:
         self._pool, self._bus, self._service = pool, bus, service
         self._wake = asyncio.Event()
         self._stopping = False
+        self._unanswered = 0
 
     def nudge(self) -> None:
         """Say that rows were committed."""
@@ -123,24 +129,30 @@ class Relay:
             return False
         events = [self._outgoing(row, str(row["message_id"])) for row in chosen if row["kind"] == "event"]
         commands = [self._outgoing(row, "") for row in chosen if row["kind"] == "command"]
+        wait_s = PATIENCE_S[min(self._unanswered, len(PATIENCE_S) - 1)]
         with sending(self._service, [(row["name"], str(row["message_id"]), row["payload"]) for row in chosen]):
-            if commands:
-                await self._bus.publish_each(commands)
-            await self._send_events(events)
+            try:
+                if commands:
+                    await self._bus.publish_each(commands, wait_s)
+                await self._send_events(events, wait_s)
+            except (nats.errors.TimeoutError, TimeoutError):
+                self._unanswered += 1
+                raise
+        self._unanswered = 0
         await connection.execute(MARK_SENT, [row["id"] for row in chosen])
         return True
 
-    async def _send_events(self, events: list[Outgoing]) -> None:
+    async def _send_events(self, events: list[Outgoing], wait_s: float) -> None:
         if len(events) <= 1:
-            await self._bus.publish_each(events)
+            await self._bus.publish_each(events, wait_s)
             return
         try:
-            await self._bus.publish_batch(events)
+            await self._bus.publish_batch(events, wait_s)
         except BatchRefused as error:
             if error.code != DUPLICATE_IN_BATCH:
                 raise
             # Some were stored before a crash: one duplicate refuses the whole batch, so send them singly.
-            await self._bus.publish_each(events)
+            await self._bus.publish_each(events, wait_s)
 
     def _outgoing(self, row: asyncpg.Record, message_id: str) -> Outgoing:
         subject = subject_of(self._bus.topology, row["kind"], row["name"], row["site"], str(row["message_id"]))
