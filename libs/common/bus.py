@@ -74,8 +74,8 @@ class Bus:
 
     @property
     def stalled(self) -> bool:
-        """Whether the server answers but does not store: publishes time out since 4 s or longer, none succeeded since, and
-        the last try was in the last 30 s.
+        """Whether the server answers but does not store: publishes time out since 4 s or longer, none succeeded since,
+        and the last try was in the last 30 s.
 
         That is all that a publisher sees of a full disk: the stream stays frozen until the server is restarted.
         """
