@@ -102,7 +102,8 @@ def parameter(
 ) -> inspect.Parameter:
     """A keyword parameter for typer. ``flag`` None: the usual spelling, of a boolean with its opposite."""
     kind = field.type
-    text = f"{help_text or field.schema.get('description', '')}{' As JSON.' if field.is_json else ''}{hint}".strip()
+    said = str(help_text or field.schema.get("description", "")).rstrip(".")
+    text = f"{said}{'.' if said else ''}{' As JSON.' if field.is_json else ''}{hint}".strip()
     info: Any
     if positional:
         metavar = field.name.upper() if needed else f"[{field.name.upper()}]"

@@ -33,13 +33,13 @@ class Outcome(Open):
 
 
 class DeadLetterFilter(Model):
-    state: Literal["held", "replayed", "dropped"] | None = "held"
+    state: Literal["held", "replayed", "dropped"] | None = Field("held", description="Only letters in this state")
     cursor: str | None = Field(None, max_length=40, description="Where the page before ended")
-    limit: int = Field(50, ge=1, le=200)
+    limit: int = Field(50, ge=1, le=200, description="How many at the most")
 
 
 class DeadLetterKey(Model):
-    letter_id: int = Field(ge=1, le=2**63 - 1)
+    letter_id: int = Field(ge=1, le=2**63 - 1, description="The dead letter's number")
 
 
 class DeadLetter(Open):

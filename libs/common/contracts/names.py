@@ -53,13 +53,14 @@ def _unassigned(sign: str) -> bool:
     return unicodedata.category(sign) == "Cn" and not never
 
 
+def _schema(what: str) -> WithJsonSchema:
+    limits = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARS, "pattern": PATTERN}
+    return WithJsonSchema({**limits, "description": what} if what else limits)
+
+
 Name = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=MAX_NAME_CHARS),
-    AfterValidator(printable_name),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARS, "pattern": PATTERN}),
+    str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS), AfterValidator(printable_name), _schema("")
 ]
-# What is judged, such as ``acme/payments-api``; which of its builds, such as ``sha256:…``; which of several reports.
-Subject = Name
-Version = Name
-Part = Name
+Subject = Annotated[Name, _schema("What is judged, such as acme/payments-api")]
+Version = Annotated[Name, _schema("Which version of it, such as 1.4.0 or sha256:…")]
+Part = Annotated[Name, _schema("Which of several signals of one kind this is, such as unit")]

@@ -52,6 +52,19 @@ def test_every_operation_with_a_route_has_one_command() -> None:
     assert set(FACES) <= set(placed), "a face of an operation that is gone"
 
 
+def test_every_option_says_what_it_is() -> None:
+    silent = []
+    for operation in MADE:
+        assert operation.http is not None
+        made = Made(operation, operation.http)
+        silent += [
+            f"{operation.name}: {name}"
+            for name, one in made.fields.items()
+            if not (one.schema.get("description") or made.face.helps.get(name))
+        ]
+    assert silent == [], "say it with description= in the contract"
+
+
 def typed(one: fields.Field) -> str:
     """A value that a person could type."""
     if one.choices:

@@ -11,8 +11,8 @@ from libs.common.problems import Invalid, TooMany
 class VerifyRange(Model):
     """``limit`` is what one answer can check in time; ask again from ``next_seq`` for the rest."""
 
-    from_seq: int = Field(1, ge=1, le=2**62)
-    limit: int = Field(100_000, ge=1, le=100_000)
+    from_seq: int = Field(1, ge=1, le=2**62, description="The first entry to check")
+    limit: int = Field(100_000, ge=1, le=100_000, description="How many at the most")
 
 
 class Verification(Open):

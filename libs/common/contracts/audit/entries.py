@@ -22,15 +22,15 @@ class EntryFilter(Model):
     Entries of all sites that you may see are listed, unless ``only_site`` names one.
     """
 
-    type: Word | None = None
-    actor: Word | None = None
+    type: Word | None = Field(None, description="Only events of this type")
+    actor: Word | None = Field(None, description="Only what this user caused")
     subject: Entity | None = Field(
         None, description="The entity's id, such as a run's number or gate/subject of a board"
     )
-    causationid: UUID | None = None
-    correlationid: UUID | None = None
-    after: Time | None = None
-    before: Time | None = None
+    causationid: UUID | None = Field(None, description="Only what this message caused")
+    correlationid: UUID | None = Field(None, description="Only what this request caused")
+    after: Time | None = Field(None, description="Only from this time on (RFC 3339)")
+    before: Time | None = Field(None, description="Only before this time (RFC 3339)")
     only_site: Site | None = Field(None, description="Entries of this one site; it must be in your scope")
     cursor: str | None = Field(None, pattern=r"^[1-9][0-9]{0,17}$", description="Where the page before ended")
     limit: int = Field(50, ge=1, le=500, description="At most so many; a page also ends at 2 MB of payload")

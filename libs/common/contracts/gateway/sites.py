@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from libs.common.contracts.base import GET, POST, Command, Event, Line, Model, Open, Query, Site, Time
 from libs.common.problems import Conflict
 
 
 class SiteCreate(Model):
-    site: Site
-    title: Line
+    site: Site = Field(description="Its name: a-z, 0-9 and -")
+    title: Line = Field(description="The title that people read")
 
 
 class SiteView(Open):

@@ -14,10 +14,10 @@ from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
 class TokenIssue(Model):
     """A token for a user (by default oneself); ``sites`` may only narrow the user's own scope."""
 
-    username: Token | None = None
-    label: Line
-    sites: Scope = ["*"]
-    expires_in_hours: int = Field(720, ge=1, le=8760)
+    username: Token | None = Field(None, description="The user's name: a-z, 0-9 and -")
+    label: Line = Field(description="What it is for")
+    sites: Scope = Field(["*"], description="Names of sites, or * for all")
+    expires_in_hours: int = Field(720, ge=1, le=8760, description="How long it works")
 
 
 class TokenSealed(TokenIssue):
@@ -28,7 +28,7 @@ class TokenSealed(TokenIssue):
 
 
 class TokenKey(Model):
-    token_id: int = Field(ge=1, le=2**63 - 1)
+    token_id: int = Field(ge=1, le=2**63 - 1, description="The token's number")
 
 
 class TokenRevoke(TokenKey):
@@ -38,7 +38,7 @@ class TokenRevoke(TokenKey):
 
 
 class TokenFilter(Model):
-    username: Token | None = None
+    username: Token | None = Field(None, description="The user's name: a-z, 0-9 and -")
 
 
 class TokenView(Open):

@@ -16,21 +16,23 @@ Scope = Annotated[list[Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]{1,
 class UserCreate(Model):
     """``sites`` holds site names, or ``*`` for all."""
 
-    username: Token
-    role: Role
-    sites: Scope = ["global"]
-    display_name: Annotated[str, StringConstraints(max_length=120)] = ""
+    username: Token = Field(description="The user's name: a-z, 0-9 and -")
+    role: Role = Field(description="What the user may do")
+    sites: Scope = Field(["global"], description="Names of sites, or * for all")
+    display_name: Annotated[str, StringConstraints(max_length=120)] = Field("", description="The name that people read")
 
 
 class UserKey(Model):
-    username: Token
+    username: Token = Field(description="The user's name: a-z, 0-9 and -")
 
 
 class UserPatch(UserKey):
-    role: Role | None = None
-    sites: Scope | None = None
-    display_name: Annotated[str, StringConstraints(max_length=120)] | None = None
-    active: bool | None = None
+    role: Role | None = Field(None, description="What the user may do")
+    sites: Scope | None = Field(None, description="Names of sites, or * for all")
+    display_name: Annotated[str, StringConstraints(max_length=120)] | None = Field(
+        None, description="The name that people read"
+    )
+    active: bool | None = Field(None, description="Whether the user may come in")
 
 
 class UserView(Open):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from libs.common.contracts.base import GET, Model, Nothing, Open, Query, Token
 from libs.common.problems import NotFound
 
 
 class GateName(Model):
-    gate: Token
+    gate: Token = Field(description="The gate's name, such as release")
 
 
 class RuleInfo(Open):

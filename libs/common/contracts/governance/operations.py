@@ -45,7 +45,7 @@ class OpsGateRun(OpsGate):
 
 
 class HistoryLimit(Model):
-    limit: int = Field(20, ge=1, le=100)
+    limit: int = Field(20, ge=1, le=100, description="How many at the most")
 
 
 class OpsGateRow(Open):

@@ -10,8 +10,8 @@ from libs.common.problems import Invalid, NotFound
 
 
 class PlanOptions(Model):
-    include_warnings: bool = True
-    max_items: int = Field(30, ge=1, le=200)
+    include_warnings: bool = Field(True, description="With the rules that only warn")
+    max_items: int = Field(30, ge=1, le=200, description="How many items at the most")
 
 
 class PlanItem(Open):
@@ -47,8 +47,8 @@ class Plan(Open):
 
 
 class GatePlanOptions(GateTarget):
-    include_warnings: bool = True
-    max_items: int = Field(30, ge=1, le=200)
+    include_warnings: bool = Field(True, description="With the rules that only warn")
+    max_items: int = Field(30, ge=1, le=200, description="How many items at the most")
 
 
 PLAN_COLUMNS = (

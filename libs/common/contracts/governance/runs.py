@@ -32,7 +32,7 @@ RuleStatus = Literal["pass", "fail", "warning"]
 class GateTarget(Model):
     """What to judge. A gate over a site takes neither; a gate over software takes both."""
 
-    gate: Token
+    gate: Token = Field(description="The gate's name, such as release")
     subject: Subject | None = None
     version: Version | None = None
 
@@ -92,16 +92,16 @@ class GateRun(Open):
 
 
 class RunFilter(Model):
-    gate: Token
+    gate: Token = Field(description="The gate's name, such as release")
     subject: Subject | None = None
     version: Version | None = None
-    cursor: str | None = Field(None, max_length=40)
-    limit: int = Field(20, ge=1, le=100)
+    cursor: str | None = Field(None, max_length=40, description="Where the page before ended")
+    limit: int = Field(20, ge=1, le=100, description="How many at the most")
 
 
 class RunKey(Model):
-    gate: Token
-    run_id: int = Field(ge=1, le=2**63 - 1)
+    gate: Token = Field(description="The gate's name, such as release")
+    run_id: int = Field(ge=1, le=2**63 - 1, description="The run's number")
 
 
 class GateDecided(Open):

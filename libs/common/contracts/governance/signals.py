@@ -66,12 +66,12 @@ class SignalReceipts(Open):
 
 
 class SignalFilter(Model):
-    kind: Kind | None = None
+    kind: Kind | None = Field(None, description="Only this kind, such as test.junit")
     subject: Subject | None = None
     version: Version | None = None
-    judged: bool | None = None
-    cursor: str | None = Field(None, max_length=40)
-    limit: int = Field(50, ge=1, le=200)
+    judged: bool | None = Field(None, description="Only signals that a policy judges, or only others")
+    cursor: str | None = Field(None, max_length=40, description="Where the page before ended")
+    limit: int = Field(50, ge=1, le=200, description="How many at the most")
 
 
 class Signal(Open):
@@ -92,7 +92,7 @@ class Signal(Open):
 
 
 class SignalKey(Model):
-    signal_id: int = Field(ge=1, le=2**63 - 1)
+    signal_id: int = Field(ge=1, le=2**63 - 1, description="The signal's number")
 
 
 class SignalRecorded(Open):

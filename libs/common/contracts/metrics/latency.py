@@ -12,7 +12,7 @@ Health = Literal["ok", "warning", "critical", "no_data"]
 
 
 class LatencyWindow(Model):
-    window_minutes: int = Field(60, ge=5, le=1440)
+    window_minutes: int = Field(60, ge=5, le=1440, description="How far back to look")
 
 
 class EndpointLatency(Open):

@@ -14,7 +14,7 @@ from libs.common.problems import Invalid, TimedOut
 class Board(Model):
     """Which board: by default the operations gate's."""
 
-    gate: Token = "operations"
+    gate: Token = Field("operations", description="The gate whose board this is")
     subject: Subject = "site"
 
 
@@ -22,8 +22,8 @@ class SyncBody(Board):
     """A gate over software needs ``subject`` and ``version`` to be judged afresh."""
 
     version: Version | None = None
-    include_warnings: bool = True
-    max_items: int = Field(30, ge=1, le=200)
+    include_warnings: bool = Field(True, description="With the rules that only warn")
+    max_items: int = Field(30, ge=1, le=200, description="How many items at the most")
 
 
 class SyncResult(Open):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from libs.common.contracts.base import GET, POST, Command, Event, Open, Query, Time
 from libs.common.contracts.names import Version
 from libs.common.contracts.tracker.board import Board, Overview
@@ -25,8 +27,8 @@ class Readiness(Overview):
 
 class CompleteBody(Board):
     version: Version | None = None
-    completion_note: Note = ""
-    force: bool = False
+    completion_note: Note = Field("", description="The completion note")
+    force: bool = Field(False, description="Close it with exceptions")
 
 
 class Completion(Open):

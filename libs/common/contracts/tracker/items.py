@@ -69,24 +69,24 @@ class Item(Open):
 
 
 class ItemFilter(Model):
-    gate: Token = "operations"
+    gate: Token = Field("operations", description="The gate whose board this is")
     subject: Subject | None = None
-    include_inactive: bool = False
-    status: ItemStatus | None = None
-    limit: int = Field(200, ge=1, le=500)
+    include_inactive: bool = Field(False, description="Resolved items too")
+    status: ItemStatus | None = Field(None, description="Only items in this state")
+    limit: int = Field(200, ge=1, le=500, description="How many at the most")
 
 
 class ItemKey(Model):
-    item_id: int = Field(ge=1, le=2**63 - 1)
+    item_id: int = Field(ge=1, le=2**63 - 1, description="The item's number")
 
 
 class ItemPatch(ItemKey):
     """Missing fields keep their value. An empty assignee, or null, means nobody; no other field may be null."""
 
-    assignee: Assignee | None = None
-    status: ItemStatus | None = None
-    completion_checked: bool | None = None
-    completion_note: Note | None = None
+    assignee: Assignee | None = Field(None, description="Who does it; empty: nobody")
+    status: ItemStatus | None = Field(None, description="Its new state")
+    completion_checked: bool | None = Field(None, description="Whether the completion was checked")
+    completion_note: Note | None = Field(None, description="The completion note")
 
 
 class ItemChanged(Open):
