@@ -16,10 +16,10 @@ from libs.common import contracts, outcomes, series
 from libs.common.asking import Asker
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.base import Command, Event, encode_result
-from libs.common.contracts.common import CommandRefused
+from libs.common.contracts.common import CommandRefused, refused_event
 from libs.common.outcomes import Ended, Waiting
 from libs.common.problems import Invalid, Refusal, TooLarge
-from libs.common.service import MAX_STAGED_BYTES, Closing, Connection, Deferred, Service, Staged, Tx
+from libs.common.service import MAX_STAGED_BYTES, Closing, Connection, Deferred, Refused, Service, Staged, Tx
 from libs.common.telemetry import messaging, span, trace_id
 
 
@@ -55,6 +55,16 @@ def refused(command: CloudEvent, refusal: Refusal) -> Ended:
     return Ended(command, refusal.status, refusal.body(trace_id(command.traceparent)))
 
 
+def refusal_event(service: str, command: CloudEvent, ended: Ended, now: datetime) -> list[Staged]:
+    """The event that tells another service of its refused command: services listen to events, not to outcomes."""
+    if not command.actor.startswith("service:"):
+        return []
+    data = CommandRefused(operation=command.name, http_status=ended.http_status, problem=orjson.loads(ended.body))
+    tx = Tx(service, None, command, now)
+    tx.emit(refused_event(service), data, subject=command.id)
+    return tx.staged
+
+
 def problems_of(error: ValidationError) -> list[dict[str, Any]]:
     """A pydantic error as field and message pairs, without the input (it may be secret or huge)."""
     rows = error.errors(include_url=False, include_context=False, include_input=False)
@@ -83,8 +93,16 @@ class Dispatcher:
         if isinstance(result, Deferred):
             await outcomes.defer(connection, message, result, now)
         else:
-            into.ended.append(_success(declared, message, result))
+            into.ended.append(self._ended(declared, message, result))
         await into.close(tx)
+        if isinstance(result, Refused):
+            into.staged += refusal_event(self.service.name, message, into.ended[-1], now)
+
+    @staticmethod
+    def _ended(declared: Command, message: CloudEvent, result: Any) -> Ended:
+        if isinstance(result, Refused):
+            return refused(message, result.refusal)
+        return _success(declared, message, result)
 
     async def event(
         self, connection: Connection, message: CloudEvent, now: datetime, into: Applied, waiting: Sequence[Waiting] = ()
@@ -129,7 +147,7 @@ class Dispatcher:
         except Refusal as refusal:
             return refused(one.command, refusal)
         await into.close(tx)
-        return _success(declared, one.command, result)
+        return self._ended(declared, one.command, result)
 
 
 def _body(declared: Command, message: CloudEvent) -> Any:

@@ -19,21 +19,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
-import orjson
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
 from libs.common import deadletters, inbox, outbox, outcomes, series
 from libs.common.bus import NATS_ERRORS, Bus
 from libs.common.cloudevents import CloudEvent, DecodeError, decode
-from libs.common.contracts.common import CommandRefused, refused_event
-from libs.common.dispatch import Applied, Dispatcher, Unknown, refused
+from libs.common.dispatch import Applied, Dispatcher, Unknown, refusal_event, refused
 from libs.common.outbox import Relay
-from libs.common.outcomes import Ended, Waiting
+from libs.common.outcomes import Waiting
 from libs.common.postgres import UNREACHABLE
 from libs.common.problems import Refusal, TimedOut, Unavailable
 from libs.common.pull import NAK_DELAYS_S, Delivery, Puller
-from libs.common.service import Batch, Clock, Connection, Delivered, Staged, Tx
+from libs.common.service import Batch, Clock, Connection, Delivered
 from libs.common.telemetry import ids_of, log, messaging, span
 from libs.common.topology import ACK_WAIT_S, Mismatch
 
@@ -280,18 +278,10 @@ class CommandConsumer(Consumer):
             if not await inbox.claim(connection, self.durable, [message.id], [message.event.digest]):
                 return  # another replica was first; its outcome stands
             await outcomes.store(connection, [ended], now)
-            if message.event.actor.startswith("service:"):
-                # A service listens to events, not to outcomes.
-                await outbox.stage(connection, [self._refusal(message.event, ended, now)])
+            await outbox.stage(connection, refusal_event(self.service, message.event, ended, now))
         self.relay.nudge()
         await outcomes.tell(self.bus, self.service, [ended])
         await self._quietly(self.puller.ack(message.delivery))
-
-    def _refusal(self, command: CloudEvent, ended: Ended, now: datetime) -> Staged:
-        data = CommandRefused(operation=command.name, http_status=ended.http_status, problem=orjson.loads(ended.body))
-        tx = Tx(self.service, None, command, now)
-        tx.emit(refused_event(self.service), data, subject=command.id)
-        return tx.staged[0]
 
 
 class EventConsumer(Consumer):

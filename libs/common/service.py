@@ -20,7 +20,7 @@ from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Command, Contract, Event, Query
 from libs.common.ids import uuid7
-from libs.common.problems import TooLarge
+from libs.common.problems import Refusal, TooLarge
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -73,6 +73,17 @@ class Deferred:
     causes: tuple[uuid.UUID, ...]
     state: Mapping[str, Any] = field(default_factory=dict)
     timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A command's answer that refuses it and yet keeps what the handler did: its rows and events are committed.
+
+    For what must be remembered although the sender is told no, such as a report that can't be read. A handler that
+    raises the refusal instead leaves nothing behind.
+    """
+
+    refusal: Refusal
 
 
 class Tx:
@@ -228,7 +239,7 @@ class Delivered:
 
 
 class CommandHandler(Protocol):
-    """Applies a command: returns the result, or `Deferred`; raises `Refusal` to refuse it."""
+    """Applies a command: returns the result, `Deferred` or `Refused`; raises `Refusal` to refuse it without effect."""
 
     def __call__(self, tx: Tx, body: Any, /) -> Awaitable[Any]: ...
 

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     policies_dir: Path | None = Field(
         None, description="Folder of gate policies (YAML) instead of the ones that come with Headgate."
     )
+    signal_retention_days: int = Field(
+        90, ge=1, description="Days after which signals are removed that no stored run used and no fact needs."
+    )
     cluster_secret: SecretStr | None = Field(
         None, description="Secret from which the services' passwords are derived; made in the data folder if not set."
     )

@@ -12,6 +12,7 @@ import binascii
 import re
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
+from email.message import Message
 from typing import Any
 
 from starlette.requests import Request
@@ -128,14 +129,25 @@ def _is_json(kind: str) -> bool:
 
 
 async def read_report(request: Request) -> dict[str, Any]:
-    """The ``content_zlib_base64`` of a `ReportRecord`: the bytes as they came. Raises `TooLarge`, `Invalid`."""
+    """The ``content_zlib_base64`` of a `ReportRecord`: the bytes as they came, also none. Raises `TooLarge`.
+
+    ``file`` is the name in ``Content-Disposition: attachment; filename="unit.xml"`` unless the query gives one.
+    """
     body = await read_body(request)
-    if not body:
-        raise Invalid("The body is empty; send the report's file, such as `curl --data-binary @junit.xml`.")
     packed = await asyncio.to_thread(_pack, body)
     if len(packed) > MAX_PACKED_BYTES:
         raise TooLarge("The report is too large even when packed; send it in parts.", max_bytes=MAX_PACKED_BYTES)
-    return {"content_zlib_base64": packed}
+    name = None if "file" in request.query_params else file_name(request.headers.get("content-disposition"))
+    return {"content_zlib_base64": packed} | ({"file": name} if name else {})
+
+
+def file_name(disposition: str | None) -> str | None:
+    """The file's name in a Content-Disposition header (RFC 6266, with RFC 5987 for other letters), if it has one."""
+    if not disposition:
+        return None
+    message = Message()
+    message["Content-Disposition"] = disposition
+    return message.get_filename() or None
 
 
 def _pack(body: bytes) -> str:

@@ -12,7 +12,8 @@ from services.governance.startup import read_policies
 def run() -> None:
     """Read the policies, then serve until stopped."""
     try:
-        service = make_service(read_policies(Settings().policies_dir, os.environ))
+        settings = Settings()
+        service = make_service(read_policies(settings.policies_dir, os.environ), settings.signal_retention_days)
     except StartError as error:
         sys.stderr.write(f"headgate governance: {error}\n")
         sys.exit(1)

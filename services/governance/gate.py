@@ -11,24 +11,40 @@ import asyncpg
 
 from libs.common.contracts.governance.runs import GateSummary, RuleResult
 from services.governance.catalog import Target
-from services.governance.domain.facts import MAX_PARTS, Fact, Facts
+from services.governance.domain.facts import MAX_PARTS, Fact, Facts, OpenFailure, Seen
+from services.governance.domain.failures import MAX_READ
 from services.governance.domain.policy import Policy
 from services.governance.domain.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     from libs.common.service import Connection
 
-# Facts of the subject itself and of the version under judgement; never of another version.
+# Facts of the subject itself and of the version under judgement, never of another version: the newest signal of each
+# part with what is still open of its earlier reports, and the newest reports that could not be read.
 SELECT_FACTS = """
-SELECT facts.kind, facts.part, facts.version, facts.signal_id, facts.time, signals.source, signals.event_id,
-    signals.data
+SELECT facts.kind, facts.part, facts.version, facts.signal_id, facts.time, facts.good_signal_id, facts.good_time,
+    signals.source, signals.event_id, signals.data, signals.problems, open.tests, open.signal_ids, open.times,
+    false AS unread
 FROM facts JOIN signals USING (signal_id)
+LEFT JOIN LATERAL (
+    SELECT array_agg(test) AS tests, array_agg(signal_id) AS signal_ids, array_agg(time) AS times
+    FROM (
+        SELECT test, signal_id, time FROM open_failures
+        WHERE open_failures.fact_id = facts.fact_id AND open_failures.signal_id <> facts.signal_id LIMIT $5
+    ) AS found
+) AS open ON true
 WHERE facts.site = $1 AND facts.subject = $2 AND facts.version = ANY ($3::text[]) AND facts.kind = ANY ($4::text[])
+UNION ALL
+SELECT heads.kind, signals.part, heads.version, heads.signal_id, heads.time, heads.good_signal_id, heads.good_time,
+    signals.source, signals.event_id, signals.data, signals.problems, NULL, NULL, NULL, true
+FROM report_heads AS heads JOIN signals USING (signal_id)
+WHERE heads.site = $1 AND heads.subject = $2 AND heads.version = ANY ($3::text[]) AND heads.kind = ANY ($4::text[])
+    AND NOT heads.readable
 """
 # The facts that the last GO used, from the signals as they were then.
 SELECT_BASELINE = """
-SELECT signals.kind, signals.part, signals.version, signals.signal_id, signals.time, signals.source, signals.event_id,
-    signals.data, runs.run_number
+SELECT signals.kind, signals.part, signals.version, signals.signal_id, least(signals.time, signals.received_at) AS time,
+    signals.source, signals.event_id, signals.data, runs.run_number
 FROM gate_heads JOIN runs ON runs.run_id = gate_heads.last_go_run_id
 CROSS JOIN LATERAL unnest(runs.fact_signals) AS used (signal_id)
 JOIN signals ON signals.signal_id = used.signal_id
@@ -39,14 +55,15 @@ WHERE gate_heads.gate = $1 AND gate_heads.site = $2 AND gate_heads.subject = $3
 async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Target, now: datetime) -> Verdict:
     """Judge the facts that count now. Nothing is stored."""
     current = await connection.fetch(
-        SELECT_FACTS, target.site, target.subject, sorted({"", target.version}), sorted(policy.kinds)
+        SELECT_FACTS, target.site, target.subject, sorted({"", target.version}), sorted(policy.kinds), MAX_READ
     )
     baseline = await connection.fetch(SELECT_BASELINE, target.gate, target.site, target.subject)
     facts = Facts(
-        current=tuple(_fact(row) for row in current),
+        current=tuple(_newest(row) for row in current if not row["unread"]),
         baseline=tuple(_fact(row) for row in baseline),
         baseline_run=baseline[0]["run_number"] if baseline else None,
         version=target.version,
+        unread=tuple(_newest(row) for row in current if row["unread"]),
     )
     # Big test reports take milliseconds, which questions should not wait for.
     return await asyncio.to_thread(judge, policy, facts, now)
@@ -62,6 +79,17 @@ def _fact(row: asyncpg.Record) -> Fact:
         time=row["time"],
         data=row["data"],
         version=row["version"],
+    )
+
+
+def _newest(row: asyncpg.Record) -> Fact:
+    """A fact with what stands beside it: the last good one, and what is still open."""
+    open_ = zip(row["tests"] or (), row["signal_ids"] or (), row["times"] or (), strict=True)
+    return replace(
+        _fact(row),
+        problems=tuple(row["problems"]),
+        good=Seen(row["good_signal_id"], row["good_time"]) if row["good_time"] else None,
+        open_failures=tuple(OpenFailure(test, Seen(signal_id, time)) for test, signal_id, time in open_),
     )
 
 

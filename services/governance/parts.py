@@ -16,7 +16,7 @@ RESOLVED_KEPT = timedelta(days=7)
 DROP_RESOLVED = """
 DELETE FROM facts USING signals
 WHERE facts.site = $1 AND facts.subject = ANY ($2::text[]) AND facts.kind = $3 AND facts.time < $4
-    AND signals.signal_id = facts.signal_id AND signals.data ->> 'status' = 'resolved'
+    AND signals.signal_id = facts.signal_id AND signals.valid AND signals.data ->> 'status' = 'resolved'
     AND NOT signals.data -> 'alerts' @> '[{"status": "firing"}]'
     AND signals.data -> 'truncated_alerts' = '0' AND signals.data -> 'watchdog' = 'false'
 """

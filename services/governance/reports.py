@@ -5,91 +5,155 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import codecs
 import zlib
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
+from typing import Any
 
 from libs.common.contracts.governance import reports as contract
 from libs.common.contracts.governance.reports import ReportRecord
 from libs.common.contracts.governance.signals import SignalReceipts
 from libs.common.problems import Invalid, TooLarge
-from libs.common.service import Table, Tx
+from libs.common.service import Refused, Table, Tx
 from services.governance.catalog import SITE_SUBJECT, Catalog
-from services.governance.domain.report_base import DEFAULT_PART, joined_part
-from services.governance.domain.reports import MAX_REPORT_BYTES, BadReport, ParsedSignal, parse_report
-from services.governance.signals import NewSignal, store
+from services.governance.domain.facts import Seen
+from services.governance.domain.report_base import DEFAULT_PART, file_part, joined_part
+from services.governance.domain.reports import KIND_OF, MAX_REPORT_BYTES, BadReport, ParsedSignal, parse_report
+from services.governance.heads import PARTS_INSIDE, Sender, note_report
+from services.governance.signals import NewSignal, receipt, store
 
 # A report that comes again this soon is a retry. Later it is news even if its bytes are the same: a scan that finds
 # nothing writes the same file every day.
 RETRY_WINDOW = timedelta(minutes=10)
 
+# The facts in force, unless a report that can't be read is newer; and that one itself.
 SELECT_RETRIED = """
 SELECT signals.source, signals.event_id, signals.digest
 FROM unnest($4::text[], $5::text[], $6::bytea[]) AS new (kind, part, digest)
 JOIN facts ON facts.site = $1 AND facts.subject = $2 AND facts.version = $3
     AND facts.kind = new.kind AND facts.part = new.part
 JOIN signals ON signals.signal_id = facts.signal_id AND signals.digest = new.digest
+WHERE signals.received_at > $7 AND NOT EXISTS (
+    SELECT FROM report_heads AS heads
+    WHERE heads.site = $1 AND heads.subject = $2 AND heads.version = $3 AND heads.kind = new.kind AND heads.sender = $8
+        AND NOT heads.readable
+)
+UNION ALL
+SELECT signals.source, signals.event_id, signals.digest
+FROM unnest($4::text[], $6::bytea[]) AS new (kind, digest)
+JOIN report_heads AS heads ON heads.site = $1 AND heads.subject = $2 AND heads.version = $3
+    AND heads.kind = new.kind AND heads.sender = $8 AND NOT heads.readable
+JOIN signals ON signals.signal_id = heads.signal_id AND signals.digest = new.digest
 WHERE signals.received_at > $7
 """
+HEAD_BYTES = 1024  # kept of a report that can't be read
 
 
-async def record_report(catalog: Catalog, tx: Tx, body: ReportRecord) -> SignalReceipts:
-    """Store a report's facts. Raises `Invalid` with what is wrong with it, `TooLarge`."""
+async def record_report(catalog: Catalog, tx: Tx, body: ReportRecord) -> SignalReceipts | Refused:
+    """Store a report's facts. One that can't be read is refused and yet kept, as the newest word of its sender.
+
+    Raises `Invalid` where the sender's request is wrong, not the report; `TooLarge`.
+    """
+    kind = KIND_OF[body.format]
+    about = Sender(kind, body.subject or SITE_SUBJECT, body.version or "", _sender(body))
+    catalog.check_version(kind, about.version, f"The {body.format} report")
     content = await asyncio.to_thread(unpack, body.content_zlib_base64)
     try:
         parsed = await asyncio.to_thread(parse_report, body.format, content)
+        _check_not_empty(body, parsed)
     except BadReport as error:
-        raise Invalid(error.message) from error
-    _refuse_empty(body, parsed)
-    subject, version = body.subject or SITE_SUBJECT, body.version or ""
-    new: list[NewSignal] = []
-    for one in parsed:
-        catalog.check_version(one.kind, version, f"The {body.format} report")
-        part = _part(body.part, one.part)
-        named = "\n".join((body.format, subject, version, part)).encode()
-        digest = sha256(named + b"\n" + content).digest()
-        source = body.source or f"/reports/{body.format}"
-        # The command's id tells apart two deliveries of the same bytes; a retry is found by the digest instead.
-        event_id = f"{digest.hex()}:{tx.message.id}"
-        new.append(NewSignal(source, event_id, one.kind, part, subject, version, tx.message.time, one.data, digest))
+        return await _keep_unread(catalog, tx, body, about, content, error.message)
+    new = [_signal(tx, body, about, _part(body.part, one.part, about.name), content, one.data) for one in parsed]
     # Alertmanager repeats the same body on purpose: each is a heartbeat.
     if body.format != "alertmanager":
-        new = await _as_retries(tx, subject, version, new)
-    return await store(catalog, tx, new)
+        new = await _as_retries(tx, about, new)
+    receipts = await store(catalog, tx, new)
+    await _note(catalog, tx, body, about, receipts, readable=True)
+    return receipts
 
 
-def _refuse_empty(body: ReportRecord, parsed: list[ParsedSignal]) -> None:
+def _check_not_empty(body: ReportRecord, parsed: list[ParsedSignal]) -> None:
+    """Raise `BadReport` for a report that says nothing: it is no better than one that can't be read."""
     if not parsed:
-        raise Invalid(f"The {body.format} report holds nothing to judge; send the file that the tool wrote.")
+        raise BadReport(f"The {body.format} report holds nothing to judge; send the file that the tool wrote.")
     if body.format == "alertmanager" and not parsed[0].data["alerts"]:
-        raise Invalid("The Alertmanager body has no alerts, so it tells of nothing; send it with its alerts.")
+        raise BadReport("The Alertmanager body has no alerts, so it tells of nothing; send it with its alerts.")
 
 
-def _part(asked: str | None, own: str) -> str:
+def _sender(body: ReportRecord) -> str:
+    """What tells the reports of one kind apart before they are read: the sender's part, else the file's name."""
+    return body.part or (file_part(body.file) if body.file else DEFAULT_PART)
+
+
+def _part(asked: str | None, own: str, sender: str) -> str:
     """The sender's part; where the report names parts itself (scanners, alert groups), it goes before theirs."""
-    if asked is None:
-        return own
-    return asked if own == DEFAULT_PART else joined_part(asked, own)
+    if own == DEFAULT_PART:
+        return sender
+    return own if asked is None else joined_part(asked, own)
 
 
-async def _as_retries(tx: Tx, subject: str, version: str, new: list[NewSignal]) -> list[NewSignal]:
+def _signal(tx: Tx, body: ReportRecord, about: Sender, part: str, content: bytes, data: Any) -> NewSignal:
+    named = "\n".join((body.format, about.subject, about.version, part)).encode()
+    digest = sha256(named + b"\n" + content).digest()
+    source = body.source or f"/reports/{body.format}"
+    # The command's id tells apart two deliveries of the same bytes; a retry is found by the digest instead.
+    event_id = f"{digest.hex()}:{tx.message.id}"
+    return NewSignal(source, event_id, about.kind, part, about.subject, about.version, receipt(tx), data, digest)
+
+
+async def _keep_unread(
+    catalog: Catalog, tx: Tx, body: ReportRecord, about: Sender, content: bytes, reason: str
+) -> Refused:
+    """Store what came as a broken signal, so that an older good one does not stay in charge, and refuse it."""
+    data = {"format": body.format, "bytes": len(content), "sha256": sha256(content).hexdigest(), **_head(content)}
+    broken = replace(_signal(tx, body, about, about.name, content, data), problems=(reason,))
+    # Where parts stand inside the report, this one is about parts that nobody knows: it is the sender's, no part's.
+    receipts = await store(catalog, tx, await _as_retries(tx, about, [broken]), count=body.format not in PARTS_INSIDE)
+    await _note(catalog, tx, body, about, receipts, readable=False)
+    signal_id = receipts.items[0].signal_id
+    rules = f"the rules that read {about.kind} fail until one comes that can be read, with part={about.name}"
+    if about.name == DEFAULT_PART:
+        rules = f"the rules that read {about.kind} fail until one comes that can be read, also without a part"
+    return Refused(Invalid(f"{reason} It is kept as signal {signal_id}: {rules}.", signal_id=signal_id))
+
+
+def _head(content: bytes) -> dict[str, str]:
+    """The first kilobyte, as text if it is text that can be stored."""
+    head = content[:HEAD_BYTES]
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # a character may be cut at the end
+    except UnicodeDecodeError:
+        text = "\x00"
+    return {"head_base64": base64.b64encode(head).decode()} if "\x00" in text else {"head": text}
+
+
+async def _note(
+    catalog: Catalog, tx: Tx, body: ReportRecord, about: Sender, receipts: SignalReceipts, *, readable: bool
+) -> None:
+    fresh = [item.signal_id for item in receipts.items if not item.duplicate]
+    if fresh and body.format in PARTS_INSIDE and catalog.is_judged(about.kind):
+        await note_report(tx, about, Seen(fresh[0], receipt(tx)), readable=readable)
+
+
+async def _as_retries(tx: Tx, about: Sender, new: list[NewSignal]) -> list[NewSignal]:
     """The same signals, but those that are the fact in force already under the key that they have there."""
     rows = await tx.connection.fetch(
         SELECT_RETRIED,
         tx.site,
-        subject,
-        version,
+        about.subject,
+        about.version,
         [one.kind for one in new],
         [one.part for one in new],
         [one.digest for one in new],
         tx.message.time - RETRY_WINDOW,
+        about.name,
     )
     keys = {row["digest"]: (row["source"], row["event_id"]) for row in rows}
     return [
-        NewSignal(
-            *keys.get(one.digest, one.key), one.kind, one.part, one.subject, one.version, one.time, one.data, one.digest
-        )
+        replace(one, source=keys[one.digest][0], event_id=keys[one.digest][1]) if one.digest in keys else one
         for one in new
     ]
 

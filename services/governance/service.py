@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from libs.common.contracts.governance import CONTRACT
 from libs.common.service import Service
 from services.governance import catalog as gates
-from services.governance import opsgate, plan, reports, runs, signals
+from services.governance import opsgate, plan, pruning, reports, runs, signals
 from services.governance.domain.policy import Policy
 
 
-def make_service(policies: Mapping[str, Policy]) -> Service:
-    """The service that judges by these policies (name to policy), such as `startup.packaged_policies` gives."""
+def make_service(policies: Mapping[str, Policy], signal_retention_days: int = 90) -> Service:
+    """The service that judges by these policies (name to policy), such as `startup.packaged_policies` gives.
+
+    Signals that nothing needs are removed after ``signal_retention_days``.
+    """
     catalog = gates.Catalog(policies)
     runs.begin_series(policies)
     return Service.of(
@@ -23,4 +26,5 @@ def make_service(policies: Mapping[str, Policy]) -> Service:
         runs.table(catalog),
         plan.table(catalog),
         opsgate.table(catalog),
+        pruning.table(signal_retention_days),
     )

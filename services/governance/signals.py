@@ -1,4 +1,4 @@
-"""Signals come in: each is stored once, and the newest valid one of a kind becomes the fact that gates judge."""
+"""Signals come in: each is stored once, and the newest one of a kind and part is the fact that gates judge."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from libs.common.service import Read, Table, Tx
 from services.governance.catalog import SITE_SUBJECT, Catalog
 from services.governance.domain.report_base import DEFAULT_PART
 from services.governance.domain.signals import check_data
+from services.governance.failures import is_test_report, keep_failures
 from services.governance.parts import refuse_too_many
 
 MAX_FUTURE = timedelta(minutes=5)  # how far clocks may differ
@@ -40,29 +41,46 @@ MAX_ID = 2**63 - 1
 
 # One statement for a whole command. Places keep the ids in the order of the list, so that of two signals with one
 # time the later one counts. A concurrent insert of the same key is waited for and then left as it is.
+# A fact is the newest signal by effective time (the earlier of its own and of its receipt), then by id; beside it
+# stands the newest good one. The row of a part is locked by its update, whatever wins, until the transaction ends.
 INSERT_SIGNALS = """
 WITH fresh AS (
     INSERT INTO signals (site, source, event_id, kind, part, subject, version, time, received_at, judged, valid,
         problems, data, digest)
     SELECT $1, source, event_id, kind, part, subject, version, time, $2, judged, valid, problems::jsonb, data::jsonb,
         digest
-    FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
-                $10::boolean[], $11::boolean[], $12::text[], $13::text[], $14::bytea[]) WITH ORDINALITY
+    FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[],
+                $11::boolean[], $12::boolean[], $13::text[], $14::text[], $15::bytea[]) WITH ORDINALITY
         AS new (source, event_id, kind, part, subject, version, time, judged, valid, problems, data, digest, place)
     ORDER BY place
     ON CONFLICT (site, source, event_id) DO NOTHING
-    RETURNING signal_id, source, event_id, kind, part, subject, version, time, judged, valid
-), counted AS (
-    INSERT INTO facts (site, subject, version, kind, part, signal_id, time)
-    SELECT DISTINCT ON (subject, version, kind, part) $1, subject, version, kind, part, signal_id, time
+    RETURNING signal_id, source, event_id, kind, part, subject, version, least(time, received_at) AS time, judged, valid
+), newest AS (
+    SELECT DISTINCT ON (subject, version, kind, part) subject, version, kind, part, signal_id, time
+    FROM fresh WHERE judged AND $3::boolean
+    ORDER BY subject, version, kind, part, time DESC, signal_id DESC
+), good AS (
+    SELECT DISTINCT ON (subject, version, kind, part) subject, version, kind, part, signal_id, time
     FROM fresh WHERE judged AND valid
     ORDER BY subject, version, kind, part, time DESC, signal_id DESC
+), counted AS (
+    INSERT INTO facts (site, subject, version, kind, part, signal_id, time, good_signal_id, good_time)
+    SELECT $1, subject, version, kind, part, newest.signal_id, newest.time, good.signal_id, good.time
+    FROM newest LEFT JOIN good USING (subject, version, kind, part)
+    ORDER BY subject, version, kind, part
     ON CONFLICT (site, subject, version, kind, part) DO UPDATE
-    SET signal_id = EXCLUDED.signal_id, time = EXCLUDED.time
-    WHERE (facts.time, facts.signal_id) < (EXCLUDED.time, EXCLUDED.signal_id)
-    RETURNING subject, version, kind, part, facts.xmax = 0 AS is_new  -- a row that was only updated has an xmax
+    SET signal_id = CASE WHEN (EXCLUDED.time, EXCLUDED.signal_id) > (facts.time, facts.signal_id)
+            THEN EXCLUDED.signal_id ELSE facts.signal_id END,
+        time = greatest(EXCLUDED.time, facts.time),
+        good_signal_id = CASE WHEN facts.good_time IS NULL
+                OR (EXCLUDED.good_time, EXCLUDED.good_signal_id) > (facts.good_time, facts.good_signal_id)
+            THEN EXCLUDED.good_signal_id ELSE facts.good_signal_id END,
+        good_time = greatest(EXCLUDED.good_time, facts.good_time)
+    RETURNING subject, version, kind, part, fact_id, facts.signal_id AS newest_id,
+        facts.xmax = 0 AS is_new  -- a row that was only updated has an xmax
 )
-SELECT source, event_id, signal_id, coalesce(is_new, false) AS opens_part, subject, version, kind
+SELECT source, event_id, signal_id, time, valid, coalesce(is_new, false) AS opens_part, subject, version, kind, part,
+    fact_id, newest_id
 FROM fresh LEFT JOIN counted USING (subject, version, kind, part)
 """
 SELECT_KNOWN = """
@@ -97,7 +115,10 @@ FROM signals WHERE site = $1 AND signal_id = $2
 
 @dataclass(frozen=True, slots=True)
 class NewSignal:
-    """A signal to be stored. ``digest`` is of its content as sent: equal keys with other digests are a conflict."""
+    """A signal to be stored. ``digest`` is of its content as sent: equal keys with other digests are a conflict.
+
+    ``problems``: what is known to be wrong with it already; else its data are checked.
+    """
 
     source: str
     event_id: str
@@ -108,6 +129,7 @@ class NewSignal:
     time: datetime
     data: Any
     digest: bytes
+    problems: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -117,9 +139,14 @@ class NewSignal:
 
 async def record_signals(catalog: Catalog, tx: Tx, body: SignalRecord) -> SignalReceipts:
     """Store outside events as signals. Raises `Invalid` naming the event that is wrong, `Conflict`."""
-    received = tx.message.time
+    received = receipt(tx)
     new = [_from_event(catalog, event, place, body, received) for place, event in enumerate(body.signals, 1)]
     return await store(catalog, tx, new)
+
+
+def receipt(tx: Tx) -> datetime:
+    """When the command came in: what the edge says, but never later than now, so that no clock there runs ahead."""
+    return min(tx.message.time, tx.now)
 
 
 def _from_event(
@@ -143,19 +170,21 @@ def _from_event(
     )
 
 
-async def store(catalog: Catalog, tx: Tx, signals: Sequence[NewSignal]) -> SignalReceipts:
+async def store(catalog: Catalog, tx: Tx, signals: Sequence[NewSignal], *, count: bool = True) -> SignalReceipts:
     """Store signals with one statement; what is known already is answered with its first id.
 
-    Emits an event for each new signal, and one if any came again. Raises `Conflict` if a known key has other content,
-    `Invalid` if a kind would have more than ``MAX_PARTS`` parts.
+    ``count`` false: they are kept and listed, but are no fact of a part. Emits an event for each new signal, and one if
+    any came again. Raises `Conflict` if a known key has other content, `Invalid` if a kind would have more than
+    ``MAX_PARTS`` parts.
     """
     unique: dict[tuple[str, str], NewSignal] = {}
     for signal in signals:
         unique.setdefault(signal.key, signal)
     problems = {
-        key: check_data(one.kind, one.data) if catalog.is_judged(one.kind) else [] for key, one in unique.items()
+        key: list(one.problems) or (check_data(one.kind, one.data) if catalog.is_judged(one.kind) else [])
+        for key, one in unique.items()
     }
-    fresh = await _insert(catalog, tx, list(unique.values()), problems)
+    fresh = await _insert(catalog, tx, list(unique.values()), problems, count)
     missing = [key for key in unique if key not in fresh]
     known: dict[tuple[str, str], asyncpg.Record] = {}
     if missing:
@@ -187,14 +216,15 @@ async def store(catalog: Catalog, tx: Tx, signals: Sequence[NewSignal]) -> Signa
 
 
 async def _insert(
-    catalog: Catalog, tx: Tx, new: list[NewSignal], problems: dict[tuple[str, str], list[str]]
+    catalog: Catalog, tx: Tx, new: list[NewSignal], problems: dict[tuple[str, str], list[str]], count: bool
 ) -> dict[tuple[str, str], int]:
     """The ids of those that were not there yet. Raises `Invalid` if they open too many parts."""
     try:
         rows = await tx.connection.fetch(
             INSERT_SIGNALS,
             tx.site,
-            tx.message.time,
+            receipt(tx),
+            count,
             [one.source for one in new],
             [one.event_id for one in new],
             [one.kind for one in new],
@@ -214,6 +244,8 @@ async def _insert(
     opened = [(row["subject"], row["version"], row["kind"]) for row in rows if row["opens_part"]]
     if opened:
         await refuse_too_many(tx, opened)
+    data = {one.key: one.data for one in new}
+    await keep_failures(tx, [(row, data[row["source"], row["event_id"]]) for row in rows if is_test_report(row)])
     return {(row["source"], row["event_id"]): row["signal_id"] for row in rows}
 
 

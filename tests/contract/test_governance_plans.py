@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 import pytest_asyncio
 
-from services.governance import gate, opsgate, parts, reports, runs, signals
+from services.governance import failures, gate, heads, opsgate, parts, pruning, reports, runs, signals
 from tests.stack import Stack
 
 FILL = """
@@ -18,8 +18,20 @@ INSERT INTO governance.signals (site, source, event_id, kind, part, subject, ver
 SELECT 'site-' || n % 3, '/test', n::text, 'kind-' || n % 40, 'default', 'subject-' || n % 7, '1.' || n % 20, now(),
     now(), true, true, '[]', '{}', sha256(n::text::bytea)
 FROM generate_series(1, 20000) AS n;
+INSERT INTO governance.signals (site, source, event_id, kind, part, subject, version, time, received_at, judged, valid,
+    problems, data, digest)
+SELECT 'site-' || n % 3, '/tests', n::text, 'test.junit', 'part-' || n % 9, 'subject-' || n % 7, '1.' || n % 20, now(),
+    now(), true, true, '[]', '{"tests": ["a", "b"], "failed_tests": [], "failed": 0, "errors": 0}',
+    sha256(n::text::bytea)
+FROM generate_series(1, 20000) AS n;
 INSERT INTO governance.facts (site, subject, version, kind, part, signal_id, time)
 SELECT site, subject, version, kind, part, max(signal_id), now() FROM governance.signals GROUP BY 1, 2, 3, 4, 5;
+INSERT INTO governance.open_failures (fact_id, digest, test, signal_id, time)
+SELECT fact_id, sha256(n::text::bytea), n::text, signal_id - n % 2, time
+FROM governance.facts, generate_series(1, 10) AS n WHERE kind = 'test.junit';
+INSERT INTO governance.report_heads (site, subject, version, kind, sender, signal_id, time, readable)
+SELECT site, subject, version, kind, part || n, signal_id, time, n > 1
+FROM governance.facts, generate_series(1, 5) AS n;
 INSERT INTO governance.runs (gate, site, subject, version, run_number, trigger, actor, decision, status, decided_at,
     summary, rules, reasons, policy_digest, settings, fact_signals)
 SELECT 'gate-' || n % 4, 'site-' || n % 3, 'subject-' || n % 7, '1.0', n, 'api', 'ann', 'go', 'success', now(), '{}',
@@ -28,12 +40,14 @@ FROM generate_series(1, 20000) AS n;
 INSERT INTO governance.gate_heads (gate, site, subject, run_number, decision, next_change_at, last_go_run_id)
 SELECT gate, site, subject, max(run_number), 'go', now() + interval '1 day', max(run_id)
 FROM governance.runs GROUP BY 1, 2, 3;
+ANALYZE governance.open_failures; ANALYZE governance.report_heads;
 ANALYZE governance.signals; ANALYZE governance.facts; ANALYZE governance.runs; ANALYZE governance.gate_heads
 """
 DIGEST = b"\0" * 32
+TIMED = ("retries", "turned", "old senders")  # None stands for a time
 
 HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "facts": (gate.SELECT_FACTS, ("site-1", "subject-3", ["", "1.7"], ["kind-1", "kind-7"])),
+    "facts": (gate.SELECT_FACTS, ("site-1", "subject-3", ["", "1.7"], ["kind-1", "kind-7"], 101)),
     "baseline": (gate.SELECT_BASELINE, ("gate-1", "site-1", "subject-3")),
     "signals": (signals.LIST_SIGNALS, ("site-1", 2**62, None, None, 51)),
     "signals of a kind": (signals.LIST_SIGNALS_OF_KIND, ("site-1", 2**62, None, None, 51, "kind-7", None)),
@@ -42,8 +56,12 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "known signals": (signals.SELECT_KNOWN, ("site-1", ["/test"], ["7"])),
     "retries": (
         reports.SELECT_RETRIED,
-        ("site-1", "subject-3", "1.7", ["kind-7"], ["default"], [DIGEST], None),
+        ("site-1", "subject-3", "1.7", ["kind-7"], ["default"], [DIGEST], None, "unit"),
     ),
+    "open failures": (failures.SELECT_OPEN, ([7, 8],)),
+    "closed failures": (failures.DELETE_OPEN, ([7, 8], [DIGEST, DIGEST])),
+    "senders": (heads.COUNT_HEADS, ("site-1", "subject-3", "1.7", "kind-7", 201)),
+    "old senders": (heads.DROP_READ, ("site-1", "subject-3", "1.7", "kind-7", None)),
     "crowded parts": (parts.SELECT_CROWDED, ("site-1", ["subject-3"], ["1.7"], ["kind-7"], 200)),
     "resolved groups": (parts.DROP_RESOLVED, ("site-1", ["subject-3"], "kind-7", None)),
     "runs": (runs.LIST_RUNS, ("gate-1", "site-1", 2**62, None, 21)),
@@ -52,6 +70,15 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "latest run": (opsgate.SELECT_LATEST, ("gate-1", "site-1")),
     "history": (opsgate.SELECT_HISTORY, ("gate-1", "site-1", 20)),
     "turned": (runs.SELECT_TURNED, (None, ["gate-1"], 100)),
+}
+# These put what they found in order, or look up thousands of rows at once, for which reading a small table is right.
+RARE: dict[str, tuple[str, tuple[Any, ...], tuple[str, ...]]] = {
+    "passed since": (
+        failures.SELECT_PASSED,
+        ("site-1", "subject-3", "1.7", "part-3", None, 7, ["a", "b"]),
+        ("signals",),
+    ),
+    "pruning": (pruning.PRUNE, (0, 5_000, None), ("signals", "runs")),
 }
 
 
@@ -92,10 +119,27 @@ async def test_hot_statements_use_an_index(filled: asyncpg.Connection) -> None:
     now = await filled.fetchval("SELECT now()")
     problems = {}
     for name, (sql, values) in HOT.items():
-        fitting = [now if value is None and name in ("retries", "turned") else value for value in values]
+        fitting = [now if value is None and name in TIMED else value for value in values]
         # As planned for these values, and as planned once for any: asyncpg's statements may become the latter.
         for options in ("FORMAT JSON", "FORMAT JSON, GENERIC_PLAN"):
             wrong = _wrong(await filled.fetchval(f"EXPLAIN ({options}) {sql}", *fitting))
             if wrong:
+                problems[f"{name} ({options})"] = wrong
+    assert problems == {}
+
+
+async def test_rare_statements_read_no_big_table_whole(filled: asyncpg.Connection) -> None:
+    now = await filled.fetchval("SELECT now()")
+    problems = {}
+    for name, (sql, values, tables) in RARE.items():
+        for options in ("FORMAT JSON", "FORMAT JSON, GENERIC_PLAN"):
+            fitting = [now if value is None else value for value in values]
+            plan = await filled.fetchval(f"EXPLAIN ({options}) {sql}", *fitting)
+            read = {
+                node.get("Relation Name")
+                for node in _nodes(orjson.loads(plan)[0]["Plan"])
+                if node["Node Type"] == "Seq Scan"
+            }
+            if wrong := read & set(tables):
                 problems[f"{name} ({options})"] = wrong
     assert problems == {}

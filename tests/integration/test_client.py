@@ -150,3 +150,24 @@ async def test_the_typed_client(http: Http) -> None:
     found = await asyncio.to_thread(work)
     assert (found["me"], found["missing"], found["runs"], found["decision"]) == ("owner", 404, [], "no_go")
     assert found["again"][0] == found["again"][1]
+
+
+async def test_a_broken_newest_report_is_explained(http: Http, tool: Tool, tmp_path: Path) -> None:
+    await send_reports(tool, http, failed=False)
+    assert (await tool("gate", "run", "release", *ABOUT)).exit_code == 0
+    (tmp_path / "default.xml").write_text("<testsuites><testsuite")
+    sent = await tool("report", "send", "junit", str(tmp_path / "default.xml"), *ABOUT)
+    assert (sent.exit_code, sent.stdout) == (1, "")
+    assert "The JUnit report is not well-formed XML: unclosed token: line 1, column 12." in sent.stderr
+    assert "It is kept as signal 5: the rules that read test.junit fail until one comes that can be read" in sent.stderr
+    http.stack.clock.advance(minutes=5)
+    assert (await tool("gate", "run", "release", *ABOUT)).exit_code == 1
+    told = await tool("gate", "explain", "release", *ABOUT[:2])
+    for text in (
+        "reason The test report (signal 5) is broken: The JUnit report is not well-formed XML: unclosed token: line 1, "
+        "column 12. It may have been cut off; the last good one, signal 1, is 5 minutes old; wanted valid data.",
+        "wanted valid data baseline 1 signals 5 who mends it QA Lead, by ",
+    ):
+        assert text in " ".join(told.stdout.split()), told.stdout
+    shown = await tool("signal", "show", "5")
+    assert '"head": "<testsuites><testsuite"' in shown.stdout

@@ -79,11 +79,15 @@ async def test_missing_stale_and_broken_facts_forbid_go_with_sentences(stack: St
     )
     await send_ops(stack)
     assert (await run(stack))["decision"] == "go"
-    # A newer fact that is broken is kept and listed, and never counts: the older one stays in force.
+    # A newer fact that is broken is in charge: the older one counts no longer.
     broken = await send(stack, event("broken", "ops.runbook", {"overall_status": "ok", "critical_count": "0"}))
     item = broken.json["items"][0]
     assert (item["valid"], item["problems"][0]) == (False, "critical_count must be a whole number of at least 0")
-    assert (await run(stack))["decision"] == "go"
+    refused = rule(await run(stack), "runbook_no_critical")
+    assert refused["message"].startswith(
+        f"The runbook snapshot (signal {item['signal_id']}) is broken: critical_count must be a whole number of at "
+        "least 0; the last good one, signal "
+    )
     await send(stack, event("bad", "ops.runbook", {"overall_status": "ok", "critical_count": 2, "check_count": 9}))
     failed = await run(stack)
     one = rule(failed, "runbook_no_critical")
@@ -265,11 +269,14 @@ async def test_bad_reports_are_refused_with_what_is_wrong(stack: Stack) -> None:
     ):
         answer = await report(stack, format_, content, **of)
         assert (answer.status, words in answer.json["detail"]) == (422, True), answer
+        # What can't be read is kept; a request that lacks something is only refused.
+        assert ("signal_id" in answer.json) == ("leave the version out" not in words and "give it" not in words)
+    kept = len((await stack.query(list_signals)).json["items"])
     for packed, words in (("%%%", "packed by zlib"), ("eJw=", "cut off"), ("", "cut off")):
         body = {"format": "junit", "content_zlib_base64": packed, **APP}
         answer = await stack.command(record_report, body)
         assert (answer.status, words in answer.json["detail"]) == (422, True), answer
-    assert (await stack.query(list_signals)).json["items"] == []
+    assert len((await stack.query(list_signals)).json["items"]) == kept == 3
 
 
 async def test_a_bomb_and_reports_without_content_are_refused(stack: Stack) -> None:

@@ -58,12 +58,14 @@ async def test_201_parts_across_commands_are_refused_and_known_parts_go_on(stack
     assert (coverage["passed"], len(coverage["facts_used"])) == (True, 200)
 
 
-async def test_what_is_no_fact_opens_no_part(stack: Stack) -> None:
+async def test_what_is_no_fact_opens_no_part_and_a_broken_fact_opens_one(stack: Stack) -> None:
     await start(stack)
     assert (await send(stack, *parts(1, 200), **APP)).status == 201
     broken = event("broken", "coverage.cobertura", {**COVERAGE, "lines_covered": 11}, part="p999")
     other = event("other", "com.example.thing", None, part="p999")
-    assert (await send(stack, broken, other, **APP)).status == 201
+    assert (await send(stack, other, **APP)).status == 201
+    assert_refused(await send(stack, broken, **APP))
+    assert (await send(stack, {**broken, "part": "p7"}, **APP)).status == 201
     assert await counted(stack) == 200
 
 

@@ -21,7 +21,7 @@ from libs.common.contracts.tracker.items import ItemPatch, patch_item
 from libs.common.ids import uuid7
 from libs.common.problems import Conflict
 from libs.common.pull import Puller
-from libs.common.service import Deferred, Read, Service, Tx
+from libs.common.service import Deferred, Read, Refused, Service, Tx
 from tests.stack import Stack
 from tests.verdicts import decided
 
@@ -126,6 +126,33 @@ async def test_a_refusal_rolls_back_what_the_handler_did(stack: Stack, fake: Fak
     assert (answer.status, answer.json["blockers"]) == (409, ["a"])
     await stack.idle("tracker")
     assert stack.events == []
+
+
+async def test_a_refusal_may_keep_what_the_handler_did(stack: Stack, fake: Fake) -> None:
+    async def refuse(tx: Tx, body: ItemPatch) -> Refused | bytes:
+        if body.item_id == 3:
+            return await fake.patch(tx, body)
+        tx.emit(board_synced, summary(body.item_id), subject=str(body.item_id))
+        fake.applied.append(tx.message.id)
+        return Refused(Conflict("Noted, but no.", item=body.item_id))
+
+    service, same = fake.service(), str(uuid7())
+    # Other commands of the batch are applied beside it, and repeats get the first outcome.
+    good = await stack.post(patch_item, {"item_id": 3})
+    for _ in range(2):
+        await stack.post(patch_item, {"item_id": 1}, message_id=same)
+    await stack.start(replace(service, commands={**service.commands, patch_item: refuse}))
+    answer = await stack.outcome(same)
+    assert (answer.status, answer.json["detail"], answer.json["item"]) == (409, "Noted, but no.", 1)
+    assert (await stack.outcome(good)).status == 200
+    assert (await stack.command(patch_item, {"item_id": 1}, message_id=same)).raw == answer.raw
+    await stack.idle("tracker")
+    assert fake.applied.count(same) == 1
+    assert [event.causationid for event in stack.events].count(same) == 1
+    # A service hears of it by an event.
+    command_id = await stack.post(patch_item, {"item_id": 2}, actor="service:metrics")
+    told = await stack.heard(refused_event("tracker"))
+    assert (told.causationid, told.data["http_status"]) == (command_id, 409)
 
 
 async def test_what_could_never_leave_the_outbox_is_refused(stack: Stack, fake: Fake) -> None:

@@ -30,6 +30,7 @@ PartOption = Annotated[str | None, typer.Option("--part", help="Which of several
 FORMATS = ("junit", "cobertura", "sarif", "alertmanager")
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
+MAX_NAME_CHARS = 512
 NOT_PART = re.compile(r"[^A-Za-z0-9._:-]+")
 
 
@@ -90,20 +91,27 @@ def send_reports(
     part: PartOption = None,
     source: Annotated[str | None, typer.Option("--source", help="Who made the report.")] = None,
 ) -> int:
-    """Send reports of tools. Several JUnit or Cobertura files are kept apart by their names. Exit code 1: not valid."""
+    """Send reports of tools. JUnit and Cobertura files are kept apart by their names. Exit code 1: not valid."""
     if report_format not in FORMATS:
         raise UsageProblem(f"{report_format!r} is no format that is read; these are: {', '.join(FORMATS)}.")
     if part and len(files) > 1:
         raise UsageProblem("--part names one report; send several files one by one, or without --part.")
     parts = _parts(report_format, files) if part is None else {files[0]: part}
-    contents = [(file, read_input(file)) for file in files]  # nothing is sent if one of them can't be read
+    # Nothing is sent if one of them can't be read. An empty one is sent: it must not leave an older one in charge.
+    contents = [(file, read_input(file, maybe_empty=True)) for file in files]
     answers = []
     with session.progress("Sending reports", len(contents)) as done:
         for number, (file, content) in enumerate(contents, start=1):
-            fields = given(subject=subject, version=version, part=parts.get(file), source=source) | session.sited
+            name = None if file == "-" else Path(file).name[-MAX_NAME_CHARS:]
+            fields = given(subject=subject, version=version, part=parts.get(file), source=source, file=name)
             answers.append(
                 session.client.send(
-                    "governance.report.record", content, "application/octet-stream", format=report_format, **fields
+                    "governance.report.record",
+                    content,
+                    "application/octet-stream",
+                    format=report_format,
+                    **fields,
+                    **session.sited,
                 )
             )
             done(number)
@@ -111,11 +119,12 @@ def send_reports(
 
 
 def _parts(report_format: str, files: list[str]) -> Mapping[str, str]:
-    """A part for each of several files; scanners and alert groups name themselves inside their reports."""
-    if len(files) == 1 or report_format not in ("junit", "cobertura"):
+    """A part for each file; scanners and alert groups name themselves inside their reports."""
+    if report_format not in ("junit", "cobertura"):
         return {}
-    parts = {file: NOT_PART.sub("-", Path(file).stem).lstrip("-._:")[:80] or "report" for file in files}
-    if len(set(parts.values())) != len(files):
+    named = [file for file in files if file != "-"]
+    parts = {file: NOT_PART.sub("-", Path(file).stem).lstrip("-._:")[:80] or "report" for file in named}
+    if len(set(parts.values())) != len(named) or len(files) - len(named) > 1:
         raise UsageProblem("Several files have the same name, which tells the reports apart; send them with --part.")
     return parts
 

@@ -144,6 +144,7 @@ _DERIVATIONS: dict[str, tuple[tuple[str, ...], _Derivation]] = {
         (
             *("total", "passed", "failed", "errors", "skipped", "not_passed", "failed_tests"),
             *("vanished_count", "vanished", "empty_parts", "missing_parts"),
+            *("still_failing_count", "still_failing"),  # added by the verdict, which knows the time
         ),
         _tests,
     ),

@@ -12,10 +12,32 @@ MAX_PARTS = 200  # of one kind of one version of a subject: a run reads them all
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """One valid signal. ``part`` tells several sources of a kind apart; ``version`` is "" for facts of the subject.
+class Seen:
+    """A signal and its effective time: the earlier of its own time and its receipt (with a zone)."""
 
-    ``time`` is when the fact was true (with a zone), not when it was stored.
+    signal_id: int
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFailure:
+    """A test that an earlier report showed failing and none has shown passing since. ``last``: who showed it last.
+
+    ``test`` is "" where more of them were seen than are kept.
+    """
+
+    test: str
+    last: Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """The newest signal of a part. ``part`` tells several sources of a kind apart; ``version`` is "" for facts of the
+    subject.
+
+    ``time`` is its effective time (with a zone): when the fact was true, at the latest when it came. ``problems``:
+    what was wrong with it when it came; ``good``: the last signal of the part that was right (itself, if it is right).
+    ``open_failures``: of the part's earlier reports, at most `failures.MAX_READ`.
     """
 
     kind: str
@@ -26,6 +48,9 @@ class Fact:
     time: datetime
     data: JSON
     version: str = ""
+    problems: tuple[str, ...] = ()
+    good: Seen | None = None
+    open_failures: tuple[OpenFailure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +59,15 @@ class Facts:
 
     ``current``: facts of the subject and of the version under judgement (others are ignored). ``baseline``: the facts
     that the last GO used, ``baseline_run`` its run number, None when there was no GO yet. ``version``: the version
-    under judgement, "" for a gate over a site.
+    under judgement, "" for a gate over a site. ``unread``: the newest reports of senders that could not be read, so
+    that nobody knows which parts they were about.
     """
 
     current: tuple[Fact, ...] = ()
     baseline: tuple[Fact, ...] = ()
     baseline_run: int | None = None
     version: str = ""
+    unread: tuple[Fact, ...] = ()
 
 
 def newest_of_each_part(facts: Iterable[Fact]) -> list[Fact]:

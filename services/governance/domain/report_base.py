@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 from xml.etree.ElementTree import ParseError, TreeBuilder
 
@@ -84,6 +85,11 @@ def joined_part(asked: str, own: str) -> str:
     if len(asked) <= MAX_PART_CHARS and _PLAIN_PART.fullmatch(asked):
         return part_name(f"{asked}:{own}")
     return clean_text(f"{asked}:{own}", MAX_NAME_CHARS)
+
+
+def file_part(name: str) -> str:
+    """The part that a file's name gives: without its folders and its last extension (``out/unit.xml`` gives unit)."""
+    return part_name(PurePosixPath(name.replace("\\", "/")).stem)
 
 
 def check_size(content: bytes, what: str) -> None:

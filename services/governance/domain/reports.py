@@ -13,7 +13,7 @@ from services.governance.domain.junit import parse_junit
 from services.governance.domain.report_base import MAX_REPORT_BYTES, BadReport, ParsedSignal
 from services.governance.domain.sarif import parse_sarif
 
-__all__ = ["FORMATS", "MAX_REPORT_BYTES", "BadReport", "ParsedSignal", "parse_report"]
+__all__ = ["FORMATS", "KIND_OF", "MAX_REPORT_BYTES", "BadReport", "ParsedSignal", "parse_report"]
 
 _PARSERS: dict[str, Callable[[bytes], list[ParsedSignal]]] = {
     "junit": parse_junit,
@@ -22,6 +22,12 @@ _PARSERS: dict[str, Callable[[bytes], list[ParsedSignal]]] = {
     "alertmanager": parse_alertmanager,
 }
 FORMATS = tuple(_PARSERS)
+KIND_OF = {
+    "junit": "test.junit",
+    "cobertura": "coverage.cobertura",
+    "sarif": "scan.sarif",
+    "alertmanager": "alert.alertmanager",
+}
 
 
 def parse_report(format: str, content: bytes) -> list[ParsedSignal]:  # noqa: A002 - the word of the HTTP path

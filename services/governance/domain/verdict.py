@@ -1,9 +1,9 @@
 """The verdict: a pure function of policy, facts and time.
 
-Only a condition that gives true over valid, fresh facts passes a rule. Missing, stale, future or broken facts fail
-it, with a sentence that says what was observed and what is wanted. Decision and status follow section 1.2 of the
-facility system's rules: NO_GO for a failed required rule, for a warning where warnings aren't allowed, or for a
-weighted score below the minimum.
+Only a condition that gives true over valid, fresh facts passes a rule. The newest signal of a part is the fact, also if
+it is broken. Missing, stale, future or broken facts fail the rule, with a sentence that says what was observed and what
+is wanted. Decision and status follow section 1.2 of the facility system's rules: NO_GO for a failed required rule, for
+a warning where warnings aren't allowed, or for a weighted score below the minimum.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from typing import Any, Literal
 
 from services.governance.domain.derive import COMPARED_KINDS, derive
 from services.governance.domain.facts import Fact, Facts, newest_of_each_part
+from services.governance.domain.failures import KIND as TESTS
+from services.governance.domain.failures import age_words, still_failing
 from services.governance.domain.policy_model import EVERY_PART, WATCHDOG, Policy, Rule, look_up
+from services.governance.domain.report_base import clean_text
 from services.governance.domain.signals import KINDS, check_data, parse_time
 
 __all__ = ["Fact", "Facts", "RuleResult", "Summary", "Verdict", "judge"]
 
 MAX_FUTURE = timedelta(minutes=5)
 MAX_REASONS = 3
+MAX_PROBLEM_CHARS = 300
 _TICK = timedelta(microseconds=1)  # a fact of exactly the maximum age is still good
 
 Decision = Literal["go", "no_go"]
@@ -134,18 +138,19 @@ def _summary(results: Sequence[RuleResult]) -> Summary:
 def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> RuleResult:
     version = facts.version if rule.scope == "version" else ""
     mine = [fact for fact in facts.current if fact.kind == rule.kind and fact.version == version]
+    unread = [fact for fact in facts.unread if fact.kind == rule.kind and fact.version == version]
     base = [fact for fact in facts.baseline if fact.kind == rule.kind] if facts.baseline_run is not None else []
     values: dict[str, Any] = {"params": policy.parameters, "rule": _rule_values(rule)}
     values["baseline"] = {"exists": bool(base), "run": (facts.baseline_run or 0) if base else 0}
     current: list[Fact] = []
-    wrong = _without_zone([*mine, *base])
+    wrong = _without_zone([*mine, *base, *unread])
     if not wrong:
         current, baseline = newest_of_each_part(mine), newest_of_each_part(base)
-        wrong = [*_broken(current, "", now), *_broken(baseline, "baseline ", now)]
-        if not current:
+        wrong = [*_broken(unread, "", now), *_broken(current, "", now), *_broken(baseline, "baseline ", now)]
+        if not current and not unread:
             wrong = [_missing(rule, version)]
         elif not wrong:
-            values |= _fact_values(rule, current, baseline, policy.parameters)
+            values |= _fact_values(rule, current, baseline, policy.parameters, now)
             wrong = [*_condition_failures(rule, values), *_stale(rule, current, now)]
     passed = not wrong
     if passed:
@@ -166,7 +171,7 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
         detail={name: look_up(lookup, values) for name, lookup in rule.detail.items()},
         observed=observed,
         wanted=wanted,
-        facts_used=tuple(sorted({fact.signal_id for fact in current})),
+        facts_used=tuple(sorted({fact.signal_id for fact in (*current, *unread)})),
         owner_role=rule.owner_role,
         sla_hours=rule.sla_hours,
         action=rule.action,
@@ -185,14 +190,17 @@ def _rule_values(rule: Rule) -> dict[str, Any]:
 
 
 def _fact_values(
-    rule: Rule, current: Sequence[Fact], baseline: Sequence[Fact], params: Mapping[str, Any]
+    rule: Rule, current: Sequence[Fact], baseline: Sequence[Fact], params: Mapping[str, Any], now: datetime
 ) -> dict[str, Any]:
     """What a condition sees: small values only, and of the data only the keys that were checked."""
     newest = max(current, key=lambda fact: (fact.time, fact.signal_id, fact.part))
+    derived = derive(rule.kind, current, baseline, params)
+    if rule.kind == TESTS:
+        derived |= still_failing(current, now)
     return {
         "fact": _small(newest),
         "parts": [{**_small(fact), "part": fact.part} for fact in current],
-        "derived": derive(rule.kind, current, baseline, params),
+        "derived": derived,
     }
 
 
@@ -225,10 +233,18 @@ def _broken(facts: Sequence[Fact], label: str, now: datetime) -> list[tuple[str,
         name = f"the {label}{KINDS[fact.kind].noun} {_of_part(fact)}(signal {fact.signal_id})"
         if fact.time - now > MAX_FUTURE:
             return [(f"{name} has a time in the future, {fact.time.isoformat()}", "a time that has come")]
-        problems = check_data(fact.kind, fact.data)
+        # What was wrong when it came stays wrong, also if a later Headgate would take it: its sender was told so.
+        problems = fact.problems or check_data(fact.kind, fact.data)
         if problems:
-            return [(f"{name} is broken: {problems[0]}", "valid data")]
+            what = clean_text(problems[0].rstrip("."), MAX_PROBLEM_CHARS)
+            return [(f"{name} is broken: {what}{'' if label else _last_good(fact, now)}", "valid data")]
     return []
+
+
+def _last_good(fact: Fact, now: datetime) -> str:
+    if fact.good is None or fact.good.signal_id == fact.signal_id:
+        return "; there was no good one before"
+    return f"; the last good one, signal {fact.good.signal_id}, is {age_words(now - fact.good.time)} old"
 
 
 def _missing(rule: Rule, version: str) -> tuple[str, str]:
@@ -283,15 +299,8 @@ def _stale(rule: Rule, current: Sequence[Fact], now: datetime) -> list[tuple[str
             return [(f"no run is recorded for the {title}", f"one {wanted}")]
         if now - time > limit:
             name = title if rule.age_of == WATCHDOG else f"{title} {_of_part(fact)}".strip()
-            return [(f"the newest {name} is {_age_words(now - time)} old", wanted)]
+            return [(f"the newest {name} is {age_words(now - time)} old", wanted)]
     return []
-
-
-def _age_words(age: timedelta) -> str:
-    minutes = int(age / timedelta(minutes=1))
-    if minutes < 120:
-        return f"{minutes} minutes"
-    return f"{minutes // 60} hours" if minutes < 72 * 60 else f"{minutes // 1440} days"
 
 
 def _expiry(rule: Rule, current: Sequence[Fact]) -> datetime | None:

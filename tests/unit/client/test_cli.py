@@ -140,8 +140,24 @@ def test_several_reports_are_told_apart_by_name(gateway: FakeGateway, tool: Tool
     result = tool("report", "send", "junit", *map(str, files), "--subject", "app", "--version", "1.0")
     assert result.exit_code == 0
     assert [asked.query["part"] for asked in gateway.asked] == [["unit-tests"], ["e2e"]]
+    assert [asked.query["file"] for asked in gateway.asked] == [["unit tests.xml"], ["e2e.xml"]]
     assert gateway.asked[0].body == b"<testsuites/>"
     assert tool("report", "send", "junit", *map(str, files), "--part", "x").exit_code == 2
+
+
+def test_one_report_has_the_part_of_its_name_too(gateway: FakeGateway, tool: Tool, tmp_path: Path) -> None:
+    (tmp_path / "unit.xml").write_text("")
+    file = str(tmp_path / "unit.xml")
+    gateway.on("POST /api/signals/junit", Says(receipts(), 201))
+    gateway.on("POST /api/signals/sarif", Says(receipts(), 201))
+    tool("report", "send", "junit", file)
+    tool("report", "send", "junit", file, "--part", "mine")
+    tool("report", "send", "junit", "-", stdin="<x/>")
+    tool("report", "send", "sarif", file)
+    told = [(asked.query.get("part"), asked.query.get("file")) for asked in gateway.asked]
+    # An empty report is sent like any other: an older good one must not stay in charge because of it.
+    assert told == [(["unit"], ["unit.xml"]), (["mine"], ["unit.xml"]), (None, None), (None, ["unit.xml"])]
+    assert gateway.asked[0].body == b""
 
 
 def test_a_report_that_is_not_valid_is_no_success(gateway: FakeGateway, tool: Tool) -> None:
@@ -152,12 +168,11 @@ def test_a_report_that_is_not_valid_is_no_success(gateway: FakeGateway, tool: To
     assert "1 of 1 signals are not valid" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["missing.xml", "empty.xml", "."])
+@pytest.mark.parametrize("name", ["missing.xml", "."])
 def test_nothing_is_sent_when_a_file_can_not_be_read(
     gateway: FakeGateway, tool: Tool, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "good.xml").write_text("<x/>")
-    (tmp_path / "empty.xml").write_text("\n")
     result = tool("report", "send", "junit", str(tmp_path / "good.xml"), str(tmp_path / name))
     assert result.exit_code == 2
     assert result.stderr.count("\n") == 1

@@ -113,5 +113,22 @@ async def test_a_report_travels_packed() -> None:
     found = await read_report(request(report, content_type="application/xml"))
     record = ReportRecord(format="junit", **found)
     assert zlib.decompress(base64.b64decode(record.content_zlib_base64)) == report
-    with pytest.raises(Invalid, match="empty"):
-        await read_report(request(b""))
+    # What is empty can't be read; the service keeps that as its sender's word.
+    nothing = ReportRecord(format="junit", **await read_report(request(b"")))
+    assert (zlib.decompress(base64.b64decode(nothing.content_zlib_base64)), nothing.file) == (b"", None)
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ('attachment; filename="unit.xml"', "unit.xml"),
+        ("form-data; name=x; filename=it.xml", "it.xml"),
+        ("attachment; filename*=UTF-8''b%C3%BCro.xml", "büro.xml"),
+        ("attachment", None),
+        ("filename", None),
+        (";;=", None),
+    ],
+)
+async def test_a_report_may_name_its_file(disposition: str, name: str | None) -> None:
+    found = await read_report(request(b"<x/>", content_disposition=disposition))
+    assert ReportRecord(format="junit", **found).file == name

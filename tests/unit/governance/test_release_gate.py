@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from services.governance.domain.facts import Fact, Facts
+from services.governance.domain.facts import Fact, Facts, OpenFailure, Seen
 from services.governance.domain.policy import parse_policy
 from services.governance.domain.verdict import Verdict, judge
 from tests.unit.governance.samples import (
@@ -89,6 +90,47 @@ def test_tests_rule(changed: list[Fact], message: str) -> None:
     verdict = release(*changed)
     assert verdict.decision == "no_go"
     assert message in rule(verdict, "tests_passed").message
+
+
+def test_a_failed_test_that_is_merely_absent_still_fails() -> None:
+    seen = Seen(12, NOW - timedelta(hours=3))
+    result = rule(release(replace(ran("a", "b"), open_failures=(OpenFailure("c", seen),))), "tests_passed")
+    assert result.message == (
+        "1 tests that failed in this version were not shown passing since (c: signal 12, report default, 3 hours ago); "
+        "wanted each shown passing by a later report of the same part."
+    )
+
+
+def broken(kind: str, part: str, good: Seen | None, problem: str = "It is cut off.") -> Fact:
+    return replace(fact(kind, {}, part=part, version="1.0"), problems=(problem,), good=good)
+
+
+def test_the_newest_fact_counts_also_if_it_is_broken() -> None:
+    last = Seen(5, NOW - timedelta(days=4))
+    newest = broken("test.junit", "unit", last)
+    result = rule(release(ran("a", "b"), newest), "tests_passed")
+    assert result.message == (
+        f"The test report unit (signal {newest.signal_id}) is broken: It is cut off; the last good one, signal 5, is 4 "
+        "days old; wanted valid data."
+    )
+    never = rule(release(ran("a", "b"), broken("test.junit", "unit", None)), "tests_passed")
+    assert "is broken: It is cut off; there was no good one before; wanted valid data." in never.message
+    # Data that were refused when they came do not become right by a later, more lenient Headgate.
+    data = junit_data("a", "b")
+    refused = replace(fact("test.junit", data, version="1.0"), problems=("old reason",))
+    assert not rule(release(refused), "tests_passed").passed
+
+
+def test_a_report_that_could_not_be_read_fails_the_rules_of_its_kind() -> None:
+    unread = broken("scan.sarif", "ruff", None)
+    facts = Facts(tuple(good_release()), BASELINE, 7, "1.0", (unread,))
+    verdict = judge(RELEASE, facts, NOW)
+    assert [result.passed for result in verdict.rules] == [True, True, False, True]
+    assert unread.signal_id in verdict.rules[2].facts_used
+    alone = judge(RELEASE, Facts((), (), None, "1.0", (unread,)), NOW).rules[2]
+    assert alone.message.startswith("The scan report ruff (signal")
+    other = judge(RELEASE, replace(facts, unread=(replace(unread, version="1.1"),)), NOW)
+    assert other.decision == "go"
 
 
 def test_what_was_skipped_in_the_baseline_may_stay_away() -> None:

@@ -22,6 +22,9 @@ class ReportRecord(Model):
     version: Version | None = None
     part: Part | None = Field(None, description="Which of several reports of a kind this is, such as unit")
     source: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
+    file: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = Field(
+        None, description="The file's name, such as unit.xml: the part of a report that names none"
+    )
     content_zlib_base64: str
 
 
@@ -30,7 +33,9 @@ record_report = Command(
     body=ReportRecord,
     result=SignalReceipts,
     permission="signal:write",
-    http=POST("/api/signals/{format}", query=("subject", "version", "part", "source"), status=201, reader="report"),
+    http=POST(
+        "/api/signals/{format}", query=("subject", "version", "part", "source", "file"), status=201, reader="report"
+    ),
     errors=(Invalid, TooLarge),
     summary="Record a report as a tool wrote it: JUnit or Cobertura XML, SARIF 2.1.0, an Alertmanager v4 webhook",
 )

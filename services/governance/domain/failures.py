@@ -1,0 +1,95 @@
+"""Open failures: tests that a report of a version showed failing and that no later one has shown passing.
+
+A test that is merely absent from the newest report has not been mended: it was left out, renamed, or the run ended
+early. So within a version each test has the state in which it was shown last, and the order in which reports arrive
+changes nothing. Skipped is not shown; flaky (failed, then passed in one report) is shown passing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.governance.domain.facts import Fact, OpenFailure
+
+KIND = "test.junit"
+MAX_OPEN = 10_000  # kept of one part; beyond it the part fails for good in this version
+MAX_READ = 101  # of one part, by a verdict
+NAMED = 3
+MAX_NAME_CHARS = 60
+REST = ""  # stands for those beyond MAX_OPEN; no test has this id
+
+Mark = tuple[datetime, int]  # effective time and signal id: the order of signals
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What one report shows. ``passing`` is empty if it tells of more failures than it names."""
+
+    mark: Mark
+    failing: frozenset[str]
+    passing: frozenset[str]
+
+
+def shown_by(data: Mapping[str, Any], mark: Mark) -> Shown:
+    """What the (valid) data of a test report show."""
+    failing = frozenset(data["failed_tests"])
+    if data["failed"] + data["errors"] > len(failing):
+        # It does not say which tests these are, so any of the others may be one of them.
+        return Shown(mark, failing, frozenset())
+    return Shown(mark, failing, frozenset(data["tests"]) - failing)
+
+
+def follow(kept: Mapping[str, Mark], reports: Iterable[Shown], passed: Mapping[str, Mark]) -> dict[str, Mark]:
+    """The open failures of a part after more reports of it: test id to the newest report that shows it failing.
+
+    ``kept``: those before. ``passed``: for tests that fail in ``reports``, the newest report of all that came so far
+    that shows them passing, as far as there is one.
+    """
+    still = dict(kept)
+    for report in sorted(reports, key=lambda one: one.mark):
+        for test in report.failing:
+            if test in passed and passed[test] > report.mark:
+                continue  # a report that was made later, but came before, shows it mended
+            if test not in still or still[test] < report.mark:
+                still[test] = report.mark
+        for test in report.passing & still.keys():
+            if still[test] < report.mark:
+                del still[test]
+    return _bounded(still)
+
+
+def _bounded(still: dict[str, Mark]) -> dict[str, Mark]:
+    names = sorted(still.keys() - {REST})
+    if len(names) <= MAX_OPEN:
+        return still
+    cut = {test: still[test] for test in names[:MAX_OPEN]}
+    return {**cut, REST: max(still.values())}
+
+
+def still_failing(current: Sequence[Fact], now: datetime) -> dict[str, Any]:
+    """What a condition sees of the open failures of all parts: their number and the first few, with where and when."""
+    found = sorted(
+        ((fact, one) for fact in current for one in fact.open_failures),
+        key=lambda pair: (pair[1].test, pair[0].part),
+    )
+    return {
+        "still_failing_count": len(found),
+        "still_failing": [_words(fact, one, now) for fact, one in found[:NAMED]],
+    }
+
+
+def _words(fact: Fact, one: OpenFailure, now: datetime) -> str:
+    test = one.test if len(one.test) <= MAX_NAME_CHARS else one.test[: MAX_NAME_CHARS - 1] + "…"
+    name = "more tests than are kept" if one.test == REST else test
+    return f"{name}: signal {one.last.signal_id}, report {fact.part}, {age_words(now - one.last.time)} ago"
+
+
+def age_words(age: timedelta) -> str:
+    """An age as people say it: ``90 minutes``, ``37 hours``, ``4 days``."""
+    minutes = max(int(age / timedelta(minutes=1)), 0)
+    if minutes < 120:
+        return f"{minutes} minutes"
+    return f"{minutes // 60} hours" if minutes < 72 * 60 else f"{minutes // 1440} days"

@@ -1,0 +1,71 @@
+"""The newest report of each sender, for formats whose parts stand inside the report (scanners, alert groups).
+
+While such a report can't be read, nobody knows which parts it was about, so no fact can be put in its place. It fails
+the rules that read its kind until the same sender (its part, else its file's name) sends one that can be read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from libs.common.problems import Invalid
+from libs.common.service import Tx
+from services.governance.domain.facts import MAX_PARTS, Seen
+from services.governance.parts import RESOLVED_KEPT
+
+PARTS_INSIDE = frozenset({"sarif", "alertmanager"})
+
+# Newest by effective time, then by id, like a fact; the row is locked until the transaction ends.
+UPSERT_HEAD = """
+INSERT INTO report_heads AS heads (site, subject, version, kind, sender, signal_id, time, readable, good_signal_id,
+    good_time)
+VALUES ($1, $2, $3, $4, $5, $6::bigint, $7::timestamptz, $8::boolean, CASE WHEN $8 THEN $6 END,
+    CASE WHEN $8 THEN $7 END)
+ON CONFLICT (site, subject, version, kind, sender) DO UPDATE
+SET signal_id = CASE WHEN (EXCLUDED.time, EXCLUDED.signal_id) > (heads.time, heads.signal_id)
+        THEN EXCLUDED.signal_id ELSE heads.signal_id END,
+    readable = CASE WHEN (EXCLUDED.time, EXCLUDED.signal_id) > (heads.time, heads.signal_id)
+        THEN EXCLUDED.readable ELSE heads.readable END,
+    time = greatest(EXCLUDED.time, heads.time),
+    good_signal_id = CASE WHEN heads.good_time IS NULL
+            OR (EXCLUDED.good_time, EXCLUDED.good_signal_id) > (heads.good_time, heads.good_signal_id)
+        THEN EXCLUDED.good_signal_id ELSE heads.good_signal_id END,
+    good_time = greatest(EXCLUDED.good_time, heads.good_time)
+RETURNING heads.xmax = 0 AS is_new
+"""
+# A readable head only guards against an older report that is still under way, which after days none is.
+DROP_READ = """
+DELETE FROM report_heads
+WHERE site = $1 AND subject = $2 AND version = $3 AND kind = $4 AND readable AND time < $5
+"""
+COUNT_HEADS = """
+SELECT count(*) FROM (
+    SELECT 1 FROM report_heads WHERE site = $1 AND subject = $2 AND version = $3 AND kind = $4 LIMIT $5
+) AS found
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sends reports of a kind about something: ``name`` is the sender's part, else the name of its file."""
+
+    kind: str
+    subject: str
+    version: str
+    name: str
+
+
+async def note_report(tx: Tx, sender: Sender, signal: Seen, *, readable: bool) -> None:
+    """Note a new report of a sender. Raises `Invalid` if there are too many senders."""
+    about = (tx.site, sender.subject, sender.version, sender.kind)
+    if not await tx.connection.fetchval(UPSERT_HEAD, *about, sender.name, signal.signal_id, signal.time, readable):
+        return
+    if await tx.connection.fetchval(COUNT_HEADS, *about, MAX_PARTS + 1) <= MAX_PARTS:
+        return
+    await tx.connection.execute(DROP_READ, *about, tx.now - RESOLVED_KEPT)
+    if await tx.connection.fetchval(COUNT_HEADS, *about, MAX_PARTS + 1) > MAX_PARTS:
+        raise Invalid(
+            f"{sender.kind} of {sender.subject} would have more than {MAX_PARTS} senders; use the same part and file "
+            "names again in each report instead of new ones. Nothing of this request was stored.",
+            max_parts=MAX_PARTS,
+        )

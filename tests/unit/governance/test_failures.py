@@ -1,0 +1,96 @@
+"""Open failures: the same whatever the order and the grouping in which reports arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.governance.domain import failures
+from services.governance.domain.facts import OpenFailure, Seen
+from services.governance.domain.failures import Mark, Shown, follow, shown_by, still_failing
+from tests.unit.governance.samples import NOW, fact, junit_data
+
+TESTS = ("a", "b", "c")
+STATES = st.dictionaries(st.sampled_from(TESTS), st.sampled_from(["passed", "failed"]))
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Shown]:
+    """Reports of one part, some with one time; a third of them tells of failures that it does not name."""
+    reports = []
+    for number in range(draw(st.integers(1, 8))):
+        states = draw(STATES)
+        failing = frozenset(test for test, state in states.items() if state == "failed")
+        passing = frozenset(states) - failing if draw(st.integers(0, 2)) else frozenset()
+        reports.append(Shown((NOW + timedelta(seconds=draw(st.integers(0, 4))), number), failing, passing))
+    return reports
+
+
+def expected(reports: Sequence[Shown]) -> dict[str, Mark]:
+    """The definition: a test is open if the last report that shows it at all shows it failing."""
+    last: dict[str, tuple[Mark, bool]] = {}
+    for report in sorted(reports, key=lambda one: one.mark):
+        last |= dict.fromkeys(report.failing, (report.mark, True))
+        last |= dict.fromkeys(report.passing, (report.mark, False))
+    return {test: mark for test, (mark, failing) in last.items() if failing}
+
+
+def passed(stored: Sequence[Shown]) -> dict[str, Mark]:
+    """What the database says: for each test the newest report that shows it passing."""
+    return {
+        test: max(report.mark for report in stored if test in report.passing)
+        for test in {test for report in stored for test in report.passing}
+    }
+
+
+@given(st.data())
+@settings(max_examples=400, deadline=None)
+def test_any_order_and_grouping_of_arrival_leads_to_the_same(data: st.DataObject) -> None:
+    history = data.draw(histories())
+    arriving = data.draw(st.permutations(history))
+    kept: dict[str, Mark] = {}
+    stored: list[Shown] = []
+    while arriving:
+        size = data.draw(st.integers(1, len(arriving)))
+        batch, arriving = arriving[:size], arriving[size:]
+        stored += batch
+        kept = follow(kept, batch, passed(stored))
+        assert kept == expected(stored)
+
+
+def test_what_a_report_shows() -> None:
+    mark = (NOW, 1)
+    assert shown_by(junit_data("a", failed=("b",), skipped=("c",)), mark) == Shown(mark, frozenset("b"), frozenset("a"))
+    # One failure more than it names: it may be any of them.
+    more: dict[str, Any] = {**junit_data("a", failed=("b",)), "errors": 1}
+    assert shown_by(more, mark) == Shown(mark, frozenset("b"), frozenset())
+
+
+def test_beyond_the_bound_the_part_stays_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures, "MAX_OPEN", 2)
+    first = Shown((NOW, 1), frozenset("abc"), frozenset())
+    kept = follow({}, [first], {})
+    assert sorted(kept) == ["", "a", "b"]
+    mended = Shown((NOW, 2), frozenset(), frozenset("abc"))
+    assert follow(kept, [mended], {}) == {"": (NOW, 1)}
+
+
+def test_sentences_say_where_it_was_last_seen() -> None:
+    seen = Seen(7, NOW - timedelta(hours=3))
+    one = replace(
+        fact("test.junit", junit_data("x"), part="unit"),
+        open_failures=(OpenFailure("b", seen), OpenFailure("", seen), OpenFailure("n" * 200, seen)),
+    )
+    found = still_failing([one], NOW)
+    assert found["still_failing_count"] == 3
+    assert found["still_failing"] == [
+        "more tests than are kept: signal 7, report unit, 3 hours ago",
+        "b: signal 7, report unit, 3 hours ago",
+        "n" * 59 + "…: signal 7, report unit, 3 hours ago",
+    ]
