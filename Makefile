@@ -15,7 +15,7 @@ FAULTS_MINUTES ?= 60
 # Must say the same as requires-python in pyproject.toml.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 .DEFAULT_GOAL := help
-.PHONY: help install test unit integration coverage security bandit audit test-install lint format lock demo up bench docs faults faults-long sweep outside image sbom release-notes clean
+.PHONY: help install test unit integration coverage security bandit audit test-install lint format lock demo picture up bench docs faults faults-long sweep outside image sbom release-notes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ lock: ## write both locks anew from pyproject.toml (LOCK_ARGS=--upgrade for newe
 
 demo: install ## the whole story on a private stack, in about a minute
 	@$(BIN)/python -m deploy.demo
+
+picture: install ## tell the story and draw its main part for the README: docs/demo.svg
+	@$(BIN)/python -m deploy.demo --picture docs/demo.svg
 
 up: install ## run everything here until Ctrl-C; data stays in .headgate/
 	@$(BIN)/python -m deploy.local up

@@ -6,17 +6,17 @@ left running; the folder of the demo stays only after a failure, for its logs.
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import json
 import os
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -41,6 +41,7 @@ from deploy.demo.reports import (
     make_reports,
     watchdog,
 )
+from deploy.demo.screen import PICTURE_COLUMNS, Screen
 from deploy.local import LocalError, LocalStack
 
 SUBJECT = "headgate"
@@ -53,15 +54,15 @@ STEPS = 7
 class Demo:
     """One run: the stack, the producers of reports, and the story told with the ``headgate`` tool."""
 
-    def __init__(self, folder: Path, console: Console) -> None:
+    def __init__(self, folder: Path, console: Console, picture: Path | None = None) -> None:
         self.folder, self.console = folder, console
+        self.screen = Screen(console, picture=picture is not None)
         kept = {
             key: value for key, value in os.environ.items() if not key.startswith(("HEADGATE_", "GOVERNANCE_GATE_"))
         }
-        self.processes = Processes(
-            kept | {"COLUMNS": str(console.width - 2), "XDG_CONFIG_HOME": str(folder / "config")}
-        )
-        if console.is_terminal and not os.environ.get("NO_COLOR"):
+        columns = console.width if picture is None else PICTURE_COLUMNS
+        self.processes = Processes(kept | {"COLUMNS": str(columns - 2), "XDG_CONFIG_HOME": str(folder / "config")})
+        if picture is not None or (console.is_terminal and not os.environ.get("NO_COLOR")):
             self.processes.environment["FORCE_COLOR"] = "1"
         self.stack = LocalStack(folder / "data")
         self.pool = ThreadPoolExecutor(max_workers=4)
@@ -90,11 +91,11 @@ class Demo:
     def begin(self) -> None:
         """Start the stack, and meanwhile the tools on three trees: this one, a broken copy, and a mended one."""
         self.step("Start a private Headgate, and run the real tools on this repository meanwhile")
-        self.say("PostgreSQL, NATS and all services, on free ports of this machine only.")
-        self.say(
+        self.screen.say("PostgreSQL, NATS and all services, on free ports of this machine only.")
+        self.screen.say(
             f"ruff and bandit read everything, pytest runs the unit tests of the {BREAK.room} with coverage, for three"
         )
-        self.say(
+        self.screen.say(
             f"versions: {GOOD} is this tree, {BROKEN} a copy in which a function is broken, {MENDED} a mended copy."
         )
         stack = self.pool.submit(self._start_stack)
@@ -105,15 +106,17 @@ class Demo:
             folder = self.folder / "reports" / version
             self.reports[version] = self.pool.submit(make_reports, self.processes, tree, folder)
         took_s = self.wait_for(stack, "the stack starts")
-        self.done(f"The stack is ready after {took_s:.1f} s at {self.stack.gateway_url}")
+        self.screen.done(f"The stack is ready after {took_s:.1f} s at {self.stack.gateway_url}")
         self.processes.environment |= {"HEADGATE_URL": self.stack.gateway_url, "HEADGATE_TOKEN": self.stack.token}
-        self.say("Its address and the first owner's token are in HEADGATE_URL and HEADGATE_TOKEN.")
+        self.screen.say("Its address and the first owner's token are in HEADGATE_URL and HEADGATE_TOKEN.")
         self.tool("status")
         self.tail = self.processes.start(
             [*_headgate(), "events", "tail", "--from-start"], self.folder, self.folder / "events.log"
         )
         reports = self.wait_for(self.reports[GOOD], "pytest, ruff and bandit run")
-        self.done(f"{reports.tests} unit tests ran, {reports.failed} of them failed; ruff and bandit wrote SARIF")
+        self.screen.done(
+            f"{reports.tests} unit tests ran, {reports.failed} of them failed; ruff and bandit wrote SARIF"
+        )
         if reports.ruff_findings:
             # Ruff names files by their whole path, so an old finding would look new in the copies of later versions.
             self.fail(f"Ruff finds {reports.ruff_findings} problems in this tree; mend them first (make lint)")
@@ -122,8 +125,10 @@ class Demo:
         """Version 1.0.0: the tree as it is."""
         self.step(f"May version {GOOD} be released? Send what the tools wrote and ask the gate")
         self.send(GOOD)
-        self.say("Alertmanager is silent when all is well, so the gate also wants a Watchdog: an alert that always")
-        self.say(
+        self.screen.say(
+            "Alertmanager is silent when all is well, so the gate also wants a Watchdog: an alert that always"
+        )
+        self.screen.say(
             "fires and proves that the line is alive. The demo has no Alertmanager and posts that one in its place."
         )
         (self.folder / "reports" / "watchdog.json").write_bytes(watchdog(datetime.now(UTC)))
@@ -132,18 +137,22 @@ class Demo:
 
     def release_broken(self) -> None:
         """Version 1.1.0: one function is broken, and its tests find out."""
-        self.step(f"Version {BROKEN} breaks a function: a real failure")
-        self.show_edit()
+        with self.screen.drawn():
+            self.step(f"Version {BROKEN} breaks a function: a real failure")
+            self.show_edit()
         reports = self.wait_for(self.reports[BROKEN], "the tests of the broken copy run")
         if reports.failed == 0:
             self.fail(f"The broken function {BREAK.function} failed no test of {reports.tests}")
-        self.done(f"{reports.failed} of {reports.tests} tests failed in the copy")
+        with self.screen.drawn():
+            self.screen.done(f"{reports.failed} of {reports.tests} tests failed in the copy")
         self.send(BROKEN)
-        self.judge(BROKEN, go=False)
+        with self.screen.drawn():
+            self.judge(BROKEN, go=False)
 
     def work_on_items(self) -> None:
         """The plan, and the items that the tracker made of it."""
-        self.step("NO-GO becomes a plan, and the plan becomes items that are tracked")
+        with self.screen.drawn():
+            self.step("NO-GO becomes a plan, and the plan becomes items that are tracked")
         target = ("--gate", "release", "--subject", SUBJECT)
         self.tool("plan", "show", *target, "--version", BROKEN)
         self.tool("plan", "show", *target, "--version", BROKEN, "--csv")
@@ -151,29 +160,34 @@ class Demo:
         if "tests_passed" not in planned:
             self.fail("The plan does not name the failing tests")
         items = self.await_items(lambda found: planned <= {item["rule_id"] for item in found if item["is_active"]})
-        self.tool("items", "list", *target)
+        with self.screen.drawn():
+            self.tool("items", "list", *target)
         number = next(item["id"] for item in items if item["rule_id"] == "tests_passed")
         self.tool("items", "patch", str(number), "--assignee", "ann", "--status", "in_progress")
         self.tool("gate", "explain", "release", "--subject", SUBJECT, expect=1)
 
     def release_mended(self) -> None:
         """Version 1.1.1: the function is mended; the same tests run and pass."""
-        self.step(f"Version {MENDED} mends the function")
+        with self.screen.drawn():
+            self.step(f"Version {MENDED} mends the function")
         reports = self.wait_for(self.reports[MENDED], "the tests of the mended copy run")
-        self.done(f"{reports.tests} tests ran in the mended copy, {reports.failed} of them failed")
+        self.screen.done(f"{reports.tests} tests ran in the mended copy, {reports.failed} of them failed")
         self.send(MENDED)
-        self.judge(MENDED, go=True)
+        with self.screen.drawn():
+            self.judge(MENDED, go=True)
         self.await_items(lambda found: bool(found) and not any(item["is_active"] for item in found))
-        self.tool("items", "list", "--gate", "release", "--subject", SUBJECT, "--all")
+        with self.screen.drawn():
+            self.tool("items", "list", "--gate", "release", "--subject", SUBJECT, "--all")
         self.tool("gate", "history", "release", "--subject", SUBJECT)
 
     def prove(self) -> None:
         """The audit log: verified by the server, and recomputed here by other code."""
-        self.step("Prove it: the audit log is a hash chain")
-        self.tool("audit", "verify")
+        with self.screen.drawn():
+            self.step("Prove it: the audit log is a hash chain")
+            self.tool("audit", "verify")
         self.tool("audit", "export", "audit.jsonl")
         self.tool("audit", "verify", "--offline", "audit.jsonl")
-        self.say("What happened, as `headgate events tail` heard it live (the last ten):")
+        self.screen.say("What happened, as `headgate events tail` heard it live (the last ten):")
         log = self.folder / "events.log"
         deadline = time.monotonic() + SETTLE_S
         while b"tracker.item.resolved" not in log.read_bytes():
@@ -182,18 +196,21 @@ class Demo:
             time.sleep(0.1)
         if self.tail is not None:
             self.processes.end(self.tail, signal.SIGINT)
-        for line in log.read_text(errors="replace").splitlines()[-10:]:
-            self.console.print(Text.from_ansi(f"  {line}"), overflow="ellipsis", no_wrap=True)
+        self.screen.answer("\n".join(log.read_text(errors="replace").splitlines()[-10:]), cut=True)
 
     def look_further(self) -> None:
         """Where to go from here."""
         self.step("Stop everything, and look further")
         with self.console.status("  stopping"):
             self.close()
-        self.done("All stopped; nothing is left running.")
-        self.say("make up                 run Headgate here and keep its data; then open http://127.0.0.1:8080/docs")
-        self.say("headgate login          with the token that `make up` shows; then `headgate --help`")
-        self.say("docs/cli.md             the tool;  docs/architecture.md: how it works;  docs/audit-log.md: the proof")
+        self.screen.done("All stopped; nothing is left running.")
+        self.screen.say(
+            "make up                 run Headgate here and keep its data; then open http://127.0.0.1:8080/docs"
+        )
+        self.screen.say("headgate login          with the token that `make up` shows; then `headgate --help`")
+        self.screen.say(
+            "docs/cli.md             the tool;  docs/architecture.md: how it works;  docs/audit-log.md: the proof"
+        )
 
     # --- parts of steps --------------------------------------------------------------------------------------------
 
@@ -211,7 +228,7 @@ class Demo:
         if code == 2:
             self.fail(f"The gate could not judge version {version}")
         if code == (0 if go else 1):
-            self.done(f"{'GO' if go else 'NO-GO'}, and exit code {code} tells a pipeline so")
+            self.screen.done(f"{'GO' if go else 'NO-GO'}, and exit code {code} tells a pipeline so")
         elif go:
             self.fail(f"Version {version} should be a GO, but the gate's reasons above say otherwise; mend them")
         else:
@@ -243,7 +260,7 @@ class Demo:
         )
         for line in lines:
             style = {"+": "green", "-": "red"}.get(line[:1], "dim")
-            self.console.print(Text(f"    {line}", style=style))
+            self.screen.print(Text(f"    {line}", style=style))
 
     # --- the tool --------------------------------------------------------------------------------------------------
 
@@ -263,7 +280,7 @@ class Demo:
     def run_tool(self, *arguments: str, cwd: Path | None = None, shown: bool = True) -> tuple[int, str]:
         """The tool's exit code and output."""
         if shown:
-            self.console.print(Text(f"\n  $ headgate {shlex.join(arguments)}", style="bold cyan"))
+            self.screen.prompt(arguments)
         process = self.processes.start([*_headgate(), *arguments], cwd or self.folder, None)
         try:
             output = process.communicate(timeout=TOOL_TIMEOUT_S)[0].decode(errors="replace")
@@ -272,8 +289,7 @@ class Demo:
         finally:
             self.processes.end(process)
         if shown:
-            for line in output.rstrip().splitlines():
-                self.console.print(Text.from_ansi(f"  {line.rstrip()}"), soft_wrap=True)
+            self.screen.answer(output)
         return process.returncode, output
 
     # --- words -----------------------------------------------------------------------------------------------------
@@ -281,16 +297,7 @@ class Demo:
     def step(self, title: str) -> None:
         """Begin a step."""
         self.step_number += 1
-        self.console.print()
-        self.console.rule(Text(f"{self.step_number}/{STEPS}  {title}", style="bold"), align="left")
-
-    def say(self, text: str) -> None:
-        """A line for the reader."""
-        self.console.print(Text(f"  {text}"))
-
-    def done(self, text: str) -> None:
-        """Something that went well."""
-        self.console.print(Text.assemble(("  ✓ ", "green"), text))
+        self.screen.step(f"{self.step_number}/{STEPS}  {title}")
 
     def fail(self, text: str) -> NoReturn:
         """End the demo."""
@@ -323,8 +330,11 @@ def _on_signal(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def main() -> int:
-    """Tell the story; 0 if every step was as it should be."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Tell the story; 0 if every step was as it should be. With ``--picture FILE`` a part of it becomes an SVG."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.demo", description="The whole story on a private stack.")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the main part as SVG")
+    picture: Path | None = parser.parse_args(arguments).picture
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _on_signal)
     console = Console(highlight=False, markup=False, emoji=False)
@@ -332,7 +342,7 @@ def main() -> int:
         console.width = 160
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="headgate-demo-"))
-    demo = Demo(folder, console)
+    demo = Demo(folder, console, picture)
     problem: str | None = None
     stopped = False
     try:
@@ -354,6 +364,8 @@ def main() -> int:
     if stopped:
         console.print(Text("\nStopped; nothing is left running."))
         return 1
+    if picture is not None:
+        demo.screen.save(picture)
     console.print(Text(f"\nDone in {time.monotonic() - began:.0f} s.", style="bold green"))
     return 0
 
