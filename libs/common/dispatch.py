@@ -42,12 +42,10 @@ class Applied:
     async def close(self, tx: Tx) -> None:
         """Take over what a handler left: its messages, and its closing change, made now if others may read it."""
         self.staged += tx.staged
-        if tx.closing is None:
-            return
         if self.alone:
             self.closing = tx.closing
         else:
-            await tx.connection.execute(tx.closing[0].alone, *tx.closing[1])
+            await tx.close()
 
 
 def refused(command: CloudEvent, refusal: Refusal) -> Ended:

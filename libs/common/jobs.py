@@ -123,6 +123,7 @@ class Jobs:
                 with span(self._service.name, f"job {job.name}") as message.traceparent:
                     tx = Tx(self._service.name, connection, message, now, self._asker)
                     await job.handler(tx)
+                    await tx.close()
                 await outbox.stage(connection, tx.staged)
         except AWAY:
             raise

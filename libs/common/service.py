@@ -138,6 +138,12 @@ class Tx:
             raise RuntimeError("a handler may leave one closing change")
         self.closing = closing, values
 
+    async def close(self) -> None:
+        """Make the closing change now, if the handler left one."""
+        if self.closing is not None:
+            closing, values = self.closing
+            await self.connection.execute(closing.alone, *values)
+
     def emit(self, event: Event, data: BaseModel, *, subject: str, site: str | None = None) -> uuid.UUID:
         """Stage an event about the entity ``subject``; returns its id. Its causationid is this message."""
         if event.service != self.service:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import asyncpg
 
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from libs.common.service import Connection
 
 # Facts of the subject itself and of the version under judgement, never of another version: the newest signal of each
-# part with what is still open of its earlier reports, and the newest reports that could not be read.
+# part with what is still open of its earlier reports, the newest reports that could not be read, and the baseline: the
+# facts that the last GO used, from the signals as they were then.
 SELECT_FACTS = """
-SELECT facts.kind, facts.part, facts.version, facts.signal_id, facts.time, facts.good_signal_id, facts.good_time,
-    signals.source, signals.event_id, signals.data, signals.problems, open.tests, open.signal_ids, open.times,
-    false AS unread
+SELECT 'current' AS place, facts.kind, facts.part, facts.version, facts.signal_id, facts.time, facts.good_signal_id,
+    facts.good_time, signals.source, signals.event_id, signals.data, signals.problems, open.tests, open.signal_ids,
+    open.times, NULL::bigint AS run_number
 FROM facts JOIN signals USING (signal_id)
 LEFT JOIN LATERAL (
     SELECT array_agg(test) AS tests, array_agg(signal_id) AS signal_ids, array_agg(time) AS times
@@ -35,38 +36,47 @@ LEFT JOIN LATERAL (
 ) AS open ON true
 WHERE facts.site = $1 AND facts.subject = $2 AND facts.version = ANY ($3::text[]) AND facts.kind = ANY ($4::text[])
 UNION ALL
-SELECT heads.kind, signals.part, heads.version, heads.signal_id, heads.time, heads.good_signal_id, heads.good_time,
-    signals.source, signals.event_id, signals.data, signals.problems, NULL, NULL, NULL, true
+SELECT 'unread', heads.kind, signals.part, heads.version, heads.signal_id, heads.time, heads.good_signal_id,
+    heads.good_time, signals.source, signals.event_id, signals.data, signals.problems, NULL, NULL, NULL, NULL
 FROM report_heads AS heads JOIN signals USING (signal_id)
 WHERE heads.site = $1 AND heads.subject = $2 AND heads.version = ANY ($3::text[]) AND heads.kind = ANY ($4::text[])
     AND NOT heads.readable
-"""
-# The facts that the last GO used, from the signals as they were then.
-SELECT_BASELINE = """
-SELECT signals.kind, signals.part, signals.version, signals.signal_id, least(signals.time, signals.received_at) AS time,
-    signals.source, signals.event_id, signals.data, runs.run_number
+UNION ALL
+SELECT 'baseline', signals.kind, signals.part, signals.version, signals.signal_id,
+    least(signals.time, signals.received_at), NULL, NULL, signals.source, signals.event_id, signals.data,
+    signals.problems, NULL, NULL, NULL, runs.run_number
 FROM gate_heads JOIN runs ON runs.run_id = gate_heads.last_go_run_id
 CROSS JOIN LATERAL unnest(runs.fact_signals) AS used (signal_id)
 JOIN signals ON signals.signal_id = used.signal_id
-WHERE gate_heads.gate = $1 AND gate_heads.site = $2 AND gate_heads.subject = $3
+WHERE gate_heads.gate = $6 AND gate_heads.site = $1 AND gate_heads.subject = $2
 """
+INLINE_ENTRIES = 2_000  # tests and findings that are judged without a hop to a thread, which takes longer
 
 
 async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Target, now: datetime) -> Verdict:
     """Judge the facts that count now. Nothing is stored."""
-    current = await connection.fetch(
-        SELECT_FACTS, target.site, target.subject, sorted({"", target.version}), sorted(policy.kinds), MAX_READ
-    )
-    baseline = await connection.fetch(SELECT_BASELINE, target.gate, target.site, target.subject)
+    versions, kinds = sorted({"", target.version}), sorted(policy.kinds)
+    about = (target.site, target.subject, versions, kinds, MAX_READ, target.gate)
+    rows: dict[str, list[asyncpg.Record]] = {"current": [], "unread": [], "baseline": []}
+    for row in await connection.fetch(SELECT_FACTS, *about):
+        rows[row["place"]].append(row)
     facts = Facts(
-        current=tuple(_newest(row) for row in current if not row["unread"]),
-        baseline=tuple(_fact(row) for row in baseline),
-        baseline_run=baseline[0]["run_number"] if baseline else None,
+        current=tuple(map(_newest, rows["current"])),
+        baseline=tuple(map(_fact, rows["baseline"])),
+        baseline_run=rows["baseline"][0]["run_number"] if rows["baseline"] else None,
         version=target.version,
-        unread=tuple(_newest(row) for row in current if row["unread"]),
+        unread=tuple(map(_newest, rows["unread"])),
     )
-    # Big test reports take milliseconds, which questions should not wait for.
+    if _entries(facts) <= INLINE_ENTRIES:
+        return judge(policy, facts, now)
+    # Big reports take milliseconds, which questions should not wait for.
     return await asyncio.to_thread(judge, policy, facts, now)
+
+
+def _entries(facts: Facts) -> int:
+    """How many tests, findings and alerts the facts list."""
+    held = (fact.data for fact in (*facts.current, *facts.baseline) if isinstance(fact.data, dict))
+    return sum(len(value) for data in held for value in data.values() if isinstance(value, list))
 
 
 def _fact(row: asyncpg.Record) -> Fact:
@@ -108,8 +118,3 @@ def facts_used(verdict: Verdict) -> list[int]:
     """The ids of all signals that the verdict looked at, sorted."""
     ids: set[int] = {signal_id for rule in verdict.rules for signal_id in rule.facts_used}
     return sorted(ids)
-
-
-def dump(models: list[RuleResult]) -> list[dict[str, Any]]:
-    """Models as plain JSON values for a jsonb column."""
-    return [model.model_dump(mode="json") for model in models]

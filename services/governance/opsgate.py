@@ -22,7 +22,7 @@ from libs.common.service import Read, Table, Tx
 from services.governance.catalog import Catalog
 from services.governance.domain.policy import settings_view
 from services.governance.gate import look, summary_of
-from services.governance.runs import run
+from services.governance.runs import run_asked
 
 OPERATIONS = "operations"
 
@@ -49,25 +49,24 @@ async def ops_gate(catalog: Catalog, read: Read, _params: Nothing) -> OpsGate:
 
 async def ops_gate_run(catalog: Catalog, tx: Tx, _body: Nothing) -> OpsGateRun:
     """Run the gate and store the verdict."""
-    target = catalog.target(OPERATIONS, tx.site, None, None)
-    trigger = tx.actor if tx.actor.startswith("service:") else "api"
-    return _with_envelope(await run(catalog, tx, target, trigger, tx.message_id))
+    return _with_envelope(await run_asked(catalog, tx, catalog.target(OPERATIONS, tx.site, None, None)))
 
 
 def _with_envelope(row: asyncpg.Record | dict[str, Any]) -> OpsGateRun:
     # A verdict is made at one moment, so a run starts and finishes when it is decided.
-    return OpsGateRun(
-        run_id=row["run_id"],
-        trigger=row["trigger"],
-        status=row["status"],
-        started_at=row["decided_at"],
-        finished_at=row["decided_at"],
-        generated_at=row["decided_at"],
-        decision=row["decision"],
-        summary=row["summary"],
-        rules=row["rules"],
-        policy=row["settings"],
-    )
+    envelope = {
+        "run_id": row["run_id"],
+        "trigger": row["trigger"],
+        "status": row["status"],
+        "started_at": row["decided_at"],
+        "finished_at": row["decided_at"],
+        "generated_at": row["decided_at"],
+        "decision": row["decision"],
+        "summary": row["summary"],
+        "rules": row["rules"],
+        "policy": row["settings"],
+    }
+    return OpsGateRun.model_validate(envelope, from_attributes=True)
 
 
 async def ops_gate_latest(catalog: Catalog, read: Read, _params: Nothing) -> OpsGateRun:

@@ -9,44 +9,55 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from orjson import Fragment
 from prometheus_client import Counter
+from pydantic import TypeAdapter
 
 from libs.common.contracts.base import Page
 from libs.common.contracts.governance import runs as contract
-from libs.common.contracts.governance.runs import GateDecided, GateRun, GateTarget, RunFilter, RunKey, gate_decided
+from libs.common.contracts.governance.runs import (
+    GateDecided,
+    GateRun,
+    GateTarget,
+    RuleResult,
+    RunFilter,
+    RunKey,
+    gate_decided,
+)
 from libs.common.problems import NotFound
-from libs.common.service import Job, Read, Table, Tx
+from libs.common.service import Closing, Job, Read, Table, Tx
 from services.governance.catalog import Catalog, Target
 from services.governance.domain.policy import settings_view
-from services.governance.gate import dump, facts_used, look, rules_of, summary_of
+from services.governance.gate import facts_used, look, rules_of, summary_of
 from services.governance.signals import read_cursor
 
 MAX_REJUDGED = 100
+_RULES = TypeAdapter(list[RuleResult])
 GATE_DECISIONS = Counter(
     "headgate_gate_decisions",
     "Attempts to store a verdict; one that is rolled back and done again counts twice",
     ["gate", "decision"],
 )
 
-# The row lock puts runs of one subject in order: a later number has seen the facts of an earlier one.
+# The row lock puts runs of one subject in order: a later number has seen the facts of an earlier one. It is a statement
+# of its own, since one that waits for a lock goes on reading what there was before it waited.
 LOCK_HEAD = """
 INSERT INTO gate_heads (gate, site, subject, run_number) VALUES ($1, $2, $3, 1)
 ON CONFLICT (gate, site, subject) DO UPDATE SET run_number = gate_heads.run_number + 1
-RETURNING run_number
+RETURNING run_number, nextval('runs_run_id_seq') AS run_id
 """
-INSERT_RUN = """
-WITH run AS (
+STORE_RUN = Closing("""
+run AS (
     INSERT INTO runs (gate, site, subject, version, run_number, trigger, actor, decision, status, decided_at, summary,
-        rules, reasons, policy_digest, settings, baseline_run, next_change_at, fact_signals, command_id)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
-    RETURNING run_id
+        rules, reasons, policy_digest, settings, baseline_run, next_change_at, fact_signals, command_id, run_id)
+    OVERRIDING SYSTEM VALUE
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 ), head AS (
     UPDATE gate_heads SET version = $4, decision = $8, next_change_at = $17,
-        last_go_run_id = CASE WHEN $8 = 'go' THEN run.run_id ELSE last_go_run_id END
-    FROM run WHERE gate = $1 AND site = $2 AND subject = $3
+        last_go_run_id = CASE WHEN $8 = 'go' THEN $20 ELSE last_go_run_id END
+    WHERE gate = $1 AND site = $2 AND subject = $3
 )
-SELECT run_id FROM run
-"""
+""")
 LIST_RUNS = """
 SELECT * FROM runs WHERE gate = $1 AND site = $2 AND run_id < $3 AND ($4::text IS NULL OR version = $4)
 ORDER BY run_id DESC LIMIT $5
@@ -74,30 +85,42 @@ def begin_series(gates: Iterable[str]) -> None:
 
 async def run_gate(catalog: Catalog, tx: Tx, body: GateTarget) -> GateRun:
     """Judge now, store the verdict and tell it. Raises `NotFound`, `Invalid`."""
-    target = catalog.target(body.gate, tx.site, body.subject, body.version)
+    return to_run(await run_asked(catalog, tx, catalog.target(body.gate, tx.site, body.subject, body.version)))
+
+
+async def run_asked(catalog: Catalog, tx: Tx, target: Target) -> dict[str, Any]:
+    """A run that the command in hand asks for: the columns of its row."""
     trigger = tx.actor if tx.actor.startswith("service:") else "api"
-    return to_run(await run(catalog, tx, target, trigger, tx.message_id))
+    row = await _judge(catalog, tx, target, trigger, tx.message_id)
+    tx.close_with(STORE_RUN, *_stored(row))
+    return row
 
 
-async def run(catalog: Catalog, tx: Tx, target: Target, trigger: str, command_id: UUID | None) -> dict[str, Any]:
-    """One run: the columns of its row, ``settings`` included."""
+def _stored(row: dict[str, Any]) -> Iterable[Any]:
+    """The values of `STORE_RUN`."""
+    plain = {"summary": row["summary"].model_dump(), "rules": Fragment(_RULES.dump_json(row["rules"]))}
+    return (row | plain).values()
+
+
+async def _judge(catalog: Catalog, tx: Tx, target: Target, trigger: str, command_id: UUID | None) -> dict[str, Any]:
+    """Judge and tell: the columns of the run's row, which the caller stores; ``summary`` and ``rules`` as models."""
     policy = catalog.policy(target.gate)
-    run_number = await tx.connection.fetchval(LOCK_HEAD, target.gate, target.site, target.subject)
+    head = await tx.connection.fetchrow(LOCK_HEAD, target.gate, target.site, target.subject)
+    assert head is not None  # noqa: S101 - an upsert without a condition always returns its row
     verdict = await look(tx.connection, policy, target, tx.now)
-    rules, summary = rules_of(verdict), summary_of(verdict)
     row: dict[str, Any] = {
         "gate": target.gate,
         "site": target.site,
         "subject": target.subject,
         "version": target.version,
-        "run_number": run_number,
+        "run_number": head["run_number"],
         "trigger": trigger,
         "actor": tx.actor,
         "decision": verdict.decision,
         "status": verdict.status,
         "decided_at": tx.now,
-        "summary": summary.model_dump(),
-        "rules": dump(rules),
+        "summary": summary_of(verdict),
+        "rules": rules_of(verdict),
         "reasons": list(verdict.reasons),
         "policy_digest": policy.digest,
         "settings": settings_view(policy),
@@ -105,10 +128,9 @@ async def run(catalog: Catalog, tx: Tx, target: Target, trigger: str, command_id
         "next_change_at": verdict.next_change_at,
         "fact_signals": facts_used(verdict),
         "command_id": command_id,
+        "run_id": head["run_id"],
     }
-    row["run_id"] = await tx.connection.fetchval(INSERT_RUN, *row.values())
-    told = GateDecided(**{name: row[name] for name in GateDecided.model_fields if name not in ("summary", "rules")},
-                       summary=summary, rules=rules)  # fmt: skip
+    told = GateDecided(**{name: row[name] for name in GateDecided.model_fields})
     tx.emit(gate_decided, told, subject=str(row["run_id"]), site=target.site)
     GATE_DECISIONS.labels(target.gate, verdict.decision).inc()
     return row
@@ -143,7 +165,8 @@ async def get_run(catalog: Catalog, read: Read, key: RunKey) -> GateRun:
 async def rejudge(catalog: Catalog, tx: Tx) -> None:
     """Run the gates again whose latest verdict is a GO that age has turned since; at most 100 at a time."""
     for row in await tx.connection.fetch(SELECT_TURNED, tx.now, sorted(catalog.policies), MAX_REJUDGED):
-        await run(catalog, tx, Target(**row), "schedule", None)
+        judged = await _judge(catalog, tx, Target(**row), "schedule", None)
+        await tx.connection.execute(STORE_RUN.alone, *_stored(judged))
 
 
 REJUDGE_CRON, REJUDGE_EVERY = "0 */10 * * * *", timedelta(minutes=10)

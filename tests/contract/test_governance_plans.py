@@ -47,8 +47,7 @@ DIGEST = b"\0" * 32
 TIMED = ("retries", "turned", "old senders")  # None stands for a time
 
 HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "facts": (gate.SELECT_FACTS, ("site-1", "subject-3", ["", "1.7"], ["kind-1", "kind-7"], 101)),
-    "baseline": (gate.SELECT_BASELINE, ("gate-1", "site-1", "subject-3")),
+    "facts": (gate.SELECT_FACTS, ("site-1", "subject-3", ["", "1.7"], ["kind-1", "kind-7"], 101, "gate-1")),
     "signals": (signals.LIST_SIGNALS, ("site-1", 2**62, None, None, 51)),
     "signals of a kind": (signals.LIST_SIGNALS_OF_KIND, ("site-1", 2**62, None, None, 51, "kind-7", None)),
     "signals of a subject": (signals.LIST_SIGNALS_OF_SUBJECT, ("site-1", 2**62, None, None, 51, "subject-3")),

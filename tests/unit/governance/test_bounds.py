@@ -11,7 +11,7 @@ from services.governance.domain.derive import MAX_NAME_CHARS, NAMED, derive
 from services.governance.domain.facts import MAX_PARTS, Fact, Facts
 from services.governance.domain.signals import check_data
 from services.governance.domain.verdict import judge
-from services.governance.gate import dump, rules_of
+from services.governance.gate import rules_of
 from tests.unit.governance.samples import (
     NOW,
     OPERATIONS,
@@ -63,7 +63,7 @@ def test_the_worst_valid_facts_give_a_small_run() -> None:
     verdict = judge(RELEASE, Facts(tuple(current), tuple(baseline), 7, "1.0"), NOW)
     assert verdict.summary.failure_count == 4
     assert rule(verdict, "tests_passed").detail["vanished_count"] > 0
-    told = orjson.dumps([dump(rules_of(verdict)), verdict.reasons])
+    told = orjson.dumps([[rule.model_dump(mode="json") for rule in rules_of(verdict)], verdict.reasons])
     assert len(told) < MAX_RUN_BYTES
     assert all(len(one.facts_used) == MAX_PARTS for one in verdict.rules)
 
@@ -74,7 +74,10 @@ def test_long_words_of_operations_give_a_small_run() -> None:
     assert all(check_data(one.kind, one.data) == [] for one in facts.current)
     verdict = judge(OPERATIONS, facts, NOW)
     assert not rule(verdict, "deploy_smoke_binding_recent").passed
-    assert len(orjson.dumps([dump(rules_of(verdict)), verdict.reasons])) < MAX_RUN_BYTES
+    assert (
+        len(orjson.dumps([[rule.model_dump(mode="json") for rule in rules_of(verdict)], verdict.reasons]))
+        < MAX_RUN_BYTES
+    )
 
 
 @pytest.mark.parametrize(
