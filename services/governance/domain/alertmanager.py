@@ -8,17 +8,21 @@ group, so the newest body of a group replaces the ones before. Alertmanager is s
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import BinaryIO
 
 from services.governance.domain.report_base import (
     JSON,
     BadReport,
     ParsedSignal,
+    Remarks,
     as_list,
     as_object,
     as_text,
     clean_text,
-    read_json,
+    counted,
 )
+from services.governance.domain.report_json import read_json
+from services.governance.domain.report_text import Source
 
 MAX_ALERTS = 5_000
 WATCHDOG = "Watchdog"
@@ -29,13 +33,14 @@ def group_part(group_key: str) -> str:
     return sha256(group_key.encode("utf-8", "replace")).hexdigest()[:16]
 
 
-def parse_alertmanager(content: bytes) -> list[ParsedSignal]:
+def parse_alertmanager(content: bytes | BinaryIO) -> list[ParsedSignal]:
     """One ``alert.alertmanager`` signal; its part is a stable hash of the group's key.
 
     Data: ``group_key, status, receiver, alerts [{name, status firing|resolved, severity, fingerprint, starts_at,
-    ends_at}], truncated_alerts`` (alerts that were left out), ``watchdog`` (a Watchdog alert fires). Raises BadReport.
+    ends_at}], truncated_alerts`` (alerts that were left out), ``watchdog`` (a Watchdog alert fires), ``summary, notes,
+    incomplete``. Raises BadReport.
     """
-    body = read_json(content, "Alertmanager")
+    body = read_json(Source(content, "Alertmanager"))
     if body.get("version") != "4":
         raise BadReport(f'The Alertmanager body has version {str(body.get("version"))[:20]!r}; version "4" is read.')
     group_key = body.get("groupKey")
@@ -55,6 +60,9 @@ def parse_alertmanager(content: bytes) -> list[ParsedSignal]:
     alerts = [_alert(item, f"alerts[{index}]") for index, item in enumerate(listed)]
     if status == "firing" and not truncated and not any(alert["status"] == "firing" for alert in alerts):
         raise BadReport("The group is firing, but none of its alerts is: the body is incomplete.")
+    firing = sum(alert["status"] == "firing" for alert in alerts)
+    summary = f"{counted(len(alerts), 'alert')}: {firing} firing, {len(alerts) - firing} resolved"
+    summary += f"; {truncated} left out" if truncated else ""
     return [
         ParsedSignal(
             "alert.alertmanager",
@@ -66,6 +74,7 @@ def parse_alertmanager(content: bytes) -> list[ParsedSignal]:
                 "alerts": alerts,
                 "truncated_alerts": truncated,
                 "watchdog": any(alert["name"] == WATCHDOG and alert["status"] == "firing" for alert in alerts),
+                **Remarks().data(summary),
             },
         )
     ]

@@ -1,143 +1,228 @@
-"""Cobertura XML as coverage.py, gcovr, coverlet, PHPUnit and gocover-cobertura write it.
+"""Cobertura XML as Cobertura for Java, coverage.py, gcovr, coverlet, Istanbul, SimpleCov, PHPUnit and others write it.
 
-Coverage is computed from the ``<line hits>`` elements; the attributes of the root are compared with them.
-A line that stands in several classes of one file (inner classes, templates) is one line, covered if any copy is.
+Coverage is computed from the ``<line hits>`` elements; a line that stands in several classes of one file (inner
+classes, templates) is one line, covered if any copy is. The attributes of the root are hints:
+
+- A lower rate in them counts, with a note. ``line-rate="0"`` says nothing where no ``lines-valid`` stands beside it
+  (gocover never fills it in).
+- Fewer lines announced than there: a note. More: tools count lines of methods or of several classes once more, so up
+  to the number of all ``<line>`` elements, or up to a third more than the lines, is a note. Beyond, the report is
+  incomplete.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import math
+import re
+from collections.abc import Mapping
+from typing import BinaryIO
 
 from services.governance.domain.report_base import (
     DEFAULT_PART,
-    MAX_COUNT,
+    JSON,
     BadReport,
     ParsedSignal,
-    child_elements,
-    local_name,
-    read_xml,
+    Remarks,
+    clean_text,
+    counted,
+    whole_number,
 )
+from services.governance.domain.report_text import Source
+from services.governance.domain.report_xml import read_xml
 
-if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
+MAX_BLOCKS = 1_000_000
+_BLOCK = 64  # lines that share one number of twice as many bits: valid ones low, covered ones high
+_HITS = re.compile(r"\+?(\d+)(\.\d*)?([eE]\+?\d+)?")
 
 
-def parse_cobertura(content: bytes) -> list[ParsedSignal]:
+def parse_cobertura(content: bytes | BinaryIO) -> list[ParsedSignal]:
     """One ``coverage.cobertura`` signal.
 
-    Data: ``line_rate_percent`` (0..100, two places), ``lines_valid``, ``lines_covered``, ``files``, ``from_lines``
-    (false when the report has no line elements and only its attributes could be used). Raises BadReport.
+    Data: ``line_rate_percent`` (0..100, two places, floored), ``lines_valid``, ``lines_covered``, ``files``,
+    ``from_lines`` (false when the report has no line elements and only its attributes could be used), ``summary,
+    notes, incomplete``. Raises BadReport.
     """
-    root = read_xml(content, "Cobertura")
-    name = local_name(root.tag)
-    if name != "coverage":
-        raise BadReport(f"The root element is <{name[:40]}>; Cobertura XML begins with <coverage>.")
-    hits: dict[tuple[str, int], int] = {}
-    files: set[str] = set()
-    raw_valid = raw_covered = 0
-    for element in root.iter():
-        if local_name(element.tag) != "class":
-            continue
-        file = element.get("filename") or element.get("name") or ""
-        files.add(file)
-        for line in _lines_of(element):
-            number = _count(line, "number", file)
-            count = _count(line, "hits", file)
-            raw_valid += 1
-            raw_covered += count > 0
-            hits[(file, number)] = max(count, hits.get((file, number), 0))
-    valid = len(hits)
-    covered = sum(count > 0 for count in hits.values())
-    said_valid, said_covered = _said(root, "lines-valid"), _said(root, "lines-covered")
+    source = Source(content, "Cobertura")
+    lines = _Lines()
+    read_xml(source, lines.start, lines.end)
+    remarks = Remarks()
+    if source.mixed:
+        remarks.note("Some bytes are not in the encoding that the report declares; they were read as Windows-1252.")
+    if lines.unread:
+        are = "line has" if lines.unread == 1 else "lines have"
+        remarks.note(f"{lines.unread} {are} no count of hits that can be read, and count as not covered.")
+    return [ParsedSignal("coverage.cobertura", DEFAULT_PART, _data(lines, remarks))]
+
+
+class _Lines:
+    """Takes the elements one by one and keeps, per file, which lines there are and which are covered."""
+
+    def __init__(self) -> None:
+        self.root: Mapping[str, str] | None = None
+        self.unread = 0
+        # All <line> elements and the covered ones, of classes and of methods, each copy counted.
+        self._copies = {"class": [0, 0], "method": [0, 0]}
+        self._files: dict[str, int] = {}
+        self._blocks: dict[tuple[int, int], int] = {}
+        self._path: list[str] = []
+        self._file = 0
+        self._own = False  # the class at hand has lines of its own
+        self._of_methods: list[tuple[int, bool]] = []
+        self._unnumbered = 0
+
+    @property
+    def files(self) -> int:
+        return len(self._files)
+
+    def other_counts(self) -> list[tuple[int, int]]:
+        """What tools that count copies announce: (all, covered) of classes, of methods, of both."""
+        (valid, covered), (more, more_covered) = self._copies["class"], self._copies["method"]
+        return [(valid, covered), (more, more_covered), (valid + more, covered + more_covered)]
+
+    def start(self, name: str, attributes: Mapping[str, str]) -> None:
+        if self.root is None:
+            if name != "coverage":
+                raise BadReport(f"The root element is <{name[:40]}>; Cobertura XML begins with <coverage>.")
+            self.root = dict(attributes)
+        self._path.append(name)
+        if name == "class":
+            file = clean_text(attributes.get("filename") or attributes.get("name") or "")
+            self._file = self._files.setdefault(file, len(self._files))
+            self._own = False
+            self._of_methods.clear()
+        elif name == "line" and len(self._path) > 2 and self._path[-2] == "lines":
+            self._line(attributes)
+
+    def end(self, name: str) -> None:
+        self._path.pop()
+        if name == "class":
+            # Where a tool gives only the lines of the methods, these are the class's.
+            if not self._own:
+                for number, covered in self._of_methods:
+                    self._keep(number, covered)
+            self._of_methods.clear()
+
+    def _line(self, attributes: Mapping[str, str]) -> None:
+        copies = self._copies.get(self._path[-3])
+        if copies is None:
+            return
+        number = whole_number(attributes.get("number"))
+        if number is None:
+            # A line of which nobody knows where it stands is a line of its own.
+            self._unnumbered += 1
+            number = -self._unnumbered * _BLOCK
+        hits = _HITS.fullmatch(attributes.get("hits", "").strip())
+        self.unread += hits is None
+        # Beyond 2^53 a count of hits is only "many", so its digits are all that is looked at.
+        covered = hits is not None and bool(hits[1].strip("0") or (hits[2] or "").strip(".0"))
+        copies[0] += 1
+        copies[1] += covered
+        if self._path[-3] == "class":
+            self._own = True
+            self._keep(number, covered)
+        elif not self._own:
+            self._of_methods.append((number, covered))
+
+    def _keep(self, number: int, covered: bool) -> None:
+        block, place = divmod(number, _BLOCK)
+        bits = 1 << place | (1 << (place + _BLOCK) if covered else 0)
+        key = (self._file, block)
+        self._blocks[key] = self._blocks.get(key, 0) | bits
+        if len(self._blocks) > MAX_BLOCKS:
+            raise BadReport("The Cobertura report tells of too many lines: split it into parts.")
+
+    def count(self) -> tuple[int, int]:
+        """How many lines there are, and how many of them are covered."""
+        mask = (1 << _BLOCK) - 1
+        valid = sum((bits & mask).bit_count() for bits in self._blocks.values())
+        return valid, sum((bits >> _BLOCK).bit_count() for bits in self._blocks.values())
+
+
+def _data(lines: _Lines, remarks: Remarks) -> dict[str, JSON]:
+    root = lines.root or {}
+    valid, covered = lines.count()
+    told_valid, told_covered = whole_number(root.get("lines-valid")), whole_number(root.get("lines-covered"))
+    if told_valid is not None and told_covered is not None and told_covered > told_valid:
+        remarks.note(f"The attributes claim {told_covered} covered of {told_valid} lines, so they say nothing.")
+        told_valid = told_covered = None
     from_lines = valid > 0
-    if from_lines:
-        _compare(root, [(valid, covered), (raw_valid, raw_covered)])
-    elif said_valid is not None and said_covered is not None:
-        if said_covered > said_valid:
-            raise BadReport(f"The report says lines-covered={said_covered} of lines-valid={said_valid}.")
-        valid, covered = said_valid, said_covered
-        _compare(root, [(valid, covered)])
-    elif _rate(root) not in (None, 0.0, 1.0):
-        raise BadReport("The report gives a line-rate but neither <line> elements nor lines-valid to prove it.")
-    return [
-        ParsedSignal(
-            "coverage.cobertura",
-            DEFAULT_PART,
-            {
-                # Floored, so that 79.999 % never reads as 80 %.
-                "line_rate_percent": covered * 10_000 // valid / 100 if valid else 0.0,
-                "lines_valid": valid,
-                "lines_covered": covered,
-                "files": len(files),
-                "from_lines": from_lines,
-            },
-        )
-    ]
+    others = lines.other_counts()
+    if told_valid is not None and told_valid > max(others[-1][0], valid + math.ceil(valid / 3)):
+        remarks.short("lines", told_valid, valid)
+    if not from_lines and told_valid:
+        valid, covered = told_valid, told_covered or 0
+    if from_lines and told_valid and told_covered is not None and (told_valid, told_covered) not in others:
+        valid, covered = _worse_count((valid, covered), (told_valid, told_covered), remarks)
+    elif from_lines and told_valid is not None and told_valid not in (valid, *(other[0] for other in others)):
+        remarks.note(f"The attributes claim {counted(told_valid, 'line')}, and {valid} are there.")
+    # Floored, so that 79.999 % never reads as 80 %.
+    percent = covered * 10_000 // valid / 100 if valid else 0.0
+    if valid and not any(all_ and _fits(root, 100 * some / all_) for all_, some in others):
+        percent = _worse_rate(root, percent, covered, bool(told_valid), remarks)
+    return {
+        "line_rate_percent": percent,
+        "lines_valid": valid,
+        "lines_covered": covered,
+        "files": lines.files,
+        "from_lines": from_lines,
+        **remarks.data(_summary(percent, covered, valid, from_lines=from_lines)),
+    }
 
 
-def _lines_of(element: Element) -> Iterator[Element]:
-    """A class's own lines; where a tool gives only those of its methods, these."""
-    own = [line for lines in child_elements(element, "lines") for line in child_elements(lines, "line")]
-    if own:
-        yield from own
-        return
-    for methods in child_elements(element, "methods"):
-        for method in child_elements(methods, "method"):
-            for lines in child_elements(method, "lines"):
-                yield from child_elements(lines, "line")
+def _summary(percent: float, covered: int, valid: int, *, from_lines: bool) -> str:
+    if not valid:
+        return "no line of code"
+    source = "" if from_lines else ", by the attributes alone"
+    return f"{covered} of {counted(valid, 'line')} covered{source}: {percent:g} %"
 
 
-def _count(line: Element, attribute: str, file: str) -> int:
-    text = line.get(attribute, "")
-    # Some tools write hits as 1.0, and counters of hot loops beyond 2^53: those are only "many".
-    whole = text.strip().removesuffix(".0")
-    if not whole.isascii() or not whole.isdigit():
-        raise BadReport(f"File {file[:120]!r}: a <line> has {attribute}={text[:40]!r}, which is not a whole number.")
-    return min(int(whole[:20]), MAX_COUNT)
+def _worse_count(shown: tuple[int, int], told: tuple[int, int], remarks: Remarks) -> tuple[int, int]:
+    """Of (lines, covered) by elements and by attributes the one with the lower rate, with a note if they differ."""
+    if shown == told:
+        return shown
+    difference = told[1] * shown[0] - shown[1] * told[0]
+    which = "the worse of both counts" if difference else "the lines count"
+    remarks.note(
+        f"The attributes claim {told[1]} of {told[0]} lines, the lines show {shown[1]} of {shown[0]}; {which}."
+    )
+    return told if difference < 0 else shown
 
 
-def _said(root: Element, attribute: str) -> int | None:
-    text = root.get(attribute)
-    if text is None:
-        return None
-    text = text.strip()
-    if not text.isascii() or not text.isdigit() or len(text) > 15:
-        raise BadReport(f"<coverage> has {attribute}={text[:40]!r}, which is not a whole number.")
-    return int(text)
-
-
-def _rate(root: Element) -> float | None:
-    text = root.get("line-rate")
-    if text is None or not text.strip():
-        return None
+def _rate(root: Mapping[str, str]) -> tuple[float | None, float]:
+    """The attribute ``line-rate`` as percent, None if it is no number, and by how much rounding may change it."""
+    text = root.get("line-rate", "").strip().replace(",", ".")
     try:
-        rate = float(text)
+        rate = 100 * float(text)
     except ValueError:
-        rate = -1.0
-    if not 0.0 <= rate <= 1.0:
-        raise BadReport(f"<coverage> has line-rate={text[:40]!r}; it must lie between 0 and 1.")
-    return rate
+        return None, 0.0
+    # coverage.py writes "%.4g", others two places: the last digit may be off.
+    decimals = len(text.partition(".")[2])
+    return (rate if math.isfinite(rate) else None), 1.0 if decimals < 3 else max(100 * 10.0**-decimals, 0.01)
 
 
-def _compare(root: Element, sums: list[tuple[int, int]]) -> None:
-    """Raise BadReport unless the root's attributes fit one way of counting the lines."""
-    for position, attribute in enumerate(("lines-valid", "lines-covered")):
-        said = _said(root, attribute)
-        if said is not None and all(said != counted[position] for counted in sums):
-            raise BadReport(
-                f"<coverage> says {attribute}={said}, but its lines give {sums[0][position]}: "
-                "the report is incomplete, make it again and send the whole file."
-            )
-    rate = _rate(root)
+def _fits(root: Mapping[str, str], percent: float) -> bool:
+    rate, tolerance = _rate(root)
+    return rate is not None and abs(rate - percent) <= tolerance + 1e-9
+
+
+def _worse_rate(
+    root: Mapping[str, str],
+    percent: float,
+    covered: int,
+    valid_told: bool,
+    remarks: Remarks,
+) -> float:
+    """The lower one of ``percent`` and the attribute ``line-rate``, where that says something."""
+    rate, tolerance = _rate(root)
     if rate is None:
-        return
-    decimals = len(root.get("line-rate", "").strip().partition(".")[2])
-    # coverage.py writes four digits ("%.4g", so 0.99996 becomes 1), others two: allow the last digit written.
-    tolerance = 0.01 if decimals < 3 else max(10.0**-decimals, 1e-9)
-    if all(valid and abs(rate - covered / valid) > tolerance for valid, covered in sums):
-        valid, covered = sums[0]
-        raise BadReport(
-            f"<coverage> says line-rate={rate}, but its lines give {covered / valid:.4f} ({covered} of {valid}): "
-            "the report is incomplete, make it again and send the whole file."
-        )
+        return percent
+    if not 0.0 <= rate <= 100.0:
+        remarks.note(f"The attribute line-rate={rate / 100:g} is not between 0 and 1, so it says nothing.")
+        return percent
+    if rate >= percent - tolerance - 1e-9:
+        return percent
+    if rate == 0 and covered and not valid_told:
+        remarks.note("The attribute line-rate is 0 though lines are covered, so it says nothing.")
+        return percent
+    remarks.note(f"The attribute line-rate claims {rate:.4g} %, the lines show {percent:g} %; the worse counts.")
+    return math.floor(rate * 100 + 1e-6) / 100

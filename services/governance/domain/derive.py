@@ -11,6 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 from services.governance.domain.facts import Fact
+from services.governance.domain.report_base import DEFAULT_PART, announced_words
+from services.governance.domain.test_ids import UNNAMED, vanished
 
 NAMED = 5  # how many names a sentence lists
 MAX_NAME_CHARS = 200  # of each; a run is stored and told whole, so what it lists stays short
@@ -55,20 +57,47 @@ def _missing_parts(current: Sequence[Fact], baseline: Sequence[Fact]) -> list[st
     return sorted({fact.part for fact in baseline} - {fact.part for fact in current})
 
 
+def _incomplete(facts: Sequence[Fact]) -> list[str]:
+    """For each report that announces more than it holds, what it announces and what is there."""
+    found = [
+        announced_words(short) + ("" if fact.part in ("", DEFAULT_PART) else f" in the report {fact.part}")
+        for fact in facts
+        for short in _data(fact).get("incomplete", ())
+    ]
+    return _names(found)
+
+
+def _vanished(current: Sequence[Fact], baseline: Sequence[Fact]) -> list[str]:
+    now = {fact.part: _data(fact) for fact in current}
+    gone = sorted(test for fact in baseline for test in vanished(_data(fact), now.get(fact.part)))
+    # Of very large reports only fingerprints are kept, so that some have no name here.
+    return [test for test in gone if test != UNNAMED] + [UNNAMED for test in gone if test == UNNAMED]
+
+
+def _failed_names(current: Sequence[Fact]) -> list[str]:
+    broken = sorted({test for fact in current for test in _data(fact)["failed_tests"]})
+    untold = sum(max(0, short["announced"] - short["found"]) for fact in current for short in _failures_short(fact))
+    return [*_names(broken), *([f"{untold} that no element shows"] if untold else [])]
+
+
+def _failures_short(fact: Fact) -> list[Mapping[str, Any]]:
+    return [short for short in _data(fact).get("incomplete", ()) if short["what"] == "failures"]
+
+
 def _tests(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
-    ran = {(fact.part, test) for fact in current for test in _data(fact)["tests"]}
-    ran_before = {(fact.part, test) for fact in baseline for test in _data(fact)["tests"]}
-    vanished = sorted(test for _part, test in ran_before - ran)
+    gone = _vanished(current, baseline)
     sums = {
         key: sum(_data(fact)[key] for fact in current) for key in ("total", "passed", "failed", "errors", "skipped")
     }
-    broken = sorted({test for fact in current for test in _data(fact)["failed_tests"]})
     return {
         **sums,
         "not_passed": sums["failed"] + sums["errors"],
-        "failed_tests": _names(broken),
-        "vanished_count": len(vanished),
-        "vanished": _names(vanished),
+        "failed_tests": _failed_names(current),
+        "flaky": sum(_data(fact).get("flaky", 0) for fact in current),
+        "flaky_tests": _names(sorted({test for fact in current for test in _data(fact).get("flaky_tests", ())})),
+        "incomplete": _incomplete(current),
+        "vanished_count": len(gone),
+        "vanished": _names(gone),
         "empty_parts": [fact.part for fact in current if _data(fact)["passed"] == 0],
         "missing_parts": _missing_parts(current, baseline),
     }
@@ -81,6 +110,7 @@ def _coverage(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str,
         "lowest_part": lowest.part if lowest else "",
         "lines_valid": sum(_data(fact)["lines_valid"] for fact in current),
         "lines_covered": sum(_data(fact)["lines_covered"] for fact in current),
+        "incomplete": _incomplete(current),
         "empty_parts": [fact.part for fact in current if _data(fact)["lines_valid"] == 0],
         "missing_parts": _missing_parts(current, baseline),
     }
@@ -110,6 +140,7 @@ def _findings(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str,
         "new_severe_count": len(new),
         "new_severe": sorted(_finding_name(finding) for finding in new)[:NAMED],
         "tools": [fact.part for fact in current],
+        "incomplete": _incomplete(current),
         "failed_tools": [fact.part for fact in current if not _data(fact)["execution_successful"]],
         "missing_tools": _missing_parts(current, baseline),
         "suppressed": sum(_data(fact)["suppressed"] for fact in current),
@@ -143,18 +174,21 @@ _DERIVATIONS: dict[str, tuple[tuple[str, ...], _Derivation]] = {
     "test.junit": (
         (
             *("total", "passed", "failed", "errors", "skipped", "not_passed", "failed_tests"),
-            *("vanished_count", "vanished", "empty_parts", "missing_parts"),
+            *("flaky", "flaky_tests", "incomplete", "vanished_count", "vanished", "empty_parts", "missing_parts"),
             *("still_failing_count", "still_failing"),  # added by the verdict, which knows the time
         ),
         _tests,
     ),
     "coverage.cobertura": (
-        ("lowest_percent", "lowest_part", "lines_valid", "lines_covered", "empty_parts", "missing_parts"),
+        (
+            *("lowest_percent", "lowest_part", "lines_valid", "lines_covered", "incomplete"),
+            *("empty_parts", "missing_parts"),
+        ),
         _coverage,
     ),
     "scan.sarif": (
         (
-            *("severe_count", "new_severe_count", "new_severe", "tools", "failed_tools"),
+            *("severe_count", "new_severe_count", "new_severe", "tools", "incomplete", "failed_tools"),
             *("missing_tools", "suppressed"),
         ),
         _findings,

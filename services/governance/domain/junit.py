@@ -1,157 +1,153 @@
-"""JUnit XML as pytest, gotestsum, Jest, Maven Surefire and GoogleTest write it.
+"""JUnit XML as pytest, gotestsum, Jest, Maven Surefire, Gradle, GoogleTest, PHPUnit and many others write it.
 
 There is no one schema. What all share: ``<testsuites>`` or ``<testsuite>`` as root, nested suites, ``<testcase>`` with
-``<failure>``, ``<error>`` or ``<skipped>`` inside. Everything is counted from the ``<testcase>`` elements; the
-attributes of the suites are only compared with them, to notice a report that was cut off or mended by hand.
-Surefire (https://maven.apache.org/surefire) adds ``<rerunFailure>`` and ``<flakyFailure>`` and counts the reruns
-in its attributes, and pytest counts a test whose teardown breaks twice, so attributes may exceed by that much.
+``<failure>``, ``<error>`` or ``<skipped>`` inside. The elements are the truth and the attributes of the suites hints:
+where they announce less than there is, that is a note; where they announce more, the report is incomplete
+(``junit_suites``). A test that failed and then passed, in one report, is flaky (``junit_runs``).
 """
 
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import BinaryIO
 
+from services.governance.domain.junit_runs import ERROR, FAILED, PASSED, SKIPPED, Runs
+from services.governance.domain.junit_suites import MAX_NESTED_SUITES, Suite, compare
 from services.governance.domain.report_base import (
     DEFAULT_PART,
+    JSON,
     BadReport,
     ParsedSignal,
-    child_elements,
+    Remarks,
     clean_text,
-    local_name,
-    read_xml,
+    counted,
 )
+from services.governance.domain.report_text import Source
+from services.governance.domain.report_xml import read_xml
+from services.governance.domain.test_ids import can_list, nameless_id, pack
 
-if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
+MAX_TESTS = 500_000
+MAX_SKIPPED_LISTED = 1_000
+NAMED = 3  # how many ids the summary names
 
-MAX_TESTS = 50_000
-MAX_FAILED_LISTED = 200
-MAX_NESTED_SUITES = 16
-
-_RERUNS = {"rerunFailure", "rerunError", "flakyFailure", "flakyError"}
-# Worst last: a test id that stands in a report twice counts as its worst run.
-_RANK = {"skipped": 0, "passed": 1, "failed": 2, "error": 3}
-_WHOLE = re.compile(r"\s*\d{1,15}\s*")
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Counts of elements. ``reruns`` is how much more a tool's own attributes may say."""
-
-    tests: int = 0
-    failed: int = 0
-    errors: int = 0
-    skipped: int = 0
-    failure_elements: int = 0
-    error_elements: int = 0
-    reruns: int = 0
-
-    def add(self, other: _Tally) -> None:
-        self.tests += other.tests
-        self.failed += other.failed
-        self.errors += other.errors
-        self.skipped += other.skipped
-        self.failure_elements += other.failure_elements
-        self.error_elements += other.error_elements
-        self.reruns += other.reruns
+_SUITES = ("testsuite", "testsuites")
+_FLAKY = {"flakyFailure", "flakyError"}  # of Surefire, Gradle and nextest: passed in the end
+_RERUN = {"rerunFailure", "rerunError"}  # failed in the end
+_OUTCOMES = {"failure", "error", "skipped"} | _FLAKY | _RERUN
+# GoogleTest says by attributes that a test did not run; others say there what became of it.
+_NOT_RUN = {"notrun", "suppressed", "skipped", "disabled", "ignored"}
+_NOT_PASSED = {"failed", "failure", "fail", "error", "errored", "broken", "aborted", "timeout", "timedout"}
 
 
-@dataclass(slots=True)
-class _Reading:
-    outcomes: dict[str, str] = field(default_factory=dict)
-    cases: int = 0
-    duration_s: float = 0.0
-
-
-def parse_junit(content: bytes) -> list[ParsedSignal]:
+def parse_junit(content: bytes | BinaryIO) -> list[ParsedSignal]:
     """One ``test.junit`` signal. ``duration_s`` is in seconds.
 
-    Data: ``total, passed, failed, errors, skipped`` (testcase elements), ``failed_tests`` (at most 200 ids),
-    ``tests`` (sorted ids of the tests that ran), ``skipped_tests`` (sorted ids of those that only were skipped).
-    Raises BadReport.
+    Data: ``total, passed, failed, errors, skipped`` (tests), ``flaky`` (of the passed ones), ``failed_tests,
+    flaky_tests, tests, skipped_tests`` (sorted ids; ``tests`` are those that ran), ``tests_packed`` instead of
+    ``tests`` for very large reports, ``summary, notes, incomplete``. Raises BadReport.
     """
-    root = read_xml(content, "JUnit")
-    name = local_name(root.tag)
-    if name not in ("testsuites", "testsuite"):
-        raise BadReport(f"The root element is <{name[:40]}>; JUnit XML begins with <testsuites> or <testsuite>.")
-    reading = _Reading()
-    tally = _read_suite(root, reading, depth=0)
-    broken = sorted(test for test, outcome in reading.outcomes.items() if _RANK[outcome] > 1)
-    return [
-        ParsedSignal(
-            "test.junit",
-            DEFAULT_PART,
-            {
-                "total": tally.tests,
-                "passed": tally.tests - tally.failed - tally.errors - tally.skipped,
-                "failed": tally.failed,
-                "errors": tally.errors,
-                "skipped": tally.skipped,
-                "duration_s": round(reading.duration_s, 3),
-                "failed_tests": broken[:MAX_FAILED_LISTED],
-                "tests": sorted(test for test, outcome in reading.outcomes.items() if outcome != "skipped"),
-                "skipped_tests": sorted(test for test, outcome in reading.outcomes.items() if outcome == "skipped"),
-            },
-        )
-    ]
+    source = Source(content, "JUnit")
+    reader = _Reader()
+    read_xml(source, reader.start, reader.end)
+    remarks = Remarks()
+    if source.mixed:
+        remarks.note("Some bytes are not in the encoding that the report declares; they were read as Windows-1252.")
+    hidden = compare(reader.root or Suite({}), remarks)
+    return [ParsedSignal("test.junit", DEFAULT_PART, _data(reader, hidden, remarks))]
 
 
-def _read_suite(suite: Element, reading: _Reading, depth: int) -> _Tally:
-    if depth > MAX_NESTED_SUITES:
-        raise BadReport(f"Test suites are nested more than {MAX_NESTED_SUITES} deep.")
-    suite_name = suite.get("name", "")
-    own = _Tally()
-    for case in child_elements(suite, "testcase"):
-        own.add(_read_case(case, suite_name, reading))
-    whole = _Tally()
-    whole.add(own)
-    for nested in child_elements(suite, "testsuite", "testsuites"):
-        whole.add(_read_suite(nested, reading, depth + 1))
-    _compare(suite, own, whole)
-    return whole
+@dataclass(slots=True)
+class _Case:
+    """A ``<testcase>`` that is being read; ``children`` are the names of the elements in it that say what became."""
+
+    attributes: Mapping[str, str]
+    children: list[str] = field(default_factory=list)
 
 
-def _read_case(case: Element, suite_name: str, reading: _Reading) -> _Tally:
-    reading.cases += 1
-    if reading.cases > MAX_TESTS:
-        raise BadReport(f"The JUnit report has more than {MAX_TESTS} tests: split it into parts.")
-    name = case.get("name", "").strip()
-    if not name:
-        raise BadReport(f"Test number {reading.cases} (suite {suite_name[:80]!r}) has no name.")
-    owner = (case.get("classname") or case.get("file") or suite_name).strip()
-    test_id = clean_text(f"{owner}::{name}" if owner else name)
-    reading.duration_s += _seconds(case.get("time"))
-    children = [local_name(child.tag) for child in case]
-    tally = _Tally(
-        tests=1,
-        failure_elements=children.count("failure"),
-        error_elements=children.count("error"),
-        reruns=sum(child in _RERUNS for child in children),
-    )
-    if tally.error_elements:
-        outcome = "error"
-        tally.errors = 1
-    elif tally.failure_elements:
-        outcome = "failed"
-        tally.failed = 1
-    elif "skipped" in children or _did_not_run(case):
-        outcome = "skipped"
-        tally.skipped = 1
-    else:
-        outcome = "passed"
-    earlier = reading.outcomes.get(test_id)
-    if earlier is None or _RANK[outcome] > _RANK[earlier]:
-        reading.outcomes[test_id] = outcome
-    return tally
+class _Reader:
+    """Takes the elements one by one; what is finished is counted and let go."""
+
+    def __init__(self) -> None:
+        self.runs = Runs()
+        self.root: Suite | None = None
+        self.duration_s = 0.0
+        self._cases = 0
+        self._suites: list[Suite] = []
+        self._case: _Case | None = None
+        self._nameless: dict[str, int] = {}
+        self._depth = 0  # of elements below the innermost suite or test: only its children say something
+
+    def start(self, name: str, attributes: Mapping[str, str]) -> None:
+        if self.root is None and name not in _SUITES:
+            raise BadReport(f"The root element is <{name[:40]}>; JUnit XML begins with <testsuites> or <testsuite>.")
+        if self._depth:
+            self._depth += 1
+        elif self._case is not None:
+            if name in _OUTCOMES:
+                self._case.children.append(name)
+            self._depth = 1
+        elif name in _SUITES:
+            self._open(attributes)
+        elif name == "testcase":
+            self._case = _Case(attributes)
+        else:
+            if name in ("failure", "error"):
+                # A suite that could not even begin (Ant, Surefire of old): there is no test to blame.
+                self._finish(_Case({}, [name]))
+            self._depth = 1
+
+    def end(self, name: str) -> None:
+        if self._depth:
+            self._depth -= 1
+        elif self._case is not None:
+            self._finish(self._case)
+            self._case = None
+        else:
+            suite = self._suites.pop()
+            if self._suites:
+                self._suites[-1].add(suite)
+
+    def _open(self, attributes: Mapping[str, str]) -> None:
+        if len(self._suites) > MAX_NESTED_SUITES:
+            raise BadReport(f"Test suites are nested more than {MAX_NESTED_SUITES} deep.")
+        suite = Suite(attributes)
+        if self.root is None:
+            self.root = suite
+        self._suites.append(suite)
+
+    def _finish(self, case: _Case) -> None:
+        self._cases += 1
+        if self._cases > MAX_TESTS:
+            raise BadReport(f"The JUnit report has more than {MAX_TESTS} tests: split it into parts.")
+        suite = self._suites[-1]
+        self.duration_s += _seconds(case.attributes.get("time"))
+        flaky = any(child in _FLAKY for child in case.children)
+        outcome = _outcome(case)
+        repeated = self.runs.add(self._id(case, suite), suite.hostname, outcome, flaky=flaky)
+        suite.count(outcome, case.children, repeated=repeated)
+
+    def _id(self, case: _Case, suite: Suite) -> str:
+        name = case.attributes.get("name", "").strip()
+        owner = (case.attributes.get("classname") or case.attributes.get("file") or suite.name).strip()
+        if name:
+            return clean_text(f"{owner}::{name}" if owner else name)
+        self._nameless[owner] = self._nameless.get(owner, 0) + 1
+        return clean_text(nameless_id(clean_text(owner, 400), self._nameless[owner]))
 
 
-def _did_not_run(case: Element) -> bool:
-    """GoogleTest says so by attributes (status="notrun", result="suppressed"), others by status="skipped"."""
-    words = {case.get("status", "").lower(), case.get("result", "").lower()}
-    return bool(words & {"notrun", "suppressed", "skipped", "disabled", "ignored"})
+def _outcome(case: _Case) -> int:
+    words = {case.attributes.get(name, "").lower() for name in ("status", "result")}
+    if "error" in case.children:
+        return ERROR
+    if "failure" in case.children:
+        return FAILED
+    if "skipped" in case.children or words & _NOT_RUN:
+        return SKIPPED
+    if any(child in _RERUN for child in case.children) or words & _NOT_PASSED:
+        return FAILED
+    return PASSED
 
 
 def _seconds(text: str | None) -> float:
@@ -162,25 +158,51 @@ def _seconds(text: str | None) -> float:
     return value if math.isfinite(value) and value >= 0 else 0.0
 
 
-def _compare(suite: Element, own: _Tally, whole: _Tally) -> None:
-    """Raise BadReport where a suite's attributes can't be what its elements say."""
-    label = suite.get("name", "")[:80]
-    # A report with errors fails anyway, so there the counts of tests need not fit to the last one.
-    allowed = {
-        "tests": (own.tests, whole.tests - whole.error_elements, whole.tests + whole.reruns + whole.error_elements),
-        "failures": (own.failed, whole.failed, whole.failure_elements + whole.reruns),
-        "errors": (own.errors, whole.errors, whole.error_elements + whole.reruns),
+def _data(reader: _Reader, hidden: int, remarks: Remarks) -> dict[str, JSON]:
+    """``hidden``: failures that only attributes tell. Each takes a passed test's place, as nobody knows which."""
+    runs = reader.runs
+    shown = min(hidden, runs.passed)
+    total, passed, failed = runs.total + hidden - shown, runs.passed - shown, runs.failed + hidden
+    if runs.retried:
+        remarks.note(f"{counted(runs.retried, 'failed attempt')} stood before a passed one of the same test.")
+    broken, flaky, ran, skipped = runs.lists()
+    packed: dict[str, JSON] = {}
+    if not can_list(ran):
+        packed = {"tests_packed": pack(ran)}
+        remarks.note(f"The ids of {len(ran)} tests are kept as fingerprints, so vanished ones can only be counted.")
+    if not can_list(broken):
+        remarks.note(f"{len(broken)} tests failed, too many for all their ids to be kept.")
+    broken, flaky = _kept(broken), _kept(flaky)
+    return {
+        "total": total,
+        "passed": passed,
+        "failed": failed,
+        "errors": runs.errors,
+        "skipped": runs.skipped,
+        "flaky": min(len(flaky), passed),
+        "duration_s": round(reader.duration_s, 3),
+        "failed_tests": broken,
+        "flaky_tests": flaky,
+        "tests": [] if packed else ran,
+        **packed,
+        "skipped_tests": skipped[:MAX_SKIPPED_LISTED],
+        **remarks.data(_summary(total, passed, failed, runs, flaky)),
     }
-    counted = {"tests": whole.tests, "failures": whole.failed, "errors": whole.errors}
-    for attribute, (own_count, low, high) in allowed.items():
-        text = suite.get(attribute)
-        if text is None:
-            continue
-        if not text.isascii() or _WHOLE.fullmatch(text) is None:
-            raise BadReport(f"Suite {label!r}: attribute {attribute}={text[:40]!r} is not a whole number.")
-        said = int(text)
-        if said != own_count and not low <= said <= high:
-            raise BadReport(
-                f"Suite {label!r} says {attribute}={said}, but its elements give {counted[attribute]}: "
-                "the report is incomplete, run the tests again and send the whole file."
-            )
+
+
+def _kept(test_ids: list[str]) -> list[str]:
+    if can_list(test_ids):
+        return test_ids
+    kept = test_ids[:10_000]  # of at most 500 letters each
+    return kept if can_list(kept) else kept[:8_000]
+
+
+def _summary(total: int, passed: int, failed: int, runs: Runs, flaky: list[str]) -> str:
+    words = [f"{passed} passed"]
+    if flaky:
+        more = ", ..." if len(flaky) > NAMED else ""
+        words[0] += f", of which {len(flaky)} flaky (failed, then passed: {', '.join(flaky[:NAMED])}{more})"
+    words += [f"{failed} failed"] if failed else []
+    words += [counted(runs.errors, "error")] if runs.errors else []
+    words += [f"{runs.skipped} skipped"] if runs.skipped else []
+    return f"{counted(total, 'test')}: {', '.join(words)}"

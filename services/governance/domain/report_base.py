@@ -1,40 +1,33 @@
-"""What every report format shares: the parsed signal, the refusal, and the safe reading of XML, JSON and text.
+"""What every report format shares: the parsed signal, the refusal, what a reader remarks, and values of JSON.
 
 A report comes from outside, so its size, depth and number of nodes are bounded before anything looks at its meaning.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, TypeAlias
-from xml.etree.ElementTree import ParseError, TreeBuilder
-
-from defusedxml.common import DTDForbidden, EntitiesForbidden, ExternalReferenceForbidden
-from defusedxml.ElementTree import DefusedXMLParser
-
-if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element  # only the type; parsing is defusedxml's
+from typing import Any, TypeAlias
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
-MAX_REPORT_BYTES = 6 * 1024 * 1024
+MAX_REPORT_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 64
-MAX_XML_ELEMENTS = 400_000
-MAX_JSON_NODES = 2_000_000
 MAX_ID_CHARS = 500
 MAX_PART_CHARS = 80
 MAX_NAME_CHARS = 200  # of subjects, versions and parts as they are sent
 MAX_COUNT = 2**53  # the largest whole number that JSON readers agree on
+MAX_NOTES = 20
+MAX_NOTE_CHARS = 300
 DEFAULT_PART = "default"
 
 # NUL and lone surrogates are legal in Python and in JSON escapes, but no Postgres text can hold them.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _PLAIN_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
+_WHOLE = re.compile(r"(\d{1,15}|\d{1,3}(,\d{3}){1,4})(\.0{1,15})?")
 _PART_CHARS = re.compile(r"[^A-Za-z0-9._:-]+")
 
 
@@ -92,118 +85,47 @@ def file_part(name: str) -> str:
     return part_name(PurePosixPath(name.replace("\\", "/")).stem)
 
 
-def check_size(content: bytes, what: str) -> None:
-    """Raise BadReport for an empty report or one over ``MAX_REPORT_BYTES``."""
-    if not content.strip():
-        raise BadReport(f"The {what} report is empty: send the file that the tool wrote.")
-    if len(content) > MAX_REPORT_BYTES:
-        raise BadReport(
-            f"The {what} report has {len(content)} bytes, and at most {MAX_REPORT_BYTES} are read: "
-            "split it into parts (part=unit, part=integration)."
-        )
-
-
-class _CappedBuilder(TreeBuilder):
-    """Builds the tree, and gives up as soon as it grows too deep or too large."""
+class Remarks:
+    """What a reader has to say beside the numbers: notes, and what is announced and not there."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.depth = 0
-        self.elements = 0
+        self._notes: dict[str, None] = {}
+        self._short: list[dict[str, JSON]] = []
 
-    def start(self, tag: str, attrs: dict[str, str], /) -> Element:
-        self.depth += 1
-        self.elements += 1
-        if self.depth > MAX_DEPTH:
-            raise BadReport(f"The XML is nested more than {MAX_DEPTH} elements deep, at <{tag[:40]}>.")
-        if self.elements > MAX_XML_ELEMENTS:
-            raise BadReport(f"The XML has more than {MAX_XML_ELEMENTS} elements: split the report into parts.")
-        return super().start(tag, attrs)
+    def note(self, sentence: str) -> None:
+        """Keep a sentence once; beyond ``MAX_NOTES`` none is kept."""
+        if len(self._notes) < MAX_NOTES:
+            self._notes[clean_text(sentence, MAX_NOTE_CHARS)] = None
 
-    def end(self, tag: str, /) -> Element:
-        self.depth -= 1
-        return super().end(tag)
+    def short(self, what: str, announced: int, found: int) -> None:
+        """The report announces more ``what`` (a plural, such as tests) than it holds: it is incomplete."""
+        self._short.append({"what": what, "announced": min(announced, MAX_COUNT), "found": found})
 
-
-def read_xml(content: bytes, what: str) -> Element:
-    """The root element of ``content``. No DTD, no entity and no external reference is ever processed.
-
-    Raises BadReport for anything that isn't plain, whole, bounded XML.
-    """
-    check_size(content, what)
-    parser = DefusedXMLParser(target=_CappedBuilder(), forbid_dtd=True, forbid_entities=True, forbid_external=True)
-    try:
-        parser.feed(content)
-        root: Element = parser.close()
-    except DTDForbidden:
-        raise BadReport(
-            f"The {what} report has a DOCTYPE, which is never read: delete its <!DOCTYPE ...> line and send it again."
-        ) from None
-    except (EntitiesForbidden, ExternalReferenceForbidden):
-        raise BadReport(f"The {what} report declares XML entities, which are never read.") from None
-    except ParseError as error:
-        raise BadReport(f"The {what} report is not well-formed XML: {error}. It may have been cut off.") from None
-    except (ValueError, LookupError) as error:
-        if isinstance(error, BadReport):
-            raise
-        raise BadReport(f"The {what} report can't be decoded: {error}. Send it as UTF-8.") from None
-    return root
+    def data(self, summary: str) -> dict[str, JSON]:
+        """The keys that every report's data has: ``summary, notes, incomplete``."""
+        if self._short:
+            summary += "; incomplete: " + ", ".join(map(announced_words, self._short))
+        return {"summary": clean_text(summary, MAX_ID_CHARS), "notes": list(self._notes), "incomplete": [*self._short]}
 
 
-def local_name(tag: object) -> str:
-    """An element's name without its namespace (comments have no text name and give "")."""
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+def announced_words(short: Mapping[str, Any]) -> str:
+    """An entry of ``incomplete`` in words: ``1000 lines are announced and 2 are there``."""
+    announced, found, what = short["announced"], short["found"], str(short["what"])
+    first = f"1 {what.removesuffix('s')} is" if announced == 1 else f"{announced} {what} are"
+    return f"{first} announced and {found} {'is' if found == 1 else 'are'} there"
 
 
-def child_elements(element: Element, *names: str) -> Iterator[Element]:
-    """Direct children with one of these names, whatever their namespace."""
-    return (child for child in element if local_name(child.tag) in names)
+def counted(number: int, noun: str) -> str:
+    """``1 test``, ``2 tests``: the number with its noun, which takes an s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def read_json(content: bytes, what: str) -> Mapping[str, JSON]:
-    """The JSON object in ``content``. Raises BadReport for broken, too deep or too large JSON, and for NaN."""
-    check_size(content, what)
-    try:
-        value = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise BadReport(f"The {what} report is not UTF-8: byte {error.start} can't be decoded.") from None
-    except json.JSONDecodeError as error:
-        raise BadReport(
-            f"The {what} report is not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}."
-        ) from None
-    except RecursionError:
-        raise BadReport(f"The {what} report is nested more than {MAX_DEPTH} levels deep.") from None
-    except ValueError as error:
-        if isinstance(error, BadReport):
-            raise
-        raise BadReport(f"The {what} report holds a number that can't be read: {error}.") from None
-    _check_json_bounds(value, what)
-    if not isinstance(value, dict):
-        raise BadReport(f"The {what} report is not a JSON object.")
-    return value
-
-
-def _refuse_constant(name: str) -> float:
-    raise BadReport(f"The report holds {name}, which is not JSON.")
-
-
-def _check_json_bounds(value: JSON, what: str) -> None:
-    level: list[JSON] = [value]
-    nodes = depth = 0
-    while level:
-        nodes += len(level)
-        if depth > MAX_DEPTH:
-            raise BadReport(f"The {what} report is nested more than {MAX_DEPTH} levels deep.")
-        if nodes > MAX_JSON_NODES:
-            raise BadReport(f"The {what} report holds more than {MAX_JSON_NODES} values.")
-        below: list[JSON] = []
-        for item in level:
-            if isinstance(item, dict):
-                below.extend(item.values())
-            elif isinstance(item, list):
-                below.extend(item)
-        level = below
-        depth += 1
+def whole_number(text: str | None) -> int | None:
+    """An announced count: ``3``, ``3.0`` and ``1,234`` say something; empty, broken, NaN and negative ones nothing."""
+    text = (text or "").strip()
+    if not text.isascii() or _WHOLE.fullmatch(text) is None:
+        return None
+    return min(int(text.partition(".")[0].replace(",", "")), MAX_COUNT)
 
 
 def as_object(value: JSON, where: str) -> Mapping[str, JSON]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import BinaryIO
 
 from services.governance.domain.alertmanager import parse_alertmanager
 from services.governance.domain.cobertura import parse_cobertura
@@ -15,7 +16,7 @@ from services.governance.domain.sarif import parse_sarif
 
 __all__ = ["FORMATS", "KIND_OF", "MAX_REPORT_BYTES", "BadReport", "ParsedSignal", "parse_report"]
 
-_PARSERS: dict[str, Callable[[bytes], list[ParsedSignal]]] = {
+_PARSERS: dict[str, Callable[[bytes | BinaryIO], list[ParsedSignal]]] = {
     "junit": parse_junit,
     "cobertura": parse_cobertura,
     "sarif": parse_sarif,
@@ -30,10 +31,11 @@ KIND_OF = {
 }
 
 
-def parse_report(format: str, content: bytes) -> list[ParsedSignal]:  # noqa: A002 - the word of the HTTP path
+def parse_report(format: str, content: bytes | BinaryIO) -> list[ParsedSignal]:  # noqa: A002 - the word of the HTTP path
     """The facts in a report: at least one, in the order of the file.
 
-    ``format`` is one of ``FORMATS``; ``content`` is the file as the tool wrote it. Raises BadReport.
+    ``format`` is one of ``FORMATS``; ``content`` is the file as the tool wrote it: its bytes, or
+    an open binary file that can seek (then little of it is in memory at a time). Raises BadReport.
     """
     parser = _PARSERS.get(format)
     if parser is None:

@@ -1,4 +1,4 @@
-"""SARIF 2.1.0 logs, as ruff, bandit, CodeQL, Trivy and Semgrep write them.
+"""SARIF 2.1.0 logs, as CodeQL, Trivy, Semgrep, ESLint, bandit, ruff and compilers write them.
 
 Format: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html. Severity comes from ``security-severity``
 as GitHub code scanning reads it (9 and more critical, 7 high, 4 medium, above 0 low), else from a severity word in
@@ -13,23 +13,31 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from hashlib import sha256
+from typing import BinaryIO
 
 from services.governance.domain.report_base import (
     JSON,
     BadReport,
     ParsedSignal,
+    Remarks,
     as_list,
     as_object,
     as_text,
     clean_text,
+    counted,
     part_name,
-    read_json,
 )
+from services.governance.domain.report_text import Source
+from services.governance.domain.sarif_log import RunHead, read_heads, read_results
+from services.governance.domain.sarif_rules import Rules
 
-MAX_FINDINGS = 20_000
+MAX_SEVERE = 20_000  # listed; more make the report incomplete, as a verdict compares each one
+MAX_LESSER = 5_000  # listed; of more only the number is kept
+MAX_DETAILED = 2_000  # listed with level and message
 MAX_MESSAGE_CHARS = 300
 SEVERITIES = ("critical", "high", "medium", "low", "none")
 
@@ -44,117 +52,142 @@ _WORD_SEVERITY = {
 }
 _WORD_KEYS = ("issue_severity", "issueSeverity", "severity")
 _NOT_FINDINGS = {"pass", "notApplicable", "informational"}
+_SEVERE = ("critical", "high")
+# Words that tools write beside the four of the standard.
+_LEVELS = {
+    **{level: level for level in _LEVEL_SEVERITY},
+    **dict.fromkeys(("critical", "high", "fatal", "failure", "err"), "error"),
+    **dict.fromkeys(("medium", "moderate", "warn"), "warning"),
+    **dict.fromkeys(("low", "info", "information", "informational", "recommendation"), "note"),
+}
+# Ids that differ each time name a run, not a scan: GUIDs, digests, numbers and times.
+_RUN_ID = re.compile(
+    r"\{?[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}\}?|[0-9a-f]{40}|[0-9a-f]{64}|[0-9 .:_+-]+"
+    r"|\d{4}-?\d\d-?\d\d[T _-]?[0-9.:Z+-]*",
+    re.IGNORECASE,
+)
 _DIGITS = re.compile(r"\d+")
 _SPACES = re.compile(r"\s+")
 
 
 @dataclass(slots=True)
-class _Run:
+class _Scan:
     """What the runs of one part (a tool, or a tool and its category) add up to."""
 
     tool: str
+    remarks: Remarks = field(default_factory=Remarks)
     findings: list[dict[str, JSON]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
     suppressed: int = 0
     execution_successful: bool = True
-    seen_places: set[tuple[str, JSON, JSON, JSON]] = field(default_factory=set)
+    seen_places: set[bytes] = field(default_factory=set)
+    listed_lesser: int = 0
 
 
-def parse_sarif(content: bytes) -> list[ParsedSignal]:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What is needed to read the results of one run."""
+
+    scan: _Scan
+    rules: Rules
+    bases: tuple[str, ...]
+    paths: tuple[str, ...]  # of the run's artifacts: results may give only their index
+    where: str
+
+
+def parse_sarif(content: bytes | BinaryIO) -> list[ParsedSignal]:
     """One ``scan.sarif`` signal for each tool in the log; runs of one tool and category are added up.
 
     Data: ``tool, findings [{fingerprint, rule_id, level, severity, path, line, message}], counts {severity: n, total},
     suppressed`` (results the code or the tool silenced), ``execution_successful`` (false when a run failed or has no
-    results list: then nothing is known). Raises BadReport.
+    results list: then nothing is known), ``summary, notes, incomplete``. Raises BadReport.
     """
-    log = read_json(content, "SARIF")
-    if log.get("version") != "2.1.0":
-        raise BadReport(f"The SARIF log has version {str(log.get('version'))[:20]!r}; 2.1.0 is read.")
-    runs = as_list(log.get("runs"), "runs")
-    if not runs:
+    source = Source(content, "SARIF")
+    head = read_heads(source)
+    if not isinstance(head.version, str) or not head.version.startswith("2.1.0"):
+        raise BadReport(f"The SARIF log has version {str(head.version)[:20]!r}; 2.1.0 is read.")
+    if not head.runs:
         raise BadReport("The SARIF log has no runs: no tool says that it scanned anything.")
-    parts: dict[str, _Run] = {}
-    left = MAX_FINDINGS
-    for index, item in enumerate(runs):
-        left -= _read_run(as_object(item, f"runs[{index}]"), f"runs[{index}]", parts, left)
-    return [ParsedSignal("scan.sarif", part, _data(run)) for part, run in parts.items()]
+    scans: dict[str, _Scan] = {}
+    runs = [_open(run, f"runs[{index}]", scans) for index, run in enumerate(head.runs)]
+    if any(run.result_count for run in head.runs):
+        results = read_results(source)
+        for run, reader in zip(head.runs, runs, strict=True):
+            for index in range(run.result_count or 0):
+                spot = f"{reader.where}.results[{index}]"
+                _read_result(as_object(next(results, None), spot), spot, reader)
+    if source.mixed:
+        for scan in scans.values():
+            scan.remarks.note("Some bytes are not UTF-8; they were read as Windows-1252.")
+    return [ParsedSignal("scan.sarif", part, _data(scan)) for part, scan in scans.items()]
 
 
-def _data(run: _Run) -> dict[str, JSON]:
-    _number_equal_findings(run.findings)
-    counted = Counter(finding["severity"] for finding in run.findings)
-    counts: dict[str, JSON] = {severity: counted[severity] for severity in SEVERITIES}
+def _data(scan: _Scan) -> dict[str, JSON]:
+    _number_equal_findings(scan.findings)
+    counts: dict[str, JSON] = {severity: scan.counts[severity] for severity in SEVERITIES}
+    total = scan.counts.total()
+    severe = sum(scan.counts[severity] for severity in _SEVERE)
+    if severe > MAX_SEVERE:
+        scan.remarks.short("high or critical findings", severe, MAX_SEVERE)
+    if total - severe > MAX_LESSER:
+        scan.remarks.note(f"Of {total - severe} findings below high, {MAX_LESSER} are listed.")
+    summary = counted(total, "finding")
+    if total:
+        summary += ": " + ", ".join(f"{scan.counts[word]} {word}" for word in SEVERITIES if scan.counts[word])
+    summary += f"; {scan.suppressed} suppressed" if scan.suppressed else ""
+    summary += "" if scan.execution_successful else "; the scan did not finish"
     return {
-        "tool": run.tool,
-        "findings": run.findings,
-        "counts": {**counts, "total": len(run.findings)},
-        "suppressed": run.suppressed,
-        "execution_successful": run.execution_successful,
+        "tool": scan.tool,
+        "findings": scan.findings,
+        "counts": {**counts, "total": total},
+        "suppressed": scan.suppressed,
+        "execution_successful": scan.execution_successful,
+        **scan.remarks.data(summary),
     }
 
 
-def _read_run(run: Mapping[str, JSON], where: str, parts: dict[str, _Run], left: int) -> int:
-    """Add one run to its part; gives the number of its results."""
+def _open(head: RunHead, where: str, scans: dict[str, _Scan]) -> _Run:
+    """Add a run's head to its part."""
+    run = head.values
     tool = as_object(run.get("tool"), f"{where}.tool")
     driver = as_object(tool.get("driver"), f"{where}.tool.driver")
     name = as_text(driver.get("name"), f"{where}.tool.driver.name", 200).strip()
     if not name:
         raise BadReport(f"{where}.tool.driver has no name.")
     automation = as_object(run.get("automationDetails"), f"{where}.automationDetails")
-    # "category/run id": the category tells two scans of one tool apart, the run id differs each time.
-    category = as_text(automation.get("id"), f"{where}.automationDetails.id").rpartition("/")[0]
+    category = _category(as_text(automation.get("id"), f"{where}.automationDetails.id"))
     external = as_object(run.get("externalPropertyFileReferences"), f"{where}.externalPropertyFileReferences")
     if external.get("results"):
         raise BadReport(f"{where} keeps its results in other files: send one log that holds them.")
-    whole = parts.setdefault(part_name(f"{name}:{category}" if category else name), _Run(name))
+    scan = scans.setdefault(part_name(f"{name}:{category}" if category else name), _Scan(name))
     invocations = as_list(run.get("invocations"), f"{where}.invocations")
     for index, item in enumerate(invocations):
-        if as_object(item, f"{where}.invocations[{index}]").get("executionSuccessful") is not True:
-            whole.execution_successful = False
-    if run.get("results") is None:
+        invocation = as_object(item, f"{where}.invocations[{index}]")
+        if invocation.get("executionSuccessful", invocation.get("exitCode") == 0) is not True:
+            scan.execution_successful = False
+            scan.remarks.note(f"{where}.invocations[{index}] says that the scan did not succeed.")
+    if head.result_count is None:
         # By the standard an absent list means that no scan took place; an empty one, that nothing was found.
-        whole.execution_successful = False
-        return 0
-    results = as_list(run["results"], f"{where}.results")
-    if len(results) > left:
-        raise BadReport(f"The SARIF log has more than {MAX_FINDINGS} results: split it, or narrow the scan.")
-    rules = _Rules(driver, as_list(tool.get("extensions"), f"{where}.tool.extensions"), where)
-    bases = _bases(run, where)
-    for index, item in enumerate(results):
-        spot = f"{where}.results[{index}]"
-        _read_result(as_object(item, spot), spot, whole, rules, bases)
-    return len(results)
+        scan.execution_successful = False
+        scan.remarks.note(f"{where} has no list of results: by the standard, no scan took place.")
+    rules = Rules(driver, as_list(tool.get("extensions"), f"{where}.tool.extensions"), where)
+    return _Run(scan, rules, _bases(run, where), _artifact_paths(run, where), where)
 
 
-class _Rules:
-    """Looks up a result's rule by index or id, in the driver or in an extension."""
+def _category(automation_id: str) -> str:
+    """What tells two scans of one tool apart: of ``category/run id`` the category, else an id that names no run."""
+    category, slash, _run_id = automation_id.strip().rpartition("/")
+    if slash:
+        return category
+    return "" if _RUN_ID.fullmatch(automation_id.strip()) else automation_id.strip()
 
-    def __init__(self, driver: Mapping[str, JSON], extensions: Sequence[JSON], where: str) -> None:
-        components = [driver, *(as_object(item, f"{where}.tool.extensions") for item in extensions)]
-        self._by_index: list[list[Mapping[str, JSON]]] = []
-        self._by_id: dict[str, Mapping[str, JSON]] = {}
-        for component in components:
-            listed = as_list(component.get("rules"), f"{where}.tool.*.rules")
-            rules = [as_object(rule, f"{where}.tool.*.rules") for rule in listed]
-            self._by_index.append(rules)
-            for rule in rules:
-                rule_id = rule.get("id")
-                if isinstance(rule_id, str):
-                    self._by_id.setdefault(rule_id, rule)
 
-    def find(self, result: Mapping[str, JSON], spot: str) -> tuple[str, Mapping[str, JSON]]:
-        """The rule's id ("" if there is none) and its object ({} if it isn't described)."""
-        reference = as_object(result.get("rule"), f"{spot}.rule")
-        rule_id = as_text(result.get("ruleId"), f"{spot}.ruleId") or as_text(reference.get("id"), f"{spot}.rule.id")
-        component = as_object(reference.get("toolComponent"), f"{spot}.rule.toolComponent").get("index")
-        place = component + 1 if isinstance(component, int) and component >= 0 else 0
-        index = result.get("ruleIndex", reference.get("index"))
-        if isinstance(index, int) and place < len(self._by_index) and 0 <= index < len(self._by_index[place]):
-            rule = self._by_index[place][index]
-            known = as_text(rule.get("id"), f"{spot}: rule id")
-            # "CA1000/1" is a sub-rule of CA1000; an index that points at another rule is ignored.
-            if not rule_id or rule_id == known or rule_id.startswith(known + "/"):
-                return rule_id or known, rule
-        return rule_id, self._by_id.get(rule_id) or self._by_id.get(rule_id.rpartition("/")[0]) or {}
+def _artifact_paths(run: Mapping[str, JSON], where: str) -> tuple[str, ...]:
+    paths: list[str] = []
+    for item in as_list(run.get("artifacts"), f"{where}.artifacts"):
+        location = as_object(as_object(item, f"{where}.artifacts").get("location"), f"{where}.artifacts")
+        paths.append(as_text(location.get("uri"), f"{where}.artifacts: uri"))
+    return tuple(paths)
 
 
 def _bases(run: Mapping[str, JSON], where: str) -> tuple[str, ...]:
@@ -171,34 +204,43 @@ def _bases(run: Mapping[str, JSON], where: str) -> tuple[str, ...]:
     return tuple(sorted((uri.rstrip("/") + "/" for uri in found if uri.strip("/")), key=len, reverse=True))
 
 
-def _read_result(result: Mapping[str, JSON], spot: str, whole: _Run, rules: _Rules, bases: tuple[str, ...]) -> None:
+def _read_result(result: Mapping[str, JSON], spot: str, run: _Run) -> None:
+    scan = run.scan
     kind = result.get("kind", "fail")
     if kind in _NOT_FINDINGS or result.get("baselineState") == "absent":
         return
     if _is_suppressed(result, spot):
-        whole.suppressed += 1
+        scan.suppressed += 1
         return
-    rule_id, rule = rules.find(result, spot)
-    level = _level(result, rule, kind, spot)
-    path, line, column, snippet = _place(result, spot, bases)
+    rule_id, rule = run.rules.find(result, spot)
+    level = _level(result, rule, kind, spot, scan.remarks)
+    path, line, column, snippet = _place(result, spot, run)
     message = _message(result, rule, spot)
-    fingerprint = _fingerprint(result, spot, whole.tool, rule_id, path, snippet or message)
-    place = (fingerprint, line, column, message)
+    fingerprint = _fingerprint(result, spot, scan.tool, rule_id, path, snippet or message)
     if line is not None and column is not None:
-        if place in whole.seen_places:
+        place = sha256(json.dumps([fingerprint, line, column, message]).encode()).digest()[:12]
+        if place in scan.seen_places:
             return  # the same result of two runs of one log
-        whole.seen_places.add(place)
-    whole.findings.append(
-        {
-            "fingerprint": fingerprint,
-            "rule_id": rule_id,
-            "level": level,
-            "severity": _severity(result, rule, level, spot),
-            "path": path,
-            "line": line,
-            "message": clean_text(message, MAX_MESSAGE_CHARS),
-        }
-    )
+        scan.seen_places.add(place)
+    severity = _severity(result, rule, level, spot)
+    scan.counts[severity] += 1
+    if severity in _SEVERE:
+        if sum(scan.counts[word] for word in _SEVERE) > MAX_SEVERE:
+            return
+    elif scan.listed_lesser >= MAX_LESSER:
+        return
+    else:
+        scan.listed_lesser += 1
+    finding: dict[str, JSON] = {
+        "fingerprint": fingerprint,
+        "rule_id": rule_id,
+        "severity": severity,
+        "path": path,
+        "line": line,
+    }
+    if len(scan.findings) < MAX_DETAILED:
+        finding |= {"level": level, "message": clean_text(message, MAX_MESSAGE_CHARS)}
+    scan.findings.append(finding)
 
 
 def _is_suppressed(result: Mapping[str, JSON], spot: str) -> bool:
@@ -208,7 +250,7 @@ def _is_suppressed(result: Mapping[str, JSON], spot: str) -> bool:
     return bool(statuses) and all(status == "accepted" for status in statuses)
 
 
-def _level(result: Mapping[str, JSON], rule: Mapping[str, JSON], kind: JSON, spot: str) -> str:
+def _level(result: Mapping[str, JSON], rule: Mapping[str, JSON], kind: JSON, spot: str, remarks: Remarks) -> str:
     level = result.get("level")
     if level is None and kind != "fail":
         return "none"
@@ -216,9 +258,11 @@ def _level(result: Mapping[str, JSON], rule: Mapping[str, JSON], kind: JSON, spo
         level = as_object(rule.get("defaultConfiguration"), f"{spot}: rule defaultConfiguration").get("level")
     if level is None:
         return "warning"
-    if not isinstance(level, str) or level not in _LEVEL_SEVERITY:
-        raise BadReport(f"{spot}.level is {str(level)[:40]!r}; it must be error, warning, note or none.")
-    return level
+    known = _LEVELS.get(level.strip().lower()) if isinstance(level, str) else None
+    if known is None:
+        remarks.note(f"The level {str(level)[:40]!r} is not one of error, warning, note and none; it counts as error.")
+        return "error"
+    return known
 
 
 def _severity(result: Mapping[str, JSON], rule: Mapping[str, JSON], level: str, spot: str) -> str:
@@ -239,7 +283,7 @@ def _severity(result: Mapping[str, JSON], rule: Mapping[str, JSON], level: str, 
 
 def _score(value: JSON) -> float | None:
     """``security-severity`` as a number of 0..10, None when it is absent or nonsense (the level decides then)."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         return None
     try:
         score = float(value)
@@ -248,7 +292,7 @@ def _score(value: JSON) -> float | None:
     return score if math.isfinite(score) and 0 <= score <= 10 else None
 
 
-def _place(result: Mapping[str, JSON], spot: str, bases: tuple[str, ...]) -> tuple[str, int | None, int | None, str]:
+def _place(result: Mapping[str, JSON], spot: str, run: _Run) -> tuple[str, int | None, int | None, str]:
     """Path, line, column and source text of the first location."""
     locations = as_list(result.get("locations"), f"{spot}.locations")
     first = as_object(locations[0], f"{spot}.locations[0]") if locations else {}
@@ -256,7 +300,10 @@ def _place(result: Mapping[str, JSON], spot: str, bases: tuple[str, ...]) -> tup
     artifact = as_object(physical.get("artifactLocation"), f"{spot}: artifactLocation")
     region = as_object(physical.get("region"), f"{spot}: region")
     path = as_text(artifact.get("uri"), f"{spot}: uri")
-    path = next((path[len(base) :] for base in bases if path.startswith(base)), path).removeprefix("./")
+    index = artifact.get("index")
+    if not path and isinstance(index, int) and 0 <= index < len(run.paths):
+        path = run.paths[index]
+    path = next((path[len(base) :] for base in run.bases if path.startswith(base)), path).removeprefix("./")
     snippet = as_text(as_object(region.get("snippet"), f"{spot}: snippet").get("text"), f"{spot}: snippet", 4_000)
     return path, _position(region.get("startLine")), _position(region.get("startColumn")), snippet
 
@@ -285,7 +332,7 @@ def _fingerprint(result: Mapping[str, JSON], spot: str, tool: str, rule_id: str,
         basis = ["partial", tool, rule_id, path, sorted(partial.items(), key=str)]
     else:
         basis = ["text", tool, rule_id, path, _DIGITS.sub("#", _SPACES.sub(" ", text).strip())]
-    return sha256(json.dumps(basis).encode()).hexdigest()[:32]
+    return sha256(json.dumps(basis, default=str).encode()).hexdigest()[:32]
 
 
 def _number_equal_findings(findings: list[dict[str, JSON]]) -> None:

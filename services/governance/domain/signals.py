@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
 from services.governance.domain.report_base import MAX_COUNT
+from services.governance.domain.test_ids import PRINT_CHARS
 
 MAX_LIST = 50_000
 MAX_TEXT_CHARS = 500
+MAX_PACKED_CHARS = 500_000 * PRINT_CHARS
 MAX_PROBLEMS = 20
 RESULT_WORDS = ("success", "ok", "healthy", "warning", "warn", "degraded", "critical", "failed", "error")
 
@@ -24,7 +26,7 @@ Check = Callable[[object], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """``noun``: what a sentence calls such a fact. ``keys``: what the data must hold.
+    """``noun``: what a sentence calls such a fact. ``keys``: what the data must hold; ``optional``: what they may hold.
 
     ``bulk``: long lists that conditions don't see (totals are derived of them).
     ``consistent`` looks at keys together and is asked only when each is right by itself.
@@ -33,6 +35,7 @@ class Kind:
     name: str
     noun: str
     keys: Mapping[str, Check]
+    optional: Mapping[str, Check] = field(default_factory=dict)
     bulk: frozenset[str] = frozenset()
     consistent: Callable[[Mapping[str, object]], list[str]] = lambda _: []
 
@@ -71,6 +74,11 @@ def _text(value: object) -> str | None:
         return "must be text"
     fits = value.strip() and _string(value) is None
     return None if fits else f"must be text of 1 to {MAX_TEXT_CHARS} letters"
+
+
+def _packed(value: object) -> str | None:
+    fits = isinstance(value, str) and len(value) <= MAX_PACKED_CHARS and len(value) % PRINT_CHARS == 0
+    return None if fits else f"must be fingerprints of {PRINT_CHARS} letters each, at most {MAX_PACKED_CHARS} in all"
 
 
 def _time(value: object) -> str | None:
@@ -133,11 +141,14 @@ def _junit_adds_up(data: Mapping[str, object]) -> list[str]:
     problems = []
     if numbers["passed"] + numbers["failed"] + numbers["errors"] + numbers["skipped"] != numbers["total"]:
         problems.append("passed + failed + errors + skipped must be total")
-    tests = data["tests"]
-    if isinstance(tests, list) and len(tests) > numbers["total"] - numbers["skipped"]:
+    tests, packed, flaky = data["tests"], data.get("tests_packed") or "", data.get("flaky", 0)
+    listed = (len(tests) if isinstance(tests, list) else 0) + len(str(packed)) // PRINT_CHARS
+    if listed > numbers["total"] - numbers["skipped"]:
         problems.append("tests must not hold more ids than tests ran")
-    if isinstance(tests, list) and not tests and numbers["total"] > numbers["skipped"]:
+    if not listed and numbers["passed"]:
         problems.append("tests must hold the ids of the tests that ran")
+    if isinstance(flaky, int) and flaky > numbers["passed"]:
+        problems.append("flaky must not be more than passed")
     return problems
 
 
@@ -147,8 +158,9 @@ def _coverage_adds_up(data: Mapping[str, object]) -> list[str]:
         return []
     if covered > valid:
         return ["lines_covered must not be more than lines_valid"]
-    if valid and abs(100 * covered / valid - percent) > 0.1:
-        return ["line_rate_percent must be 100 * lines_covered / lines_valid"]
+    # It may be less: a report's attributes may tell a worse story than its lines.
+    if valid and percent > 100 * covered / valid + 0.1:
+        return ["line_rate_percent must not be more than 100 * lines_covered / lines_valid"]
     return []
 
 
@@ -165,6 +177,12 @@ _FINDING = _object_of(
     optional={"path": _or_null(_string), "line": _or_null(_count)},
 )
 _ALERT = _object_of({"name": _text, "status": _one_of("firing", "resolved"), "severity": _text})
+# What the reader of a report remarked; signals sent as events need not have it, nor those stored before it came.
+_REMARKS: dict[str, Check] = {
+    "summary": _string,
+    "notes": _list_of(_string),
+    "incomplete": _list_of(_object_of({"what": _text, "announced": _count, "found": _count})),
+}
 
 _ALL = (
     Kind(
@@ -174,6 +192,7 @@ _ALL = (
             **dict.fromkeys(("total", "passed", "failed", "errors", "skipped"), _count),
             **dict.fromkeys(("failed_tests", "tests", "skipped_tests"), _list_of(_text)),
         },
+        optional={"flaky": _count, "flaky_tests": _list_of(_text), "tests_packed": _packed, **_REMARKS},
         bulk=frozenset({"failed_tests", "tests", "skipped_tests"}),
         consistent=_junit_adds_up,
     ),
@@ -181,12 +200,14 @@ _ALL = (
         "coverage.cobertura",
         "coverage report",
         {"line_rate_percent": _number(0, 100), "lines_valid": _count, "lines_covered": _count},
+        optional=_REMARKS,
         consistent=_coverage_adds_up,
     ),
     Kind(
         "scan.sarif",
         "scan report",
         {"tool": _text, "findings": _list_of(_FINDING), "suppressed": _count, "execution_successful": _flag},
+        optional=_REMARKS,
         bulk=frozenset({"findings"}),
     ),
     Kind(
@@ -199,6 +220,7 @@ _ALL = (
             "truncated_alerts": _count,
             "watchdog": _flag,
         },
+        optional=_REMARKS,
         bulk=frozenset({"alerts"}),
     ),
     Kind(
@@ -245,6 +267,10 @@ def check_data(kind: str, data: object) -> list[str]:
     problems = []
     for key, check in known.keys.items():
         problem = check(data[key]) if key in data else "is missing"
+        if problem:
+            problems.append(f"{key} {problem}")
+    for key, check in known.optional.items():
+        problem = check(data[key]) if key in data else None
         if problem:
             problems.append(f"{key} {problem}")
     return problems[:MAX_PROBLEMS] or known.consistent(data)

@@ -47,6 +47,9 @@ def test_a_real_body() -> None:
         "receiver": "headgate",
         "truncated_alerts": 0,
         "watchdog": False,
+        "summary": "2 alerts: 1 firing, 1 resolved",
+        "notes": [],
+        "incomplete": [],
         "alerts": [
             {
                 "name": "DiskFull",
@@ -88,7 +91,7 @@ def changed(**values: Any) -> bytes:
         (b"", "is empty"),
         (b"[]", "is not a JSON object"),
         (b"{", "not valid JSON"),
-        (b"\xff\xfe{}", "not UTF-8"),
+        (b"\xff\xfe{}", "not valid JSON"),
         (b'{"a": NaN}', "NaN, which is not JSON"),
         (b'{"a": ' + b"9" * 5000 + b"}", "a number that can't be read"),
         (b'{"a":' * 70 + b"1" + b"}" * 70, "nested more than 64"),

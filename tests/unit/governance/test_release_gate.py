@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from services.governance.domain.facts import Fact, Facts, OpenFailure, Seen
+from services.governance.domain.overrides import apply_overrides
 from services.governance.domain.policy import parse_policy
+from services.governance.domain.test_ids import pack
 from services.governance.domain.verdict import Verdict, judge
 from tests.unit.governance.samples import (
     NOW,
@@ -27,6 +29,10 @@ from tests.unit.governance.samples import (
 )
 
 BASELINE = tuple(good_release("0.9"))
+SHORT = [{"what": "tests", "announced": 40, "found": 2}]
+LINES = [{"what": "lines", "announced": 1000, "found": 2}]
+FINDINGS = [{"what": "high or critical findings", "announced": 9, "found": 2}]
+HIDDEN = [{"what": "failures", "announced": 1, "found": 0}]
 
 
 def release(*changed: Fact, without: str = "", baseline: tuple[Fact, ...] = BASELINE, run: int | None = 7) -> Verdict:
@@ -56,8 +62,8 @@ def test_good_facts_give_go_against_a_baseline_and_without() -> None:
     first = release(baseline=(), run=None)
     assert first.decision == "go"
     assert [result.baseline for result in first.rules] == ["none", "none", "none", None]
-    message = "0 of 2 tests failed and 0 vanished; wanted 0 failed and 0 vanished. Baseline: none."
-    assert first.rules[0].message == message
+    message = "0 of 2 tests failed, 0 flaky and 0 vanished; wanted 0 failed, at most 0 flaky and 0 vanished."
+    assert first.rules[0].message == f"{message} Baseline: none."
     assert first.next_change_at == NOW + timedelta(minutes=14, microseconds=1)
 
 
@@ -75,7 +81,7 @@ def test_facts_of_another_version_never_count() -> None:
         ([ran("a", failed=("b",))], "1 of 2 tests failed (b); wanted 0 failed."),
         ([ran()], "0 of 0 tests passed and 2 tests vanished since the last GO (a, b); wanted at least 1 passed and"),
         ([ran(skipped=("a", "b"))], "0 of 2 tests passed"),
-        ([ran("a")], "1 tests vanished since the last GO (b); wanted 0 vanished."),
+        ([ran("a")], "1 tests vanished since the last GO (b); wanted at most 0 vanished."),
         ([ran("a", skipped=("b",))], "1 tests vanished since the last GO (b)"),
         ([ran("a", "b"), ran(part="more")], "No test passed in the report more; wanted at least 1 passed in each"),
         ([ran("a", "b", part="other")], "The test report default of the last GO is missing; wanted every report"),
@@ -133,6 +139,47 @@ def test_a_report_that_could_not_be_read_fails_the_rules_of_its_kind() -> None:
     assert other.decision == "go"
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"flaky": 1, "flaky_tests": ["b"]}, "1 tests are flaky: they failed and then passed (b); wanted at most 0"),
+        (
+            {"incomplete": SHORT},
+            "The test report is incomplete: 40 tests are announced and 2 are there; wanted a whole",
+        ),
+        (
+            {"incomplete": HIDDEN, "passed": 1, "failed": 1},
+            "1 of 2 tests failed (1 that no element shows) and the test report is incomplete: 1 failure is announced",
+        ),
+    ],
+)
+def test_flaky_and_incomplete_reports_fail(more: dict[str, Any], message: str) -> None:
+    one = fact("test.junit", {**junit_data("a", "b"), **more}, version="1.0")
+    assert message in rule(release(one), "tests_passed").message
+
+
+def test_the_policy_says_what_flaky_and_vanished_tests_are_worth() -> None:
+    flaky = fact("test.junit", {**junit_data("a"), "flaky": 1, "flaky_tests": ["a"]}, version="1.0")
+    current = (flaky, *(one for one in good_release() if one.kind != "test.junit"))
+    for overrides, passed in (
+        ({"MAX_FLAKY": "1"}, False),
+        ({"MAX_VANISHED": "1"}, False),
+        ({"MAX_FLAKY": "1", "MAX_VANISHED": "1"}, True),
+    ):
+        policy = apply_overrides(RELEASE, overrides)
+        assert rule(judge(policy, Facts(current, BASELINE, 7, "1.0"), NOW), "tests_passed").passed is passed
+
+
+def test_vanished_tests_of_very_large_reports_are_counted() -> None:
+    packed = {**junit_data("a", "b"), "tests": [], "tests_packed": pack(["a", "b"])}
+    now = {**junit_data("a"), "tests": [], "tests_packed": pack(["a"])}
+    listed, unlisted = junit_data("a", "b"), junit_data("a")
+    for before, after, names in ((packed, now, ["?"]), (packed, unlisted, ["?"]), (listed, now, ["b"])):
+        baseline = (fact("test.junit", before, version="0.9"),)
+        detail = rule(release(fact("test.junit", after, version="1.0"), baseline=baseline), "tests_passed").detail
+        assert (detail["vanished_count"], detail["vanished"]) == (1, names)
+
+
 def test_what_was_skipped_in_the_baseline_may_stay_away() -> None:
     baseline = (fact("test.junit", junit_data("a", skipped=("b",)), version="0.9"),)
     assert rule(release(ran("a", skipped=("b",)), baseline=baseline), "tests_passed").passed is True
@@ -153,6 +200,10 @@ def test_a_test_that_fails_has_not_vanished() -> None:
         (
             [coverage(0, 0)],
             "The coverage report default covers 0 lines of code; wanted at least 1 line of code in each",
+        ),
+        (
+            [fact("coverage.cobertura", {**coverage_data(9, 10), "incomplete": LINES}, part="ui", version="1.0")],
+            "The coverage report is incomplete: 1000 lines are announced and 2 are there in the report ui and the",
         ),
         ([coverage(9, 10), coverage(1, 2, "ui")], "Line coverage is 50 percent in the report ui"),
         ([coverage(9, 10, "other")], "The coverage report default of the last GO is missing"),
@@ -178,6 +229,10 @@ def test_coverage_at_its_minimum_passes() -> None:
         ([scan(finding("fresh", "critical"))], "1 findings of level high or critical are new"),
         ([scan(finding("old"), finished=False)], "The scan of bandit did not finish; wanted every scan finished."),
         ([scan(finding("old"), part="ruff")], "The scan of bandit is missing, which the last GO had"),
+        (
+            [fact("scan.sarif", {**scan_data(), "incomplete": FINDINGS}, part="bandit", version="1.0")],
+            "The scan report is incomplete: 9 high or critical findings are announced and 2 are there in the report b",
+        ),
         ([scan(), scan(finding("old"), part="ruff")], "1 findings of level high or critical are new"),
     ],
 )

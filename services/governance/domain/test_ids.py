@@ -1,0 +1,67 @@
+"""Sets of test ids: as they are, or for very large reports as short fingerprints, so that a verdict stays quick.
+
+A fingerprint is 8 letters: 6 bytes of the SHA-256 of the id in base64url. Among 500,000 tests two share one with a
+probability of 0.04 percent; all that happens then is that the absence of one of them isn't seen.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Collection, Iterable, Mapping
+from hashlib import sha256
+from typing import Any
+
+MAX_LISTED_TESTS = 50_000
+MAX_LISTED_CHARS = 4 * 1024 * 1024
+PRINT_CHARS = 8
+UNNAMED = "?"  # stands for a test of which only the fingerprint is kept
+_NAMELESS = "(nameless test "
+
+
+def nameless_id(owner: str, position: int) -> str:
+    """The id of a test without a name: its class or suite and its position there, from 1."""
+    return f"{owner}::{_NAMELESS}{position})" if owner else f"{_NAMELESS}{position})"
+
+
+def is_nameless(test_id: str) -> bool:
+    """Whether ``nameless_id`` made this id: such a test may never be seen passing (a class that could not start)."""
+    return test_id.rpartition("::")[2].startswith(_NAMELESS)
+
+
+def fingerprint(test_id: str) -> str:
+    """The fingerprint of an id."""
+    return urlsafe_b64encode(sha256(test_id.encode()).digest()[:6]).decode()
+
+
+def can_list(test_ids: Collection[str]) -> bool:
+    """Whether so many ids, of so many letters, are kept as they are."""
+    return len(test_ids) <= MAX_LISTED_TESTS and sum(map(len, test_ids)) <= MAX_LISTED_CHARS
+
+
+def pack(test_ids: Iterable[str]) -> str:
+    """The fingerprints of the ids, sorted, one after the other."""
+    return "".join(sorted({fingerprint(test_id) for test_id in test_ids}))
+
+
+def _prints(data: Mapping[str, Any]) -> set[str]:
+    packed = data.get("tests_packed")
+    if packed:
+        return {packed[start : start + PRINT_CHARS] for start in range(0, len(packed), PRINT_CHARS)}
+    return {fingerprint(test_id) for test_id in data["tests"]}
+
+
+def vanished(before: Mapping[str, Any], now: Mapping[str, Any] | None) -> list[str]:
+    """The sorted tests that ran in the report ``before`` and not in ``now``; ``UNNAMED`` for a name that isn't kept."""
+    if now is None:
+        now = {"tests": []}
+    if not before.get("tests_packed") and not now.get("tests_packed"):
+        return sorted(set(before["tests"]) - set(now["tests"]))
+    gone = _prints(before) - _prints(now)
+    if before.get("tests_packed"):
+        return [UNNAMED] * len(gone)
+    return sorted(test_id for test_id in set(before["tests"]) if fingerprint(test_id) in gone)
+
+
+def ran(data: Mapping[str, Any], test_id: str) -> bool:
+    """Whether this test ran (passed or failed) in the report."""
+    return fingerprint(test_id) in _prints(data) if data.get("tests_packed") else test_id in data["tests"]
