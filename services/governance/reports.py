@@ -114,9 +114,8 @@ async def _keep_unread(
     receipts = await store(catalog, tx, await _as_retries(tx, about, [broken]), count=body.format not in PARTS_INSIDE)
     await _note(catalog, tx, body, about, receipts, readable=False)
     signal_id = receipts.items[0].signal_id
-    rules = f"the rules that read {about.kind} fail until one comes that can be read, with part={about.name}"
-    if about.name == DEFAULT_PART:
-        rules = f"the rules that read {about.kind} fail until one comes that can be read, also without a part"
+    way = "without part and file name" if about.name == DEFAULT_PART else f"with part={about.name}"
+    rules = f"the rules that read {about.kind} fail until one comes that can be read, sent in the same way ({way})"
     return Refused(Invalid(f"{reason} It is kept as signal {signal_id}: {rules}.", signal_id=signal_id))
 
 

@@ -17,6 +17,7 @@ from services.governance.domain.derive import COMPARED_KINDS, derive
 from services.governance.domain.facts import Fact, Facts, newest_of_each_part
 from services.governance.domain.failures import KIND as TESTS
 from services.governance.domain.failures import age_words, still_failing
+from services.governance.domain.heirs import renamed
 from services.governance.domain.policy_model import EVERY_PART, WATCHDOG, Policy, Rule, look_up
 from services.governance.domain.report_base import clean_text
 from services.governance.domain.signals import KINDS, check_data, parse_time
@@ -194,7 +195,7 @@ def _fact_values(
 ) -> dict[str, Any]:
     """What a condition sees: small values only, and of the data only the keys that were checked."""
     newest = max(current, key=lambda fact: (fact.time, fact.signal_id, fact.part))
-    derived = derive(rule.kind, current, baseline, params)
+    derived = derive(rule.kind, current, renamed(rule.kind, current, baseline), params)
     if rule.kind == TESTS:
         derived |= still_failing(current, now)
     return {

@@ -84,7 +84,6 @@ def test_facts_of_another_version_never_count() -> None:
         ([ran("a")], "1 tests vanished since the last GO (b); wanted at most 0 vanished."),
         ([ran("a", skipped=("b",))], "1 tests vanished since the last GO (b)"),
         ([ran("a", "b"), ran(part="more")], "No test passed in the report more; wanted at least 1 passed in each"),
-        ([ran("a", "b", part="other")], "The test report default of the last GO is missing; wanted every report"),
         ([ran("a", "b", age=timedelta(hours=25))], "The newest test report is 25 hours old; wanted at most 24 hours"),
         (
             [ran("a", "b"), ran("c", part="slow", age=timedelta(hours=25))],
@@ -96,6 +95,39 @@ def test_tests_rule(changed: list[Fact], message: str) -> None:
     verdict = release(*changed)
     assert verdict.decision == "no_go"
     assert message in rule(verdict, "tests_passed").message
+
+
+def based_on(*facts: Fact) -> tuple[Fact, ...]:
+    """The baseline with these instead of its own of their kind."""
+    return (*facts, *(one for one in BASELINE if one.kind != facts[0].kind))
+
+
+def test_a_report_of_the_last_go_that_is_missing() -> None:
+    before = based_on(ran("a", "b", part="unit"), ran("c", part="it"))
+    one = rule(release(ran("a", "b", part="unit"), ran("c", part="e2e"), baseline=before), "tests_passed")
+    assert "The test report it of the last GO is missing; wanted every report of the last GO" in one.message
+    before = based_on(coverage(9, 10, "unit"))
+    one = rule(release(coverage(9, 10, "it"), baseline=before), "coverage_line")
+    assert "The coverage report unit of the last GO is missing" in one.message
+
+
+def test_a_report_without_a_name_goes_on_under_its_files_name() -> None:
+    assert rule(release(ran("a", "b", part="unit")), "tests_passed").passed
+    assert rule(release(ran("a", part="unit"), ran("b", "c", part="it")), "tests_passed").passed
+    one = rule(release(ran("a", part="unit"), ran("c", part="it")), "tests_passed")
+    assert one.message == "1 tests vanished since the last GO (b); wanted 0 vanished."
+    # The next GO has the new names in its baseline, and then each is wanted.
+    before = based_on(ran("a", part="unit"), ran("b", part="it"))
+    assert not rule(release(ran("a", "b", part="unit"), baseline=before), "tests_passed").passed
+    assert rule(release(coverage(9, 10, "unit")), "coverage_line").passed
+    assert not rule(release(coverage(9, 10, "unit"), coverage(9, 10, "it")), "coverage_line").passed
+
+
+def test_a_scanner_that_begins_to_name_its_category_goes_on() -> None:
+    assert rule(release(scan(finding("old"), part="bandit:app")), "sarif_no_new_high").passed
+    one = rule(release(scan(finding("old"), finding("fresh"), part="bandit:app")), "sarif_no_new_high")
+    assert one.detail["new_severe_count"] == 1
+    assert not rule(release(scan(finding("old"), part="bandits")), "sarif_no_new_high").passed
 
 
 def test_a_failed_test_that_is_merely_absent_still_fails() -> None:
@@ -206,7 +238,10 @@ def test_a_test_that_fails_has_not_vanished() -> None:
             "The coverage report is incomplete: 1000 lines are announced and 2 are there in the report ui and the",
         ),
         ([coverage(9, 10), coverage(1, 2, "ui")], "Line coverage is 50 percent in the report ui"),
-        ([coverage(9, 10, "other")], "The coverage report default of the last GO is missing"),
+        (
+            [coverage(9, 10, "unit"), coverage(9, 10, "it")],
+            "The coverage report default of the last GO is missing",
+        ),
     ],
 )
 def test_coverage_rule(changed: list[Fact], message: str) -> None:
