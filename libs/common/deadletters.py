@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from libs.common import inbox, outbox, outcomes, series
 from libs.common.cloudevents import CloudEvent, DecodeError, decode
+from libs.common.columns import listed, names_of
 from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Event, Page
 from libs.common.contracts.common import (
@@ -26,9 +27,10 @@ from libs.common.contracts.common import (
 )
 from libs.common.dispatch import Applied
 from libs.common.ids import BadToken, token
+from libs.common.listing import Filter, Listing, newest
 from libs.common.outcomes import Ended
 from libs.common.postgres import UNREACHABLE
-from libs.common.problems import Conflict, Invalid, NotFound, Refusal, problem
+from libs.common.problems import Conflict, NotFound, Refusal, problem
 from libs.common.pull import Delivery
 from libs.common.service import CommandHandler, Connection, QueryHandler, Read, Service, Staged, Tx
 from libs.common.telemetry import trace_id
@@ -47,15 +49,13 @@ INSERT INTO dead_letters (consumer, message_key, message_id, message_type, subje
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (consumer, message_key) DO NOTHING RETURNING letter_id
 """
-COLUMNS = (
-    "letter_id, consumer, message_id, message_type, subject, site, reason, attempts, state, buried_at, "
-    "decided_by, decided_at"
+COLUMNS = listed(names_of(DeadLetter, without=("payload",)))
+LIST_LETTERS = Listing(
+    table="dead_letters",
+    columns=COLUMNS,
+    filters={"state": "text", "sites": Filter("text[]", "site = ANY ({})")},
+    order=newest("letter_id"),
 )
-SELECT_PAGE = f"""
-SELECT {COLUMNS} FROM dead_letters
-WHERE ($1::text IS NULL OR state = $1) AND letter_id < $2 AND ($4 OR site = ANY ($5::text[]))
-ORDER BY letter_id DESC LIMIT $3
-"""  # noqa: S608 - COLUMNS is a constant
 SELECT_ONE = f"""
 SELECT {COLUMNS}, payload FROM dead_letters WHERE letter_id = $1 AND ($2 OR site = ANY ($3::text[]))
 """  # noqa: S608
@@ -159,10 +159,11 @@ def handlers(service: Service, replay: Replay) -> tuple[dict[Any, CommandHandler
     by_name = service.contract.by_name
 
     async def list_letters(read: Read, params: DeadLetterFilter) -> Page[DeadLetter]:
-        before = _cursor(params.cursor)
-        rows = await read.pool.fetch(SELECT_PAGE, params.state, before, params.limit + 1, *_scope(read))
-        items = [DeadLetter(**row) for row in rows[: params.limit]]
-        return Page[DeadLetter](items=items, next_cursor=str(items[-1].letter_id) if len(rows) > params.limit else None)
+        every, sites = _scope(read)
+        given = {"state": params.state, "sites": None if every else sites}
+        found = await LIST_LETTERS.page(read.pool, given, limit=params.limit, cursor=params.cursor)
+        items = [DeadLetter(**row) for row in found.rows]
+        return Page[DeadLetter](items=items, next_cursor=found.next_cursor)
 
     async def show_letter(read: Read, params: DeadLetterKey) -> DeadLetter:
         row = await read.pool.fetchrow(SELECT_ONE, params.letter_id, *_scope(read))
@@ -224,11 +225,3 @@ def handlers(service: Service, replay: Replay) -> tuple[dict[Any, CommandHandler
 def _scope(read: Read) -> tuple[bool, list[str]]:
     """Whether the asker may see all sites, and else which."""
     return "*" in read.sites, list(read.sites)
-
-
-def _cursor(text: str | None) -> int:
-    if text is None:
-        return 2**63 - 1
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise Invalid("cursor is not one that a page gave; leave it out to begin at the newest.")
-    return int(text)

@@ -24,12 +24,12 @@ from libs.common.contracts.governance.runs import (
     RunKey,
     gate_decided,
 )
+from libs.common.listing import Listing, newest
 from libs.common.problems import NotFound
 from libs.common.service import Closing, Job, Read, Table, Tx
 from services.governance.catalog import Catalog, Target
 from services.governance.domain.policy import settings_view
 from services.governance.gate import facts_used, look, rules_of, summary_of
-from services.governance.signals import read_cursor
 
 MAX_REJUDGED = 100
 _RULES = TypeAdapter(list[RuleResult])
@@ -58,15 +58,14 @@ run AS (
     WHERE gate = $1 AND site = $2 AND subject = $3
 )
 """)
-LIST_RUNS = """
-SELECT * FROM runs WHERE gate = $1 AND site = $2 AND run_id < $3 AND ($4::text IS NULL OR version = $4)
-ORDER BY run_id DESC LIMIT $5
-"""
-LIST_RUNS_OF_SUBJECT = """
-SELECT * FROM runs WHERE gate = $1 AND site = $2 AND run_id < $3 AND ($4::text IS NULL OR version = $4)
-    AND subject = $6
-ORDER BY run_id DESC LIMIT $5
-"""
+LIST_RUNS = Listing(
+    table="runs",
+    columns="*",
+    scope={"gate": "text", "site": "text"},
+    filters={"subject": "text", "version": "text"},
+    readings=(("subject",),),
+    order=newest("run_id"),
+)
 SELECT_RUN = "SELECT * FROM runs WHERE gate = $1 AND site = $2 AND run_id = $3"
 # Heads that a run holds now are being judged anyway; never waiting for one also means never being in a deadlock.
 SELECT_TURNED = """
@@ -144,13 +143,9 @@ def to_run(row: asyncpg.Record | dict[str, Any]) -> GateRun:
 async def list_runs(catalog: Catalog, read: Read, wanted: RunFilter) -> Page[GateRun]:
     """A page of a gate's runs in this site, newest first. Raises `NotFound`, `Invalid`."""
     catalog.policy(wanted.gate)
-    values = (wanted.gate, read.site, read_cursor(wanted.cursor), wanted.version, wanted.limit + 1)
-    if wanted.subject is None:
-        rows = await read.pool.fetch(LIST_RUNS, *values)
-    else:
-        rows = await read.pool.fetch(LIST_RUNS_OF_SUBJECT, *values, wanted.subject)
-    items = [to_run(row) for row in rows[: wanted.limit]]
-    return Page[GateRun](items=items, next_cursor=str(items[-1].run_id) if len(rows) > wanted.limit else None)
+    given = {"gate": wanted.gate, "site": read.site, "subject": wanted.subject, "version": wanted.version}
+    found = await LIST_RUNS.page(read.pool, given, limit=wanted.limit, cursor=wanted.cursor)
+    return Page[GateRun](items=[to_run(row) for row in found.rows], next_cursor=found.next_cursor)
 
 
 async def get_run(catalog: Catalog, read: Read, key: RunKey) -> GateRun:

@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import orjson
 
+from libs.common.columns import listed, names_of
 from libs.common.contracts.base import Page
 from libs.common.contracts.governance import signals as contract
 from libs.common.contracts.governance.signals import (
@@ -27,6 +28,7 @@ from libs.common.contracts.governance.signals import (
     signal_recorded,
     signal_repeated,
 )
+from libs.common.listing import Listing, newest
 from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
 from services.governance.catalog import SITE_SUBJECT, Catalog
@@ -37,7 +39,6 @@ from services.governance.parts import refuse_too_many
 
 MAX_FUTURE = timedelta(minutes=5)  # how far clocks may differ
 MAX_CONFLICTS_SHOWN = 20
-MAX_ID = 2**63 - 1
 
 # One statement for a whole command. Places keep the ids in the order of the list, so that of two signals with one
 # time the later one counts. A concurrent insert of the same key is waited for and then left as it is.
@@ -88,29 +89,16 @@ SELECT source, event_id, signal_id, kind, part, subject, version, judged, valid,
 FROM unnest($2::text[], $3::text[]) AS asked (source, event_id) JOIN signals USING (source, event_id)
 WHERE signals.site = $1
 """
-# Three readings of one list, so that each has an index that already is in its order.
-LIST_SIGNALS = """
-SELECT signal_id, site, source, event_id, kind, part, subject, version, time, received_at, judged, valid, problems
-FROM signals WHERE site = $1 AND signal_id < $2 AND ($3::boolean IS NULL OR judged = $3)
-    AND ($4::text IS NULL OR version = $4)
-ORDER BY signal_id DESC LIMIT $5
-"""
-LIST_SIGNALS_OF_KIND = """
-SELECT signal_id, site, source, event_id, kind, part, subject, version, time, received_at, judged, valid, problems
-FROM signals WHERE site = $1 AND signal_id < $2 AND ($3::boolean IS NULL OR judged = $3)
-    AND ($4::text IS NULL OR version = $4) AND kind = $6 AND ($7::text IS NULL OR subject = $7)
-ORDER BY signal_id DESC LIMIT $5
-"""
-LIST_SIGNALS_OF_SUBJECT = """
-SELECT signal_id, site, source, event_id, kind, part, subject, version, time, received_at, judged, valid, problems
-FROM signals WHERE site = $1 AND signal_id < $2 AND ($3::boolean IS NULL OR judged = $3)
-    AND ($4::text IS NULL OR version = $4) AND subject = $6
-ORDER BY signal_id DESC LIMIT $5
-"""
-SELECT_SIGNAL = """
-SELECT signal_id, site, source, event_id, kind, part, subject, version, time, received_at, judged, valid, problems, data
-FROM signals WHERE site = $1 AND signal_id = $2
-"""
+_SHOWN = names_of(Signal, without=("data",))
+LIST_SIGNALS = Listing(
+    table="signals",
+    columns=listed(_SHOWN),
+    scope={"site": "text"},
+    filters={"kind": "text", "subject": "text", "version": "text", "judged": "boolean"},
+    readings=(("kind",), ("subject",)),
+    order=newest("signal_id"),
+)
+SELECT_SIGNAL = f"SELECT {listed(_SHOWN)}, data FROM signals WHERE site = $1 AND signal_id = $2"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,26 +268,11 @@ def _tell(tx: Tx, signals: Sequence[NewSignal], items: Sequence[SignalReceipt]) 
         tx.emit(signal_repeated, SignalsRepeated(count=len(repeated), signal_ids=repeated), subject=str(repeated[0]))
 
 
-def read_cursor(text: str | None) -> int:
-    """Where a page begins: below this id. Raises `Invalid` for what no page gave."""
-    if text is None:
-        return MAX_ID
-    if not (text.isascii() and text.isdigit()) or int(text) > MAX_ID:
-        raise Invalid("cursor is not one that a page gave; leave it out to begin at the newest.")
-    return int(text)
-
-
 async def list_signals(read: Read, wanted: SignalFilter) -> Page[Signal]:
     """A page of the site's signals without their data, newest first."""
-    values = (read.site, read_cursor(wanted.cursor), wanted.judged, wanted.version, wanted.limit + 1)
-    if wanted.kind is not None:
-        rows = await read.pool.fetch(LIST_SIGNALS_OF_KIND, *values, wanted.kind, wanted.subject)
-    elif wanted.subject is not None:
-        rows = await read.pool.fetch(LIST_SIGNALS_OF_SUBJECT, *values, wanted.subject)
-    else:
-        rows = await read.pool.fetch(LIST_SIGNALS, *values)
-    items = [Signal(**row) for row in rows[: wanted.limit]]
-    return Page[Signal](items=items, next_cursor=str(items[-1].signal_id) if len(rows) > wanted.limit else None)
+    given = {"site": read.site, **wanted.model_dump(include=set(LIST_SIGNALS.filters))}
+    found = await LIST_SIGNALS.page(read.pool, given, limit=wanted.limit, cursor=wanted.cursor)
+    return Page[Signal](items=[Signal(**row) for row in found.rows], next_cursor=found.next_cursor)
 
 
 async def get_signal(read: Read, key: SignalKey) -> Signal:

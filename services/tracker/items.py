@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import orjson
 
+from libs.common.columns import listed, names_of, placed
 from libs.common.contracts.tracker import items as contract
 from libs.common.contracts.tracker.items import Item, ItemChanged, ItemFilter, ItemKey, ItemPatch, item_updated
+from libs.common.listing import Filter, Key, Listing
 from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Closing, Read, Table, Tx
 from services.tracker.board import reopen_board, to_head
 from services.tracker.domain import item as domain
 from services.tracker.domain.claims import EpisodeEnded, Patch, apply_patch
 
-_COLUMNS = ", ".join(Item.model_fields)
-LIST_OF_GATE = f"""
-SELECT {_COLUMNS} FROM item
-WHERE site = $1 AND gate = $2 AND (is_active OR $3) AND ($4::text IS NULL OR status = $4)
-ORDER BY is_active DESC, priority, due_at, id LIMIT $5
-"""  # noqa: S608 - constants of ours
-LIST_OF_BOARD = f"""
-SELECT {_COLUMNS} FROM item
-WHERE site = $1 AND gate = $2 AND subject = $6 AND (is_active OR $3) AND ($4::text IS NULL OR status = $4)
-ORDER BY is_active DESC, priority, due_at, id LIMIT $5
-"""  # noqa: S608 - constants of ours
+LIST_ITEMS = Listing(
+    table="item",
+    columns=listed(names_of(Item)),
+    scope={"site": "text", "gate": "text"},
+    filters={
+        "subject": "text",
+        "status": "text",
+        "include_inactive": Filter("boolean", "(is_active OR {})"),
+    },
+    readings=(("subject",),),
+    order=(Key("is_active", "boolean", descending=True), Key("priority"), Key("due_at", "timestamptz"), Key("id")),
+)
 GET_ITEM = "SELECT * FROM item WHERE id = $1 AND site = $2"
 # The board first, as everywhere. The item is locked with it, so that after a wait both are as they are then, and not as
 # they were when the statement began.
@@ -31,13 +34,13 @@ SELECT item.*, board AS head FROM board JOIN item USING (site, gate, subject)
 WHERE item.id = $1 AND item.site = $2
 FOR UPDATE OF board, item
 """
-PATCH_ITEM = Closing("""
+_PATCHED = domain.set_by("person")
+PATCH_ITEM = Closing(f"""
 patched AS (
-    UPDATE item SET assignee = $2, status = $3, completion_checked = $4, completion_note = $5, completed_at = $6,
-        updated_by = $7, updated_at = $8
+    UPDATE item SET {placed(_PATCHED, 2)}
     WHERE id = $1
 )
-""")
+""")  # noqa: S608 - names of our own class
 
 
 async def list_items(read: Read, params: ItemFilter) -> bytes:
@@ -45,11 +48,9 @@ async def list_items(read: Read, params: ItemFilter) -> bytes:
 
     As JSON of `Item`s, straight from the rows: they were validated when they were written.
     """
-    values = (read.site, params.gate, params.include_inactive, params.status, params.limit)
-    if params.subject is None:
-        rows = await read.pool.fetch(LIST_OF_GATE, *values)
-    else:
-        rows = await read.pool.fetch(LIST_OF_BOARD, *values, params.subject)
+    given = {"site": read.site, **params.model_dump(exclude={"limit"})}
+    sql, values = LIST_ITEMS.query(given, limit=params.limit)
+    rows = await read.pool.fetch(sql, *values)
     return orjson.dumps([dict(row) for row in rows], option=orjson.OPT_UTC_Z)
 
 
@@ -80,17 +81,7 @@ async def patch_item(tx: Tx, body: ItemPatch) -> Item:
         ) from None
     item = Item.model_validate(after, from_attributes=True)
     if changed:
-        tx.close_with(
-            PATCH_ITEM,
-            item.id,
-            item.assignee,
-            item.status,
-            item.completion_checked,
-            item.completion_note,
-            item.completed_at,
-            item.updated_by,
-            item.updated_at,
-        )
+        tx.close_with(PATCH_ITEM, item.id, *(getattr(item, name) for name in _PATCHED))
     tx.emit(item_updated, ItemChanged(item=item, changed=list(changed)), subject=str(item.id))
     if changed:
         await reopen_board(tx, head, f"Item {item.id} was changed by {tx.actor}.")

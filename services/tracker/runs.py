@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+from libs.common.columns import copied, listed
 from libs.common.contracts.base import Event
 from libs.common.contracts.governance.runs import GateDecided, RuleResult, gate_decided
 from libs.common.contracts.tracker.items import (
@@ -23,28 +24,17 @@ from services.tracker.domain.plan import Options, Run, Verdict
 from services.tracker.requests import RunRequest, count_request, lock_for_run
 
 LOAD_ITEMS = "SELECT * FROM item WHERE site = $1 AND gate = $2 AND subject = $3"
-INSERT_ITEMS = """
-INSERT INTO item (item_id, gate, site, subject, version, rule_id, rule_status, required, priority, owner_role,
-    sla_hours, due_at, action, reason, detail, assignee, status, completion_checked, completion_note, completed_at,
-    verified_at, is_active, episode, opened_at, gate_generated_at, gate_run_id, created_by, updated_by, created_at,
-    updated_at)
-SELECT item_id, gate, site, subject, version, rule_id, rule_status, required, priority, owner_role,
-    sla_hours, due_at, action, reason, detail, assignee, status, completion_checked, completion_note, completed_at,
-    verified_at, is_active, episode, opened_at, gate_generated_at, gate_run_id, created_by, updated_by, created_at,
-    updated_at
-FROM jsonb_populate_recordset(NULL::item, $1) ORDER BY item_id
+# The columns are the item's fields: its id is the table's to give.
+_NEW = listed(name for name in domain.COLUMNS if name != "id")
+INSERT_ITEMS = f"""
+INSERT INTO item ({_NEW})
+SELECT {_NEW} FROM jsonb_populate_recordset(NULL::item, $1) ORDER BY item_id
 RETURNING rule_id, id
-"""
-UPDATE_ITEMS = """
-UPDATE item SET item_id = new.item_id, version = new.version, rule_status = new.rule_status, required = new.required,
-    priority = new.priority, owner_role = new.owner_role, sla_hours = new.sla_hours, due_at = new.due_at,
-    action = new.action, reason = new.reason, detail = new.detail, status = new.status,
-    completion_checked = new.completion_checked, completion_note = new.completion_note,
-    completed_at = new.completed_at, verified_at = new.verified_at, is_active = new.is_active, episode = new.episode,
-    opened_at = new.opened_at, gate_generated_at = new.gate_generated_at, gate_run_id = new.gate_run_id,
-    updated_by = new.updated_by, updated_at = new.updated_at
+"""  # noqa: S608 - names of our own class
+UPDATE_ITEMS = f"""
+UPDATE item SET {copied(domain.set_by("run"))}
 FROM jsonb_populate_recordset(NULL::item, $1) AS new WHERE item.id = new.id
-"""
+"""  # noqa: S608
 INSERT_EPISODES = """
 INSERT INTO item_episode (item, episode, opened_at, due_at, opened_by_run)
 SELECT id, episode, opened_at, due_at, gate_run_id FROM jsonb_populate_recordset(NULL::item, $1)

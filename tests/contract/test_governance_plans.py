@@ -9,6 +9,7 @@ import asyncpg
 import orjson
 import pytest_asyncio
 
+from libs.common.listing import Listing
 from services.governance import failures, gate, heads, opsgate, parts, pruning, reports, runs, signals
 from tests.stack import Stack
 
@@ -46,11 +47,20 @@ ANALYZE governance.signals; ANALYZE governance.facts; ANALYZE governance.runs; A
 DIGEST = b"\0" * 32
 TIMED = ("retries", "turned", "old senders")  # None stands for a time
 
+
+def _pages(name: str, listing: Listing, **given: Any) -> dict[str, tuple[str, tuple[Any, ...]]]:
+    """A list's first page and one behind it."""
+    return {
+        name: listing.query(given, limit=51),
+        f"{name}, further on": listing.query(given, limit=51, cursor="15000"),
+    }
+
+
 HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "facts": (gate.SELECT_FACTS, ("site-1", "subject-3", ["", "1.7"], ["kind-1", "kind-7"], 101, "gate-1")),
-    "signals": (signals.LIST_SIGNALS, ("site-1", 2**62, None, None, 51)),
-    "signals of a kind": (signals.LIST_SIGNALS_OF_KIND, ("site-1", 2**62, None, None, 51, "kind-7", None)),
-    "signals of a subject": (signals.LIST_SIGNALS_OF_SUBJECT, ("site-1", 2**62, None, None, 51, "subject-3")),
+    **_pages("signals", signals.LIST_SIGNALS, site="site-1"),
+    **_pages("signals of a kind", signals.LIST_SIGNALS, site="site-1", kind="kind-7"),
+    **_pages("signals of a subject", signals.LIST_SIGNALS, site="site-1", subject="subject-3"),
     "one signal": (signals.SELECT_SIGNAL, ("site-1", 77)),
     "known signals": (signals.SELECT_KNOWN, ("site-1", ["/test"], ["7"])),
     "retries": (
@@ -63,8 +73,8 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "old senders": (heads.DROP_READ, ("site-1", "subject-3", "1.7", "kind-7", None)),
     "crowded parts": (parts.SELECT_CROWDED, ("site-1", ["subject-3"], ["1.7"], ["kind-7"], 200)),
     "resolved groups": (parts.DROP_RESOLVED, ("site-1", ["subject-3"], "kind-7", None)),
-    "runs": (runs.LIST_RUNS, ("gate-1", "site-1", 2**62, None, 21)),
-    "runs of a subject": (runs.LIST_RUNS_OF_SUBJECT, ("gate-1", "site-1", 2**62, None, 21, "subject-3")),
+    **_pages("runs", runs.LIST_RUNS, gate="gate-1", site="site-1"),
+    **_pages("runs of a subject", runs.LIST_RUNS, gate="gate-1", site="site-1", subject="subject-3"),
     "one run": (runs.SELECT_RUN, ("gate-1", "site-1", 77)),
     "latest run": (opsgate.SELECT_LATEST, ("gate-1", "site-1")),
     "history": (opsgate.SELECT_HISTORY, ("gate-1", "site-1", 20)),

@@ -13,6 +13,7 @@ import pytest
 
 import libs.common
 from libs.common.contracts import SERVICES
+from libs.common.listing import Listing
 from libs.common.outcomes import closed_by
 from libs.common.service import Closing
 from tests.stack import Stack
@@ -35,6 +36,9 @@ def _statements(package: ModuleType) -> dict[str, str]:
     found: dict[str, str] = {}
     for module in _modules(package):
         for name, value in vars(module).items():
+            if isinstance(value, Listing):
+                for (reading, follows), text in value.statements.items():
+                    found.setdefault(text, f"{module.__name__}.{name} {reading} {'further on' if follows else ''}")
             if not name.isupper():
                 continue
             texts = (value.alone, closed_by(value)) if isinstance(value, Closing) else (value,)

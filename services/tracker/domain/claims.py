@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.tracker.domain.item import Item, ItemStatus, differences
+from services.tracker.domain.item import Item, ItemStatus, differences, set_by
 
-_PATCHED = ("assignee", "status", "completion_checked", "completion_note", "completed_at")
+_TOLD = set_by("person", told_only=True)
 
 
 class EpisodeEnded(Exception):
@@ -51,7 +51,7 @@ def apply_patch(before: Item, patch: Patch, actor: str, now: datetime) -> tuple[
         completion_note=before.completion_note if patch.completion_note is None else patch.completion_note.strip(),
         completed_at=(before.completed_at or now) if status == "done" else None,
     )
-    changed = differences(before, after, _PATCHED)
+    changed = differences(before, after, _TOLD)
     if changed:
         after = replace(after, updated_by=actor, updated_at=now)
     return after, changed

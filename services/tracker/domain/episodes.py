@@ -11,15 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from services.tracker.domain.item import Item, add_note, differences
+from services.tracker.domain.item import Item, add_note, differences, set_by
 from services.tracker.domain.plan import Options, Planned, Run, Verdict, make_plan, worst
 
 ChangeKind = Literal["opened", "updated", "reopened", "refused", "resolved", "judged"]
 
-# What a further failing run may change, and what counts as a change for those who listen. Run id and time alone don't.
-_JUDGED = ("item_id", "version", "rule_status", "required", "priority", "owner_role", "action", "reason", "detail")
-_WORKED = ("status", "completion_checked", "completion_note", "completed_at", "verified_at", "is_active")
-_EPISODE = ("episode", "opened_at", "due_at", "sla_hours")
+# What counts as a change for those who listen. Run id and time alone don't.
+_TOLD = set_by("run", told_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +166,7 @@ def _resolve(before: Item, verdict: Verdict, run: Run) -> Change:
 
 
 def _change(kind: ChangeKind, before: Item, after: Item, run: Run) -> Change:
-    changed = differences(before, after, (*_JUDGED, *_WORKED, *_EPISODE))
+    changed = differences(before, after, _TOLD)
     if not changed:
         return Change("judged", after, ())
     return Change(kind, replace(after, updated_by=run.actor, updated_at=run.now), changed)

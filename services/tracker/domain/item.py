@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 NOTE_LIMIT = 4000  # characters; the same as the limit of a note that a person writes
 
@@ -14,52 +14,77 @@ ItemStatus = Literal["pending", "in_progress", "done", "blocked"]
 
 
 @dataclass(frozen=True, slots=True)
+class By:
+    """Who may change a field: a ``run``, a ``person``. ``told``: those who listen hear of a change of it."""
+
+    who: tuple[str, ...]
+    told: bool = True
+
+
+RUN, PERSON, BOTH = By(("run",)), By(("person",)), By(("run", "person"))
+RUN_UNTOLD, BOTH_UNTOLD = By(("run",), told=False), By(("run", "person"), told=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One row per (gate, site, subject, rule), for ever; ``id`` is 0 until it is stored.
 
     ``due_at`` = ``opened_at`` + ``sla_hours`` in every episode. ``completed_at`` is when the present claim was made.
-    ``verified_at`` is when a run passed the rule; an active item has none.
+    ``verified_at`` is when a run passed the rule; an active item has none. Statements and events take their columns
+    from here: a field that says nothing never changes.
     """
 
     id: int
-    item_id: str
+    item_id: Annotated[str, RUN]
     gate: str
     site: str
     subject: str
-    version: str
+    version: Annotated[str, RUN]
     rule_id: str
-    rule_status: RuleStatus
-    required: bool
-    priority: int
-    owner_role: str
-    sla_hours: int
-    due_at: datetime
-    action: str
-    reason: str
-    detail: Mapping[str, Any]
-    assignee: str | None
-    status: ItemStatus
-    completion_checked: bool
-    completion_note: str
-    completed_at: datetime | None
-    verified_at: datetime | None
-    is_active: bool
-    episode: int
-    opened_at: datetime
-    gate_generated_at: datetime
-    gate_run_id: int
+    rule_status: Annotated[RuleStatus, RUN]
+    required: Annotated[bool, RUN]
+    priority: Annotated[int, RUN]
+    owner_role: Annotated[str, RUN]
+    sla_hours: Annotated[int, RUN]
+    due_at: Annotated[datetime, RUN]
+    action: Annotated[str, RUN]
+    reason: Annotated[str, RUN]
+    detail: Annotated[Mapping[str, Any], RUN]
+    assignee: Annotated[str | None, PERSON]
+    status: Annotated[ItemStatus, BOTH]
+    completion_checked: Annotated[bool, BOTH]
+    completion_note: Annotated[str, BOTH]
+    completed_at: Annotated[datetime | None, BOTH]
+    verified_at: Annotated[datetime | None, RUN]
+    is_active: Annotated[bool, RUN]
+    episode: Annotated[int, RUN]
+    opened_at: Annotated[datetime, RUN]
+    gate_generated_at: Annotated[datetime, RUN_UNTOLD]
+    gate_run_id: Annotated[int, RUN_UNTOLD]
     created_by: str
-    updated_by: str
+    updated_by: Annotated[str, BOTH_UNTOLD]
     created_at: datetime
-    updated_at: datetime
+    updated_at: Annotated[datetime, BOTH_UNTOLD]
 
 
-_COLUMNS = tuple(one.name for one in fields(Item))
+COLUMNS = tuple(one.name for one in fields(Item))
+
+
+_BY: dict[str, By] = {
+    name: mark
+    for name, hint in get_type_hints(Item, include_extras=True).items()
+    for mark in getattr(hint, "__metadata__", ())
+}
+
+
+def set_by(who: str, *, told_only: bool = False) -> tuple[str, ...]:
+    """The fields that a ``run`` or a ``person`` may change, in their order; ``told_only``: those that are told."""
+    return tuple(name for name, mark in _BY.items() if who in mark.who and (mark.told or not told_only))
 
 
 def to_item(row: Mapping[str, Any]) -> Item:
     """An item from a row by column names; columns of a newer version are left out."""
-    return Item(**{name: row[name] for name in _COLUMNS})
+    return Item(**{name: row[name] for name in COLUMNS})
 
 
 def differences(before: Item, after: Item, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ from pydantic import ValidationError
 
 from libs.common.contracts.tracker.board import SyncBody
 from libs.common.contracts.tracker.completion import CompleteBody
-from libs.common.contracts.tracker.items import ItemPatch
+from libs.common.contracts.tracker.items import Item, ItemPatch
+from services.tracker.domain import item as domain
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,16 @@ def test_bad_syncs_are_refused(fields: dict[str, object]) -> None:
 
 def test_a_note_of_blanks_is_empty() -> None:
     assert CompleteBody(force=True, completion_note=" \n ").completion_note == ""
+
+
+def test_an_item_has_the_same_fields_everywhere() -> None:
+    assert tuple(Item.model_fields) == domain.COLUMNS
+
+
+def test_what_a_run_and_a_person_may_change() -> None:
+    never = {"id", "gate", "site", "subject", "rule_id", "created_by", "created_at"}
+    by_run, by_person = set(domain.set_by("run")), set(domain.set_by("person"))
+    assert by_run | by_person == set(domain.COLUMNS) - never
+    assert by_person - by_run == {"assignee"}
+    silent = by_run - set(domain.set_by("run", told_only=True))
+    assert silent == {"gate_generated_at", "gate_run_id", "updated_by", "updated_at"}

@@ -1,0 +1,137 @@
+"""Every declared list reads its rows off an index, in the list's order; and its pages hold each row once."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+import libs.common
+from libs.common.contracts import SERVICES
+from libs.common.listing import Key, Listing
+from tests.stack import Stack
+
+
+def _listings(package: str) -> Iterator[tuple[str, Listing]]:
+    module = importlib.import_module(package)
+    for found in pkgutil.walk_packages(module.__path__, f"{package}."):
+        if found.name.endswith("__main__"):
+            continue
+        for name, value in vars(importlib.import_module(found.name)).items():
+            if isinstance(value, Listing):
+                yield f"{found.name}.{name}", value
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def wrong_with(plan: str, columns: tuple[str, ...]) -> str | None:
+    """What is wrong with the plan: rows are read from a whole table, sorted, or not found by these columns."""
+    nodes = list(_nodes(orjson.loads(plan)[0]["Plan"]))
+    kinds = [node["Node Type"] for node in nodes]
+    if any("Sort" in kind or "Seq Scan" in kind for kind in kinds):
+        return f"no index in its order: {kinds}"
+    found = " ".join(node.get("Index Cond", "") for node in nodes)
+    missing = [name for name in columns if f"({name} =" not in found]
+    return f"no index that begins with {', '.join(missing)}: {found}" if missing else None
+
+
+async def _explained(connection: asyncpg.Connection, listing: Listing) -> dict[str, str]:
+    problems = {}
+    for (reading, follows), sql in listing.statements.items():
+        # As planned once for any values, which is what a pool's prepared statements may become.
+        nulls = ", ".join("NULL" for _ in {*re.findall(r"\$\d+", sql)})
+        await connection.execute(f"PREPARE one AS {sql}")
+        plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE one ({nulls})")
+        await connection.execute("DEALLOCATE one")
+        if problem := wrong_with(plan, (*listing.scope, *reading)):
+            problems[f"{reading} {'further on' if follows else ''}"] = problem
+    return problems
+
+
+async def _only_indexes(connection: asyncpg.Connection) -> None:
+    """Tables are empty here, where the planner would scan them: it does so now only where no index fits."""
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    for what in ("seqscan", "sort", "incremental_sort", "bitmapscan"):
+        await connection.execute(f"SET enable_{what} = off")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_every_list_has_an_index_for_each_of_its_readings(stack: Stack, service: str) -> None:
+    url = stack.settings(service).database_url
+    assert url is not None
+    connection = await asyncpg.connect(url.get_secret_value(), server_settings={"search_path": service})
+    try:
+        await _only_indexes(connection)
+        listings = [*_listings(f"services.{service}"), *_listings(libs.common.__name__)]
+        problems = {name: found for name, one in listings if (found := await _explained(connection, one))}
+    finally:
+        await connection.close()
+    assert problems == {}
+
+
+def test_the_lists_are_found() -> None:
+    names = [name.rpartition(".")[2] for package in ("services", "libs.common") for name, _ in _listings(package)]
+    assert {"LIST_SIGNALS", "LIST_RUNS", "LIST_ITEMS", "LIST_LETTERS"} <= set(names)
+
+
+MIXED = Listing(
+    table="paper",
+    columns="open, due_at, id",
+    order=(Key("open", "boolean", descending=True), Key("due_at", "timestamptz"), Key("id")),
+    filters={"kind": "text", "label": "text"},
+    readings=(("kind",),),
+)
+ALIKE = Listing(table="paper", columns="label, id", order=(Key("label", "text"), Key("id")))
+TABLE = """
+CREATE TEMP TABLE paper (id bigint PRIMARY KEY, kind text, label text, open boolean, due_at timestamptz);
+INSERT INTO paper SELECT n, 'kind-' || n % 2, 'label ' || n % 5, n % 3 = 0, now() + (n % 4) * interval '1 second'
+FROM generate_series(1, 60) AS n;
+"""
+
+
+SIZES = {(): 60, ("kind",): 30, ("label",): 12}
+
+
+async def test_pages_hold_every_row_once_and_in_order(stack: Stack) -> None:
+    connection = await stack.superuser()
+    try:
+        await connection.execute(TABLE)
+        for listing, given in ((MIXED, {}), (MIXED, {"kind": "kind-1"}), (MIXED, {"label": "label 3"}), (ALIKE, {})):
+            whole = await listing.page(connection, given, limit=100)
+            assert whole.next_cursor is None
+            seen: list[asyncpg.Record] = []
+            cursor, turns = None, 0
+            while cursor is not None or not turns:
+                found = await listing.page(connection, given, limit=7, cursor=cursor)
+                assert len(found.rows) <= 7
+                seen, cursor, turns = seen + found.rows, found.next_cursor, turns + 1
+            assert seen == whole.rows, (listing.order, given)
+            assert (
+                len({row["id"] for row in seen}) == len(seen) == {0: 60, "kind": 30, "label": 12}[next(iter(given), 0)]
+            )
+    finally:
+        await connection.close()
+
+
+async def test_a_list_without_an_index_is_noticed(stack: Stack) -> None:
+    connection = await stack.superuser()
+    try:
+        await connection.execute(TABLE)
+        await _only_indexes(connection)
+        assert len(await _explained(connection, MIXED)) == 4
+        await connection.execute("CREATE INDEX ON paper (open DESC, due_at, id)")
+        assert [key.split(")")[0] for key in await _explained(connection, MIXED)] == ["('kind',", "('kind',"]
+        await connection.execute("CREATE INDEX ON paper (kind, open DESC, due_at, id)")
+        assert await _explained(connection, MIXED) == {}
+    finally:
+        await connection.close()
