@@ -37,14 +37,18 @@ test: install ## run unit, contract and integration tests with coverage
 	$(BIN)/python -m pytest $(TESTS) --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
 
 unit: install ## the tests that need no server; keeps their coverage for `make coverage`
-	COVERAGE_FILE=.coverage.unit $(BIN)/python -m pytest tests/unit --cov --cov-report=
+	@mkdir -p build/coverage-data
+	COVERAGE_FILE=build/coverage-data/unit $(BIN)/python -m pytest tests/unit --cov --cov-report=
 
 integration: install ## the contract and integration tests, on real servers; keeps their coverage for `make coverage`
-	COVERAGE_FILE=.coverage.integration $(BIN)/python -m pytest tests/contract tests/integration tests/browser --cov --cov-report=
+	@mkdir -p build/coverage-data
+	COVERAGE_FILE=build/coverage-data/integration $(BIN)/python -m pytest tests/contract tests/integration tests/browser --cov --cov-report=
 
+# The data of the parts lie in a folder of their own: the reports of coverage.py take in, and remove, what lies beside theirs.
+coverage: export COVERAGE_FILE := build/coverage-data/all
 coverage: install ## put the coverage of both together into build/coverage; fails below COVERAGE_FLOOR (80 %)
 	@mkdir -p build/coverage
-	$(BIN)/coverage combine --quiet --keep .coverage.unit .coverage.integration
+	$(BIN)/coverage combine --quiet --keep build/coverage-data/unit build/coverage-data/integration
 	@$(BIN)/coverage xml --quiet -o build/coverage/coverage.xml
 	@$(BIN)/coverage html --quiet --directory build/coverage/html
 	@$(BIN)/coverage report --format=markdown >build/coverage/summary.md

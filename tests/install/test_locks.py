@@ -83,7 +83,7 @@ def test_make_install_takes_the_lock_and_resolves_nothing(pip: str, tmp_path: Pa
     python = _environment(tmp_path / ".venv", pip)
     log = tmp_path / "pip.log"
     _run(["make", "install", f"PYTHON={sys.executable}"], tmp_path, PIP_LOG=str(log))
-    locked = _locked(ROOT / "requirements-dev.lock")
+    locked = _locked(tmp_path / "requirements-dev.lock")
     assert len(locked) > 100
     installed = _installed(python, tmp_path)
     assert installed.pop("pip") == pip
