@@ -15,7 +15,7 @@ import pytest
 
 from deploy.local import LocalStack
 from tests.faults.world import drain
-from tests.integration.old_life import TRACKER, Author, Life, all_pages, lost
+from tests.integration.old_life import TRACKER, Author, Life, all_pages, junit, lost
 from tests.integration.old_version import OldVersion, check_out
 from tests.local_traffic import client, story
 
@@ -132,6 +132,27 @@ def test_the_same_facts_are_judged_the_same(upgraded: Upgraded) -> None:
     for site, decision in (("well", "go"), ("plant", "no_go")):
         run = upgraded.http.post("/api/gates/operations/runs", json={}, params={"site": site})
         assert (run.status_code, run.json()["decision"]) == (201, decision), run.text
+
+
+def test_a_broken_signal_that_an_older_good_one_hid_now_counts(upgraded: Upgraded) -> None:
+    """The old version kept a GO when a producer broke its format: its newest valid signal stayed in charge."""
+    site = {"site": "silo"}
+    runs = [run for path, run in upgraded.life.shown.items() if "/runs/" in path and path.endswith("site=silo")]
+    assert [run["decision"] for run in runs] == ["go"]
+    run = upgraded.http.post("/api/gates/operations/runs", json={}, params=site).json()
+    (preflight,) = (rule for rule in run["rules"] if rule["id"] == "preflight_no_error")
+    assert (run["decision"], preflight["status"]) == ("no_go", "fail"), preflight
+    assert "error_count" in preflight["message"]
+
+
+def test_a_test_that_failed_before_stays_failing_until_it_is_shown_passing(upgraded: Upgraded) -> None:
+    """The old version forgot a failing test as soon as a report came without it."""
+    of = {"subject": "app", "version": "2"}
+    for tests, decision in ((("b",), "no_go"), (("a", "b"), "go")):
+        sent = upgraded.http.post("/api/signals/junit", content=junit(*tests), params=of | {"part": "unit"})
+        assert sent.status_code == 201, sent.text
+        run = upgraded.http.post("/api/gates/release/runs", json=of).json()
+        assert run["decision"] == decision, [rule["message"] for rule in run["rules"]]
 
 
 def test_it_goes_on_working(upgraded: Upgraded) -> None:
