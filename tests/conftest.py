@@ -3,9 +3,11 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import structlog
 from hypothesis import settings
 
 from deploy.embedded import Server, free_port, start_nats, start_postgres
@@ -16,6 +18,39 @@ from tests.stack import Stack, drop_database, make_stack, make_template
 # An example that takes long on a busy machine is not a wrong one; how fast things are is measured in bench/.
 settings.register_profile("headgate", deadline=None)
 settings.load_profile("headgate")
+
+# As the services do it. The default draws each frame's variables, for up to 2 s in which nothing else runs.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.set_exc_info,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
+# With several workers: the files that take longest, so that none of them is left to one worker at the end.
+LONGEST = ("test_local", "test_upgrade", "local stack", "test_sweep", "test_loop", "test_backup", "test_embedded")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several workers (`make test`) a file's tests stay with one, and so do all those of the running local stack.
+
+    Each worker has servers of its own. First the longest files, then those that need servers, then the many short ones.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    places: dict[str, tuple[int, int]] = {}
+    for item in items:
+        group = item.path.stem
+        if "local_stack" in getattr(item, "fixturenames", ()):
+            group = "local stack"
+        item.add_marker(pytest.mark.xdist_group(group if group in LONGEST else str(item.path)))
+        longest = LONGEST.index(group) if group in LONGEST else len(LONGEST)
+        places[item.nodeid] = (longest, int("unit" in item.path.relative_to(Path(__file__).parent).parts))
+    items.sort(key=lambda item: places[item.nodeid])
 
 
 @pytest.fixture(scope="session")
