@@ -19,6 +19,8 @@ EXPECTED_EVENT = {
     "signal": "headgate.governance.signal.recorded.v1",
     "gate": "headgate.governance.gate.decided.v1",
     "sync": "headgate.tracker.board.synced.v1",
+    "report": "headgate.governance.signal.recorded.v1",
+    "unreadable": "headgate.governance.signal.recorded.v1",
 }
 Poison = tuple[str, str]  # consumer that must bury it, SHA-256 of its bytes
 
@@ -41,7 +43,7 @@ def check(
 
 def key_of(attempt: Attempt) -> str:
     """How an attempt is named where its effect shows."""
-    return attempt.marker if attempt.kind in ("signal", "refusal") else attempt.command_id
+    return attempt.command_id if attempt.kind in ("gate", "sync") else attempt.marker
 
 
 def effect_counts(world: World) -> dict[str, Counter[str]]:
@@ -51,22 +53,27 @@ def effect_counts(world: World) -> dict[str, Counter[str]]:
         "gate": Counter(row.key for row in world.runs if row.key not in world.sent),
         "sync": Counter(world.sent[row.key] for row in world.runs if row.key in world.sent),
         "refusal": Counter(row.key for row in world.notes),
+        "report": Counter(row.key for row in world.reports),
+        "unreadable": Counter(row.key for row in world.unreadable),
     }
 
 
 def effects(attempts: list[Attempt], world: World) -> list[str]:
-    """I1, I2: acknowledged exactly once, unknown at most once, refused never; nothing that nobody asked for."""
+    """I1, I2: acknowledged exactly once, unknown at most once, refused never (an unreadable report is kept all the
+    same, once); nothing that nobody asked for."""
     counts, problems = effect_counts(world), []
     for attempt in attempts:
         found = counts[attempt.kind].pop(key_of(attempt), 0)
         allowed = {"acknowledged": {1}, "unknown": {0, 1}, "refused": {0}}[attempt.answer]
         if attempt.kind == "refusal":
             allowed = {0}
+        if attempt.kind == "unreadable" and attempt.answer == "refused":
+            allowed = {1}  # refused, and kept: an older good report must not stay in charge
         if found not in allowed:
             problems.append(f"I1/I2 {attempt.kind} {attempt.marker} was {attempt.answer} but is there {found} times")
     for kind, left in counts.items():
         problems += [f"I1 a {kind} {key} is there that nobody asked for" for key in left]
-    for row in (*world.signals, *world.runs, *world.notes):
+    for row in (*world.signals, *world.runs, *world.notes, *world.reports, *world.unreadable):
         if row.site != SITE:
             problems.append(f"I1 {row.key} is in the site {row.site}")
     if len(set(world.run_numbers)) != len(world.run_numbers):
@@ -124,6 +131,8 @@ def outcomes(attempts: list[Attempt], world: World) -> list[str]:
             problems.append(f"I2 {attempt.marker} has {len(found)} outcomes")
         if attempt.answer == "acknowledged" and (not found or found[0] >= 400):
             problems.append(f"I1 {attempt.marker} was acknowledged but its outcome is {found}")
+        if attempt.kind == "unreadable" and attempt.answer == "refused" and found != [422]:
+            problems.append(f"I2 {attempt.marker} was refused but its outcome is {found}")
     return problems
 
 

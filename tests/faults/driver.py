@@ -13,6 +13,7 @@ from typing import Literal
 
 import httpx2
 
+from libs.common.contracts.governance.reports import record_report
 from libs.common.contracts.governance.runs import run_gate
 from libs.common.contracts.governance.signals import record_signals
 from libs.common.contracts.tracker.board import sync_board
@@ -21,14 +22,18 @@ from libs.common.ids import command_id
 
 ACTOR = "owner"  # whose token the bootstrap makes
 SITE = "global"
-Kind = Literal["signal", "gate", "refusal", "sync"]
+Kind = Literal["signal", "gate", "refusal", "sync", "report", "unreadable"]
 Answer = Literal["acknowledged", "refused", "unknown"]
-OPERATIONS = {
+OPERATIONS: dict[Kind, str] = {
     "signal": record_signals.name, "gate": run_gate.name, "refusal": patch_item.name, "sync": sync_board.name,
+    "report": record_report.name, "unreadable": record_report.name,
 }  # fmt: skip
 NO_ITEM = 2**53  # an item that never exists: its PATCH is refused
 TRACKER = "/api/ops/governance/gate/remediation/tracker"
-MIX: tuple[tuple[Kind, int], ...] = (("signal", 70), ("gate", 14), ("refusal", 8), ("sync", 8))
+MIX: tuple[tuple[Kind, int], ...] = (
+    ("signal", 64), ("gate", 14), ("refusal", 8), ("sync", 8), ("report", 3), ("unreadable", 3),
+)  # fmt: skip
+REPORT_BYTES = 200_000  # more than a command carries by itself
 MAX_IN_FLIGHT = 200
 # What shows that a part works again, end to end.
 PROBES: dict[str, str] = {
@@ -64,11 +69,14 @@ class Driver:
     heads: list[tuple[int, str]] = field(default_factory=list)
     run: str = field(default_factory=lambda: secrets.token_hex(4))
 
-    def plan(self, signals: int, gates: int, refusals: int = 0, syncs: int = 0) -> list[Attempt]:
+    def plan(
+        self, signals: int, gates: int, refusals: int = 0, syncs: int = 0, reports: int = 0, unreadable: int = 0
+    ) -> list[Attempt]:
         """Make attempts, evenly mixed."""
         kinds: list[tuple[float, Kind]] = []
         counts: list[tuple[Kind, int]] = [
-            ("signal", signals), ("gate", gates), ("refusal", refusals), ("sync", syncs),
+            ("signal", signals), ("gate", gates), ("refusal", refusals), ("sync", syncs), ("report", reports),
+            ("unreadable", unreadable),
         ]  # fmt: skip
         for kind, count in counts:
             kinds += [((n + 0.5) / count, kind) for n in range(count)]
@@ -132,22 +140,12 @@ class Driver:
         url = self.urls[int(attempt.marker.rpartition("-")[2]) % len(self.urls)]
         started = asyncio.get_running_loop().time()
         try:
-            if attempt.kind == "signal":
-                headers["Content-Type"] = "application/cloudevents+json"
-                document = signal_document(attempt.marker)
-                answer = await client.post(f"{url}/api/signals", json=document, headers=headers)
-            elif attempt.kind == "gate":
-                answer = await client.post(f"{url}/api/gates/operations/runs", json={}, headers=headers)
-            elif attempt.kind == "sync":
-                answer = await client.post(f"{url}{TRACKER}/sync", json={}, headers=headers)
-            else:
-                body = {"completion_note": attempt.marker}
-                answer = await client.patch(f"{url}{TRACKER}/items/{NO_ITEM}", json=body, headers=headers)
+            answer = await client.send(_request(client, attempt, url, headers))
         except httpx2.HTTPError:
             return  # cut off: it may have been stored, or not
         attempt.latency_ms = (asyncio.get_running_loop().time() - started) * 1000
         attempt.status = answer.status_code
-        if answer.status_code == 202 and attempt.kind in ("sync", "refusal"):
+        if answer.status_code == 202 and attempt.kind in ("sync", "refusal", "unreadable"):
             return  # only accepted: a refusal will end as one, a sync with 504 if its run takes longer than 60 s
         if answer.is_success:
             attempt.answer = "acknowledged"
@@ -190,6 +188,31 @@ class Driver:
         statuses = Counter(attempt.status or "cut" for attempt in self.attempts)
         parts = [f"{name} {count}" for name, count in self.answers().items()]
         return f"{len(self.attempts)} requests: {', '.join(parts)}; statuses {dict(statuses)}"
+
+
+def _request(client: httpx2.AsyncClient, attempt: Attempt, url: str, headers: dict[str, str]) -> httpx2.Request:
+    """An attempt's request."""
+    if attempt.kind == "signal":
+        headers["Content-Type"] = "application/cloudevents+json"
+        return client.build_request("POST", f"{url}/api/signals", json=signal_document(attempt.marker), headers=headers)
+    if attempt.kind in ("report", "unreadable"):
+        of = {"subject": attempt.marker, "version": "1", "source": f"/faults/{attempt.kind}"}
+        content = report(attempt.marker, readable=attempt.kind == "report")
+        return client.build_request("POST", f"{url}/api/signals/junit", params=of, content=content, headers=headers)
+    if attempt.kind == "refusal":
+        body = {"completion_note": attempt.marker}
+        return client.build_request("PATCH", f"{url}{TRACKER}/items/{NO_ITEM}", json=body, headers=headers)
+    path = "/api/gates/operations/runs" if attempt.kind == "gate" else f"{TRACKER}/sync"
+    return client.build_request("POST", f"{url}{path}", json={}, headers=headers)
+
+
+def report(marker: str, *, readable: bool = True) -> bytes:
+    """A JUnit report of its own for each attempt; one that can't be read is refused, and kept as a broken signal."""
+    if not readable:
+        return f"<testsuite name='{marker}'><testcase".encode()
+    padding = b"x" * (REPORT_BYTES - 200)
+    test = f"<testsuite name='{marker}'><testcase classname='t' name='{marker}'/><!-- ".encode()
+    return test + padding + b" --></testsuite>"
 
 
 def signal_document(marker: str) -> dict[str, object]:

@@ -21,7 +21,7 @@ from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.tracker.items import patch_item
 from libs.common.dispatch import Applied, Dispatcher
 from libs.common.problems import NotFound
-from libs.common.service import Connection, Delivered, Staged, Tx
+from libs.common.service import Connection, Delivered, Refused, Staged, Tx
 from services.audit import log as audit_log
 from services.tracker import service as tracker_service
 
@@ -107,6 +107,18 @@ def refused_applied() -> None:
     commands[patch_item] = wrong
 
 
+def kept_forgotten() -> None:
+    """What a handler refuses and yet keeps is rolled back like any other refusal."""
+    right = Dispatcher._ended
+
+    def wrong(declared: Any, message: CloudEvent, result: Any) -> Any:
+        if isinstance(result, Refused):
+            raise result.refusal
+        return right(declared, message, result)
+
+    Dispatcher._ended = staticmethod(wrong)  # type: ignore[method-assign]
+
+
 def tail_cut() -> None:
     """The last entries vanish and the head is set back, so that the chain fits again."""
     right, count = audit_log.append, itertools.count(1)
@@ -183,6 +195,7 @@ BUGS: dict[str, Bug] = {
     ),
     "handler applied twice": Bug(applied_twice, "governance", "", "is there 2 times"),
     "refused command applied": Bug(refused_applied, "tracker", "", "was refused but is there 1 times"),
+    "kept refusal forgotten": Bug(kept_forgotten, "governance", "", "was refused but is there 0 times"),
     "tail cut": Bug(tail_cut, "audit", "", "handed out is not in the log"),
     "duplicate outcome": Bug(
         duplicate_outcome, "governance", "", "has 2 outcomes",

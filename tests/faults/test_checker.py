@@ -48,18 +48,24 @@ def entries_of(world: World) -> list[tuple[str, str, str]]:
 def sound() -> tuple[list[Attempt], World, list[tuple[int, str]]]:
     """Attempts of every kind and answer, and a world in which all of them came out as they should."""
     driver, world = Driver(["http://127.0.0.1:1"], ""), World()
-    attempts = driver.plan(signals=12, gates=6, refusals=3, syncs=2)
+    attempts = driver.plan(signals=12, gates=6, refusals=3, syncs=2, reports=4, unreadable=4)
     entries = []
     for number, attempt in enumerate(attempts):
         if attempt.kind == "refusal":
             attempt.answer = "refused"
             world.outcomes.append((attempt.command_id, 404))
             continue
+        if attempt.kind == "unreadable":
+            attempt.answer = "refused"
+            world.unreadable.append(Row(attempt.marker, SITE))
+            entries.append((attempt.command_id, "headgate.governance.signal.recorded.v1", SITE))
+            world.outcomes.append((attempt.command_id, 422))
+            continue
         attempt.answer = "unknown" if number % 4 == 3 else "acknowledged"
         if number % 8 == 7:
             continue  # unknown, and nothing came of it
-        if attempt.kind == "signal":
-            world.signals.append(Row(attempt.marker, SITE))
+        if attempt.kind in ("signal", "report"):
+            (world.signals if attempt.kind == "signal" else world.reports).append(Row(attempt.marker, SITE))
             entries.append((attempt.command_id, "headgate.governance.signal.recorded.v1", SITE))
         else:
             run = attempt.command_id
@@ -123,6 +129,8 @@ def tail_cut(attempts: list[Attempt], world: World) -> None:
         if one.command_id in causes:
             one.answer = "unknown"
             world.signals = [row for row in world.signals if row.key != one.marker]
+            world.reports = [row for row in world.reports if row.key != one.marker]
+            world.unreadable = [row for row in world.unreadable if row.key != one.marker]
             world.runs = [row for row in world.runs if row.key != one.command_id]
 
 
@@ -167,7 +175,9 @@ def test_each_mutation_is_found(mutate: Callable[[list[Attempt], World], None], 
     assert any(said in problem for problem in problems), problems
 
 
-@pytest.mark.parametrize("change", ["payload", "hash", "head", "outbox", "letter", "board", "unasked", "bad outcome"])
+@pytest.mark.parametrize(
+    "change", ["payload", "hash", "head", "outbox", "letter", "board", "unasked", "bad outcome", "kept"]
+)
 def test_other_damage_is_found(change: str) -> None:
     attempts, world, heads = sound()
     entry = world.links[2]
@@ -183,6 +193,8 @@ def test_other_damage_is_found(change: str) -> None:
         world.letters.append(("metrics-telemetry", "cc"))
     elif change == "board":
         world.boards = [("operations of site", 7, 6)]
+    elif change == "kept":
+        world.unreadable.pop()
     elif change == "unasked":
         world.signals.append(Row("nobody", SITE))
     else:

@@ -33,7 +33,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 async def burst(local: LocalStack, part: str, signals: int, gates: int) -> tuple[Driver, float]:
     """Send a burst, kill the part in its midst, wait until all is ready again and drained."""
     driver = Driver([local.gateway_url], local.token)
-    attempts = driver.plan(signals, gates, refusals=gates // 5)
+    attempts = driver.plan(signals, gates, refusals=gates // 5, reports=gates // 5, unreadable=gates // 5)
     await driver.note_head()
     sending = asyncio.create_task(driver.send(attempts))
     while sum(attempt.status > 0 for attempt in attempts) < len(attempts) // 4:
@@ -56,6 +56,8 @@ async def test_kill_9_in_a_burst_loses_and_doubles_nothing(local: LocalStack, pa
     world = await read_world(local.servers.database_url)
     mine = {attempt.marker for attempt in driver.attempts} | {attempt.command_id for attempt in driver.attempts}
     world.signals = [row for row in world.signals if row.key in mine]
+    world.reports = [row for row in world.reports if row.key in mine]
+    world.unreadable = [row for row in world.unreadable if row.key in mine]
     world.runs = [row for row in world.runs if row.key in mine]
     problems = check(driver.attempts, world, driver.heads)
     sys.stdout.write(f"{part}: {driver.summary()}; ready after {recovered_s:.1f} s\n")

@@ -15,6 +15,10 @@ from libs.common.contracts import SERVICES
 from libs.common.topology import Topology, durables
 
 SIGNALS = "SELECT event_id, site FROM governance.signals WHERE source = '/faults'"
+# Readable reports, and such as were refused and kept; each is about a subject of its own.
+REPORTS = (
+    "SELECT subject, site, source FROM governance.signals WHERE source IN ('/faults/report', '/faults/unreadable')"
+)
 RUNS = "SELECT command_id::text, site, run_number FROM governance.runs WHERE command_id IS NOT NULL"
 NOTES = "SELECT completion_note, site FROM tracker.item WHERE completion_note <> ''"
 OUTCOMES = "SELECT command_id::text, http_status FROM {service}.outcomes"
@@ -67,6 +71,8 @@ class World:
     """
 
     signals: list[Row] = field(default_factory=list)
+    reports: list[Row] = field(default_factory=list)
+    unreadable: list[Row] = field(default_factory=list)
     runs: list[Row] = field(default_factory=list)
     run_numbers: list[int] = field(default_factory=list)
     sent: dict[str, str] = field(default_factory=dict)
@@ -85,6 +91,9 @@ async def read_world(database_url: str) -> World:
     try:
         world = World()
         world.signals = [Row(r["event_id"], r["site"]) for r in await connection.fetch(SIGNALS)]
+        for row in await connection.fetch(REPORTS):
+            rows = world.reports if row["source"] == "/faults/report" else world.unreadable
+            rows.append(Row(row["subject"], row["site"]))
         for row in await connection.fetch(RUNS):
             world.runs.append(Row(row["command_id"], row["site"]))
             world.run_numbers.append(row["run_number"])
