@@ -95,6 +95,7 @@ bench: install ## measure throughput and latency beside floors of the same machi
 
 docs: install ## write docs/reference from the contracts, and what compose and Prometheus know of each service
 	@$(BIN)/python -m libs.common.reference
+	@$(BIN)/python -m libs.client.reference
 	@$(BIN)/python -m deploy.container.files
 
 faults: install ## do harm to a running Headgate and check that nothing is lost (about 3 minutes)

@@ -15,11 +15,16 @@ from typer.testing import CliRunner, Result
 from deploy.demo.reports import watchdog
 from libs.client.cli import app
 from libs.client.errors import ApiError
+from libs.client.generated.build import Made
+from libs.client.generated.faces import by_hand
+from libs.client.generated.places import with_routes
 from libs.client.http import Client
+from libs.common.contracts.base import Query
 from libs.common.contracts.tracker.items import item_opened
 from services.audit.service import SERVICE as AUDIT
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
+from services.metrics.service import SERVICE as METRICS
 from services.tracker.service import SERVICE as TRACKER
 from tests.http_edge import OWNER, Http
 from tests.stack import Stack
@@ -45,7 +50,7 @@ SARIF = {
 
 @pytest_asyncio.fixture
 async def http(stack: Stack) -> AsyncIterator[Http]:
-    await stack.start(make_service(packaged_policies()), TRACKER, AUDIT)
+    await stack.start(make_service(packaged_policies()), TRACKER, AUDIT, METRICS)
     edge = await Http(stack).open()
     yield edge
     await edge.close()
@@ -129,6 +134,47 @@ async def test_roles_and_tokens(http: Http, tool: Tool, monkeypatch: pytest.Monk
     foreign = await tool("items", "list", "--site", "global")
     assert foreign.exit_code == 1
     assert (await tool("audit", "verify")).exit_code == 2
+
+
+async def test_every_reading_command_reads_from_real_services(http: Http, tool: Tool) -> None:
+    await send_reports(tool, http, failed=True)
+    run = json.loads((await tool("gate", "run", "release", *ABOUT, "--json")).stdout)
+    assert (await tool("ops-gate", "run")).exit_code == 1
+    await http.stack.heard(item_opened)
+    item = json.loads((await tool("items", "list", "--gate", "release", "--json")).stdout)[0]
+    given = {
+        "gate": "release", "run_id": str(run["run_id"]), "item_id": str(item["id"]), "username": "owner",
+        "signal_id": str(run["rules"][0]["facts_used"][0]),
+    }  # fmt: skip
+    read = 0
+    for operation in with_routes():
+        if not isinstance(operation, Query) or by_hand(operation) is not None:
+            continue
+        assert operation.http is not None
+        made = Made(operation, operation.http)
+        words = [*made.face.path.split(" "), *(given[word.lower()] for word in made.words if word.lower() in given)]
+        if operation.name == "governance.plan.get":
+            words += ["app@1.0", "--gate", "release"]
+        for more in ((), ("--json",)):
+            result = await tool(*words, *more)
+            judged = made.face.judges or operation.name == "tracker.readiness.get"
+            assert result.exit_code in ((0, 1) if judged else (0,)), (words, result.output)
+            assert result.stdout.strip(), words
+        json.loads(result.stdout)
+        read += 1
+    assert read >= 20
+
+
+async def test_a_long_list_is_followed_to_its_end(http: Http, tool: Tool) -> None:
+    events = [
+        {"specversion": "1.0", "id": str(number), "source": "/t", "type": "com.acme.built"} for number in range(7)
+    ]
+    assert (await tool("signal", "send", "-", stdin=json.dumps(events))).exit_code == 0
+    page = await tool("signal", "list", "--limit", "3")
+    assert "--all" in page.stderr
+    assert len(page.stdout.splitlines()) == 1 + 3
+    whole = await tool("signal", "list", "--limit", "3", "--all")
+    assert (whole.stderr, len(whole.stdout.splitlines())) == ("", 1 + 7)
 
 
 async def test_the_typed_client(http: Http) -> None:

@@ -122,6 +122,9 @@ async def test_names_are_taken_everywhere_and_mean_only_themselves(
         assert (synced["created_count"], synced["active_count"]) == (0, len(items))
         plan = await client.get(f"/api/gates/release/remediation.csv?subject={quote(subject)}&version={quote(version)}")
         assert len(list(csv.reader(io.StringIO(plan.text)))) == 1 + len(items)
+    await http.stack.idle("tracker")
+    await http.stack.idle("audit")
+    for subject, _ in names:
         audited = await client.get(
             "/api/audit/entries", params={"subject": f"release/{subject}"}, headers={"Accept": "text/csv"}
         )

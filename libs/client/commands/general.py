@@ -11,9 +11,10 @@ import orjson
 import typer
 from rich.text import Text
 
-from libs.client.commands.files import read_input
 from libs.client.config import config_path, forget, remember, resolve
 from libs.client.errors import ClientError, UsageProblem
+from libs.client.files import read_input
+from libs.client.generated.places import places
 from libs.client.http import Client, is_loopback
 from libs.client.requests import fields_of, operation_named
 from libs.client.session import Session, command
@@ -106,18 +107,19 @@ def _become(session: Session, what: str) -> NoReturn:
 
 
 def operations(session: Session) -> None:
-    """List the operations that `headgate call` can call, from the contracts."""
+    """List the operations that `headgate call` can call, from the contracts, and the command of each."""
     found: list[dict[str, Any]] = []
     for contract in CONTRACTS.values():
         for operation in contract.operations():
             if operation.http is not None:
                 names = sorted(fields_of(*operation_named(operation.name)))
                 found.append(
-                    {"operation": operation.name, "method": operation.http.method, "path": operation.http.path,
+                    {"operation": operation.name, "command": places()[operation.name],
+                     "method": operation.http.method, "path": operation.http.path,
                      "fields": names, "permission": operation.permission, "summary": operation.summary}
                 )  # fmt: skip
-    rows = [(one["operation"], one["fields"], one["permission"], one["summary"]) for one in found]
-    session.emit(found, table(("operation", "fields", "permission", "what it does"), rows))
+    rows = [(one["operation"], one["command"], one["fields"], one["permission"], one["summary"]) for one in found]
+    session.emit(found, table(("operation", "command", "fields", "permission", "what it does"), rows))
 
 
 def call(

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from libs.client.commands.files import read_input
 from libs.client.completion import subjects
 from libs.client.errors import UsageProblem
+from libs.client.files import read_input
 from libs.client.http import given, read_as
 from libs.client.session import Session, command
 from libs.client.show import table

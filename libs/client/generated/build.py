@@ -10,8 +10,8 @@ import orjson
 import typer
 
 from libs.client import completion
-from libs.client.commands.files import read_input
 from libs.client.errors import ApiError, UsageProblem
+from libs.client.files import read_input
 from libs.client.generated.faces import FACES, Face
 from libs.client.generated.fields import Field, fields_of, parameter
 from libs.client.generated.places import places
@@ -86,17 +86,35 @@ class Made:
             yield _keyword("csv", Annotated[bool, typer.Option("--csv", help="Print CSV.")], False)
 
     def _parameter(self, one: Field, *, positional: bool) -> inspect.Parameter:
-        flag = self.face.flags.get(one.name)
-        if flag is None and not positional and one.flag in RESERVED:
-            flag = f"--{self.operation.name.split('.')[1].replace('_', '-')}-{one.flag[2:]}"
         default = self.face.defaults.get(one.name, one.default)
         needed = one.required and default is None and one.name not in self.face.copies
+        text = self.face.helps.get(one.name, "")
         made = parameter(
-            one, flag=flag, positional=positional, help_text=self.face.helps.get(one.name, ""), default=default,
+            one, flag=self._flag(one), positional=positional, help_text=text, default=default,
             needed=needed and (positional or not self._takes_file),
             hint=" Needed." if needed and self._takes_file and not positional else "",
         )  # fmt: skip
         return made.replace(name=PREFIX + one.name)
+
+    def _flag(self, one: Field) -> str:
+        """The option's spelling; a boolean has its opposite with it."""
+        if one.name in self.face.flags:
+            return self.face.flags[one.name]
+        if one.flag in RESERVED:
+            return f"--{self.operation.name.split('.')[1].replace('_', '-')}-{one.flag[2:]}"
+        return f"{one.flag}/--no-{one.flag[2:]}" if one.type is bool else one.flag
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The arguments, as a usage line has them."""
+        return (*(name.upper() for name in self._positional), *(("[SUBJECT@VERSION]",) if self.face.target else ()))
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options that are not those of all commands."""
+        own = [self._flag(one) for name, one in self.fields.items() if name not in self._positional]
+        more = (("--file", self._takes_file), ("--all", self._paged), ("--csv", self.http.csv is not None))
+        return (*own, *(flag for flag, there in more if there))
 
     # --- what is done -----------------------------------------------------------------------------------------------
 

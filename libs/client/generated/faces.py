@@ -57,7 +57,9 @@ FACES: dict[str, Face] = {
     ),
     "governance.signals.list": Face("signal list"),
     "governance.signals.get": Face("signal show"),
-    "governance.ops_gate.get": Face("ops-gate show"),
+    "governance.ops_gate.get": Face("ops-gate show", judges=True),
+    "governance.ops_gate.run": Face("ops-gate run", judges=True),
+    "governance.ops_gate.latest": Face("ops-gate latest", judges=True),
     "tracker.items.list": Face("items list", flags={"include_inactive": "--all"}, **_OF_BOARD),
     "tracker.items.get": Face("items show"),
     "tracker.item.patch": Face(

@@ -98,9 +98,9 @@ def _plain(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[st
 
 
 def parameter(
-    field: Field, *, flag: str | None, positional: bool, help_text: str, default: Any, needed: bool, hint: str
+    field: Field, *, flag: str, positional: bool, help_text: str, default: Any, needed: bool, hint: str
 ) -> inspect.Parameter:
-    """A keyword parameter for typer. ``flag`` None: the usual spelling, of a boolean with its opposite."""
+    """A keyword parameter for typer. ``needed``: the parser asks for it; ``hint`` is a last word of its help."""
     kind = field.type
     said = str(help_text or field.schema.get("description", "")).rstrip(".")
     text = f"{said}{'.' if said else ''}{' As JSON.' if field.is_json else ''}{hint}".strip()
@@ -111,8 +111,7 @@ def parameter(
             metavar=metavar, help=text, autocompletion=completion.of_field(field.name), **field.limits
         )
     else:
-        spelling = flag or (f"{field.flag}/--no-{field.flag[2:]}" if kind is bool else field.flag)
-        info = typer.Option(spelling, help=text, autocompletion=completion.of_field(field.name), **field.limits)
+        info = typer.Option(flag, help=text, autocompletion=completion.of_field(field.name), **field.limits)
     if field.choices and default is not None:
         default = kind(default)
     if field.is_json and default is not None:

@@ -13,6 +13,7 @@ from libs.client.session import Session
 from libs.client.show import NAMES, STYLES, clean, facts, table, when
 from libs.common.contracts.base import Page
 from libs.common.contracts.governance.gates import GateInfo
+from libs.common.contracts.governance.operations import OpsGate, OpsGateRun
 from libs.common.contracts.governance.plans import Plan
 from libs.common.contracts.governance.runs import GateRun
 
@@ -71,6 +72,17 @@ def plan(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     session.emit(answer, Text(f"{NAMES[found.decision]}: {count}", style=STYLES[found.decision]), table(columns, rows))
 
 
+def ops_verdict(session: Session, answer: Any, _fields: Mapping[str, Any]) -> int:
+    """A verdict as callers of the facility system know it; the exit code is the decision."""
+    shape = OpsGateRun if isinstance(answer, dict) and "run_id" in answer else OpsGate
+    found: OpsGate = read_as(shape, answer)
+    rows = [(rule.status, rule.id, "" if rule.required else "optional", rule.message) for rule in found.rules]
+    score = f"  score {found.summary.weighted_score_percent:g} %, at {when(found.generated_at)}"
+    line = Text.assemble((NAMES[found.decision], STYLES[found.decision]), score)
+    session.emit(answer, line, Text(), table(("", "rule", "", "reason"), rows))
+    return 0 if found.decision == "go" else 1
+
+
 def headline(run: GateRun) -> Text:
     """The verdict in a line."""
     about = run.subject if not run.version else f"{run.subject} {run.version}"
@@ -99,4 +111,6 @@ BY_RESULT: dict[Any, Callable[[Session, Any, Mapping[str, Any]], int | None]] = 
     GateRun: verdict,
     Page[GateRun]: verdicts,
     Plan: plan,
+    OpsGate: ops_verdict,
+    OpsGateRun: ops_verdict,
 }

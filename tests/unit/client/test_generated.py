@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -12,6 +13,7 @@ import typer
 from pydantic import Field as ModelField
 from typer.testing import CliRunner
 
+from libs.client import reference
 from libs.client.cli import app
 from libs.client.generated import fields
 from libs.client.generated.build import Made
@@ -50,6 +52,11 @@ def test_every_operation_with_a_route_has_one_command() -> None:
     assert len(made) == len(set(made)), "two operations share a command"
     assert sum(len(operations) for operations in groups().values()) == len(MADE)
     assert set(FACES) <= set(placed), "a face of an operation that is gone"
+
+
+def test_the_list_of_commands_is_what_make_docs_writes() -> None:
+    committed = Path(__file__).parents[3] / "docs" / "reference" / "commands.md"
+    assert committed.read_text(encoding="utf-8") == reference.page(), "run `make docs` and commit"
 
 
 def test_every_option_says_what_it_is() -> None:
