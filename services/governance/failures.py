@@ -12,20 +12,14 @@ from libs.common.service import Tx
 from services.governance.domain.failures import KIND, Mark, Shown, follow, shown_by
 
 SELECT_OPEN = "SELECT fact_id, test, signal_id, time FROM open_failures WHERE fact_id = ANY ($1::bigint[])"
-# Of reports that came before the one at hand and were made after it: who shows which of these tests passing, at last.
-SELECT_PASSED = """
-SELECT DISTINCT ON (shown.test) shown.test, newer.time, newer.signal_id
-FROM (
-    SELECT signal_id, least(time, received_at) AS time, data FROM signals
-    WHERE site = $1 AND subject = $2 AND version = $3 AND kind = 'test.junit' AND judged AND valid AND part = $4
-        AND (least(time, received_at), signal_id) > ($5::timestamptz, $6::bigint)
-) AS newer
-CROSS JOIN LATERAL jsonb_array_elements_text(newer.data -> 'tests') AS shown (test)
-WHERE shown.test = ANY ($7::text[]) AND NOT newer.data -> 'failed_tests' ? shown.test
-    AND jsonb_array_length(newer.data -> 'failed_tests')
-        >= (newer.data ->> 'failed')::bigint + (newer.data ->> 'errors')::bigint
-ORDER BY shown.test, newer.time DESC, newer.signal_id DESC
+# Reports that came before the one at hand and were made after it, and what one of them shows.
+SELECT_NEWER = """
+SELECT signal_id, least(time, received_at) AS time FROM signals
+WHERE site = $1 AND subject = $2 AND version = $3 AND kind = 'test.junit' AND judged AND valid AND part = $4
+    AND (least(time, received_at), signal_id) > ($5::timestamptz, $6::bigint)
+ORDER BY least(time, received_at) DESC, signal_id DESC LIMIT $7
 """
+SELECT_SHOWN = "SELECT data FROM signals WHERE signal_id = $1"
 UPSERT_OPEN = """
 INSERT INTO open_failures (fact_id, digest, test, signal_id, time)
 SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::bigint[], $5::timestamptz[])
@@ -35,6 +29,8 @@ DELETE_OPEN = """
 DELETE FROM open_failures USING unnest($1::bigint[], $2::bytea[]) AS closed (fact_id, digest)
 WHERE open_failures.fact_id = closed.fact_id AND open_failures.digest = closed.digest
 """
+
+MAX_NEWER = 1_000
 
 Stored = tuple[asyncpg.Record, Any]  # a row of `signals.INSERT_SIGNALS`, and the signal's data
 
@@ -77,16 +73,25 @@ async def keep_failures(tx: Tx, reports: Sequence[Stored]) -> None:
 
 
 async def _passed(tx: Tx, row: asyncpg.Record, shown: Sequence[Shown]) -> dict[str, Mark]:
-    """Which of the failing tests a newer report shows passing; asked only when one of the reports came late."""
+    """For failing tests the newest report that shows them passing; looked up only when one of the reports came late.
+
+    Reads report by report from the newest on, as far as it must; beyond ``MAX_NEWER`` a test counts as not shown.
+    """
     late = [report for report in shown if report.failing and report.mark[1] != row["newest_id"]]
     if not late:
         return {}
-    oldest = min(report.mark for report in late)
-    tests = sorted(set().union(*(report.failing for report in late)))
-    found = await tx.connection.fetch(
-        SELECT_PASSED, tx.site, row["subject"], row["version"], row["part"], *oldest, tests
-    )
-    return {one["test"]: (one["time"], one["signal_id"]) for one in found}
+    asked = set().union(*(report.failing for report in late))
+    about = (tx.site, row["subject"], row["version"], row["part"])
+    found: dict[str, Mark] = {}
+    for newer in await tx.connection.fetch(SELECT_NEWER, *about, *min(report.mark for report in late), MAX_NEWER):
+        mark = (newer["time"], newer["signal_id"])
+        report = shown_by(await tx.connection.fetchval(SELECT_SHOWN, newer["signal_id"]), mark)
+        passing = {test for test in asked if report.passes(test)}
+        found |= dict.fromkeys(passing, mark)
+        asked -= passing
+        if not asked:
+            break
+    return found
 
 
 def _digest(test: str) -> bytes:

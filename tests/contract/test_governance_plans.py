@@ -82,9 +82,9 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
 }
 # These put what they found in order, or look up thousands of rows at once, for which reading a small table is right.
 RARE: dict[str, tuple[str, tuple[Any, ...], tuple[str, ...]]] = {
-    "passed since": (
-        failures.SELECT_PASSED,
-        ("site-1", "subject-3", "1.7", "part-3", None, 7, ["a", "b"]),
+    "newer reports": (
+        failures.SELECT_NEWER,
+        ("site-1", "subject-3", "1.7", "part-3", None, 7, 1_000),
         ("signals",),
     ),
     "pruning": (pruning.PRUNE, (0, 5_000, None), ("signals", "runs")),

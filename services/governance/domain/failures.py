@@ -3,6 +3,9 @@
 A test that is merely absent from the newest report has not been mended: it was left out, renamed, or the run ended
 early. So within a version each test has the state in which it was shown last, and the order in which reports arrive
 changes nothing. Skipped is not shown; flaky (failed, then passed in one report) is shown passing.
+
+A failure without a name (a class or suite that could not begin) is never seen passing itself: it is over when a later
+report shows a test of that class or suite passing.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.governance.domain.facts import Fact, OpenFailure
+from services.governance.domain.test_ids import fingerprint, is_nameless, owner_of, prints
 
 KIND = "test.junit"
 MAX_OPEN = 10_000  # kept of one part; beyond it the part fails for good in this version
@@ -26,20 +30,38 @@ Mark = tuple[datetime, int]  # effective time and signal id: the order of signal
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What one report shows. ``passing`` is empty if it tells of more failures than it names."""
+    """What one report shows: ids of failing and of passing tests.
+
+    ``prints``: fingerprints of all that ran, where a very large report keeps those only. ``owners``: classes and
+    suites in which a test passed, beside those that ``passing`` tells. Of a report that tells of more failures than it
+    names, only ``failing`` is filled.
+    """
 
     mark: Mark
     failing: frozenset[str]
-    passing: frozenset[str]
+    passing: frozenset[str] = frozenset()
+    prints: frozenset[str] = frozenset()
+    owners: frozenset[str] = frozenset()
+
+    def passes(self, test: str) -> bool:
+        """Whether the report shows this test passing."""
+        if test in self.failing:
+            return False
+        if is_nameless(test):
+            owner = owner_of(test)
+            return owner in self.owners or any(one.startswith(f"{owner}::") or not owner for one in self.passing)
+        return test in self.passing or (bool(self.prints) and fingerprint(test) in self.prints)
 
 
 def shown_by(data: Mapping[str, Any], mark: Mark) -> Shown:
     """What the (valid) data of a test report show."""
     failing = frozenset(data["failed_tests"])
-    if data["failed"] + data["errors"] > len(failing):
+    if data.get("unnamed_failures", max(0, data["failed"] + data["errors"] - len(failing))):
         # It does not say which tests these are, so any of the others may be one of them.
-        return Shown(mark, failing, frozenset())
-    return Shown(mark, failing, frozenset(data["tests"]) - failing)
+        return Shown(mark, failing)
+    passing = frozenset(data["tests"]) - failing
+    packed = frozenset(prints(data)) if data.get("tests_packed") else frozenset()
+    return Shown(mark, failing, passing, packed, frozenset(data.get("passed_in", ())))
 
 
 def follow(kept: Mapping[str, Mark], reports: Iterable[Shown], passed: Mapping[str, Mark]) -> dict[str, Mark]:
@@ -55,9 +77,9 @@ def follow(kept: Mapping[str, Mark], reports: Iterable[Shown], passed: Mapping[s
                 continue  # a report that was made later, but came before, shows it mended
             if test not in still or still[test] < report.mark:
                 still[test] = report.mark
-        for test in report.passing & still.keys():
-            if still[test] < report.mark:
-                del still[test]
+        over = [test for test, mark in still.items() if mark < report.mark and report.passes(test)]
+        for test in over:
+            del still[test]
     return _bounded(still)
 
 

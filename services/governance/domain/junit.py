@@ -9,7 +9,7 @@ where they announce less than there is, that is a note; where they announce more
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -26,10 +26,12 @@ from services.governance.domain.report_base import (
 )
 from services.governance.domain.report_text import Source
 from services.governance.domain.report_xml import read_xml
-from services.governance.domain.test_ids import can_list, nameless_id, pack
+from services.governance.domain.test_ids import can_list, nameless_id, owner_of, pack
 
 MAX_TESTS = 500_000
 MAX_SKIPPED_LISTED = 1_000
+MAX_OWNER_CHARS = 400
+MAX_OWNERS_LISTED = 10_000
 NAMED = 3  # how many ids the summary names
 
 _SUITES = ("testsuite", "testsuites")
@@ -46,7 +48,9 @@ def parse_junit(content: bytes | BinaryIO) -> list[ParsedSignal]:
 
     Data: ``total, passed, failed, errors, skipped`` (tests), ``flaky`` (of the passed ones), ``failed_tests,
     flaky_tests, tests, skipped_tests`` (sorted ids; ``tests`` are those that ran), ``tests_packed`` instead of
-    ``tests`` for very large reports, ``summary, notes, incomplete``. Raises BadReport.
+    ``tests`` for very large reports, ``unnamed_failures`` (how many are not in ``failed_tests``), ``passed_in``
+    (classes and suites with a passed test, if no id in ``tests`` begins with them), ``summary, notes, incomplete``.
+    Raises BadReport.
     """
     source = Source(content, "JUnit")
     reader = _Reader()
@@ -71,6 +75,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.runs = Runs()
+        self.passed_in: set[str] = set()  # classes, files and suites with a test that passed
         self.root: Suite | None = None
         self.duration_s = 0.0
         self._cases = 0
@@ -126,15 +131,22 @@ class _Reader:
         flaky = any(child in _FLAKY for child in case.children)
         outcome = _outcome(case)
         repeated = self.runs.add(self._id(case, suite), suite.hostname, outcome, flaky=flaky)
+        if outcome == PASSED:
+            self.passed_in.update(one.name for one in self._suites)
+            self.passed_in.add(clean_text(_owner(case, suite), MAX_OWNER_CHARS))
         suite.count(outcome, case.children, repeated=repeated)
 
     def _id(self, case: _Case, suite: Suite) -> str:
         name = case.attributes.get("name", "").strip()
-        owner = (case.attributes.get("classname") or case.attributes.get("file") or suite.name).strip()
+        owner = _owner(case, suite)
         if name:
             return clean_text(f"{owner}::{name}" if owner else name)
         self._nameless[owner] = self._nameless.get(owner, 0) + 1
-        return clean_text(nameless_id(clean_text(owner, 400), self._nameless[owner]))
+        return clean_text(nameless_id(clean_text(owner, MAX_OWNER_CHARS), self._nameless[owner]))
+
+
+def _owner(case: _Case, suite: Suite) -> str:
+    return (case.attributes.get("classname") or case.attributes.get("file") or suite.name).strip()
 
 
 def _outcome(case: _Case) -> int:
@@ -172,7 +184,7 @@ def _data(reader: _Reader, hidden: int, remarks: Remarks) -> dict[str, JSON]:
         remarks.note(f"The ids of {len(ran)} tests are kept as fingerprints, so vanished ones can only be counted.")
     if not can_list(broken):
         remarks.note(f"{len(broken)} tests failed, too many for all their ids to be kept.")
-    broken, flaky = _kept(broken), _kept(flaky)
+    named, flaky = _kept(broken), _kept(flaky)
     return {
         "total": total,
         "passed": passed,
@@ -181,13 +193,21 @@ def _data(reader: _Reader, hidden: int, remarks: Remarks) -> dict[str, JSON]:
         "skipped": runs.skipped,
         "flaky": min(len(flaky), passed),
         "duration_s": round(reader.duration_s, 3),
-        "failed_tests": broken,
+        "failed_tests": named,
+        "unnamed_failures": hidden + len(broken) - len(named),
         "flaky_tests": flaky,
         "tests": [] if packed else ran,
         **packed,
         "skipped_tests": skipped[:MAX_SKIPPED_LISTED],
+        "passed_in": _owners_beyond(reader.passed_in, () if packed else ran),
         **remarks.data(_summary(total, passed, failed, runs, flaky)),
     }
+
+
+def _owners_beyond(owners: set[str], test_ids: Sequence[str]) -> list[JSON]:
+    """Those of the owners that the ids don't show: suites around classes, and all of them where no ids are kept."""
+    beyond = sorted(owners - set(map(owner_of, test_ids)) - {""})
+    return list(beyond[:MAX_OWNERS_LISTED])
 
 
 def _kept(test_ids: list[str]) -> list[str]:

@@ -192,7 +192,12 @@ _ALL = (
             **dict.fromkeys(("total", "passed", "failed", "errors", "skipped"), _count),
             **dict.fromkeys(("failed_tests", "tests", "skipped_tests"), _list_of(_text)),
         },
-        optional={"flaky": _count, "flaky_tests": _list_of(_text), "tests_packed": _packed, **_REMARKS},
+        optional={
+            **dict.fromkeys(("flaky", "unnamed_failures"), _count),
+            **dict.fromkeys(("flaky_tests", "passed_in"), _list_of(_text)),
+            "tests_packed": _packed,
+            **_REMARKS,
+        },
         bulk=frozenset({"failed_tests", "tests", "skipped_tests"}),
         consistent=_junit_adds_up,
     ),

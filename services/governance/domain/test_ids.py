@@ -28,6 +28,13 @@ def is_nameless(test_id: str) -> bool:
     return test_id.rpartition("::")[2].startswith(_NAMELESS)
 
 
+def owner_of(test_id: str) -> str:
+    """The class, file or suite that an id begins with, "" if it has none. A test's own name may hold ``::``, too."""
+    if is_nameless(test_id):
+        return test_id.rpartition(_NAMELESS)[0].removesuffix("::")
+    return test_id.partition("::")[0]
+
+
 def fingerprint(test_id: str) -> str:
     """The fingerprint of an id."""
     return urlsafe_b64encode(sha256(test_id.encode()).digest()[:6]).decode()
@@ -43,7 +50,8 @@ def pack(test_ids: Iterable[str]) -> str:
     return "".join(sorted({fingerprint(test_id) for test_id in test_ids}))
 
 
-def _prints(data: Mapping[str, Any]) -> set[str]:
+def prints(data: Mapping[str, Any]) -> set[str]:
+    """The fingerprints of the tests that ran in a report."""
     packed = data.get("tests_packed")
     if packed:
         return {packed[start : start + PRINT_CHARS] for start in range(0, len(packed), PRINT_CHARS)}
@@ -56,7 +64,7 @@ def vanished(before: Mapping[str, Any], now: Mapping[str, Any] | None) -> list[s
         now = {"tests": []}
     if not before.get("tests_packed") and not now.get("tests_packed"):
         return sorted(set(before["tests"]) - set(now["tests"]))
-    gone = _prints(before) - _prints(now)
+    gone = prints(before) - prints(now)
     if before.get("tests_packed"):
         return [UNNAMED] * len(gone)
     return sorted(test_id for test_id in set(before["tests"]) if fingerprint(test_id) in gone)
@@ -64,4 +72,4 @@ def vanished(before: Mapping[str, Any], now: Mapping[str, Any] | None) -> list[s
 
 def ran(data: Mapping[str, Any], test_id: str) -> bool:
     """Whether this test ran (passed or failed) in the report."""
-    return fingerprint(test_id) in _prints(data) if data.get("tests_packed") else test_id in data["tests"]
+    return fingerprint(test_id) in prints(data) if data.get("tests_packed") else test_id in data["tests"]

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from services.governance.domain import failures
 from services.governance.domain.facts import OpenFailure, Seen
 from services.governance.domain.failures import Mark, Shown, follow, shown_by, still_failing
-from tests.unit.governance.samples import NOW, fact, junit_data
+from services.governance.domain.junit import parse_junit
+from services.governance.domain.test_ids import pack
+from tests.unit.governance.samples import NOW, case, fact, junit, junit_data
 
 TESTS = ("a", "b", "c")
 STATES = st.dictionaries(st.sampled_from(TESTS), st.sampled_from(["passed", "failed"]))
@@ -70,6 +72,47 @@ def test_what_a_report_shows() -> None:
     # One failure more than it names: it may be any of them.
     more: dict[str, Any] = {**junit_data("a", failed=("b",)), "errors": 1}
     assert shown_by(more, mark) == Shown(mark, frozenset("b"), frozenset())
+
+
+def shown(*cases: str, attributes: str = "", number: int = 2) -> Shown:
+    """What a JUnit report shows."""
+    return shown_by(parse_junit(junit(*cases, attributes=attributes))[0].data, (NOW, number))
+
+
+def test_failures_of_a_parsed_report_without_names() -> None:
+    # The same test failing twice is one id and no secret; an announced failure that no element shows is one.
+    twice = shown(case("a", "<failure/>"), case("a", "<failure/>"), case("b"))
+    assert (twice.failing, twice.passing) == (frozenset({"t::a"}), frozenset({"t::b"}))
+    hidden = shown(case("a"), case("b"), attributes='failures="1"')
+    assert (hidden.failing, hidden.passing) == (frozenset(), frozenset())
+
+
+def test_a_class_that_could_not_start_is_over_when_one_of_its_tests_passes() -> None:
+    broken = shown('<testcase classname="a.B" name=""><error/></testcase>', case("x"), number=1)
+    (nameless,) = broken.failing
+    kept = follow({}, [broken], {})
+    assert list(kept) == [nameless]
+    assert follow(kept, [shown(case("x"))], {}) == kept  # the class was left out
+    still = '<testcase classname="a.B" name="t"><failure/></testcase>'
+    assert nameless in follow(kept, [shown(case("x"), still)], {})
+    assert follow(kept, [shown('<testcase classname="a.B" name="t"/>', case("x"))], {}) == {}
+
+
+def test_a_suite_that_could_not_start_is_over_when_a_test_in_it_passes() -> None:
+    kept = follow({}, [shown("<error/>", number=1)], {})
+    assert len(kept) == 1
+    elsewhere = parse_junit(b'<testsuite name="other"><testcase classname="t" name="x"/></testsuite>')[0]
+    assert follow(kept, [shown_by(elsewhere.data, (NOW, 2))], {}) == kept
+    # Its tests have classes of their own, so their ids don't begin with the suite's name.
+    assert follow(kept, [shown(case("x"))], {}) == {}
+
+
+def test_very_large_reports_show_by_fingerprints() -> None:
+    data: dict[str, Any] = {**junit_data("a"), "tests": [], "tests_packed": pack(["a", "b"]), "total": 2, "passed": 2}
+    report = shown_by(data, (NOW, 2))
+    assert follow({"a": (NOW, 1), "c": (NOW, 1)}, [report], {}) == {"c": (NOW, 1)}
+    failing = shown_by({**data, "passed": 1, "failed": 1, "failed_tests": ["a"]}, (NOW, 2))
+    assert follow({"a": (NOW, 1), "b": (NOW, 1)}, [failing], {}) == {"a": (NOW, 2)}
 
 
 def test_beyond_the_bound_the_part_stays_failed(monkeypatch: pytest.MonkeyPatch) -> None:

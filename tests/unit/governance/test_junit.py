@@ -45,6 +45,8 @@ def test_counts_come_from_elements() -> None:
         "duration_s": 2.0,
         "flaky": 0,
         "failed_tests": ["t::bad", "t::broke"],
+        "unnamed_failures": 0,
+        "passed_in": ["unit"],
         "flaky_tests": [],
         "tests": ["t::bad", "t::broke", "t::ok"],
         "skipped_tests": ["t::later"],
