@@ -32,7 +32,7 @@ from libs.common.listing import Listing, newest
 from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
 from services.governance.catalog import SITE_SUBJECT, Catalog
-from services.governance.domain.report_base import DEFAULT_PART
+from services.governance.domain.report_base import DEFAULT_PART, remarked
 from services.governance.domain.signals import check_data
 from services.governance.failures import is_test_report, keep_failures
 from services.governance.parts import refuse_too_many
@@ -89,7 +89,7 @@ SELECT source, event_id, signal_id, kind, part, subject, version, judged, valid,
 FROM unnest($2::text[], $3::text[]) AS asked (source, event_id) JOIN signals USING (source, event_id)
 WHERE signals.site = $1
 """
-_SHOWN = names_of(Signal, without=("data",))
+_SHOWN = names_of(Signal, without=("data", "summary", "notes"))  # what was read of a report is part of its data
 LIST_SIGNALS = Listing(
     table="signals",
     columns=listed(_SHOWN),
@@ -185,6 +185,7 @@ async def store(catalog: Catalog, tx: Tx, signals: Sequence[NewSignal], *, count
     for signal in signals:
         row = known.get(signal.key)
         wrong = problems[signal.key]
+        said = remarked(signal.data)
         items.append(
             SignalReceipt(
                 signal_id=row["signal_id"] if row else fresh[signal.key],
@@ -196,6 +197,9 @@ async def store(catalog: Catalog, tx: Tx, signals: Sequence[NewSignal], *, count
                 valid=row["valid"] if row else not wrong,
                 duplicate=row is not None or signal.key in seen,
                 problems=row["problems"] if row else wrong,
+                summary=said.summary,
+                notes=list(said.notes),
+                incomplete=said.incomplete,
             )
         )
         seen.add(signal.key)
@@ -261,7 +265,10 @@ def _tell(tx: Tx, signals: Sequence[NewSignal], items: Sequence[SignalReceipt]) 
         if item.duplicate:
             continue
         data = SignalRecorded(
-            **item.model_dump(exclude={"duplicate"}), source=signal.source, event_id=signal.event_id, time=signal.time
+            **item.model_dump(exclude={"duplicate", "notes"}),
+            source=signal.source,
+            event_id=signal.event_id,
+            time=signal.time,
         )
         tx.emit(signal_recorded, data, subject=str(item.signal_id))
     if repeated := [item.signal_id for item in items if item.duplicate]:
@@ -280,7 +287,8 @@ async def get_signal(read: Read, key: SignalKey) -> Signal:
     row = await read.pool.fetchrow(SELECT_SIGNAL, read.site, key.signal_id)
     if row is None:
         raise NotFound(f"There is no signal {key.signal_id} in this site.")
-    return Signal(**row)
+    said = remarked(row["data"])
+    return Signal(**row, summary=said.summary, notes=list(said.notes))
 
 
 def table(catalog: Catalog) -> Table:

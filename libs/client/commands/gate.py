@@ -16,7 +16,7 @@ from libs.client.completion import subjects
 from libs.client.errors import ApiError, ClientError
 from libs.client.http import read_as
 from libs.client.session import Session, command
-from libs.client.show import facts, plain, when
+from libs.client.show import clean, facts, plain, when
 from libs.client.targets import target_fields
 from libs.client.views.gate import headline
 from libs.common.contracts.governance.runs import GateRun, RuleResult
@@ -77,6 +77,8 @@ def _explained(run: GateRun, rule: RuleResult, item: Item | None) -> Table:
         pairs.append(("  wanted", rule.wanted))
     if rule.baseline:
         pairs.append(("  baseline", rule.baseline))
+    if rule.notes:
+        pairs.append(("  notes", Text("\n".join(clean(note) for note in rule.notes))))
     if rule.facts_used:
         pairs.append(("  signals", rule.facts_used))
     if not rule.passed:

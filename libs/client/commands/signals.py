@@ -10,13 +10,14 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from rich.text import Text
 
 from libs.client.completion import subjects
-from libs.client.errors import UsageProblem
+from libs.client.errors import ApiError, UsageProblem
 from libs.client.files import read_input
 from libs.client.http import given, read_as
 from libs.client.session import Session, command
-from libs.client.show import table
+from libs.client.show import clean, table
 from libs.common.contracts.governance.signals import MAX_SIGNALS, SignalReceipt, SignalReceipts
 
 signals = typer.Typer(no_args_is_help=True, help="Signals: what gates judge by.")
@@ -31,6 +32,7 @@ FORMATS = ("junit", "cobertura", "sarif", "alertmanager")
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 MAX_NAME_CHARS = 512
+ABOUT_ONE_FILE = (413, 422)  # refusals that say nothing of the other files
 NOT_PART = re.compile(r"[^A-Za-z0-9._:-]+")
 
 
@@ -91,7 +93,10 @@ def send_reports(
     part: PartOption = None,
     source: Annotated[str | None, typer.Option("--source", help="Who made the report.")] = None,
 ) -> int:
-    """Send reports of tools. JUnit and Cobertura files are kept apart by their names. Exit code 1: not valid."""
+    """Send reports of tools. JUnit and Cobertura files are kept apart by their names. Exit code 1: not valid.
+
+    A file that is refused does not keep the others from being sent; it ends with exit code 1, too.
+    """
     if report_format not in FORMATS:
         raise UsageProblem(f"{report_format!r} is no format that is read; these are: {', '.join(FORMATS)}.")
     if part and len(files) > 1:
@@ -100,22 +105,31 @@ def send_reports(
     # Nothing is sent if one of them can't be read. An empty one is sent: it must not leave an older one in charge.
     contents = [(file, read_input(file, maybe_empty=True)) for file in files]
     answers = []
+    refused: list[str] = []
     with session.progress("Sending reports", len(contents)) as done:
         for number, (file, content) in enumerate(contents, start=1):
             name = None if file == "-" else Path(file).name[-MAX_NAME_CHARS:]
             fields = given(subject=subject, version=version, part=parts.get(file), source=source, file=name)
-            answers.append(
-                session.client.send(
-                    "governance.report.record",
-                    content,
-                    "application/octet-stream",
-                    format=report_format,
-                    **fields,
-                    **session.sited,
+            try:
+                answers.append(
+                    session.client.send(
+                        "governance.report.record",
+                        content,
+                        "application/octet-stream",
+                        format=report_format,
+                        **fields,
+                        **session.sited,
+                    )
                 )
-            )
+            except ApiError as error:
+                if len(files) == 1 or error.status not in ABOUT_ONE_FILE:
+                    raise
+                refused.append(f"headgate: {file} is refused: {error}")
             done(number)
-    return _receipts(session, answers)
+    code = _receipts(session, answers)
+    for sentence in refused:
+        session.note(sentence)
+    return 1 if refused else code
 
 
 def _parts(report_format: str, files: list[str]) -> Mapping[str, str]:
@@ -137,15 +151,27 @@ def _receipts(session: Session, answers: list[Any]) -> int:
         (one.signal_id, one.kind, one.part, one.subject, one.version, _state(one), one.problems) for one in receipts
     ]
     columns = ("signal", "kind", "part", "subject", "version", "state", "problems")
-    session.emit(answers[0] if len(answers) == 1 else answers, table(columns, rows))
+    said = [line for one in receipts for line in _said(one)]
+    session.emit(answers[0] if len(answers) == 1 else answers, table(columns, rows), *said)
+    incomplete = sum(one.incomplete for one in receipts)
+    if incomplete:
+        session.note(f"headgate: {incomplete} of {len(receipts)} reports are incomplete and will fail their rule.")
     invalid = sum(not one.valid for one in receipts)
     if invalid:
         session.note(f"headgate: {invalid} of {len(receipts)} signals are not valid and will fail their rule.")
     return 1 if invalid else 0
 
 
+def _said(receipt: SignalReceipt) -> list[Text]:
+    """What was read of a report, and below it what was odd."""
+    summary = [Text(clean(f"{receipt.part}: {receipt.summary}"))] if receipt.summary else []
+    return [*summary, *(Text(clean(f"  note: {note}")) for note in receipt.notes)]
+
+
 def _state(receipt: SignalReceipt) -> str:
     words = ["recorded" if receipt.valid else "not valid"]
+    if receipt.incomplete:
+        words[0] += " as incomplete"
     if receipt.duplicate:
         words = ["known already"]
     if not receipt.judged:

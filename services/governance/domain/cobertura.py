@@ -172,8 +172,8 @@ def _data(lines: _Lines, remarks: Remarks) -> dict[str, JSON]:
 def _summary(percent: float, covered: int, valid: int, *, from_lines: bool) -> str:
     if not valid:
         return "no line of code"
-    source = "" if from_lines else ", by the attributes alone"
-    return f"{covered} of {counted(valid, 'line')} covered{source}: {percent:g} %"
+    source = "" if from_lines else " by the attributes alone"
+    return f"{covered} of {counted(valid, 'line')}{source}, {percent:g} %"
 
 
 def _worse_count(shown: tuple[int, int], told: tuple[int, int], remarks: Remarks) -> tuple[int, int]:

@@ -33,6 +33,7 @@ MAX_SKIPPED_LISTED = 1_000
 MAX_OWNER_CHARS = 400
 MAX_OWNERS_LISTED = 10_000
 NAMED = 3  # how many ids the summary names
+MAX_NAMED_CHARS = 50
 
 _SUITES = ("testsuite", "testsuites")
 _FLAKY = {"flakyFailure", "flakyError"}  # of Surefire, Gradle and nextest: passed in the end
@@ -200,7 +201,7 @@ def _data(reader: _Reader, hidden: int, remarks: Remarks) -> dict[str, JSON]:
         **packed,
         "skipped_tests": skipped[:MAX_SKIPPED_LISTED],
         "passed_in": _owners_beyond(reader.passed_in, () if packed else ran),
-        **remarks.data(_summary(total, passed, failed, runs, flaky)),
+        **remarks.data(_summary(total, passed, failed, runs, flaky, named)),
     }
 
 
@@ -217,12 +218,18 @@ def _kept(test_ids: list[str]) -> list[str]:
     return kept if can_list(kept) else kept[:8_000]
 
 
-def _summary(total: int, passed: int, failed: int, runs: Runs, flaky: list[str]) -> str:
+def _summary(total: int, passed: int, failed: int, runs: Runs, flaky: list[str], broken: list[str]) -> str:
     words = [f"{passed} passed"]
     if flaky:
-        more = ", ..." if len(flaky) > NAMED else ""
-        words[0] += f", of which {len(flaky)} flaky (failed, then passed: {', '.join(flaky[:NAMED])}{more})"
+        words[0] += f" of which {len(flaky)} flaky (failed, then passed: {_first(flaky)})"
     words += [f"{failed} failed"] if failed else []
     words += [counted(runs.errors, "error")] if runs.errors else []
+    if broken:
+        words[-1] += f" ({_first(broken)})"
     words += [f"{runs.skipped} skipped"] if runs.skipped else []
     return f"{counted(total, 'test')}: {', '.join(words)}"
+
+
+def _first(test_ids: list[str]) -> str:
+    names = [clean_text(test_id, MAX_NAMED_CHARS) for test_id in test_ids[:NAMED]]
+    return ", ".join([*names, "..."] if len(test_ids) > NAMED else names)

@@ -23,7 +23,7 @@ class Suite:
     """A suite's attributes and what its elements add up to, those of nested suites included."""
 
     def __init__(self, attributes: Mapping[str, str]) -> None:
-        self.name = clean_text(attributes.get("name", ""), 200)
+        self.name = clean_text(attributes.get("name", "").strip(), 200)
         self.hostname = clean_text(attributes.get("hostname", ""), 100)
         self._tests = whole_number(attributes.get("tests"))
         self._kinds = [whole_number(attributes.get(name)) for name in ("failures", "errors")]

@@ -108,6 +108,28 @@ class Remarks:
         return {"summary": clean_text(summary, MAX_ID_CHARS), "notes": list(self._notes), "incomplete": [*self._short]}
 
 
+@dataclass(frozen=True, slots=True)
+class Remarked:
+    """What `Remarks.data` put into a signal's data."""
+
+    summary: str = ""
+    notes: tuple[str, ...] = ()
+    incomplete: bool = False
+
+
+def remarked(data: object) -> Remarked:
+    """The remarks in any data: a signal that no reader made may hold something else under these names, or nothing."""
+    if not isinstance(data, Mapping):
+        return Remarked()
+    summary, notes, incomplete = data.get("summary"), data.get("notes"), data.get("incomplete")
+    texts = [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
+    return Remarked(
+        clean_text(summary) if isinstance(summary, str) else "",
+        tuple(clean_text(note, MAX_NOTE_CHARS) for note in texts[:MAX_NOTES]),
+        bool(incomplete) and isinstance(incomplete, list),
+    )
+
+
 def announced_words(short: Mapping[str, Any]) -> str:
     """An entry of ``incomplete`` in words: ``1000 lines are announced and 2 are there``."""
     announced, found, what = short["announced"], short["found"], str(short["what"])

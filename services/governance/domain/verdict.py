@@ -19,13 +19,14 @@ from services.governance.domain.failures import KIND as TESTS
 from services.governance.domain.failures import age_words, still_failing
 from services.governance.domain.heirs import renamed
 from services.governance.domain.policy_model import EVERY_PART, WATCHDOG, Policy, Rule, look_up
-from services.governance.domain.report_base import clean_text
+from services.governance.domain.report_base import clean_text, remarked
 from services.governance.domain.signals import KINDS, check_data, parse_time
 
 __all__ = ["Fact", "Facts", "RuleResult", "Summary", "Verdict", "judge"]
 
 MAX_FUTURE = timedelta(minutes=5)
 MAX_REASONS = 3
+MAX_NOTES = 10
 MAX_PROBLEM_CHARS = 300
 _TICK = timedelta(microseconds=1)  # a fact of exactly the maximum age is still good
 
@@ -39,7 +40,8 @@ class RuleResult:
     """What became of one rule.
 
     ``baseline``: "none" or the number of the run compared with, None for rules that compare nothing. ``expires_at``:
-    when a passing rule goes stale. ``facts_used``: signal ids of the current facts, sorted.
+    when a passing rule goes stale. ``notes``: what was odd in the reports that it read. ``facts_used``: signal ids of
+    the current facts, sorted.
     """
 
     id: str
@@ -57,6 +59,7 @@ class RuleResult:
     action: str
     baseline: str | None = None
     expires_at: datetime | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +181,14 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
         action=rule.action,
         baseline=against,
         expires_at=_expiry(rule, current) if passed else None,
+        notes=_notes(current),
     )
+
+
+def _notes(facts: Sequence[Fact]) -> tuple[str, ...]:
+    found = [f"{fact.part}: {note}" for fact in facts for note in remarked(fact.data).notes[:MAX_NOTES]]
+    more = [f"{len(found) - MAX_NOTES + 1} more notes"] if len(found) > MAX_NOTES else []
+    return (*found[: MAX_NOTES - len(more)], *more)
 
 
 def _rule_values(rule: Rule) -> dict[str, Any]:

@@ -49,11 +49,15 @@ def test_json_is_the_answer_as_it_came(gateway: FakeGateway, tool: Tool) -> None
 
 def test_explain_says_who_mends_what_by_when(gateway: FakeGateway, tool: Tool) -> None:
     gateway.on(f"GET {RUNS}", Says({"items": [gate_run("no_go")]}))
-    gateway.on(f"GET {RUNS}/3", Says(gate_run("no_go")))
+    run = gate_run("no_go")
+    run["rules"][0]["notes"] = ["unit: In suite 's' 1 test is announced and 2 are there."]
+    gateway.on(f"GET {RUNS}/3", Says(run))
     gateway.on(f"GET {ITEMS}", Says([item()]))
     result = tool("gate", "explain", "release", "--subject", "app")
     assert result.exit_code == 1
     for text in ("2 of 5 tests failed", "0 failed", "QA Lead (ann), by 2026-03-01 15:00:00Z", "Mend the failing tests"):
+        assert text in result.stdout
+    for text in ("  notes", "unit: In suite 's' 1 test is announced and 2 are there."):
         assert text in result.stdout
 
 
@@ -166,6 +170,30 @@ def test_a_report_that_is_not_valid_is_no_success(gateway: FakeGateway, tool: To
     assert result.exit_code == 1
     assert "no results" in result.stdout
     assert "1 of 1 signals are not valid" in result.stderr
+
+
+def test_what_was_read_of_a_report_is_told(gateway: FakeGateway, tool: Tool) -> None:
+    said = {"summary": "2 tests: 2 passed", "notes": ["In suite \x1b 1 test is announced."], "incomplete": True}
+    gateway.on("POST /api/signals/junit", Says(receipts(**said), 201))
+    result = tool("report", "send", "junit", "-", stdin="<x/>")
+    assert result.exit_code == 0
+    assert "recorded as incomplete" in result.stdout
+    assert "unit: 2 tests: 2 passed\n  note: In suite \ufffd 1 test is announced.\n" in result.stdout
+    assert "1 of 1 reports are incomplete and will fail their rule." in result.stderr
+
+
+def test_a_file_that_is_refused_does_not_keep_back_the_others(gateway: FakeGateway, tool: Tool, tmp_path: Path) -> None:
+    files = [tmp_path / "a.xml", tmp_path / "b.xml"]
+    for file in files:
+        file.write_text("<x/>")
+    gateway.on("POST /api/signals/junit", refusal(422, "It is cut off."), Says(receipts(), 201))
+    result = tool("report", "send", "junit", *map(str, files))
+    assert (result.exit_code, len(gateway.asked)) == (1, 2)
+    assert "recorded" in result.stdout
+    assert f"headgate: {files[0]} is refused: It is cut off." in result.stderr
+    gateway.on("POST /api/signals/junit", refusal(403, "No."))
+    assert tool("report", "send", "junit", *map(str, files)).exit_code == 1
+    assert len(gateway.asked) == 3
 
 
 @pytest.mark.parametrize("name", ["missing.xml", "."])

@@ -45,7 +45,7 @@ def test_real_coverage_report(tmp_path: Path) -> None:
         "lines_covered": 4,
         "files": 1,
         "from_lines": True,
-        "summary": "4 of 5 lines covered: 80 %",
+        "summary": "4 of 5 lines, 80 %",
         "notes": [],
         "incomplete": [],
     }
@@ -76,7 +76,7 @@ def test_attributes_alone_prove_nothing() -> None:
     assert (data["line_rate_percent"], data["from_lines"]) == (80.5, False)
     assert data["incomplete"] == [{"what": "lines", "announced": 200, "found": 0}]
     assert data["summary"].endswith(
-        "by the attributes alone: 80.5 %; incomplete: 200 lines are announced and 0 are there"
+        "by the attributes alone, 80.5 %; incomplete: 200 lines are announced and 0 are there"
     )
 
 

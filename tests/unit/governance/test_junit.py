@@ -50,7 +50,7 @@ def test_counts_come_from_elements() -> None:
         "flaky_tests": [],
         "tests": ["t::bad", "t::broke", "t::ok"],
         "skipped_tests": ["t::later"],
-        "summary": "4 tests: 1 passed, 1 failed, 1 error, 1 skipped",
+        "summary": "4 tests: 1 passed, 1 failed, 1 error (t::bad, t::broke), 1 skipped",
         "notes": [],
         "incomplete": [],
     }

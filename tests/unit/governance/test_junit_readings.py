@@ -11,7 +11,7 @@ from services.governance.domain import junit as junit_module
 from services.governance.domain import test_ids
 from services.governance.domain.reports import parse_report
 from services.governance.domain.signals import check_data
-from services.governance.domain.test_ids import fingerprint, is_nameless
+from services.governance.domain.test_ids import fingerprint, is_nameless, owner_of, prints
 from tests.unit.governance.samples import case, junit
 
 FAIL, ERROR, SKIP = '<failure message="no"/>', "<error/>", "<skipped/>"
@@ -124,10 +124,15 @@ def test_tests_without_a_name_are_told_apart_by_their_position() -> None:
         b'<testsuite name="s"><testcase classname="C"/><testcase name=" " classname="C"/><testcase/></testsuite>'
     )
     assert data["tests"] == ["C::(nameless test 1)", "C::(nameless test 2)", "s::(nameless test 1)"]
-    assert all(is_nameless(test) for test in data["tests"])
+    assert [owner_of(test) for test in data["tests"]] == ["C", "C", "s"]
     assert not is_nameless("C::named")
     long = parse(f'<testsuite><testcase classname="{"x" * 900}"/></testsuite>'.encode())
     assert is_nameless(long["tests"][0])
+
+
+def test_names_of_mere_space_are_none() -> None:
+    data = parse(b'<testsuite name=" "><testcase name="a" classname=" "/></testsuite>')
+    assert (data["tests"], data["passed_in"]) == (["a"], [])
 
 
 @pytest.mark.parametrize("status", ['status="failed"', 'result="error"', 'status="TimedOut"'])
@@ -193,10 +198,7 @@ def test_very_many_tests_are_kept_as_fingerprints(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(test_ids, "MAX_LISTED_TESTS", 3)
     data = parse(junit(*(case(name) for name in "abc"), case("d", FAIL)))
     assert data["tests"] == []
-    assert len(data["tests_packed"]) == 4 * test_ids.PRINT_CHARS
-    assert fingerprint("t::a") in data["tests_packed"]
-    assert test_ids.ran(data, "t::d")
-    assert not test_ids.ran(data, "t::e")
+    assert prints(data) == {fingerprint(f"t::{name}") for name in "abcd"}
     assert data["failed_tests"] == ["t::d"]
     assert "4 tests are kept as fingerprints" in data["notes"][0]
 

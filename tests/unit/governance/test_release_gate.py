@@ -190,6 +190,14 @@ def test_flaky_and_incomplete_reports_fail(more: dict[str, Any], message: str) -
     assert message in rule(release(one), "tests_passed").message
 
 
+def test_notes_of_the_reports_stand_with_the_rule() -> None:
+    odd = [f"note {number}" for number in range(12)]
+    noted = fact("test.junit", {**junit_data("a", "b"), "notes": odd}, part="unit", version="1.0")
+    plain = fact("test.junit", {**junit_data("a", "b"), "notes": ["odd"]}, version="1.0")
+    notes = rule(release(plain, noted), "tests_passed").notes
+    assert notes == ("default: odd", *(f"unit: note {number}" for number in range(8)), "2 more notes")
+
+
 def test_the_policy_says_what_flaky_and_vanished_tests_are_worth() -> None:
     flaky = fact("test.junit", {**junit_data("a"), "flaky": 1, "flaky_tests": ["a"]}, version="1.0")
     current = (flaky, *(one for one in good_release() if one.kind != "test.junit"))

@@ -56,23 +56,23 @@ def test_every_case_has_a_test() -> None:
 @pytest.mark.parametrize(
     ("file", "summary", "notes", "words"),
     [
-        ("01-cobertura-doctype.xml", "1 of 2 lines covered: 50 %", [], "is 50 percent in the report sent"),
+        ("01-cobertura-doctype.xml", "1 of 2 lines, 50 %", [], "is 50 percent in the report sent"),
         (
             "02-cobertura-attributes-exceed-lines.xml",
-            "2 of 3 lines covered: 66.66 %",
+            "2 of 3 lines, 66.66 %",
             ["The attributes claim 3 of 4 lines, the lines show 2 of 3; the worse of both counts."],
             "is 66.66 percent in the report sent",
         ),
         ("03-cobertura-nan-no-lines.xml", "no line of code", [], "The coverage report sent covers 0 lines of code"),
         (
             "04-cobertura-announces-far-more.xml",
-            "900 of 1000 lines covered: 90 %; incomplete: 1000 lines are announced and 2 are there",
+            "900 of 1000 lines, 90 %; incomplete: 1000 lines are announced and 2 are there",
             ["The attributes claim 900 of 1000 lines, the lines show 2 of 2; the worse of both counts."],
             "The coverage report is incomplete: 1000 lines are announced and 2 are there in the report sent; wanted",
         ),
         (
             "05-junit-nameless-class-failure.xml",
-            "1 test: 0 passed, 1 error",
+            "1 test: 0 passed, 1 error (shop.CartTest::(nameless test 1))",
             [],
             "1 of 1 tests failed (shop.CartTest::(nameless test 1))",
         ),
@@ -84,25 +84,25 @@ def test_every_case_has_a_test() -> None:
         ),
         (
             "07-junit-failure-announced-as-error.xml",
-            "2 tests: 1 passed, 1 failed",
+            "2 tests: 1 passed, 1 failed (shop::b)",
             ["In suite 'shop' 0 failures and 1 error are announced; 1 failure and 0 errors are there."],
             "1 of 2 tests failed (shop::b)",
         ),
         (
             "08-junit-retried-in-place.xml",
-            "1 test: 1 passed, of which 1 flaky (failed, then passed: shop::a)",
+            "1 test: 1 passed of which 1 flaky (failed, then passed: shop::a)",
             ["1 failed attempt stood before a passed one of the same test."],
             "1 tests are flaky: they failed and then passed (shop::a); wanted at most 0 flaky",
         ),
         (
             "09-junit-surefire-flaky.xml",
-            "2 tests: 2 passed, of which 1 flaky (failed, then passed: shop::a)",
+            "2 tests: 2 passed of which 1 flaky (failed, then passed: shop::a)",
             [],
             "1 tests are flaky: they failed and then passed (shop::a); wanted at most 0 flaky",
         ),
         ("10-junit-empty-attributes.xml", "1 test: 1 passed", [], ""),
         ("11-junit-doctype.xml", "1 test: 1 passed", [], ""),
-        ("12-junit-ansi-colours.xml", "2 tests: 1 passed, 1 failed", [], "1 of 2 tests failed (shop::a)"),
+        ("12-junit-ansi-colours.xml", "2 tests: 1 passed, 1 failed (shop::a)", [], "1 of 2 tests failed (shop::a)"),
         (
             "13-junit-announces-more-tests.xml",
             "2 tests: 2 passed; incomplete: 40 tests are announced and 2 are there",

@@ -38,7 +38,10 @@ class GateTarget(Model):
 
 
 class RuleResult(Open):
-    """One rule's verdict: ``message`` is a sentence; when not passed it holds the observed and the wanted value."""
+    """One rule's verdict: ``message`` is a sentence; when not passed it holds the observed and the wanted value.
+
+    ``notes``: what was odd in the reports that it read, each after the report's part.
+    """
 
     id: str
     status: RuleStatus
@@ -54,6 +57,7 @@ class RuleResult(Open):
     owner_role: str = ""
     sla_hours: int = 24
     action: str = ""
+    notes: list[str] = []
 
 
 class GateSummary(Open):

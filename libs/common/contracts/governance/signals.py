@@ -46,7 +46,11 @@ class SignalRecord(Model):
 
 
 class SignalReceipt(Open):
-    """What became of one signal. ``judged`` false: no policy knows the kind. ``valid`` false: ``problems`` say why."""
+    """What became of one signal. ``judged`` false: no policy knows the kind. ``valid`` false: ``problems`` say why.
+
+    Of a tool's report: ``summary`` says in a sentence what was read, ``notes`` what was odd. ``incomplete``: it
+    announces more than it holds, so the rule that reads it fails.
+    """
 
     signal_id: int
     kind: str
@@ -57,6 +61,9 @@ class SignalReceipt(Open):
     valid: bool
     duplicate: bool
     problems: list[str] = []
+    summary: str = ""
+    notes: list[str] = []
+    incomplete: bool = False
 
 
 class SignalReceipts(Open):
@@ -88,6 +95,8 @@ class Signal(Open):
     judged: bool
     valid: bool
     problems: list[str]
+    summary: str = Field("", description="What was read of a report; only where the data are shown, too")
+    notes: list[str] = Field([], description="What was odd in a report; only where the data are shown, too")
     data: Any = None
 
 
@@ -107,6 +116,8 @@ class SignalRecorded(Open):
     judged: bool
     valid: bool
     problems: list[str] = []
+    summary: str = ""
+    incomplete: bool = False
 
 
 class SignalsRepeated(Open):
