@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -31,6 +31,7 @@ DUPLICATE_IN_BATCH = 10201
 STALL_COUNTS_S = 30.0
 STALL_AFTER_S = 4.0  # a cluster that elects a leader stores nothing for a moment, and then goes on by itself
 PUBLISH_S = 10.0
+FLUSH_S = 60
 _HEADERS = {"Content-Type": CONTENT_TYPE}
 
 NATS_ERRORS: tuple[type[BaseException], ...] = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
@@ -71,6 +72,8 @@ class Bus:
         self.on_reconnect: list[Callable[[], None]] = []
         self._failing_since: float | None = None
         self._failed_at = 0.0
+        self._ping: asyncio.Task[None] | None = None
+        self._pinged = 0  # the number of the connection that `_ping` went over
 
     @property
     def stalled(self) -> bool:
@@ -101,6 +104,23 @@ class Bus:
     def connected(self) -> bool:
         """Whether the connection is up."""
         return self.nats.is_connected
+
+    async def ping(self, timeout_s: float) -> None:
+        """Return when the server has answered. Raises TimeoutError, or what the client raises without a connection.
+
+        A `flush` of nats-py (2.16) must never be given up: an answer that comes after that ends the client's reading
+        (`InvalidStateError` in its `_process_pong`), and it stays deaf until its own pings fail, for 5 to 15 s. So one
+        flush is left to run, and whoever asks waits for it as long as they like.
+        """
+        connection = self.nats.stats["reconnects"]
+        if self._ping is None or self._ping.done() or self._pinged != connection:
+            self._ping, self._pinged = asyncio.create_task(self._flush()), connection
+            self._ping.add_done_callback(lambda done: done.cancelled() or done.exception())  # perhaps nobody waits
+        await asyncio.wait_for(asyncio.shield(self._ping), timeout_s)
+
+    async def _flush(self) -> None:
+        with suppress(nats.errors.FlushTimeoutError):  # by then the client has left that connection
+            await self.nats.flush(FLUSH_S)
 
     async def publish_command(self, command: Command, envelope: CloudEvent, body: bytes) -> None:
         """Store a command on the work queue; returns once it is on disk. Raises `Unavailable`.

@@ -35,7 +35,7 @@ async def readiness(running: Running) -> tuple[bool, dict[str, Any]]:
     except UNREACHABLE as error:
         checks["postgres"] = f"not reached: {type(error).__name__}"
     try:
-        await asyncio.wait_for(running.bus.nats.flush(2), 3)
+        await running.bus.ping(2)
         checks["nats"] = await _storing(running) if running.bus.connected else "not connected"
     except NATS_ERRORS as error:
         checks["nats"] = f"not reached: {type(error).__name__}"
