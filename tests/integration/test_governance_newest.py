@@ -169,6 +169,39 @@ async def test_an_unreadable_webhook_counts_until_the_next_readable_one(stack: S
     assert rule(await run(stack, "release", **APP), "alerts_none_critical")["passed"]
 
 
+async def test_an_unreadable_report_that_comes_late_changes_nothing(stack: Stack) -> None:
+    await start(stack)
+    await send_release(stack, "1.0")
+    stack.clock.advance(minutes=-1)
+    for format_ in ("junit", "sarif"):
+        assert (await report(stack, format_, b"{", **APP)).status == 422
+    stack.clock.advance(minutes=1)
+    result = await run(stack, "release", **APP)
+    assert result["decision"] == "go"
+    # It is kept all the same, and is the last word of a sender of whom nothing else is known.
+    stack.clock.advance(minutes=-1)
+    assert (await report(stack, "sarif", b"{", file="other.sarif", **APP)).status == 422
+    stack.clock.advance(minutes=1)
+    assert not rule(await run(stack, "release", **APP), "sarif_no_new_high")["passed"]
+
+
+async def test_a_scan_that_failed_closes_nothing(stack: Stack) -> None:
+    await start(stack)
+    await send_release(stack, "0.9")
+    assert (await run(stack, "release", subject="app", version="0.9"))["decision"] == "go"
+    finding = {"ruleId": "R1", "level": "error", "message": {"text": "bad"}}
+    await send_release(stack, "1.0", results=[finding])
+
+    async def verdict() -> Any:
+        return rule(await run(stack, "release", **APP), "sarif_no_new_high")
+
+    assert "1 findings of level high or critical are new" in (await verdict())["message"]
+    await report(stack, "sarif", sarif([], invocations=[{"executionSuccessful": False}]), **APP)
+    assert "The scan of Scan-It did not finish" in (await verdict())["message"]
+    await report(stack, "sarif", sarif([]), **APP)
+    assert (await verdict())["passed"]
+
+
 async def test_senders_are_bounded_like_parts(stack: Stack) -> None:
     await start(stack)
     answers = [await report(stack, "sarif", b"{", part=f"s{n}", **APP) for n in range(201)]

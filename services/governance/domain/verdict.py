@@ -253,8 +253,10 @@ def _broken(facts: Sequence[Fact], label: str, now: datetime) -> list[tuple[str,
 
 
 def _last_good(fact: Fact, now: datetime) -> str:
-    if fact.good is None or fact.good.signal_id == fact.signal_id:
+    if fact.good is None:
         return "; there was no good one before"
+    if fact.good.signal_id == fact.signal_id:
+        return ""  # it was right for the Headgate that stored it, so of those before it nothing is known here
     return f"; the last good one, signal {fact.good.signal_id}, is {age_words(now - fact.good.time)} old"
 
 

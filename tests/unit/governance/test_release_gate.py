@@ -153,6 +153,9 @@ def test_the_newest_fact_counts_also_if_it_is_broken() -> None:
     )
     never = rule(release(ran("a", "b"), broken("test.junit", "unit", None)), "tests_passed")
     assert "is broken: It is cut off; there was no good one before; wanted valid data." in never.message
+    itself = fact("test.junit", {}, part="unit", version="1.0")
+    stricter = rule(release(replace(itself, good=Seen(itself.signal_id, itself.time))), "tests_passed")
+    assert stricter.message.endswith("is broken: total is missing; wanted valid data.")
     # Data that were refused when they came do not become right by a later, more lenient Headgate.
     data = junit_data("a", "b")
     refused = replace(fact("test.junit", data, version="1.0"), problems=("old reason",))
