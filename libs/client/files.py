@@ -10,8 +10,8 @@ from libs.client.errors import UsageProblem
 MAX_BYTES = 6 * 1024 * 1024  # the gateway takes no more
 
 
-def read_input(name: str, *, maybe_empty: bool = False) -> bytes:
-    """The bytes, at most 6 MB. Raises `UsageProblem`, also for nothing unless ``maybe_empty``."""
+def read_input(name: str) -> bytes:
+    """The bytes, at most 6 MB. Raises `UsageProblem`, also for nothing."""
     try:
         if name == "-":
             content = sys.stdin.buffer.read(MAX_BYTES + 1)
@@ -22,6 +22,6 @@ def read_input(name: str, *, maybe_empty: bool = False) -> bytes:
         raise UsageProblem(f"{name} can't be read: {error.strerror}.") from error
     if len(content) > MAX_BYTES:
         raise UsageProblem(f"{name} is larger than 6 MB, which is all that the gateway takes at a time.")
-    if not content.strip() and not maybe_empty:
+    if not content.strip():
         raise UsageProblem(f"{name} is empty.")
     return content

@@ -5,12 +5,14 @@ Every changing request carries an ``Idempotency-Key``, so sending it again after
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import ipaddress
 import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
@@ -19,6 +21,7 @@ import stamina
 from pydantic import TypeAdapter, ValidationError
 
 from libs.client.errors import ApiError, BadAnswer, StillPending, UsageProblem
+from libs.client.packing import PackedFile
 from libs.client.requests import Prepared, is_command, prepare
 from libs.client.transport import explain, may_retry
 from libs.common.contracts.audit.chain import Verification
@@ -93,7 +96,7 @@ class Client:
         """
         return self._run(prepare(name, fields), idempotency_key)
 
-    def send(self, name: str, content: bytes, content_type: str, /, **fields: Any) -> Any:
+    def send(self, name: str, content: bytes | PackedFile, content_type: str, /, **fields: Any) -> Any:
         """The same for operations that take a body of another form (CloudEvents, reports of tools)."""
         return self._run(prepare(name, fields, content=content, content_type=content_type), None)
 
@@ -104,6 +107,27 @@ class Client:
         if answer.headers.get("content-type", "").partition(";")[0] != "text/csv":
             raise UsageProblem(f"{name} has no CSV form.")
         return answer.text
+
+    def download(self, name: str, into: IO[bytes], /, **fields: Any) -> str:
+        """The answer of an operation that gives a file, written to ``into``; returns the file's name.
+
+        Raises `BadAnswer` if what came is not what the server said: part of ``into`` may be written then.
+        """
+        prepared, digest = prepare(name, fields), hashlib.sha256()
+        request = self.http.build_request(prepared.method, prepared.path, params=prepared.params)
+        try:
+            with contextlib.closing(self._send(request, retry=True, stream=True)) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise self.refusal(answer)
+                for chunk in answer.iter_bytes():
+                    digest.update(chunk)
+                    into.write(chunk)
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            raise explain(self.base_url, error, self.timeout_s) from error
+        if answer.headers.get("etag") != f'"{digest.hexdigest()}"':
+            raise BadAnswer(f"{self.base_url} sent a file that is not what it said; try again.")
+        return answer.headers.get("content-disposition", "").partition('filename="')[2].rstrip('"') or "file"
 
     def pages(self, name: str, /, **fields: Any) -> Iterator[list[Any]]:
         """The items of a list, page by page, until the last."""
@@ -149,7 +173,7 @@ class Client:
         """The remediation plan; fields of `GatePlanOptions`."""
         return read_as(Plan, self.call("governance.plan.get", gate=gate, **given(**fields)))
 
-    def send_report(self, report_format: str, content: bytes, **fields: Any) -> SignalReceipts:
+    def send_report(self, report_format: str, content: bytes | PackedFile, **fields: Any) -> SignalReceipts:
         """Send a report as a tool wrote it; fields: subject, version, part, source, site."""
         answer = self.send(
             "governance.report.record", content, "application/octet-stream", format=report_format, **given(**fields)
@@ -193,6 +217,8 @@ class Client:
 
     def _exchange(self, prepared: Prepared, headers: Mapping[str, str], *, retry: bool) -> httpx2.Response:
         sent = dict(headers)
+        if isinstance(prepared.content, PackedFile):
+            sent |= prepared.content.headers
         if prepared.content is not None and prepared.content_type:
             sent["Content-Type"] = prepared.content_type
         request = self.http.build_request(
@@ -203,7 +229,9 @@ class Client:
             raise self.refusal(answer)
         return answer
 
-    def _send(self, request: httpx2.Request, *, retry: bool, also: tuple[int, ...] = ()) -> httpx2.Response:
+    def _send(
+        self, request: httpx2.Request, *, retry: bool, also: tuple[int, ...] = (), stream: bool = False
+    ) -> httpx2.Response:
         try:
             for attempt in stamina.retry_context(
                 on=may_retry,
@@ -214,8 +242,9 @@ class Client:
                 wait_jitter=0.2,
             ):
                 with attempt:
-                    answer = self.http.send(request)
+                    answer = self.http.send(request, stream=stream)
                     if answer.status_code in (429, 502, 503, 504) and answer.status_code not in also:
+                        answer.read()
                         raise httpx2.HTTPStatusError("try again", request=request, response=answer)
                     return answer
         except httpx2.HTTPStatusError as error:

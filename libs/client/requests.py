@@ -11,6 +11,7 @@ import orjson
 from pydantic import BaseModel
 
 from libs.client.errors import UsageProblem
+from libs.client.packing import PackedFile
 from libs.common import contracts
 from libs.common.contracts.base import Command, Event, Http, Operation, Query
 from libs.common.contracts.gateway.seals import SEALED_BODIES
@@ -26,7 +27,7 @@ class Prepared:
     method: str
     path: str
     params: dict[str, str]
-    content: bytes | None = None
+    content: bytes | PackedFile | None = None
     content_type: str | None = None
 
 
@@ -53,7 +54,7 @@ def fields_of(operation: Operation, http: Http) -> set[str]:
 
 
 def prepare(
-    name: str, fields: Mapping[str, Any], *, content: bytes | None = None, content_type: str | None = None
+    name: str, fields: Mapping[str, Any], *, content: bytes | PackedFile | None = None, content_type: str | None = None
 ) -> Prepared:
     """Place each field where the contract says. A None in path or query means: not given; in a body it is null.
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, get_type_hints
 import orjson
 import typer
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from libs.client.completion import sites
 from libs.client.config import resolve
@@ -97,9 +97,10 @@ class Session:
         self.err.print(text, soft_wrap=True)
 
     @contextmanager
-    def progress(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    def progress(self, what: str, total: int | None, *, in_bytes: bool = False) -> Iterator[Callable[[int], None]]:
         """A bar on stderr (only on a terminal); the function that is given sets how much is done."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        count = DownloadColumn() if in_bytes else MofNCompleteColumn()
+        columns = (TextColumn("{task.description}"), BarColumn(), count, TimeElapsedColumn())
         with Progress(*columns, console=self.err, transient=True, disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.update(task, completed=done)

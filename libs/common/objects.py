@@ -15,10 +15,10 @@ import base64
 import contextlib
 import hashlib
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import BinaryIO
+from typing import IO
 from uuid import uuid4
 
 import nats.js.errors
@@ -73,7 +73,7 @@ class Bucket:
             raise RuntimeError(f"the bucket {self.name} is not bound to a connection")
         return self._bus
 
-    async def put(self, name: str, size: int, packed: BinaryIO) -> None:
+    async def put(self, name: str, size: int, packed: IO[bytes]) -> None:
         """Store what ``packed`` holds from its beginning on: a gzip of ``size`` bytes whose SHA-256 in hex is ``name``.
 
         Returns once all of it is on disk. What lies there under the same name is replaced, so its time begins anew.
@@ -139,7 +139,7 @@ class Bucket:
                 continue
         raise ObjectGone(stored.name)
 
-    async def read(self, stored: Stored) -> AsyncIterator[bytes]:
+    async def read(self, stored: Stored) -> AsyncGenerator[bytes, None]:
         """The content in pieces of at most 256 KiB.
 
         The last piece only comes if size and SHA-256 are right, so a reader that counts never takes broken content for

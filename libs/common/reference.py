@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from libs.common.contracts import CONTRACTS
-from libs.common.contracts.base import Event, Operation, Query
+from libs.common.contracts.base import Event, Http, Operation, Query
 from libs.common.contracts.gateway.seals import SEALED_BODIES
 from libs.common.contracts.roles import ROLES
 from libs.common.settings import Settings
@@ -59,11 +59,21 @@ def _fields(model: Any) -> Iterator[str]:
         yield f"- `{name}`: {_type(one)}{default}"
 
 
+def _answer(operation: Operation, http: Http) -> str:
+    return "the file itself" if http.blob else _result(operation.result)
+
+
 def _result(declared: Any) -> str:
     schema = TypeAdapter(declared).json_schema()
     if schema.get("type") == "array":
         return f"list of {_type(schema['items'])}"
     return str(schema.get("title", "JSON"))
+
+
+READ = {
+    "cloudevents": "- the body: one CloudEvent, or a batch of them",
+    "report": "- the body: the file as the tool wrote it",
+}
 
 
 def _operation(operation: Operation, fields: type[BaseModel]) -> Iterator[str]:
@@ -73,12 +83,15 @@ def _operation(operation: Operation, fields: type[BaseModel]) -> Iterator[str]:
     yield f"### `{http.method} {http.path}`\n"
     yield f"{operation.summary}.\n"
     errors = sorted({error.status for error in operation.errors})
-    yield f"Permission `{operation.permission}` · answers {http.status} {_result(operation.result)}" + (
+    yield f"Permission `{operation.permission}` · answers {http.status} {_answer(operation, http)}" + (
         f" · refuses with {', '.join(map(str, errors))}" if errors else ""
     )
     if http.csv:
         yield f"\nAs CSV: `{http.csv_path or http.path + '.csv'}`, columns `{','.join(http.csv.columns)}`"
     rows = list(_fields(fields))
+    if http.reader is not None:  # the edge makes the other fields of the body
+        placed = {*http.path_fields, *http.query}
+        rows = [row for row in rows if row.split("`")[1] in placed] + [READ[http.reader]]
     if rows:
         yield "\n" + "\n".join(rows)
     yield ""

@@ -138,6 +138,8 @@ async def start(service: Service, settings: Settings, *, clock: Clock = wall_clo
         pool.terminate()
         raise StartError(str(error) or repr(error)) from error
     asker.bus = bus
+    for bucket in whole.buckets:
+        bucket.bind(bus)
     relay = Relay(pool, bus, name)
     running = Running(whole, settings, pool, bus, relay, clock, instance)
     running.consumers = _consumers(running, Dispatcher(whole, asker))

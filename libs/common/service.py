@@ -25,6 +25,8 @@ from libs.common.problems import Refusal, TooLarge
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from libs.common.objects import Bucket
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy  # both sides of a pool
 Clock = Callable[[], datetime]
 MAX_STAGED_BYTES = 4 * 1024 * 1024  # half of what NATS takes
@@ -310,7 +312,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Table:
-    """What one module answers: its part of the service's table of contents, at the end of the module."""
+    """What one module answers: its part of the service's table of contents, at the end of the module.
+
+    ``buckets`` are those that its handlers hold; they are bound to the service's connection before the first message.
+    """
 
     commands: Mapping[Command, CommandHandler] = field(default_factory=dict)
     queries: Mapping[Query, QueryHandler] = field(default_factory=dict)
@@ -318,6 +323,7 @@ class Table:
     resumes: Mapping[Command, ResumeHandler] = field(default_factory=dict)
     batch: Batch | None = None
     jobs: tuple[Job, ...] = ()
+    buckets: tuple[Bucket, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -331,6 +337,7 @@ class Service:
     resumes: Mapping[Command, ResumeHandler] = field(default_factory=dict)
     batch: Batch | None = None
     jobs: tuple[Job, ...] = ()
+    buckets: tuple[Bucket, ...] = ()
     gauges: Gauges | None = None
 
     @property
@@ -354,4 +361,6 @@ class Service:
         jobs = tuple(job for table in tables for job in table.jobs)
         if len({job.name for job in jobs}) < len(jobs):
             raise ValueError(f"{contract.service} has two jobs of one name")
-        return cls(contract, **parts, batch=batches[0] if batches else None, jobs=jobs, gauges=gauges)
+        buckets = tuple({id(bucket): bucket for table in tables for bucket in table.buckets}.values())
+        batch = batches[0] if batches else None
+        return cls(contract, **parts, batch=batch, jobs=jobs, buckets=buckets, gauges=gauges)

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from libs.common.contracts.governance.reports import MAX_REPORT_BYTES
 from libs.common.roster import place
 
 
@@ -55,6 +56,12 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(6000, ge=1, description="Requests that one token may make in a minute.")
     anonymous_requests_per_minute: int = Field(
         120, ge=1, description="Requests without a valid token that one address may make in a minute."
+    )
+    max_report_bytes: int = Field(
+        MAX_REPORT_BYTES, ge=1024, le=MAX_REPORT_BYTES, description="Size of a report that is taken, unpacked."
+    )
+    report_retention_days: int = Field(
+        30, ge=2, le=90, description="How long reports are kept as the tools wrote them; what was read in them stays."
     )
     policies_dir: Path | None = Field(
         None, description="Folder of gate policies (YAML) instead of the ones that come with Headgate."

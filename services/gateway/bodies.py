@@ -44,8 +44,11 @@ async def read_body(request: Request) -> bytes:
     return bytes(found)
 
 
-async def receive(request: Request, max_bytes: int, sink: Callable[[bytes], object]) -> None:
-    """Hand the body to ``sink`` piece by piece, unpacked; what takes long runs in a thread. Raises like `read_body`."""
+async def receive(request: Request, max_bytes: int, sink: Callable[[bytes], object], *, threaded: bool = False) -> None:
+    """Hand the body to ``sink`` piece by piece, unpacked; in a thread if ``threaded`` or packed, since that takes long.
+
+    Raises like `read_body`.
+    """
     coding = coding_of(request)
     declared = request.headers.get("content-length", "0")
     # Before the first byte is asked for: a client that expects 100 Continue has not sent any yet.
@@ -53,7 +56,7 @@ async def receive(request: Request, max_bytes: int, sink: Callable[[bytes], obje
         refuse_large(max_bytes, coding)
     intake = Intake(coding, max_bytes, sink)
     async for chunk in request.stream():
-        if coding:
+        if coding or threaded:
             await asyncio.to_thread(intake.take, chunk)
         else:
             intake.take(chunk)

@@ -12,7 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
+from libs.common.buckets import REPORTS
 from libs.common.latency import LatencyRecorder
+from libs.common.objects import Bucket
 from libs.common.problems import PROBLEM_JSON, NotFound, Refusal, problem
 from libs.common.running import Running, spawn
 from services.gateway import mount, pages
@@ -30,6 +32,7 @@ from services.gateway.limits import Limiter
 from services.gateway.outcomes import Outcomes
 from services.gateway.refusals import Refusals
 from services.gateway.sse import Streams
+from services.gateway.uploads import Uploads
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
@@ -51,6 +54,8 @@ class Edge:
         self.latency = LatencyRecorder()
         self.streams = Streams(self.access, self.identity, running.bus, self.stopping)
         self.health = Health(running)
+        self.reports = Bucket(REPORTS.name).bind(running.bus)
+        self.uploads = Uploads(self.reports, settings.max_report_bytes)
 
     async def start(self) -> None:
         """Make the first owner if need be, then hear outcomes and changes of identity. Before the first request."""
@@ -79,7 +84,14 @@ def create_app(running: Running) -> ASGIApp:
 def app_of(edge: Edge) -> ASGIApp:
     """See `create_app`."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    parts = mount.Parts(edge.access, edge.commands, edge.running.bus, edge.running.clock)
+    parts = mount.Parts(
+        edge.access,
+        edge.commands,
+        edge.running.bus,
+        edge.running.clock,
+        edge.uploads,
+        {edge.reports.name: edge.reports},
+    )
     routes = [
         *pages.routes(edge.access, edge.health, edge.running.settings.public_url),
         *_own_routes(edge),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,22 +12,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from libs.common.buckets import BUCKETS
 from libs.common.bus import Bus
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Csv, Http, Operation, Query
+from libs.common.contracts.blobs import Blob
 from libs.common.contracts.gateway.seals import SEALED_BODIES
 from libs.common.contracts.roles import ROLES
 from libs.common.ids import uuid7
+from libs.common.objects import Bucket
 from libs.common.service import Clock
 from services.gateway.access import Access
 from services.gateway.answers import next_link, reply_answer, wants_csv
+from services.gateway.blobs import blob_answer
 from services.gateway.bodies import merge, path_values, read_json_object, read_query, validate
 from services.gateway.commands import SOURCE, Commands
 from services.gateway.context import context_of
 from services.gateway.identity import Principal
-from services.gateway.readers import READERS
+from services.gateway.readers import READERS, Body
 from services.gateway.seals import seal
+from services.gateway.uploads import Uploads
 
 _PERMISSIONS = {role: sorted(permissions) for role, permissions in ROLES.items()}
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -45,6 +50,8 @@ class Parts:
     commands: Commands
     bus: Bus
     clock: Clock
+    uploads: Uploads
+    buckets: Mapping[str, Bucket]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,8 @@ def binding_of(operation: Operation) -> Binding:
         raise MountError(f"{operation.name}: unknown seal {http.seal}")
     if http.reader is not None and http.reader not in READERS:
         raise MountError(f"{operation.name}: unknown reader {http.reader}")
+    if http.blob is not None and (http.blob not in {plan.name for plan in BUCKETS} or operation.result is not Blob):
+        raise MountError(f"{operation.name}: a file comes as a Blob from a bucket that there is")
     if operation.sited and "site" in fields:
         raise MountError(f"{operation.name}: a sited operation can't have a field named site")
     return Binding(
@@ -133,18 +142,24 @@ def _endpoint(parts: Parts, binding: Binding, path: str, csv: Csv | None) -> End
         site = await parts.access.site_of(principal, binding.operation, asked, names_object=binding.names_object)
         if isinstance(binding.operation, Query):
             return await _ask(parts, binding, binding.operation, request, principal, site, query, csv)
-        body = await _read_body(binding, request)
-        public = validate(binding.model, merge(path_values(request), query, body))
-        sealed = seal(binding.http.seal, principal)
+        body = await _read_body(parts, binding, request)
+        try:
+            public = validate(binding.model, merge(path_values(request), query, body.fields))
+            sealed = seal(binding.http.seal, principal)
+            if body.upload is not None:
+                await body.upload.store(parts.uploads.bucket)
+        finally:
+            if body.upload is not None:
+                body.upload.close()
         return await parts.commands.run(request, binding.operation, principal, site, public, sealed)
 
     return answer
 
 
-async def _read_body(binding: Binding, request: Request) -> dict[str, Any]:
+async def _read_body(parts: Parts, binding: Binding, request: Request) -> Body:
     if binding.http.reader is not None:
-        return await READERS[binding.http.reader](request)
-    return await read_json_object(request)
+        return await READERS[binding.http.reader](request, parts.uploads)
+    return Body(await read_json_object(request))
 
 
 async def _ask(
@@ -172,6 +187,9 @@ async def _ask(
     )
     data = {"params": params, "sites": principal.sites, "permissions": _PERMISSIONS.get(principal.role, ())}
     reply = await parts.bus.ask(query, envelope, orjson.dumps(data))
+    if binding.http.blob is not None and reply.status == 200:
+        blob = Blob.model_validate_json(reply.body)
+        return await blob_answer(request, blob, parts.buckets[binding.http.blob])
     if csv is None and binding.http.csv is not None and wants_csv(request):
         csv = binding.http.csv
     answer = reply_answer(request, reply, csv, parts.clock())

@@ -232,7 +232,9 @@ def _body(schemas: Schemas, binding: Binding, http: Http) -> dict[str, Any] | No
 def _responses(schemas: Schemas, operation: Operation, http: Http, csv: Csv | None) -> dict[str, Any]:
     as_json = {"application/json": {"schema": schemas.result(operation.name)}}
     as_csv = {"text/csv": {"schema": {"type": "string"}}}
-    if csv is not None:
+    if http.blob is not None:
+        content = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+    elif csv is not None:
         content = as_csv
     else:
         content = as_json | (as_csv if http.csv else {})

@@ -10,8 +10,8 @@ import asyncio
 import base64
 import binascii
 import re
-import zlib
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from email.message import Message
 from typing import Any
 
@@ -21,14 +21,23 @@ from libs.common.cloudevents import DecodeError, header_text
 from libs.common.contracts.governance.signals import MAX_SIGNALS
 from libs.common.problems import Invalid, Refusal, TooLarge, UnsupportedMedia
 from services.gateway.bodies import media_type, parse_json, read_body, strict_json
+from services.gateway.uploads import Upload, Uploads
 
-Reader = Callable[[Request], Awaitable[dict[str, Any]]]
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a reader made of a body: fields of the operation's model, and what must be stored before it is sent."""
+
+    fields: dict[str, Any]
+    upload: Upload | None = None
+
+
+Reader = Callable[[Request, Uploads], Awaitable[Body]]
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 REQUIRED = ("specversion", "id", "source", "type")
 HONOURED = ("id", "source", "type", "time", "subject", "version", "part")
-MAX_PACKED_BYTES = 7 * 1024 * 1024  # with its envelope it must fit one message of the bus (8 MB)
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,50}")
 _JSON = re.compile(r"(application/json|text/json|[a-z0-9.!#$&^_-]+/[a-z0-9.!#$&^_+-]+\+json)")
 
@@ -128,17 +137,14 @@ def _is_json(kind: str) -> bool:
     return bool(_JSON.fullmatch(kind.partition(";")[0].strip().lower()))
 
 
-async def read_report(request: Request) -> dict[str, Any]:
-    """The ``content_zlib_base64`` of a `ReportRecord`: the bytes as they came, also none. Raises `TooLarge`.
+async def read_report(request: Request, uploads: Uploads) -> Body:
+    """The content of a `ReportRecord`, the bytes as they came, also none. Raises `TooLarge`, `Unavailable`.
 
     ``file`` is the name in ``Content-Disposition: attachment; filename="unit.xml"`` unless the query gives one.
     """
-    body = await read_body(request)
-    packed = await asyncio.to_thread(_pack, body)
-    if len(packed) > MAX_PACKED_BYTES:
-        raise TooLarge("The report is too large even when packed; send it in parts.", max_bytes=MAX_PACKED_BYTES)
+    upload = await uploads.read(request)
     name = None if "file" in request.query_params else file_name(request.headers.get("content-disposition"))
-    return {"content_zlib_base64": packed} | ({"file": name} if name else {})
+    return Body(await asyncio.to_thread(upload.fields) | ({"file": name} if name else {}), upload)
 
 
 def file_name(disposition: str | None) -> str | None:
@@ -150,11 +156,11 @@ def file_name(disposition: str | None) -> str | None:
     return message.get_filename() or None
 
 
-def _pack(body: bytes) -> str:
-    return base64.b64encode(zlib.compress(body, 6)).decode()
+async def _read_small(request: Request, _: Uploads) -> Body:
+    return Body(await read_cloudevents(request))
 
 
-READERS: dict[str, Reader] = {"cloudevents": read_cloudevents, "report": read_report}
+READERS: dict[str, Reader] = {"cloudevents": _read_small, "report": read_report}
 # What each reader takes, for the OpenAPI document.
 READS: dict[str, tuple[str, ...]] = {
     "cloudevents": (STRUCTURED, BATCH, "application/json"),

@@ -13,7 +13,8 @@ def run() -> None:
     """Read the policies, then serve until stopped."""
     try:
         settings = Settings()
-        service = make_service(read_policies(settings.policies_dir, os.environ), settings.signal_retention_days)
+        policies = read_policies(settings.policies_dir, os.environ)
+        service = make_service(policies, settings.signal_retention_days, settings.report_retention_days)
     except StartError as error:
         sys.stderr.write(f"headgate governance: {error}\n")
         sys.exit(1)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import codecs
-import zlib
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -16,13 +14,15 @@ from typing import Any
 from libs.common.contracts.governance import reports as contract
 from libs.common.contracts.governance.reports import ReportRecord
 from libs.common.contracts.governance.signals import SignalReceipts
-from libs.common.problems import Invalid, TooLarge
+from libs.common.objects import Bucket
+from libs.common.problems import Invalid
 from libs.common.service import Refused, Table, Tx
 from services.governance.catalog import SITE_SUBJECT, Catalog
 from services.governance.domain.facts import Seen
 from services.governance.domain.report_base import DEFAULT_PART, file_part, joined_part
-from services.governance.domain.reports import KIND_OF, MAX_REPORT_BYTES, BadReport, ParsedSignal, parse_report
+from services.governance.domain.reports import KIND_OF, BadReport, ParsedSignal, parse_report
 from services.governance.heads import PARTS_INSIDE, Sender, note_report
+from services.governance.originals import Original, keep, opened
 from services.governance.signals import NewSignal, receipt, store
 
 # A report that comes again this soon is a retry. Later it is news even if its bytes are the same: a scan that finds
@@ -52,25 +52,29 @@ WHERE signals.received_at > $7
 HEAD_BYTES = 1024  # kept of a report that can't be read
 
 
-async def record_report(catalog: Catalog, tx: Tx, body: ReportRecord) -> SignalReceipts | Refused:
-    """Store a report's facts. One that can't be read is refused and yet kept, as the newest word of its sender.
+async def record_report(catalog: Catalog, bucket: Bucket, tx: Tx, body: ReportRecord) -> SignalReceipts | Refused:
+    """Store a report's facts, and the report. One that can't be read is refused and yet kept, as the newest word of
+    its sender.
 
     Raises `Invalid` where the sender's request is wrong, not the report; `TooLarge`.
     """
     kind = KIND_OF[body.format]
     about = Sender(kind, body.subject or SITE_SUBJECT, body.version or "", _sender(body))
     catalog.check_version(kind, about.version, f"The {body.format} report")
-    content = await asyncio.to_thread(unpack, body.content_zlib_base64)
-    try:
-        parsed = await asyncio.to_thread(parse_report, body.format, content)
-        _check_not_empty(body, parsed)
-    except BadReport as error:
-        return await _keep_unread(catalog, tx, body, about, content, error.message)
-    new = [_signal(tx, body, about, _part(body.part, one.part, about.name), content, one.data) for one in parsed]
-    # Alertmanager repeats the same body on purpose: each is a heartbeat.
-    if body.format != "alertmanager":
-        new = await _as_retries(tx, about, new)
-    receipts = await store(catalog, tx, new)
+    async with opened(bucket, body) as original:
+        try:
+            if original.lost:
+                raise BadReport(original.lost)
+            parsed = await asyncio.to_thread(parse_report, body.format, original.file)
+            _check_not_empty(body, parsed)
+        except BadReport as error:
+            return await _keep_unread(catalog, tx, body, about, original, error.message)
+        new = [_signal(tx, body, about, _part(body.part, one.part, about.name), original, one.data) for one in parsed]
+        # Alertmanager repeats the same body on purpose: each is a heartbeat.
+        if body.format != "alertmanager":
+            new = await _as_retries(tx, about, new)
+        receipts = await store(catalog, tx, new)
+        await keep(tx, original, body, receipts)
     await _note(catalog, tx, body, about, receipts, readable=True)
     return receipts
 
@@ -95,9 +99,9 @@ def _part(asked: str | None, own: str, sender: str) -> str:
     return own if asked is None else joined_part(asked, own)
 
 
-def _signal(tx: Tx, body: ReportRecord, about: Sender, part: str, content: bytes, data: Any) -> NewSignal:
+def _signal(tx: Tx, body: ReportRecord, about: Sender, part: str, original: Original, data: Any) -> NewSignal:
     named = "\n".join((body.format, about.subject, about.version, part)).encode()
-    digest = sha256(named + b"\n" + content).digest()
+    digest = sha256(named + b"\n" + original.sha256).digest()
     source = body.source or f"/reports/{body.format}"
     # The command's id tells apart two deliveries of the same bytes; a retry is found by the digest instead.
     event_id = f"{digest.hex()}:{tx.message.id}"
@@ -105,13 +109,15 @@ def _signal(tx: Tx, body: ReportRecord, about: Sender, part: str, content: bytes
 
 
 async def _keep_unread(
-    catalog: Catalog, tx: Tx, body: ReportRecord, about: Sender, content: bytes, reason: str
+    catalog: Catalog, tx: Tx, body: ReportRecord, about: Sender, original: Original, reason: str
 ) -> Refused:
     """Store what came as a broken signal, so that an older good one does not stay in charge, and refuse it."""
-    data = {"format": body.format, "bytes": len(content), "sha256": sha256(content).hexdigest(), **_head(content)}
-    broken = replace(_signal(tx, body, about, about.name, content, data), problems=(reason,))
+    told = {"format": body.format, "bytes": original.size, "sha256": original.sha256.hex()}
+    data = told | _head(original.head(HEAD_BYTES))
+    broken = replace(_signal(tx, body, about, about.name, original, data), problems=(reason,))
     # Where parts stand inside the report, this one is about parts that nobody knows: it is the sender's, no part's.
     receipts = await store(catalog, tx, await _as_retries(tx, about, [broken]), count=body.format not in PARTS_INSIDE)
+    await keep(tx, original, body, receipts)
     await _note(catalog, tx, body, about, receipts, readable=False)
     signal_id = receipts.items[0].signal_id
     way = "without part and file name" if about.name == DEFAULT_PART else f"with part={about.name}"
@@ -119,9 +125,8 @@ async def _keep_unread(
     return Refused(Invalid(f"{reason} It is kept as signal {signal_id}: {rules}.", signal_id=signal_id))
 
 
-def _head(content: bytes) -> dict[str, str]:
+def _head(head: bytes) -> dict[str, str]:
     """The first kilobyte, as text if it is text that can be stored."""
-    head = content[:HEAD_BYTES]
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(head)  # a character may be cut at the end
     except UnicodeDecodeError:
@@ -157,26 +162,8 @@ async def _as_retries(tx: Tx, about: Sender, new: list[NewSignal]) -> list[NewSi
     ]
 
 
-def unpack(text: str) -> bytes:
-    """The bytes in ``content_zlib_base64``; never more than ``MAX_REPORT_BYTES``. Raises `Invalid`, `TooLarge`."""
-    try:
-        packed = base64.b64decode(text, validate=True)
-        unpacker = zlib.decompressobj()
-        content = unpacker.decompress(packed, MAX_REPORT_BYTES + 1)
-    except (binascii.Error, ValueError, zlib.error) as error:
-        raise Invalid("content_zlib_base64 must be the report's bytes, packed by zlib, in base64.") from error
-    if len(content) > MAX_REPORT_BYTES:
-        raise TooLarge(
-            f"The report has more than {MAX_REPORT_BYTES} bytes; split it into parts (part=unit, part=integration).",
-            max_bytes=MAX_REPORT_BYTES,
-        )
-    if not unpacker.eof or unpacker.unused_data:
-        raise Invalid("content_zlib_base64 is cut off or has bytes after its end; send it whole.")
-    return content
-
-
-def table(catalog: Catalog) -> Table:
+def table(catalog: Catalog, bucket: Bucket) -> Table:
     """What this module answers, by the policies of the catalog."""
     return Table(
-        commands={contract.record_report: partial(record_report, catalog)},
+        commands={contract.record_report: partial(record_report, catalog, bucket)},
     )

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from libs.common.buckets import REPORTS
 from libs.common.contracts.governance import CONTRACT
+from libs.common.objects import Bucket
 from libs.common.service import Service
 from services.governance import catalog as gates
-from services.governance import opsgate, plan, pruning, reports, runs, signals
+from services.governance import opsgate, originals, plan, pruning, reports, runs, signals
 from services.governance.domain.policy import Policy
 
 
-def make_service(policies: Mapping[str, Policy], signal_retention_days: int = 90) -> Service:
+def make_service(
+    policies: Mapping[str, Policy], signal_retention_days: int = 90, report_retention_days: int = 30
+) -> Service:
     """The service that judges by these policies (name to policy), such as `startup.packaged_policies` gives.
 
-    Signals that nothing needs are removed after ``signal_retention_days``.
+    Signals that nothing needs are removed after ``signal_retention_days``, reports as the tools wrote them after
+    ``report_retention_days``.
     """
-    catalog = gates.Catalog(policies)
+    catalog, bucket = gates.Catalog(policies), Bucket(REPORTS.name)
     runs.begin_series(policies)
     return Service.of(
         CONTRACT,
         signals.table(catalog),
-        reports.table(catalog),
+        reports.table(catalog, bucket),
+        originals.table(bucket, report_retention_days),
         gates.table(catalog),
         runs.table(catalog),
         plan.table(catalog),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +18,7 @@ from libs.client.completion import subjects
 from libs.client.errors import ApiError, UsageProblem
 from libs.client.files import read_input
 from libs.client.http import given, read_as
+from libs.client.packing import pack_input
 from libs.client.session import Session, command
 from libs.client.show import clean, table
 from libs.common.contracts.governance.signals import MAX_SIGNALS, SignalReceipt, SignalReceipts
@@ -103,33 +106,40 @@ def send_reports(
         raise UsageProblem("--part names one report; send several files one by one, or without --part.")
     parts = _parts(report_format, files) if part is None else {files[0]: part}
     # Nothing is sent if one of them can't be read. An empty one is sent: it must not leave an older one in charge.
-    contents = [(file, read_input(file, maybe_empty=True)) for file in files]
-    answers = []
+    answers: list[Any] = []
     refused: list[str] = []
-    with session.progress("Sending reports", len(contents)) as done:
-        for number, (file, content) in enumerate(contents, start=1):
-            name = None if file == "-" else Path(file).name[-MAX_NAME_CHARS:]
-            fields = given(subject=subject, version=version, part=parts.get(file), source=source, file=name)
-            try:
-                answers.append(
-                    session.client.send(
-                        "governance.report.record",
-                        content,
-                        "application/octet-stream",
-                        format=report_format,
-                        **fields,
-                        **session.sited,
+    with contextlib.ExitStack() as open_files:
+        packed = [(file, open_files.enter_context(contextlib.closing(pack_input(file)))) for file in files]
+        total, before = sum(content.packed_size for _, content in packed), 0
+        with session.progress("Sending reports", total, in_bytes=True) as done:
+            for file, content in packed:
+                content.told = partial(_tell, done, before)
+                name = None if file == "-" else Path(file).name[-MAX_NAME_CHARS:]
+                fields = given(subject=subject, version=version, part=parts.get(file), source=source, file=name)
+                try:
+                    answers.append(
+                        session.client.send(
+                            "governance.report.record",
+                            content,
+                            "application/octet-stream",
+                            format=report_format,
+                            **fields,
+                            **session.sited,
+                        )
                     )
-                )
-            except ApiError as error:
-                if len(files) == 1 or error.status not in ABOUT_ONE_FILE:
-                    raise
-                refused.append(f"headgate: {file} is refused: {error}")
-            done(number)
+                except ApiError as error:
+                    if len(files) == 1 or error.status not in ABOUT_ONE_FILE:
+                        raise
+                    refused.append(f"headgate: {file} is refused: {error}")
+                before += content.packed_size
     code = _receipts(session, answers)
     for sentence in refused:
         session.note(sentence)
     return 1 if refused else code
+
+
+def _tell(done: Callable[[int], None], before: int, sent: int) -> None:
+    done(before + sent)
 
 
 def _parts(report_format: str, files: list[str]) -> Mapping[str, str]:

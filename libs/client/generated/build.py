@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from libs.client.files import read_input
 from libs.client.generated.faces import FACES, Face
 from libs.client.generated.fields import Field, fields_of, parameter
 from libs.client.generated.places import places
+from libs.client.packing import MEMORY_BYTES, write_output
 from libs.client.requests import model_of
 from libs.client.session import Session, register
 from libs.client.show import clean
@@ -23,7 +25,9 @@ from libs.client.views import view_of
 from libs.common.contracts.base import Command, Http, Operation, Query
 
 PREFIX = "field_"  # own parameters never meet those that all commands share
-RESERVED = frozenset({"--json", "--site", "--url", "--file", "--all", "--csv", "--idempotency-key", "--help"})
+RESERVED = frozenset(
+    {"--json", "--site", "--url", "--file", "--all", "--csv", "--idempotency-key", "--help", "--output"}
+)
 
 
 class Made:
@@ -84,6 +88,9 @@ class Made:
             yield _keyword("every_page", Annotated[bool, typer.Option("--all", help=text)], False)
         if self.http.csv is not None:
             yield _keyword("csv", Annotated[bool, typer.Option("--csv", help="Print CSV.")], False)
+        if self.http.blob is not None:
+            text = "The file to write; without it the answer goes to standard output."
+            yield _keyword("output", Annotated[str, typer.Option("--output", "-o", help=text)], "-")
 
     def _parameter(self, one: Field, *, positional: bool) -> inspect.Parameter:
         default = self.face.defaults.get(one.name, one.default)
@@ -121,6 +128,7 @@ class Made:
     def _run(self, session: Session, **arguments: Any) -> int | None:
         csv, every = arguments.pop("csv", False), arguments.pop("every_page", False)
         key, file = arguments.pop("idempotency_key", None), arguments.pop("file", None)
+        output = arguments.pop("output", "-")
         fields = self._given(arguments, _document(file, self.operation.name) if file else {})
         target = {name: fields.pop(name, None) for name in ("subject", "version")} if self.face.target else {}
         if self.face.target:
@@ -131,6 +139,9 @@ class Made:
                 fields[self.face.site_field] = session.site
             else:
                 session.note("headgate: this concerns the whole installation, so --site says nothing here.")
+        if self.http.blob is not None:
+            self._download(session, output, fields)
+            return None
         if csv:
             session.text(session.client.csv(self.operation.name, **fields))
             return None
@@ -139,6 +150,15 @@ class Made:
         if self._paged and not session.json and isinstance(answer, dict) and answer.get("next_cursor"):
             session.note(f"headgate: there are more; add --all, or --cursor {clean(answer['next_cursor'])}")
         return code
+
+    def _download(self, session: Session, output: str, fields: dict[str, Any]) -> None:
+        """Write the file that is the answer, once all of it is there and right."""
+        with tempfile.SpooledTemporaryFile(MEMORY_BYTES) as file:
+            name = session.client.download(self.operation.name, file, **fields)
+            size = file.tell()
+            write_output(file, output)
+        if output != "-":
+            session.emit({"file": output, "name": name, "bytes": size}, f"{output}: {size} bytes ({clean(name)})")
 
     def _given(self, arguments: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
         """The fields to send: from the file, and over them what was given (or is a default that the file lacks)."""

@@ -60,6 +60,7 @@ FACES: dict[str, Face] = {
     "governance.ops_gate.get": Face("ops-gate show", judges=True),
     "governance.ops_gate.run": Face("ops-gate run", judges=True),
     "governance.ops_gate.latest": Face("ops-gate latest", judges=True),
+    "governance.reports.get": Face("report get"),
     "tracker.items.list": Face("items list", flags={"include_inactive": "--all"}, **_OF_BOARD),
     "tracker.items.get": Face("items show"),
     "tracker.item.patch": Face(

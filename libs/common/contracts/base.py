@@ -82,6 +82,8 @@ class Http:
     ``query`` names fields of a command's model that come from the query string (fields in the path are found by
     themselves, the rest is the JSON body). ``csv_path`` is a further path that always answers CSV. ``reader`` names
     a decoder of the gateway for bodies that are not one JSON object; ``seal`` one that adds a secret at the edge.
+    ``blob`` names the bucket of an operation whose answer is a file: its result is a `Blob`, and the edge sends the
+    file's bytes instead.
     """
 
     method: str
@@ -93,6 +95,7 @@ class Http:
     reader: str | None = None
     seal: str | None = None
     also: tuple[str, ...] = ()
+    blob: str | None = None
 
     @property
     def path_fields(self) -> tuple[str, ...]:
@@ -100,9 +103,11 @@ class Http:
         return tuple(_PLACE.findall(self.path))
 
 
-def GET(path: str, *, csv: Csv | None = None, csv_path: str | None = None) -> Http:  # noqa: N802
+def GET(  # noqa: N802
+    path: str, *, csv: Csv | None = None, csv_path: str | None = None, blob: str | None = None
+) -> Http:
     """A reading route; its fields come from path and query string."""
-    return Http("GET", path, csv=csv, csv_path=csv_path)
+    return Http("GET", path, csv=csv, csv_path=csv_path, blob=blob)
 
 
 def POST(path: str, **more: Any) -> Http:  # noqa: N802

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -62,7 +63,10 @@ class FakeGateway:
                 parts = urlsplit(self.path)
                 length = int(self.headers.get("content-length") or 0)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                asked = Asked(self.command, parts.path, parse_qs(parts.query), headers, self.rfile.read(length))
+                body = self.rfile.read(length)
+                if headers.get("content-encoding") == "gzip":
+                    body = gzip.decompress(body)
+                asked = Asked(self.command, parts.path, parse_qs(parts.query), headers, body)
                 said = gateway.answer(asked)
                 content = said.content
                 self.send_response(said.status)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import zlib
+from hashlib import sha256
 from typing import Any
 
 import orjson
 import pytest
 from starlette.requests import Request
 
-from libs.common.contracts.governance.reports import ReportRecord
+from libs.common.contracts.governance.reports import ReportRecord, StoredReport
 from libs.common.contracts.governance.signals import SignalRecord
-from libs.common.problems import Invalid, Refusal, TooLarge, UnsupportedMedia
+from libs.common.objects import Bucket
+from libs.common.problems import Invalid, Refusal, TooLarge, Unavailable, UnsupportedMedia
+from services.gateway import uploads
 from services.gateway.readers import BATCH, STRUCTURED, read_cloudevents, read_report
+from services.gateway.uploads import INLINE_BYTES, Uploads
 
+UPLOADS = Uploads(Bucket("reports"), 2**20)  # never stored here, so the bucket needs no connection
 EVENT = {"specversion": "1.0", "id": "1", "source": "/ci", "type": "tests.unit", "data": {"passed": 3}}
 
 
@@ -108,14 +114,44 @@ async def test_binary_data_must_be_json() -> None:
         await read_cloudevents(request(b"<x/>", content_type="text/xml", **headers))
 
 
-async def test_a_report_travels_packed() -> None:
-    report = b"<testsuites/>" * 1000
-    found = await read_report(request(report, content_type="application/xml"))
-    record = ReportRecord(format="junit", **found)
-    assert zlib.decompress(base64.b64decode(record.content_zlib_base64)) == report
+@pytest.mark.parametrize("packed", [False, True])
+async def test_a_small_report_travels_in_the_command(packed: bool) -> None:
+    report = b"<testsuites/>" * (INLINE_BYTES // 13)
+    sent, headers = (gzip.compress(report), {"content_encoding": "gzip"}) if packed else (report, {})
+    body = await read_report(request(sent, content_type="application/xml", **headers), UPLOADS)
+    record = ReportRecord(format="junit", **body.fields)
+    assert zlib.decompress(base64.b64decode(record.content_zlib_base64 or "")) == report
+    assert record.stored is None
     # What is empty can't be read; the service keeps that as its sender's word.
-    nothing = ReportRecord(format="junit", **await read_report(request(b"")))
-    assert (zlib.decompress(base64.b64decode(nothing.content_zlib_base64)), nothing.file) == (b"", None)
+    nothing = ReportRecord(format="junit", **(await read_report(request(b""), UPLOADS)).fields)
+    assert (zlib.decompress(base64.b64decode(nothing.content_zlib_base64 or "")), nothing.file) == (b"", None)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_a_large_report_travels_by_its_name(packed: bool) -> None:
+    report = b"<testsuites/>" * INLINE_BYTES
+    sent, headers = (gzip.compress(report), {"content_encoding": "gzip"}) if packed else (report, {})
+    body = await read_report(request(sent, **headers), UPLOADS)
+    assert body.upload is not None
+    body.upload.close()
+    record = ReportRecord(format="junit", **body.fields)
+    assert record.content_zlib_base64 is None
+    assert record.stored == StoredReport(sha256=sha256(report).hexdigest(), size=len(report))
+
+
+async def test_a_report_over_the_limit_is_refused() -> None:
+    for sent, headers in ((b" " * (2**20 + 1), {}), (gzip.compress(b" " * (2**20 + 1)), {"content_encoding": "gzip"})):
+        with pytest.raises(TooLarge) as refused:
+            await read_report(request(sent, **headers), UPLOADS)
+        assert refused.value.extra == {"max_bytes": 2**20}
+
+
+async def test_so_many_large_bodies_arrive_at_once_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_AT_ONCE", 0)
+    with pytest.raises(Unavailable):
+        await read_report(request(b"<testsuites/>"), UPLOADS)
+    body = await read_report(request(b"<testsuites/>", content_length="13"), UPLOADS)
+    assert body.fields
 
 
 @pytest.mark.parametrize(
@@ -130,5 +166,5 @@ async def test_a_report_travels_packed() -> None:
     ],
 )
 async def test_a_report_may_name_its_file(disposition: str, name: str | None) -> None:
-    found = await read_report(request(b"<x/>", content_disposition=disposition))
-    assert ReportRecord(format="junit", **found).file == name
+    found = await read_report(request(b"<x/>", content_disposition=disposition), UPLOADS)
+    assert ReportRecord(format="junit", **found.fields).file == name

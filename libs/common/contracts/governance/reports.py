@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
-from libs.common.contracts.base import POST, Command, Model
-from libs.common.contracts.governance.signals import SignalReceipts
+from libs.common.contracts.base import GET, POST, Command, Model, Query
+from libs.common.contracts.blobs import Blob
+from libs.common.contracts.governance.signals import SignalKey, SignalReceipts
 from libs.common.contracts.names import Part, Subject, Version
-from libs.common.problems import Invalid, TooLarge
+from libs.common.problems import Invalid, NotFound, TooLarge
 
+MAX_REPORT_BYTES = 64 * 1024 * 1024  # the largest that an installation may be set to take, unpacked
 ReportFormat = Literal["junit", "cobertura", "sarif", "alertmanager"]
 
 
+class StoredReport(Model):
+    """Where the edge put a report: in the bucket ``reports``, under its SHA-256 (hex); ``size`` in bytes, unpacked."""
+
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    size: int = Field(ge=1)
+
+
 class ReportRecord(Model):
-    """A report as a tool wrote it; ``content_zlib_base64`` is its bytes, packed by the edge."""
+    """A report as a tool wrote it. The edge puts its bytes into ``content_zlib_base64``, or, if they are many, into the
+    bucket, and says so in ``stored``."""
 
     format: ReportFormat
     subject: Subject | None = None
@@ -25,7 +35,14 @@ class ReportRecord(Model):
     file: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = Field(
         None, description="The file's name, such as unit.xml: the part of a report that names none"
     )
-    content_zlib_base64: str
+    content_zlib_base64: str | None = None
+    stored: StoredReport | None = None
+
+    @model_validator(mode="after")
+    def _one_content(self) -> ReportRecord:
+        if (self.content_zlib_base64 is None) == (self.stored is None):
+            raise ValueError("a report has either content_zlib_base64 or stored")
+        return self
 
 
 record_report = Command(
@@ -38,4 +55,13 @@ record_report = Command(
     ),
     errors=(Invalid, TooLarge),
     summary="Record a report as a tool wrote it: JUnit or Cobertura XML, SARIF 2.1.0, an Alertmanager v4 webhook",
+)
+get_report = Query(
+    "governance.reports.get",
+    params=SignalKey,
+    result=Blob,
+    permission="signal:read",
+    http=GET("/api/signals/{signal_id}/report", blob="reports"),
+    errors=(NotFound,),
+    summary="The report behind a signal, as the tool wrote it",
 )

@@ -1,0 +1,20 @@
+"""Answers that are files: a service says which, the edge hands the bytes on."""
+
+from __future__ import annotations
+
+from libs.common.contracts.base import Open
+
+
+class Blob(Open):
+    """A file as an answer, see `Http.blob`. ``sha256`` (hex) and ``size`` (bytes) are of the file itself.
+
+    A small one comes along in ``content_zlib_base64``; without that it lies in the operation's bucket under its
+    SHA-256. ``gone`` is what the caller is told if it does not lie there any more.
+    """
+
+    sha256: str
+    size: int
+    media_type: str
+    filename: str
+    content_zlib_base64: str | None = None
+    gone: str = "The file is not kept any more."
