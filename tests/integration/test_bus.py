@@ -6,10 +6,10 @@ import asyncio
 import os
 import secrets
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.embedded import Server, free_port, start_nats
@@ -49,14 +49,20 @@ async def test_a_late_answer_to_a_ping_does_not_make_the_client_deaf(server: Ser
     await bus.nats.subscribe("paused.event.>", cb=hear)
     await bus.ping(5)
     os.kill(server.pid, signal.SIGSTOP)
+    await until_stopped(server)
     for _ in range(3):
         with pytest.raises(TimeoutError):
             await bus.ping(0.3)
     os.kill(server.pid, signal.SIGCONT)
-    began = time.monotonic()
-    await bus.ping(4)
+    await bus.ping(20)
     await bus.nats.publish("paused.event.global.x.y.z", b"")
-    await asyncio.wait_for(heard.get(), 4)
-    assert time.monotonic() - began < 4, "it was deaf until its own pings failed"
-    assert bus.nats.stats["reconnects"] == 0
+    await asyncio.wait_for(heard.get(), 20)
+    assert bus.nats.stats["reconnects"] == 0, "it was deaf until its own pings failed"
     await bus.close()
+
+
+async def until_stopped(server: Server) -> None:
+    """The signal is only under way when `kill` returns: a busy server may still answer."""
+    async with asyncio.timeout(10):
+        while psutil.Process(server.pid).status() != psutil.STATUS_STOPPED:
+            await asyncio.sleep(0.01)
