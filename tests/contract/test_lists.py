@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import re
 from collections.abc import Iterator
-from typing import Any
 
 import asyncpg
-import orjson
 import pytest
 
 import libs.common
 from libs.common.contracts import SERVICES
 from libs.common.listing import Key, Listing
+from tests.plans import generic_plan, nodes
 from tests.stack import Stack
 
 
@@ -28,19 +26,13 @@ def _listings(package: str) -> Iterator[tuple[str, Listing]]:
                 yield f"{found.name}.{name}", value
 
 
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from _nodes(child)
-
-
 def wrong_with(plan: str, columns: tuple[str, ...]) -> str | None:
     """What is wrong with the plan: rows are read from a whole table, sorted, or not found by these columns."""
-    nodes = list(_nodes(orjson.loads(plan)[0]["Plan"]))
-    kinds = [node["Node Type"] for node in nodes]
+    found_nodes = nodes(plan)
+    kinds = [node["Node Type"] for node in found_nodes]
     if any("Sort" in kind or "Seq Scan" in kind for kind in kinds):
         return f"no index in its order: {kinds}"
-    found = " ".join(node.get("Index Cond", "") for node in nodes)
+    found = " ".join(node.get("Index Cond", "") for node in found_nodes)
     missing = [name for name in columns if f"({name} =" not in found]
     return f"no index that begins with {', '.join(missing)}: {found}" if missing else None
 
@@ -48,11 +40,7 @@ def wrong_with(plan: str, columns: tuple[str, ...]) -> str | None:
 async def _explained(connection: asyncpg.Connection, listing: Listing) -> dict[str, str]:
     problems = {}
     for (reading, follows), sql in listing.statements.items():
-        # As planned once for any values, which is what a pool's prepared statements may become.
-        nulls = ", ".join("NULL" for _ in {*re.findall(r"\$\d+", sql)})
-        await connection.execute(f"PREPARE one AS {sql}")
-        plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE one ({nulls})")
-        await connection.execute("DEALLOCATE one")
+        plan = await generic_plan(connection, sql)
         if problem := wrong_with(plan, (*listing.scope, *reading)):
             problems[f"{reading} {'further on' if follows else ''}"] = problem
     return problems
@@ -60,7 +48,6 @@ async def _explained(connection: asyncpg.Connection, listing: Listing) -> dict[s
 
 async def _only_indexes(connection: asyncpg.Connection) -> None:
     """Tables are empty here, where the planner would scan them: it does so now only where no index fits."""
-    await connection.execute("SET plan_cache_mode = force_generic_plan")
     for what in ("seqscan", "sort", "incremental_sort", "bitmapscan"):
         await connection.execute(f"SET enable_{what} = off")
 
