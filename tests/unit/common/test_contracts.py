@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ from pydantic import ValidationError
 from libs.common import reference
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import CONTRACTS, SERVICES, check, find, heard
-from libs.common.contracts.base import Command, Contract, Event, Query
+from libs.common.contracts.base import Command, Contract, Event, Nothing, Query
 from libs.common.contracts.gateway.latency import latency_sampled
-from libs.common.contracts.governance.runs import gate_decided
+from libs.common.contracts.governance.operations import ops_gate_run
+from libs.common.contracts.governance.runs import GateTarget, gate_decided, run_gate
 from libs.common.contracts.governance.signals import OutsideEvent
 from libs.common.contracts.roles import ROLES, may
-from libs.common.ids import BadToken
+from libs.common.ids import BadToken, uuid7
 from libs.common.permissions import all_permissions
+from libs.common.service import Tx
 from libs.common.topology import Mismatch, Topology, durables
 
 TOPOLOGY = Topology()
@@ -152,6 +155,31 @@ def test_each_service_may_publish_its_own_events_only() -> None:
             assert commands == [f"headgate.command.{name}.*" for name in CONTRACTS[service].sends]
             questions = [subject for subject in allowed.publish if subject.startswith("headgate.query.")]
             assert questions == [f"headgate.query.{name}" for name in CONTRACTS[service].asks]
+
+
+def test_what_a_contract_sends_asks_and_hears_becomes_a_right_and_a_durable(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted: dict[str, Any] = {
+        "asks": ("tracker.items.list",),
+        "sends": ("tracker.board.sync",),
+        "hears": ("tracker.item.opened",),
+    }
+    monkeypatch.setitem(CONTRACTS, "metrics", replace(CONTRACTS["metrics"], **wanted))
+    allowed = all_permissions(TOPOLOGY)["metrics"]
+    assert {"headgate.query.tracker.items.list", "headgate.command.tracker.board.sync.*"} <= set(allowed.publish)
+    filters = {config.durable_name: config.filter_subjects for _, config in durables(TOPOLOGY)}
+    events = ["headgate.event.*.tracker.command.refused", "headgate.event.*.tracker.item.opened"]
+    assert filters["metrics-events"] == events
+    assert "metrics-telemetry" not in filters
+    assert "$JS.API.CONSUMER.MSG.NEXT.EVENTS.metrics-events" in allowed.publish
+
+
+def test_nobody_sends_what_its_contract_does_not_say() -> None:
+    cause = CloudEvent(id=str(uuid7()), source="", type="", site="global")
+    tx = Tx("tracker", None, cause, datetime.now(UTC))
+    tx.send(run_gate, GateTarget(gate="operations"))
+    with pytest.raises(ValueError, match=r"tracker may not send governance\.ops_gate\.run"):
+        tx.send(ops_gate_run, Nothing())
+    assert [staged.name for staged in tx.staged] == ["governance.gate.run"]
 
 
 def test_every_durable_lies_on_a_declared_stream() -> None:
