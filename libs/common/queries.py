@@ -15,12 +15,12 @@ from pydantic import ValidationError
 
 from libs.common import series
 from libs.common.asking import Asker
-from libs.common.bus import Bus
+from libs.common.bus import Bus, Reply
 from libs.common.cloudevents import CloudEvent, DecodeError, decode
 from libs.common.contracts.base import Query, encode_result
 from libs.common.dispatch import problems_of
 from libs.common.postgres import UNREACHABLE
-from libs.common.problems import Invalid, Refusal, Unavailable, problem
+from libs.common.problems import Invalid, NotFound, Refusal, TimedOut, Unavailable, problem
 from libs.common.service import Clock, QueryHandler, Read
 from libs.common.telemetry import ids_of, log, span, trace_id
 from libs.common.topology import MAX_PAYLOAD_BYTES
@@ -68,33 +68,53 @@ class QueryServer:
             await asyncio.wait(self._tasks, timeout=10)
 
     async def _answer(self, message: Msg) -> None:
-        status, body, name, trace = 500, b"", message.subject, ""
-        ids: dict[str, str] = {}
+        asked = self._handlers.get(message.subject)
         try:
-            query, handler = self._handlers[message.subject]
-            name = query.name
-            envelope = _envelope(message)
-            trace, ids = trace_id(envelope.traceparent), ids_of(envelope.traceparent, envelope.correlationid)
+            if asked is None:
+                raise NotFound(f"{message.subject} has no handler.")
+            reply = await self._reply(*asked, _envelope(message))
+        except Refusal as refusal:
+            reply = self._counted(message.subject if asked is None else asked[0].name, refusal.status, refusal.body())
+        # A bare 503 is what NATS says when nobody listens, and the client would throw our sentence away.
+        shown = "503 answered" if reply.status == 503 else str(reply.status)
+        try:
+            await self._bus.nats.publish(message.reply, reply.body, headers={"Status": shown})
+        except nats.errors.Error as error:
+            log.warning("answer not sent", operation=message.subject, error=repr(error))
+
+    async def ask(self, query: Query, envelope: CloudEvent, *, timeout_s: float = 5.0) -> Reply:
+        """Answer a question of this very process, with its data in the envelope: as over the bus, without the hop.
+
+        It takes one of the same slots. Raises `TimedOut` like `Bus.ask`.
+        """
+        asked = self._handlers[self._bus.topology.query_subject(query)]
+        try:
+            async with asyncio.timeout(timeout_s), self._slots:
+                return await self._reply(*asked, envelope)
+        except TimeoutError as error:
+            raise TimedOut(f"The {self._service} service did not answer within {timeout_s:g} s.") from error
+
+    async def _reply(self, query: Query, handler: QueryHandler, envelope: CloudEvent) -> Reply:
+        """The result, or the problem document of what went wrong; counted. Raises nothing but what cancels it."""
+        status, body = 500, b""
+        ids = ids_of(envelope.traceparent, envelope.correlationid)
+        try:
             status, body = 200, await self._run(query, handler, envelope)
             if len(body) > MAX_PAYLOAD_BYTES - 4096:
                 raise Invalid("The answer would be larger than 8 MB; ask for less with limit or a filter.")
         except Refusal as refusal:
-            status, body = refusal.status, refusal.body(trace)
-        except KeyError:
-            status, body = 404, problem(404, "not-found", "No such question", f"{message.subject} has no handler.")
+            status, body = refusal.status, refusal.body(trace_id(envelope.traceparent))
         except UNREACHABLE as error:
-            log.warning("database away", operation=name, error=repr(error), **ids)
+            log.warning("database away", operation=query.name, error=repr(error), **ids)
             status, body = 503, Unavailable("The database can't be reached now; try again in a few seconds.").body()
         except Exception:
-            log.exception("query failed", operation=name, **ids)
+            log.exception("query failed", operation=query.name, **ids)
             status, body = 500, problem(500, "internal", "Internal error", "This is our fault; the log says more.")
+        return self._counted(query.name, status, body)
+
+    def _counted(self, name: str, status: int, body: bytes) -> Reply:
         series.QUERIES.labels(self._service, name, str(status)).inc()
-        # A bare 503 is what NATS says when nobody listens, and the client would throw our sentence away.
-        shown = "503 answered" if status == 503 else str(status)
-        try:
-            await self._bus.nats.publish(message.reply, body, headers={"Status": shown})
-        except nats.errors.Error as error:
-            log.warning("answer not sent", operation=name, error=repr(error))
+        return Reply(status, body)
 
     async def _run(self, query: Query, handler: QueryHandler, envelope: CloudEvent) -> bytes:
         try:

@@ -35,8 +35,8 @@ class Running:
     relay: Relay
     clock: Clock
     instance: str
+    queries: QueryServer
     consumers: list[Consumer] = field(default_factory=list)
-    queries: QueryServer | None = None
     jobs: Jobs | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,8 +47,7 @@ class Running:
             consumer.stop()
         if self.jobs:
             self.jobs.stop()
-        if self.queries:
-            await self.queries.stop()
+        await self.queries.stop()
         working = [task for task in self.tasks if task.get_name().startswith(("consumer", "jobs"))]
         if working:
             await asyncio.wait(working, timeout=STOP_TIMEOUT_S)

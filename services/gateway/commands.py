@@ -29,6 +29,7 @@ from services.gateway.context import context_of
 from services.gateway.domain.scope import ALL, covers
 from services.gateway.identity import Principal
 from services.gateway.outcomes import Outcomes
+from services.gateway.questions import Questions
 from services.gateway.seals import Sealed
 
 MAX_WAIT_S = 60.0
@@ -71,8 +72,11 @@ def idempotency_key_of(request: Request) -> str | None:
 class Commands:
     """Sends commands and answers what became of them."""
 
-    def __init__(self, bus: Bus, outcomes: Outcomes, instance: str, default_wait_s: float) -> None:
+    def __init__(
+        self, bus: Bus, questions: Questions, outcomes: Outcomes, instance: str, default_wait_s: float
+    ) -> None:
         self._bus = bus
+        self._questions = questions
         self._outcomes = outcomes
         self._instance = instance
         self._default_wait_s = default_wait_s
@@ -178,7 +182,7 @@ class Commands:
             traceparent=context.traceparent,
         )
         params = {"params": {"command_id": id_}, "sites": list(principal.sites), "permissions": []}
-        reply = await self._bus.ask(query, envelope, orjson.dumps(params), timeout_s=timeout_s)
+        reply = await self._questions.ask(query, envelope, orjson.dumps(params), timeout_s=timeout_s)
         if reply.status == 404:
             return None
         if reply.status != 200:

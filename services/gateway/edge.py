@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import orjson
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,8 +30,10 @@ from services.gateway.identity import Identity
 from services.gateway.latency import publish_latency
 from services.gateway.limits import Limiter
 from services.gateway.outcomes import Outcomes
+from services.gateway.questions import Questions
 from services.gateway.refusals import Refusals
 from services.gateway.sse import Streams
+from services.gateway.switch import switched
 from services.gateway.uploads import Uploads
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
@@ -48,8 +50,9 @@ class Edge:
         self.access = Access(
             self.identity, Limiter(settings.requests_per_minute), Limiter(settings.anonymous_requests_per_minute)
         )
+        self.questions = Questions(running.bus, running.queries, running.service.name)
         self.outcomes = Outcomes()
-        self.commands = Commands(running.bus, self.outcomes, running.instance, settings.command_wait_s)
+        self.commands = Commands(running.bus, self.questions, self.outcomes, running.instance, settings.command_wait_s)
         self.refusals = Refusals(running)
         self.latency = LatencyRecorder()
         self.streams = Streams(self.access, self.identity, running.bus, self.stopping)
@@ -74,20 +77,21 @@ class Edge:
 
 
 def create_app(running: Running) -> ASGIApp:
-    """The gateway's ASGI application: FastAPI's router under an outermost layer of our own.
+    """The gateway's ASGI application: Starlette's router under an outermost layer of our own.
 
-    FastAPI's own documents are off: the pages are made from the contracts.
+    Routes, their checks and their documents are made from the contracts, so nothing of FastAPI would be used.
     """
     return app_of(Edge(running))
 
 
 def app_of(edge: Edge) -> ASGIApp:
     """See `create_app`."""
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = Starlette()
+    app.router.redirect_slashes = False
     parts = mount.Parts(
         edge.access,
         edge.commands,
-        edge.running.bus,
+        edge.questions,
         edge.running.clock,
         edge.uploads,
         {edge.reports.name: edge.reports},
@@ -97,7 +101,7 @@ def app_of(edge: Edge) -> ASGIApp:
         *_own_routes(edge),
         *mount.routes(parts),
     ]
-    app.router.routes[:] = routes
+    app.router.routes[:] = switched(routes)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _no_route(edge, routes))
     app.add_exception_handler(Exception, _broken)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import cache
 
 from opentelemetry.trace import SpanKind
-from starlette.datastructures import Headers, MutableHeaders
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -78,10 +80,7 @@ class Envelope:
 
     def _context(self, scope: Scope) -> Context:
         headers = Headers(scope=scope)
-        try:
-            request_id = str(uuid.UUID(headers.get("x-request-id", "")))
-        except ValueError:
-            request_id = str(uuid7())
+        request_id = _request_id(headers.get("x-request-id")) or str(uuid7())
         address = scope["client"][0] if scope.get("client") else "unknown"
         return Context(
             request_id=request_id,
@@ -100,7 +99,7 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._add_headers(MutableHeaders(scope=message), context)
+                message["headers"] = self._with_ours(message["headers"], context)
             await send(message)
 
         bind_request(context.request_id)
@@ -141,24 +140,51 @@ class Envelope:
             return Unavailable("Too many requests are being worked on; try again in a second.", retry_after_s=1)
         return None
 
-    def _add_headers(self, headers: MutableHeaders, context: Context) -> None:
-        headers["X-Request-Id"] = context.request_id
-        headers["traceparent"] = context.traceparent
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers.setdefault("Cache-Control", "no-store")
-        headers["X-Request-Duration-Ms"] = f"{(time.perf_counter() - context.started) * 1000:.1f}"
-        for name, value in context.headers.items():
-            headers[name] = value
+    def _with_ours(self, headers: Iterable[tuple[bytes, bytes]], context: Context) -> list[tuple[bytes, bytes]]:
+        """Names in lower case, as ASGI has them; nothing below this layer sets any of them but Cache-Control."""
+        found = list(headers)
+        if not any(name == b"cache-control" for name, _ in found):
+            found.append((b"cache-control", b"no-store"))
+        took_ms = f"{(time.perf_counter() - context.started) * 1000:.1f}"
+        found += (
+            (b"x-request-id", context.request_id.encode()),
+            (b"traceparent", context.traceparent.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"x-request-duration-ms", took_ms.encode()),
+        )
+        found += [(name.lower().encode(), value.encode()) for name, value in context.headers.items()]
+        return found
 
     def _measure(self, scope: Scope, context: Context, status: int) -> None:
         method, seconds = _method(scope), time.perf_counter() - context.started
-        HTTP_REQUESTS.labels("gateway", method, context.route, str(status)).inc()
+        _requests(method, context.route, status).inc()
         if status in STATUSES:
             self._refusals.count(context.who, context.route, status)
         if context.route == "/api/events" and status == 200:
             return  # a stream lasts as long as its reader likes: that is no latency
-        HTTP_DURATION.labels("gateway", method, context.route).observe(seconds)
+        _durations(method, context.route).observe(seconds)
         self._latency.record(method, context.route, status, seconds * 1000)
+
+
+def _request_id(text: str | None) -> str | None:
+    """The caller's own id for the request, if it is a UUID."""
+    if not text:
+        return None
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return None
+
+
+# The series are looked up by label values at each request; both are bounded by the route templates.
+@cache
+def _requests(method: str, route: str, status: int) -> Counter:
+    return HTTP_REQUESTS.labels("gateway", method, route, str(status))
+
+
+@cache
+def _durations(method: str, route: str) -> Histogram:
+    return HTTP_DURATION.labels("gateway", method, route)
 
 
 def _method(scope: Scope) -> str:

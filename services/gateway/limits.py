@@ -9,12 +9,8 @@ import math
 import time
 from dataclasses import dataclass
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
-
 WINDOW_S = 60
-# The storage sweeps all buckets often, so their number must stay small; callers beyond it share one bucket.
+# Beyond this number callers share one bucket.
 MAX_BUCKETS = 2_000
 OVERFLOW = "overflow"
 
@@ -36,31 +32,54 @@ class Allowance:
         }
 
 
+@dataclass(slots=True)
+class Bucket:
+    """Requests of one caller that were let pass in the minute with this number, and in the one before it."""
+
+    minute: int
+    hit_at: float
+    before: int = 0
+    count: int = 0
+
+
 class Limiter:
-    """One limit over many callers, in the memory of this process."""
+    """One limit over many callers, in the memory of this process.
+
+    The window slides by weighing the minute before with what is left of it ("sliding window counter"): two numbers a
+    caller, and no thread that sweeps them.
+    """
 
     def __init__(self, per_minute: int) -> None:
-        self._item = RateLimitItemPerMinute(per_minute)
-        # Two counters a caller. The exact moving window keeps every request, which its storage walks through again and
-        # again in a thread of its own.
-        self._strategy = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._last_hit: dict[str, float] = {}
+        self._limit = per_minute
+        self._buckets: dict[str, Bucket] = {}
 
     def hit(self, key: str) -> Allowance:
         """Count one request of this caller."""
-        bucket = self._bucket(key)
-        allowed = self._strategy.hit(self._item, bucket)
-        reset_time, remaining = self._strategy.get_window_stats(self._item, bucket)
-        reset_s = min(WINDOW_S, max(1, math.ceil(reset_time - time.time())))
-        return Allowance(allowed, self._item.amount, max(0, int(remaining)), reset_s)
-
-    def _bucket(self, key: str) -> str:
         now = time.time()
-        if key not in self._last_hit and len(self._last_hit) >= MAX_BUCKETS:
-            for idle in [name for name, hit_at in self._last_hit.items() if hit_at < now - WINDOW_S]:
-                del self._last_hit[idle]
-                self._strategy.clear(self._item, idle)
-            if len(self._last_hit) >= MAX_BUCKETS:
+        minute, elapsed_s = int(now // WINDOW_S), now % WINDOW_S
+        bucket = self._bucket(key, now, minute)
+        if bucket.minute != minute:
+            bucket.before = bucket.count if bucket.minute == minute - 1 else 0
+            bucket.minute, bucket.count = minute, 0
+        bucket.hit_at = now
+        weight = (WINDOW_S - elapsed_s) / WINDOW_S
+        allowed = math.floor(bucket.before * weight) + bucket.count < self._limit
+        bucket.count += allowed
+        remaining = max(0, self._limit - math.floor(bucket.before * weight) - bucket.count)
+        return Allowance(allowed, self._limit, remaining, _reset_s(bucket, elapsed_s))
+
+    def _bucket(self, key: str, now: float, minute: int) -> Bucket:
+        if (found := self._buckets.get(key)) is not None:
+            return found
+        if len(self._buckets) >= MAX_BUCKETS:
+            self._buckets = {name: one for name, one in self._buckets.items() if one.hit_at >= now - WINDOW_S}
+            if len(self._buckets) >= MAX_BUCKETS:
                 key = OVERFLOW
-        self._last_hit[key] = now
-        return key
+        return self._buckets.setdefault(key, Bucket(minute, now))
+
+
+def _reset_s(bucket: Bucket, elapsed_s: float) -> int:
+    """Whole seconds until another request may pass: when a request of the minute before leaves, or the minute ends."""
+    left_s = WINDOW_S - elapsed_s
+    leaves_s = left_s % (WINDOW_S / bucket.before) if bucket.before else left_s
+    return min(WINDOW_S, max(1, math.ceil(min(leaves_s, left_s))))

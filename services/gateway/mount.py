@@ -13,7 +13,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from libs.common.buckets import BUCKETS
-from libs.common.bus import Bus
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Csv, Http, Operation, Query
@@ -30,6 +29,7 @@ from services.gateway.bodies import merge, path_values, read_json_object, read_q
 from services.gateway.commands import SOURCE, Commands
 from services.gateway.context import context_of
 from services.gateway.identity import Principal
+from services.gateway.questions import Questions
 from services.gateway.readers import READERS, Body
 from services.gateway.seals import seal
 from services.gateway.uploads import Uploads
@@ -48,7 +48,7 @@ class Parts:
 
     access: Access
     commands: Commands
-    bus: Bus
+    questions: Questions
     clock: Clock
     uploads: Uploads
     buckets: Mapping[str, Bucket]
@@ -186,7 +186,7 @@ async def _ask(
         traceparent=context.traceparent,
     )
     data = {"params": params, "sites": principal.sites, "permissions": _PERMISSIONS.get(principal.role, ())}
-    reply = await parts.bus.ask(query, envelope, orjson.dumps(data))
+    reply = await parts.questions.ask(query, envelope, orjson.dumps(data))
     if binding.http.blob is not None and reply.status == 200:
         blob = Blob.model_validate_json(reply.body)
         return await blob_answer(request, blob, parts.buckets[binding.http.blob])

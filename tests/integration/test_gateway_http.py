@@ -170,7 +170,7 @@ async def test_a_fault_of_the_edge_is_a_500_without_details(http: Http, monkeypa
         raise RuntimeError("secret detail of a fault")
 
     monkeypatch.setattr(http.running.bus, "ask", broken)
-    answer = await http.client.get("/api/sites")
+    answer = await http.client.get(f"{BASE}/items")
     assert (answer.status_code, answer.json()["title"]) == (500, "Internal error")
     assert "secret" not in answer.text
 
@@ -345,7 +345,7 @@ async def test_a_foreign_answer_of_a_service_is_a_503(http: Http, monkeypatch: p
         return Reply(500, b"not json")
 
     monkeypatch.setattr(http.running.bus, "ask", odd)
-    answer = await http.client.get("/api/sites")
+    answer = await http.client.get(f"{BASE}/items")
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
 
 
