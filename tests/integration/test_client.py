@@ -33,6 +33,7 @@ pytestmark = pytest.mark.integration
 
 Tool = Callable[..., Awaitable[Result]]
 ABOUT = ("--subject", "app", "--version", "1.0")
+JUNIT_ONE = b'<testsuite><testcase classname="t" name="a"/></testsuite>'
 JUNIT = (
     '<testsuite tests="2" failures="{failed}"><testcase classname="t" name="a"/>'
     '<testcase classname="t" name="b">{mark}</testcase></testsuite>'
@@ -218,3 +219,21 @@ async def test_a_broken_newest_report_is_explained(http: Http, tool: Tool, tmp_p
         assert text in " ".join(told.stdout.split()), told.stdout
     shown = await tool("signal", "show", "5")
     assert '"head": "<testsuites><testsuite"' in shown.stdout
+
+
+async def test_the_part_comes_from_the_files_name_over_plain_http_too(http: Http, tool: Tool) -> None:
+    client = await http.user("ci", "operator")
+    about = {"subject": "app", "version": "1.0"}
+    for headers, more, part in (
+        ({"Content-Disposition": 'attachment; filename="out/unit.xml"'}, {}, "unit"),
+        ({"Content-Disposition": "attachment; filename*=UTF-8''it%20slow.xml"}, {}, "it-slow"),
+        ({"Content-Disposition": 'attachment; filename="x.xml"'}, {"file": "e2e.xml"}, "e2e"),
+        ({"Content-Disposition": 'attachment; filename="x.xml"'}, {"part": "mine"}, "mine"),
+        ({}, {}, "default"),
+    ):
+        answer = await client.post("/api/signals/junit", params=about | more, content=JUNIT_ONE, headers=headers)
+        assert (answer.status_code, answer.json()["items"][0]["part"]) == (201, part)
+    # An empty file can't be read: it is refused, kept, and fails its rule like any other.
+    empty = await client.post("/api/signals/junit", params=about, content=b"")
+    assert (empty.status_code, "is empty" in empty.json()["detail"], empty.json()["signal_id"]) == (422, True, 6)
+    assert (await client.get("/api/signals/6")).json()["data"]["bytes"] == 0

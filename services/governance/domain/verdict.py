@@ -28,6 +28,7 @@ MAX_FUTURE = timedelta(minutes=5)
 MAX_REASONS = 3
 MAX_NOTES = 10
 MAX_PROBLEM_CHARS = 300
+NEVER, NEVER_SENT = "there was no good one before", "no good one of this sender is known"
 _TICK = timedelta(microseconds=1)  # a fact of exactly the maximum age is still good
 
 Decision = Literal["go", "no_go"]
@@ -150,7 +151,11 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
     wrong = _without_zone([*mine, *base, *unread])
     if not wrong:
         current, baseline = newest_of_each_part(mine), newest_of_each_part(base)
-        wrong = [*_broken(unread, "", now), *_broken(current, "", now), *_broken(baseline, "baseline ", now)]
+        wrong = [
+            *_broken(unread, "", now, NEVER_SENT),
+            *_broken(current, "", now),
+            *_broken(baseline, "baseline ", now),
+        ]
         if not current and not unread:
             wrong = [_missing(rule, version)]
         elif not wrong:
@@ -238,7 +243,7 @@ def _without_zone(facts: Sequence[Fact]) -> list[tuple[str, str]]:
     return [(f"signal {ids[0]} has a time without a zone", "a time with a zone")] if ids else []
 
 
-def _broken(facts: Sequence[Fact], label: str, now: datetime) -> list[tuple[str, str]]:
+def _broken(facts: Sequence[Fact], label: str, now: datetime, never: str = NEVER) -> list[tuple[str, str]]:
     """The first fact that can't be trusted at all."""
     for fact in facts:
         name = f"the {label}{KINDS[fact.kind].noun} {_of_part(fact)}(signal {fact.signal_id})"
@@ -248,13 +253,13 @@ def _broken(facts: Sequence[Fact], label: str, now: datetime) -> list[tuple[str,
         problems = fact.problems or check_data(fact.kind, fact.data)
         if problems:
             what = clean_text(problems[0].rstrip("."), MAX_PROBLEM_CHARS)
-            return [(f"{name} is broken: {what}{'' if label else _last_good(fact, now)}", "valid data")]
+            return [(f"{name} is broken: {what}{'' if label else _last_good(fact, now, never)}", "valid data")]
     return []
 
 
-def _last_good(fact: Fact, now: datetime) -> str:
+def _last_good(fact: Fact, now: datetime, never: str) -> str:
     if fact.good is None:
-        return "; there was no good one before"
+        return f"; {never}"
     if fact.good.signal_id == fact.signal_id:
         return ""  # it was right for the Headgate that stored it, so of those before it nothing is known here
     return f"; the last good one, signal {fact.good.signal_id}, is {age_words(now - fact.good.time)} old"

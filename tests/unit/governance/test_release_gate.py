@@ -170,6 +170,7 @@ def test_a_report_that_could_not_be_read_fails_the_rules_of_its_kind() -> None:
     assert unread.signal_id in verdict.rules[2].facts_used
     alone = judge(RELEASE, Facts((), (), None, "1.0", (unread,)), NOW).rules[2]
     assert alone.message.startswith("The scan report ruff (signal")
+    assert "no good one of this sender is known" in alone.message
     other = judge(RELEASE, replace(facts, unread=(replace(unread, version="1.1"),)), NOW)
     assert other.decision == "go"
 
