@@ -78,8 +78,10 @@ class Listing:
     filters: Mapping[str, str | Filter] = field(default_factory=dict)
     readings: tuple[tuple[str, ...], ...] = ()
     statements: dict[tuple[tuple[str, ...], bool], str] = field(init=False, default_factory=dict)
+    _known: set[str] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
+        self._known.update(self.scope, self.filters)
         for reading in (*self.readings, ()):
             for name in reading:
                 if not isinstance(self.filters.get(name), str):
@@ -106,8 +108,9 @@ class Listing:
 
     def query(self, given: Mapping[str, Any], *, limit: int, cursor: str | None = None) -> tuple[str, tuple[Any, ...]]:
         """The statement and its values. Raises `Invalid` for a cursor that no page gave."""
-        if unknown := given.keys() - self.scope.keys() - self.filters.keys():
-            raise ValueError(f"{self.table} has no filter {', '.join(sorted(unknown))}")
+        if not self._known.issuperset(given):
+            unknown = sorted(given.keys() - self._known)
+            raise ValueError(f"{self.table} has no filter {', '.join(unknown)}")
         if not 1 <= limit <= MAX_PAGE + 1:
             raise ValueError(f"limit must be 1 to {MAX_PAGE + 1}")
         reading = next((one for one in self.readings if all(given.get(name) is not None for name in one)), ())

@@ -48,7 +48,13 @@ async def list_items(read: Read, params: ItemFilter) -> bytes:
 
     As JSON of `Item`s, straight from the rows: they were validated when they were written.
     """
-    given = {"site": read.site, **params.model_dump(exclude={"limit"})}
+    given = {
+        "site": read.site,
+        "gate": params.gate,
+        "subject": params.subject,
+        "status": params.status,
+        "include_inactive": params.include_inactive,
+    }
     sql, values = LIST_ITEMS.query(given, limit=params.limit)
     rows = await read.pool.fetch(sql, *values)
     return orjson.dumps([dict(row) for row in rows], option=orjson.OPT_UTC_Z)
