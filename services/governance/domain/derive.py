@@ -12,7 +12,7 @@ from typing import Any
 
 from services.governance.domain.facts import Fact
 from services.governance.domain.report_base import DEFAULT_PART, announced_words
-from services.governance.domain.test_ids import UNNAMED, vanished
+from services.governance.domain.test_ids import UNNAMED, fingerprint, unpack, vanished
 
 NAMED = 5  # how many names a sentence lists
 MAX_NAME_CHARS = 200  # of each; a run is stored and told whole, so what it lists stays short
@@ -116,29 +116,40 @@ def _coverage(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str,
     }
 
 
-def _severe(facts: Sequence[Fact]) -> dict[tuple[str, str], Mapping[str, Any]]:
-    return {
-        (fact.part, finding["fingerprint"]): finding
-        for fact in facts
-        for finding in _data(fact)["findings"]
-        if finding["severity"] in SEVERE
-    }
+def _severe(facts: Sequence[Fact], *, packed: bool) -> dict[tuple[str, str], Mapping[str, Any]]:
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for fact in facts:
+        if packed:
+            found |= {(fact.part, one): {} for one in unpack(_data(fact).get("severe_packed") or "")}
+        for finding in _data(fact)["findings"]:
+            if finding["severity"] in SEVERE:
+                key = fingerprint(finding["fingerprint"]) if packed else finding["fingerprint"]
+                found[fact.part, key] = finding
+    return found
 
 
 def _finding_name(finding: Mapping[str, Any]) -> str:
+    if not finding:
+        return "one that is not listed"
     rule, path = _short(finding["rule_id"] or "unnamed rule"), _short(finding.get("path") or "unknown place")
     return f"{rule} in {path}:{finding.get('line') or '?'}"
 
 
+def _listed_first(finding: Mapping[str, Any]) -> tuple[bool, str]:
+    return not finding, _finding_name(finding)
+
+
 def _findings(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
-    severe = _severe(current)
+    # Listed findings are compared by their fingerprints' fingerprints only where a scan has too many to list them.
+    packed = any(_data(fact).get("severe_packed") for fact in (*current, *baseline))
+    severe = _severe(current, packed=packed)
     # A finding that grew from medium to high is new, too: only high ones of the baseline are known.
-    known = _severe(baseline)
+    known = _severe(baseline, packed=packed)
     new = [severe[key] for key in sorted(severe.keys() - known.keys())] if baseline else []
     return {
         "severe_count": len(severe),
         "new_severe_count": len(new),
-        "new_severe": sorted(_finding_name(finding) for finding in new)[:NAMED],
+        "new_severe": [_finding_name(finding) for finding in sorted(new, key=_listed_first)[:NAMED]],
         "tools": [fact.part for fact in current],
         "incomplete": _incomplete(current),
         "failed_tools": [fact.part for fact in current if not _data(fact)["execution_successful"]],

@@ -34,9 +34,10 @@ from services.governance.domain.report_base import (
 from services.governance.domain.report_text import Source
 from services.governance.domain.sarif_log import RunHead, read_heads, read_results
 from services.governance.domain.sarif_rules import Rules
+from services.governance.domain.test_ids import pack
 
-MAX_SEVERE = 20_000  # listed; more make the report incomplete, as a verdict compares each one
-MAX_LESSER = 5_000  # listed; of more only the number is kept
+MAX_SEVERE = 5_000  # listed; of more the fingerprints are kept, as a verdict compares each one
+MAX_LESSER = 2_000  # listed; of more only the number is kept
 MAX_DETAILED = 2_000  # listed with level and message
 MAX_MESSAGE_CHARS = 300
 SEVERITIES = ("critical", "high", "medium", "low", "none")
@@ -81,7 +82,9 @@ class _Scan:
     suppressed: int = 0
     execution_successful: bool = True
     seen_places: set[bytes] = field(default_factory=set)
-    listed_lesser: int = 0
+    equal: Counter[str] = field(default_factory=Counter)  # how often each fingerprint came
+    listed: Counter[bool] = field(default_factory=Counter)  # severe ones and lesser ones
+    unlisted: list[str] = field(default_factory=list)  # fingerprints of severe ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,8 @@ def parse_sarif(content: bytes | BinaryIO) -> list[ParsedSignal]:
 
     Data: ``tool, findings [{fingerprint, rule_id, level, severity, path, line, message}], counts {severity: n, total},
     suppressed`` (results the code or the tool silenced), ``execution_successful`` (false when a run failed or has no
-    results list: then nothing is known), ``summary, notes, incomplete``. Raises BadReport.
+    results list: then nothing is known), ``severe_packed`` (fingerprints of the severe findings that are too many to be
+    listed), ``summary, notes, incomplete``. Raises BadReport.
     """
     source = Source(content, "SARIF")
     head = read_heads(source)
@@ -123,12 +127,13 @@ def parse_sarif(content: bytes | BinaryIO) -> list[ParsedSignal]:
 
 
 def _data(scan: _Scan) -> dict[str, JSON]:
-    _number_equal_findings(scan.findings)
     counts: dict[str, JSON] = {severity: scan.counts[severity] for severity in SEVERITIES}
     total = scan.counts.total()
     severe = sum(scan.counts[severity] for severity in _SEVERE)
     if severe > MAX_SEVERE:
-        scan.remarks.short("high or critical findings", severe, MAX_SEVERE)
+        scan.remarks.note(
+            f"Of {severe} high or critical findings, {MAX_SEVERE} are listed; of the others fingerprints are kept."
+        )
     if total - severe > MAX_LESSER:
         scan.remarks.note(f"Of {total - severe} findings below high, {MAX_LESSER} are listed.")
     summary = counted(total, "finding")
@@ -142,6 +147,7 @@ def _data(scan: _Scan) -> dict[str, JSON]:
         "counts": {**counts, "total": total},
         "suppressed": scan.suppressed,
         "execution_successful": scan.execution_successful,
+        **({"severe_packed": pack(scan.unlisted)} if scan.unlisted else {}),
         **scan.remarks.data(summary),
     }
 
@@ -224,13 +230,16 @@ def _read_result(result: Mapping[str, JSON], spot: str, run: _Run) -> None:
         scan.seen_places.add(place)
     severity = _severity(result, rule, level, spot)
     scan.counts[severity] += 1
-    if severity in _SEVERE:
-        if sum(scan.counts[word] for word in _SEVERE) > MAX_SEVERE:
-            return
-    elif scan.listed_lesser >= MAX_LESSER:
+    severe = severity in _SEVERE
+    scan.equal[fingerprint] += 1
+    if scan.equal[fingerprint] > 1:
+        # A second equal finding is a new one, not the first seen twice.
+        fingerprint = f"{fingerprint}-{scan.equal[fingerprint]}"
+    if scan.listed[severe] >= (MAX_SEVERE if severe else MAX_LESSER):
+        if severe:
+            scan.unlisted.append(fingerprint)
         return
-    else:
-        scan.listed_lesser += 1
+    scan.listed[severe] += 1
     finding: dict[str, JSON] = {
         "fingerprint": fingerprint,
         "rule_id": rule_id,
@@ -333,13 +342,3 @@ def _fingerprint(result: Mapping[str, JSON], spot: str, tool: str, rule_id: str,
     else:
         basis = ["text", tool, rule_id, path, _DIGITS.sub("#", _SPACES.sub(" ", text).strip())]
     return sha256(json.dumps(basis, default=str).encode()).hexdigest()[:32]
-
-
-def _number_equal_findings(findings: list[dict[str, JSON]]) -> None:
-    """Make fingerprints unique: a second equal finding is a new one, not the first seen twice."""
-    seen: Counter[str] = Counter()
-    for finding in findings:
-        fingerprint = str(finding["fingerprint"])
-        seen[fingerprint] += 1
-        if seen[fingerprint] > 1:
-            finding["fingerprint"] = f"{fingerprint}-{seen[fingerprint]}"

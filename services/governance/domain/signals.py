@@ -212,7 +212,7 @@ _ALL = (
         "scan.sarif",
         "scan report",
         {"tool": _text, "findings": _list_of(_FINDING), "suppressed": _count, "execution_successful": _flag},
-        optional=_REMARKS,
+        optional={"severe_packed": _packed, **_REMARKS},
         bulk=frozenset({"findings"}),
     ),
     Kind(

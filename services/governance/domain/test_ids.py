@@ -50,11 +50,16 @@ def pack(test_ids: Iterable[str]) -> str:
     return "".join(sorted({fingerprint(test_id) for test_id in test_ids}))
 
 
+def unpack(packed: str) -> set[str]:
+    """The fingerprints that `pack` put together."""
+    return {packed[start : start + PRINT_CHARS] for start in range(0, len(packed), PRINT_CHARS)}
+
+
 def prints(data: Mapping[str, Any]) -> set[str]:
     """The fingerprints of the tests that ran in a report."""
     packed = data.get("tests_packed")
     if packed:
-        return {packed[start : start + PRINT_CHARS] for start in range(0, len(packed), PRINT_CHARS)}
+        return unpack(packed)
     return {fingerprint(test_id) for test_id in data["tests"]}
 
 
@@ -68,8 +73,3 @@ def vanished(before: Mapping[str, Any], now: Mapping[str, Any] | None) -> list[s
     if before.get("tests_packed"):
         return [UNNAMED] * len(gone)
     return sorted(test_id for test_id in set(before["tests"]) if fingerprint(test_id) in gone)
-
-
-def ran(data: Mapping[str, Any], test_id: str) -> bool:
-    """Whether this test ran (passed or failed) in the report."""
-    return fingerprint(test_id) in prints(data) if data.get("tests_packed") else test_id in data["tests"]

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from services.governance.domain import sarif as sarif_module
+from services.governance.domain.derive import derive
 from services.governance.domain.report_base import part_name
 from services.governance.domain.reports import BadReport, parse_report
 from services.governance.domain.signals import check_data
-from tests.unit.governance.samples import sarif
+from services.governance.domain.test_ids import PRINT_CHARS
+from tests.unit.governance.samples import fact, sarif
 
 SOURCE = "import subprocess\n\n\ndef go(x):\n    subprocess.call('ls ' + x, shell=True)\n    assert x\n"
 
@@ -252,3 +254,105 @@ def test_bad_logs_say_what_is_wrong(content: bytes, words: str) -> None:
 
 def test_a_byte_order_mark_is_no_harm() -> None:
     assert parse(b"\xef\xbb\xbf" + sarif([]))["findings"] == []
+
+
+def test_results_may_stand_before_the_tool_and_the_version() -> None:
+    text = """{"runs": [{"results": [{"ruleId": "R1", "message": {"text": "m"}}], "extra": [[{"runs": [1]}]], "tool":
+        {"driver": {"name": "t", "rules": [{"id": "R1", "defaultConfiguration": {"level": "error"}}]}}},
+        {"tool": {"driver": {"name": "u"}}, "results": []},
+        {"results": [{"message": {"text": "n"}, "level": "note"}], "tool": {"driver": {"name": "t"}}}],
+        "version": "2.1.0"}"""
+    first, second = parse_report("sarif", text.encode())
+    assert (first.part, first.data["summary"]) == ("t", "2 findings: 1 high, 1 low")
+    assert (second.part, second.data["summary"]) == ("u", "0 findings")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
+def test_any_unicode_encoding_is_read(encoding: str) -> None:
+    content = sarif([result("gef\u00e4hrlich")]).decode()
+    assert only(content.replace("\\u00e4", "\u00e4").encode(encoding))["message"] == "gef\u00e4hrlich"
+
+
+def test_bytes_that_are_no_utf8_are_read_with_a_note() -> None:
+    data = parse(sarif([result("caf?")]).replace(b"caf?", b"caf\xe9\x00\x1b"))
+    assert (data["findings"][0]["message"], len(data["notes"])) == ("caf\u00e9", 1)
+
+
+@pytest.mark.parametrize(
+    ("automation", "part"),
+    [
+        ("frontend", "Scan-It:frontend"),
+        ("lang:python/run-7", "Scan-It:lang:python"),
+        ("a/b/run", "Scan-It:a-b"),
+        ("category/", "Scan-It:category"),
+        ("/run-7", "Scan-It"),
+        ("", "Scan-It"),
+        ("2026-11-27T22:08:48Z", "Scan-It"),
+        ("20261127-220848", "Scan-It"),
+        ("4711", "Scan-It"),
+        ("6f9619ff-8b86-d011-b42d-00c04fc964ff", "Scan-It"),
+        ("{6F9619FF-8B86-D011-B42D-00C04FC964FF}", "Scan-It"),
+        ("0cf119f0cf119f0cf119f0cf119f0cf119f0cf11", "Scan-It"),
+    ],
+)
+def test_the_id_of_a_scan_tells_it_from_others_unless_it_only_names_a_run(automation: str, part: str) -> None:
+    (signal,) = parse_report("sarif", sarif([], automationDetails={"id": automation}))
+    assert signal.part == part
+
+
+def test_paths_by_the_index_of_an_artifact() -> None:
+    made = result()
+    made["locations"][0]["physicalLocation"]["artifactLocation"] = {"index": 1}
+    artifacts = [{"location": {"uri": "a.py"}, "contents": {"text": "x"}}, {"location": {"uri": "b.py"}}]
+    assert only(sarif([made], artifacts=artifacts))["path"] == "b.py"
+    assert only(sarif([made]))["path"] == ""
+
+
+@pytest.mark.parametrize(
+    ("level", "severity", "notes"),
+    [("Error", "high", 0), ("info", "low", 0), ("warn", "medium", 0), ("fatal", "high", 0), ("odd", "high", 1)],
+)
+def test_levels_beside_the_standard(level: str, severity: str, notes: int) -> None:
+    data = parse(sarif([result(level=level)]))
+    assert (data["findings"][0]["severity"], len(data["notes"])) == (severity, notes)
+
+
+@pytest.mark.parametrize(
+    ("invocation", "finished"),
+    [({"exitCode": 0}, True), ({"exitCode": 1}, False), ({"exitCode": 0, "executionSuccessful": False}, False)],
+)
+def test_an_exit_code_of_zero_is_success_where_nothing_else_is_said(invocation: Any, finished: bool) -> None:
+    assert parse(sarif([], invocations=[invocation]))["execution_successful"] is finished
+
+
+def test_numbers_of_any_size_are_read() -> None:
+    text = sarif([result(partialFingerprints={"h": 1})]).replace(b'"h": 1', b'"h": 123456789012345678901234567890.5')
+    assert only(text)["fingerprint"]
+    score = sarif([result(properties={"security-severity": 7.5})])
+    assert only(score)["severity"] == "high"
+
+
+def test_findings_beyond_what_is_listed_are_counted_and_severe_ones_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sarif_module, "MAX_SEVERE", 2)
+    monkeypatch.setattr(sarif_module, "MAX_LESSER", 1)
+    monkeypatch.setattr(sarif_module, "MAX_DETAILED", 1)
+    severe = [at(line, f"bad {word}", level="error") for line, word in enumerate("abcd", 1)]
+    data = parse(sarif([*severe, at(8, "x", level="note"), at(9, "y", level="note")]))
+    assert (data["counts"]["high"], data["counts"]["low"], len(data["findings"])) == (4, 2, 3)
+    assert len(data["severe_packed"]) == 2 * PRINT_CHARS
+    assert ["message" in found for found in data["findings"]] == [True, False, False]
+    assert len(data["notes"]) == 2
+
+    def new(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+        current, baseline = ([fact("scan.sarif", one, part="s")] for one in (now, before))
+        derived = derive("scan.sarif", current, baseline, {})
+        assert derived["new_severe_count"] == len(derived["new_severe"])
+        return list(derived["new_severe"])
+
+    assert new(data, data) == []
+    more = parse(sarif([at(7, "bad new", level="error"), *severe]))
+    assert new(data, more) == ["R1 in src/a.py:7"]
+    assert new(data, parse(sarif([*severe, at(7, "bad new", level="error")]))) == ["one that is not listed"]
+    monkeypatch.setattr(sarif_module, "MAX_SEVERE", 9)
+    assert new(data, parse(sarif(severe[::-1]))) == []
+    assert new(parse(sarif(severe[1:])), data) == ["R1 in src/a.py:1"]
