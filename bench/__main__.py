@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import boards, command, consumer, growth, query, relay
+from bench import boards, command, consumer, growth, query, relay, reports
 from bench.figures import Report, heading, keep, machine
 from bench.lab import BenchError, Lab
 from deploy.embedded import EmbeddedError
@@ -36,6 +36,7 @@ def _benches(arguments: argparse.Namespace) -> dict[str, Bench]:
         "command": command.run,
         "query": query.run,
         "relay": relay.run,
+        "reports": reports.run,
     }
     if arguments.growth:
         found["growth"] = growth.run
