@@ -11,6 +11,7 @@ import nats.errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from opentelemetry.trace import SpanKind
+from prometheus_client import Counter
 from pydantic import ValidationError
 
 from libs.common import series
@@ -40,6 +41,7 @@ class QueryServer:
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscription: Subscription | None = None
+        self._counters: dict[tuple[str, int], Counter] = {}
 
     async def start(self) -> None:
         """Subscribe; from now on questions are answered."""
@@ -113,7 +115,10 @@ class QueryServer:
         return self._counted(query.name, status, body)
 
     def _counted(self, name: str, status: int, body: bytes) -> Reply:
-        series.QUERIES.labels(self._service, name, str(status)).inc()
+        counter = self._counters.get((name, status))
+        if counter is None:  # looking a series up by its labels costs more than counting
+            counter = self._counters[name, status] = series.QUERIES.labels(self._service, name, str(status))
+        counter.inc()
         return Reply(status, body)
 
     async def _run(self, query: Query, handler: QueryHandler, envelope: CloudEvent) -> bytes:

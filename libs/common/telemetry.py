@@ -122,8 +122,12 @@ def span(
     try:
         tracer = _tracers.get(service)
         if tracer is None:
-            with _as_current(parent or _current.get() or new_traceparent()) as traceparent:
+            traceparent = parent or _current.get() or new_traceparent()
+            reset = _current.set(traceparent)
+            try:
                 yield traceparent
+            finally:
+                _current.reset(reset)
             return
         context = _context_of(parent) if parent else None
         found = [Link(trace.get_current_span(_context_of(link)).get_span_context()) for link in links if link]

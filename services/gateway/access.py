@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
+from prometheus_client import Counter
 from starlette.requests import Request
 
 from libs.common.contracts.base import Command, Operation
@@ -43,7 +45,7 @@ class Access:
                 retry_after_s=allowance.reset_s,
             )
         allowed = may(principal.role, permission)
-        PERMISSION_CHECKS.labels("allowed" if allowed else "denied", principal.role).inc()
+        _checks("allowed" if allowed else "denied", principal.role).inc()
         if not allowed:
             raise Forbidden(
                 f"This needs the permission {permission}, which the role {principal.role} does not hold.",
@@ -99,6 +101,12 @@ class Access:
         if asked is not None and not await self._identity.site_exists(asked):
             raise NotFound(f"There is no site {asked}; GET /api/sites lists them.")
         return choice.site
+
+
+@cache
+def _checks(result: str, role: str) -> Counter:
+    """The series; roles are few, and looking it up by its labels costs more than counting."""
+    return PERMISSION_CHECKS.labels(result, role)
 
 
 def secret_of(request: Request) -> str:

@@ -19,7 +19,6 @@ from libs.common.contracts.base import Csv, Http, Operation, Query
 from libs.common.contracts.blobs import Blob
 from libs.common.contracts.gateway.seals import SEALED_BODIES
 from libs.common.contracts.roles import ROLES
-from libs.common.ids import uuid7
 from libs.common.objects import Bucket
 from libs.common.service import Clock
 from services.gateway.access import Access
@@ -176,7 +175,7 @@ async def _ask(
     params = public.model_dump(mode="json", exclude_unset=True) | seal(binding.http.seal, principal).fields
     context = context_of(request)
     envelope = CloudEvent(
-        id=str(uuid7()),
+        id=context.request_id,  # a request asks one question
         source=SOURCE,
         type=query.type,
         time=context.received_at,

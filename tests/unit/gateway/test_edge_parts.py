@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from datetime import UTC, datetime
 from typing import get_args
@@ -121,6 +122,24 @@ def test_a_limit_moves_with_the_clock_and_callers_are_bounded(monkeypatch: pytes
     assert limiter.hit("a").allowed
     monkeypatch.setattr(limits, "MAX_BUCKETS", 3)
     assert [limiter.hit(f"new-{number}").allowed for number in range(6)] == [True, True, True, True, False, False]
+
+
+def test_the_minute_before_counts_by_what_is_left_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_200_000_000.0]  # a whole minute
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    limiter = limits.Limiter(10)
+    assert sum(limiter.hit("a").allowed for _ in range(20)) == 10
+    now[0] += 60
+    first = limiter.hit("a")
+    assert (first.allowed, first.remaining, first.reset_s) == (False, 0, 1), "all ten still count"
+    now[0] += 31
+    assert [limiter.hit("a").allowed for _ in range(7)] == [True] * 6 + [False], "29 of 60 s are left: four still count"
+    assert limiter.hit("a").reset_s == 5, "one of the ten leaves every six seconds"
+    now[0] += 59
+    assert limiter.hit("a").remaining == 10 - 3 - 1, "half of the six of the minute before still counts"
+    now[0] += 600
+    assert limiter.hit("a").remaining == 9
+    assert threading.active_count() == 1
 
 
 async def test_waiters_are_woken_by_their_own_outcome_only(monkeypatch: pytest.MonkeyPatch) -> None:
