@@ -22,6 +22,7 @@ from libs.client.packing import pack_input
 from libs.client.session import Session, command
 from libs.client.show import clean, table
 from libs.common.contracts.governance.signals import MAX_SIGNALS, SignalReceipt, SignalReceipts
+from libs.common.contracts.names import MAX_NAME_CHARS as MAX_PART_CHARS
 
 signals = typer.Typer(no_args_is_help=True, help="Signals: what gates judge by.")
 reports = typer.Typer(no_args_is_help=True, help="Reports as tools write them.")
@@ -147,10 +148,17 @@ def _parts(report_format: str, files: list[str]) -> Mapping[str, str]:
     if report_format not in ("junit", "cobertura"):
         return {}
     named = [file for file in files if file != "-"]
-    parts = {file: NOT_PART.sub("-", Path(file).stem).lstrip("-._:")[:80] or "report" for file in named}
+    parts = {file: _part(Path(file).stem.strip()) for file in named}
     if len(set(parts.values())) != len(named) or len(files) - len(named) > 1:
         raise UsageProblem("Several files have the same name, which tells the reports apart; send them with --part.")
     return parts
+
+
+def _part(stem: str) -> str:
+    """In plain ASCII letters; what has others stays as it is, since without them two files would be one part."""
+    if not stem.isascii() and stem.isprintable():
+        return stem[:MAX_PART_CHARS].strip()
+    return NOT_PART.sub("-", stem).lstrip("-._:")[:80] or "report"
 
 
 def _receipts(session: Session, answers: list[Any]) -> int:

@@ -81,8 +81,14 @@ def joined_part(asked: str, own: str) -> str:
 
 
 def file_part(name: str) -> str:
-    """The part that a file's name gives: without its folders and its last extension (``out/unit.xml`` gives unit)."""
-    return part_name(PurePosixPath(name.replace("\\", "/")).stem)
+    """The part that a file's name gives: without its folders and its last extension (``out/unit.xml`` gives unit).
+
+    A name in other letters than ASCII's stays as it is, since without them two files would be one part.
+    """
+    stem = PurePosixPath(name.replace("\\", "/")).stem.strip()
+    if not stem.isascii() and stem.isprintable():
+        return clean_text(stem, MAX_NAME_CHARS)
+    return part_name(stem)
 
 
 class Remarks:

@@ -164,6 +164,15 @@ def test_one_report_has_the_part_of_its_name_too(gateway: FakeGateway, tool: Too
     assert gateway.asked[0].body == b""
 
 
+def test_names_in_any_script_tell_reports_apart(gateway: FakeGateway, tool: Tool, tmp_path: Path) -> None:
+    files = [tmp_path / "결제-unit.xml", tmp_path / "주문-unit.xml"]
+    for file in files:
+        file.write_text("<testsuites/>")
+    gateway.on("POST /api/signals/junit", Says(receipts(), 201))
+    assert tool("report", "send", "junit", *map(str, files)).exit_code == 0
+    assert [asked.query["part"] for asked in gateway.asked] == [["결제-unit"], ["주문-unit"]]
+
+
 def test_a_report_that_is_not_valid_is_no_success(gateway: FakeGateway, tool: Tool) -> None:
     gateway.on("POST /api/signals/sarif", Says(receipts(valid=False, problems=["no results"]), 201))
     result = tool("report", "send", "sarif", "-", stdin="{}")

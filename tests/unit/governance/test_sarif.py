@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
+from libs.common.contracts.names import Part
 from services.governance.domain import sarif as sarif_module
 from services.governance.domain.derive import derive
-from services.governance.domain.report_base import part_name
+from services.governance.domain.report_base import file_part, part_name
 from services.governance.domain.reports import BadReport, parse_report
 from services.governance.domain.signals import check_data
 from services.governance.domain.test_ids import PRINT_CHARS
@@ -220,6 +222,25 @@ def test_part_names_fit_what_signals_allow() -> None:
     assert part_name("Scan It (v2)") == "Scan-It-v2"
     assert part_name("\u00fc\u00fc").startswith("unnamed-")
     assert len(part_name("x" * 300)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("file", "part"),
+    [
+        ("out/unit.xml", "unit"),
+        ("out\\unit tests.xml", "unit-tests"),
+        ("결제-unit.xml", "결제-unit"),
+        ("주문-unit.xml", "주문-unit"),
+        ("über.report.xml", "über.report"),
+        ("é\u202e.xml", None),
+        ("é" * 300, None),
+        (".xml", None),
+    ],
+)
+def test_files_give_parts_that_tell_them_apart(file: str, part: str | None) -> None:
+    made = file_part(file)
+    assert part in (None, made)
+    assert TypeAdapter(Part).validate_python(made) == made
     assert parse_report("sarif", sarif([]))[0].part == "Scan-It"
 
 
