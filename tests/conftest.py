@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -14,6 +13,9 @@ from deploy.embedded import Server, free_port, start_nats, start_postgres
 from deploy.installation import NatsUser, nats_config
 from deploy.local import LocalStack
 from tests.stack import Stack, drop_database, make_stack, make_template
+from tests.workers import pytest_collection_modifyitems, pytest_xdist_make_scheduler
+
+__all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]
 
 # An example that takes long on a busy machine is not a wrong one; how fast things are is measured in bench/.
 settings.register_profile("headgate", deadline=None)
@@ -29,28 +31,6 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ]
 )
-
-# With several workers: the files that take longest, so that none of them is left to one worker at the end.
-LONGEST = ("test_local", "test_upgrade", "local stack", "test_sweep", "test_loop", "test_backup", "test_embedded")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With several workers (`make test`) a file's tests stay with one, and so do all those of the running local stack.
-
-    Each worker has servers of its own. First the longest files, then those that need servers, then the many short ones.
-    """
-    if not hasattr(config, "workerinput"):
-        return
-    places: dict[str, tuple[int, int]] = {}
-    for item in items:
-        group = item.path.stem
-        if "local_stack" in getattr(item, "fixturenames", ()):
-            group = "local stack"
-        item.add_marker(pytest.mark.xdist_group(group if group in LONGEST else str(item.path)))
-        longest = LONGEST.index(group) if group in LONGEST else len(LONGEST)
-        places[item.nodeid] = (longest, int("unit" in item.path.relative_to(Path(__file__).parent).parts))
-    items.sort(key=lambda item: places[item.nodeid])
 
 
 @pytest.fixture(scope="session")
