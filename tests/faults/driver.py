@@ -44,7 +44,10 @@ PROBES: dict[str, str] = {
 
 @dataclass
 class Attempt:
-    """One request. ``marker`` names it in the service's own rows, ``command_id`` on the bus and in the audit log."""
+    """One request. ``marker`` names it in the service's own rows, ``command_id`` on the bus and in the audit log.
+
+    ``signal_id``: of a report that was answered 201.
+    """
 
     kind: Kind
     marker: str
@@ -52,6 +55,7 @@ class Attempt:
     answer: Answer = "unknown"
     status: int = 0
     latency_ms: float = 0.0
+    signal_id: int = 0
 
 
 @dataclass
@@ -147,6 +151,8 @@ class Driver:
         attempt.status = answer.status_code
         if answer.status_code == 202 and attempt.kind in ("sync", "refusal", "unreadable"):
             return  # only accepted: a refusal will end as one, a sync with 504 if its run takes longer than 60 s
+        if attempt.kind == "report" and answer.status_code == 201:
+            attempt.signal_id = answer.json()["items"][0]["signal_id"]
         if answer.is_success:
             attempt.answer = "acknowledged"
         elif 400 <= answer.status_code < 500:
@@ -177,6 +183,18 @@ class Driver:
         if answer.is_success:
             body = answer.json()
             self.heads.append((body["head_seq"], body["head_hash"]))
+
+    async def originals(self) -> list[str]:
+        """I1: every report that was answered 201 is handed out as it was sent; a sentence for each that is not."""
+        problems = []
+        async with self.client() as client:
+            for attempt in self.attempts:
+                if attempt.signal_id:
+                    url = f"{self.urls[0]}/api/signals/{attempt.signal_id}/report"
+                    answer = await client.get(url, headers={"Authorization": f"Bearer {self.token}"})
+                    if answer.content != report(attempt.marker):
+                        problems.append(f"I1 report {attempt.marker} is not what was sent: {answer.status_code}")
+        return problems
 
     def answers(self) -> dict[str, int]:
         """How many were acknowledged, refused, unknown."""

@@ -268,6 +268,7 @@ class Rig:
             notes.append(f"drained in {seconds:.1f} s")
         except AssertionError as error:
             problems.append(f"I5 {error}")
+        problems += await self.driver.originals()
         world = await read_world(servers.database_url)
         problems += check(self.driver.attempts, world, self.driver.heads, self.poison)
         problems += [f"I6 {fault.line()}" for fault in self.faults if fault.recovered_s is None]

@@ -59,7 +59,7 @@ async def test_kill_9_in_a_burst_loses_and_doubles_nothing(local: LocalStack, pa
     world.reports = [row for row in world.reports if row.key in mine]
     world.unreadable = [row for row in world.unreadable if row.key in mine]
     world.runs = [row for row in world.runs if row.key in mine]
-    problems = check(driver.attempts, world, driver.heads)
+    problems = check(driver.attempts, world, driver.heads) + await driver.originals()
     sys.stdout.write(f"{part}: {driver.summary()}; ready after {recovered_s:.1f} s\n")
     assert problems == []
     acknowledged = [attempt for attempt in driver.attempts if attempt.answer == "acknowledged"]
