@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import boards, command, consumer, growth, query, relay, reports
+from bench import boards, command, consumer, growth, query, relay, reports, uploads
 from bench.figures import Report, heading, keep, machine
 from bench.lab import BenchError, Lab
 from deploy.embedded import EmbeddedError
@@ -37,6 +37,7 @@ def _benches(arguments: argparse.Namespace) -> dict[str, Bench]:
         "query": query.run,
         "relay": relay.run,
         "reports": reports.run,
+        "uploads": uploads.run,
     }
     if arguments.growth:
         found["growth"] = growth.run

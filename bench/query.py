@@ -33,7 +33,7 @@ FROM generate_series($1::bigint, $2::bigint) AS n
 INSERT_SITES = "INSERT INTO gateway.sites (site, title) SELECT 'site-' || n, 'Site ' || n FROM generate_series(2, $1) n"
 
 
-def gateway(space: Space) -> tuple[int, str]:
+def gateway(space: Space, **more: str) -> tuple[int, str]:
     """Start the gateway; its port and the first owner's token. Its rate limit is raised out of the way."""
     port, token = free_port(), "hg_" + secrets.token_urlsafe(32)
     space.service(
@@ -41,6 +41,7 @@ def gateway(space: Space) -> tuple[int, str]:
         HEADGATE_HTTP_PORT=str(port),
         HEADGATE_BOOTSTRAP_TOKEN=token,
         HEADGATE_REQUESTS_PER_MINUTE="1000000000",
+        **more,
     )
     return port, token
 

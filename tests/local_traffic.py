@@ -40,6 +40,11 @@ def story(stack: LocalStack) -> None:
         sent = http.post("/api/signals", json=body, headers={"Content-Type": "application/cloudevents+json"})
         assert sent.status_code == 201, sent.text
         assert any(line == "event: governance.signal.recorded" for line in lines)
+        report = b'<testsuite name="s">' + b'<testcase classname="c" name="t"/>' * 3000 + b"</testsuite>"
+        kept = http.post("/api/signals/junit", params={"subject": "local", "version": "1"}, content=report)
+        assert kept.status_code == 201, kept.text
+        back = http.get(f"/api/signals/{kept.json()['items'][0]['signal_id']}/report")
+        assert (back.status_code, back.content) == (200, report)
         ran = http.post(f"{OPS}/run", json={})
         assert ran.status_code == 200, ran.text
         synced = http.post(f"{OPS}/remediation/tracker/sync", json={})

@@ -224,3 +224,19 @@ async def test_a_report_that_can_not_be_read_is_given_back_all_the_same(http: Ht
     assert answer.status_code == 422
     signal_id = answer.json()["signal_id"]
     assert (await http.client.get(f"/api/signals/{signal_id}/report")).content == broken
+
+
+async def test_a_large_report_waits_for_a_service_that_is_down(stack: Stack) -> None:
+    edge = await Http(stack).open()
+    try:
+        headers = {"Prefer": "respond-async"}
+        answer = await edge.client.post("/api/signals/junit", params=OF, content=LARGE, headers=headers)
+        assert answer.status_code == 202, answer.text
+        await start(stack)
+        await stack.idle("governance")
+        outcome = (await edge.client.get(answer.json()["status_url"])).json()
+        assert (outcome["state"], outcome["http_status"]) == ("done", 201)
+        signal_id = outcome["result"]["items"][0]["signal_id"]
+        assert (await edge.client.get(f"/api/signals/{signal_id}/report")).content == LARGE
+    finally:
+        await edge.close()
