@@ -45,7 +45,7 @@ class Life:
     tokens: dict[str, str] = field(default_factory=dict)
     shown: dict[str, Any] = field(default_factory=dict)
     owed: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    keyed: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
+    keyed: dict[str, tuple[str, dict[str, Any] | str, dict[str, Any]]] = field(default_factory=dict)
     entries: dict[int, dict[str, Any]] = field(default_factory=dict)
     unsent: int = 0
 
@@ -101,10 +101,11 @@ class Author:
         self.report("alertmanager", heartbeat(), {"subject": subject})
         return self.ask("POST", "/api/gates/release/runs", of, wanted=201)
 
-    def keyed(self, key: str, path: str, body: dict[str, Any], wanted: int) -> None:
-        """Send a request with an Idempotency-Key, to be repeated after the upgrade."""
-        answer = self.ask("POST", path, body, wanted=wanted, headers={"Idempotency-Key": key})
-        self.life.keyed[key] = (path, body, answer)
+    def keyed(self, key: str, path: str, body: dict[str, Any] | str) -> None:
+        """Send JSON or a report with an Idempotency-Key, to be repeated after the upgrade."""
+        answer = keyed_post(self.http, key, path, body)
+        assert answer.status_code == 201, answer.text
+        self.life.keyed[key] = (path, body, answer.json())
 
     def owe(self, answer: httpx2.Response, *outcomes: int) -> None:
         """Remember a command that was accepted and not yet applied."""
@@ -160,8 +161,9 @@ class Author:
         (item,) = self.ask("GET", f"{TRACKER}/items", params={"gate": "release", "subject": "app"})
         claim = {"status": "done", "completion_checked": True, "completion_note": "mended", "assignee": "mia"}
         self.ask("PATCH", f"{TRACKER}/items/{item['id']}", claim)
-        self.keyed("gate-1", "/api/gates/release/runs", {"subject": "web", "version": "2"}, 201)
-        self.keyed("site-1", "/api/sites", {"site": "kept", "title": "Kept"}, 201)
+        self.keyed("gate-1", "/api/gates/release/runs", {"subject": "web", "version": "2"})
+        self.keyed("site-1", "/api/sites", {"site": "kept", "title": "Kept"})
+        self.keyed("report-1", "/api/signals/junit?subject=keyed&version=1&part=unit", junit("k"))
         self.report("junit", junit("c", failing=("d",)), {"subject": "later", "version": "1"})
         self.ask("POST", f"{TRACKER}/sync", {"gate": "release", "subject": "later", "version": "1"})
 
@@ -225,6 +227,14 @@ class Author:
         assert self.ask("GET", "/api/audit/verify")["valid"]
         for entry in all_pages(self.http, "/api/audit/entries?limit=500"):
             self.life.entries[entry["seq"]] = entry
+
+
+def keyed_post(http: httpx2.Client, key: str, path: str, body: dict[str, Any] | str) -> httpx2.Response:
+    """Post JSON, or text as it is, under a key."""
+    headers = {"Idempotency-Key": key}
+    if isinstance(body, str):
+        return http.post(path, content=body, headers=headers)
+    return http.post(path, json=body, headers=headers)
 
 
 def paths(http: httpx2.Client) -> Iterator[str]:

@@ -15,7 +15,7 @@ import pytest
 
 from deploy.local import LocalStack
 from tests.faults.world import drain
-from tests.integration.old_life import TRACKER, Author, Life, all_pages, junit, lost
+from tests.integration.old_life import TRACKER, Author, Life, all_pages, junit, keyed_post, lost
 from tests.integration.old_version import OldVersion, check_out
 from tests.local_traffic import client, story
 
@@ -114,7 +114,7 @@ def test_what_was_done_but_not_yet_told_is_told(upgraded: Upgraded) -> None:
 
 def test_a_repeated_key_gets_the_first_answer(upgraded: Upgraded) -> None:
     for key, (path, body, first) in upgraded.life.keyed.items():
-        answer = upgraded.http.post(path, json=body, headers={"Idempotency-Key": key})
+        answer = keyed_post(upgraded.http, key, path, body)
         assert answer.status_code == 201, f"{key}: {answer.text}"
         assert lost(first, answer.json(), key) == []
 
