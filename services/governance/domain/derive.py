@@ -57,10 +57,15 @@ def _missing_parts(current: Sequence[Fact], baseline: Sequence[Fact]) -> list[st
     return sorted({fact.part for fact in baseline} - {fact.part for fact in current})
 
 
+def part_words(fact: Fact, facts: Sequence[Fact]) -> str:
+    """The fact's part and a space, for a sentence; nothing for the only part of a sender who names none."""
+    return "" if fact.part in ("", DEFAULT_PART) and len(facts) == 1 else f"{fact.part} "
+
+
 def _incomplete(facts: Sequence[Fact]) -> list[str]:
     """For each report that announces more than it holds, what it announces and what is there."""
     found = [
-        announced_words(short) + ("" if fact.part in ("", DEFAULT_PART) else f" in the report {fact.part}")
+        announced_words(short) + (f" in the report {part}".rstrip() if (part := part_words(fact, facts)) else "")
         for fact in facts
         for short in _data(fact).get("incomplete", ())
     ]

@@ -9,18 +9,18 @@ a warning where warnings aren't allowed, or for a weighted score below the minim
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from services.governance.domain.derive import COMPARED_KINDS, derive
+from services.governance.domain.derive import COMPARED_KINDS, derive, part_words
 from services.governance.domain.facts import Fact, Facts, newest_of_each_part
 from services.governance.domain.failures import KIND as TESTS
 from services.governance.domain.failures import age_words, still_failing
 from services.governance.domain.heirs import renamed
 from services.governance.domain.policy_model import EVERY_PART, WATCHDOG, Policy, Rule, look_up
 from services.governance.domain.report_base import clean_text, remarked
-from services.governance.domain.signals import KINDS, check_data, parse_time
+from services.governance.domain.signals import KINDS, check_data, known_data, parse_time
 
 __all__ = ["Fact", "Facts", "RuleResult", "Summary", "Verdict", "judge"]
 
@@ -150,7 +150,9 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
     current: list[Fact] = []
     wrong = _without_zone([*mine, *base, *unread])
     if not wrong:
-        current, baseline = newest_of_each_part(mine), newest_of_each_part(base)
+        current = newest_of_each_part(mine)
+        # What the last GO used can't be sent anew, so keys that had no meaning then are not held against it.
+        baseline = [replace(fact, data=known_data(fact.kind, fact.data)) for fact in newest_of_each_part(base)]
         wrong = [
             *_broken(unread, "", now, NEVER_SENT),
             *_broken(current, "", now),
@@ -161,6 +163,7 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
         elif not wrong:
             values |= _fact_values(rule, current, baseline, policy.parameters, now)
             wrong = [*_condition_failures(rule, values), *_stale(rule, current, now)]
+            wrong = wrong or _unasked(policy, values["derived"])
     passed = not wrong
     if passed:
         observed, wanted = rule.sentence.render(values)
@@ -237,6 +240,20 @@ def _condition_failures(rule: Rule, values: Mapping[str, Any]) -> list[tuple[str
     return [sentence.render(values) for sentence in matching[:MAX_REASONS] or [rule.sentence]]
 
 
+def _unasked(policy: Policy, derived: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What no condition may overlook, also one that was written before there were words for it."""
+    found = []
+    if incomplete := derived.get("incomplete"):
+        found.append((f"a report is incomplete: {', '.join(incomplete)}", "whole reports"))
+    if open_count := derived.get("still_failing_count"):
+        named = ", ".join(derived["still_failing"])
+        found.append((f"{open_count} tests were not shown passing since they failed ({named})", "each shown passing"))
+    if "max_flaky" not in policy.parameters and (flaky_count := derived.get("flaky")):
+        named = ", ".join(derived["flaky_tests"])
+        found.append((f"{flaky_count} tests are flaky ({named})", "0 flaky, as the policy has no max_flaky"))
+    return found
+
+
 def _without_zone(facts: Sequence[Fact]) -> list[tuple[str, str]]:
     """Times without a zone can't even be put in order."""
     ids = sorted(fact.signal_id for fact in facts if fact.time.tzinfo is None)
@@ -246,7 +263,7 @@ def _without_zone(facts: Sequence[Fact]) -> list[tuple[str, str]]:
 def _broken(facts: Sequence[Fact], label: str, now: datetime, never: str = NEVER) -> list[tuple[str, str]]:
     """The first fact that can't be trusted at all."""
     for fact in facts:
-        name = f"the {label}{KINDS[fact.kind].noun} {_of_part(fact)}(signal {fact.signal_id})"
+        name = f"the {label}{KINDS[fact.kind].noun} {part_words(fact, facts)}(signal {fact.signal_id})"
         if fact.time - now > MAX_FUTURE:
             return [(f"{name} has a time in the future, {fact.time.isoformat()}", "a time that has come")]
         # What was wrong when it came stays wrong, also if a later Headgate would take it: its sender was told so.
@@ -271,10 +288,6 @@ def _missing(rule: Rule, version: str) -> tuple[str, str]:
     if rule.age_of == WATCHDOG:
         return "no alert group was received", f"a Watchdog heartbeat {limit}".strip()
     return f"no {KINDS[rule.kind].noun}{target} was received", f"one{f' {limit}' if limit else ''}"
-
-
-def _of_part(fact: Fact) -> str:
-    return "" if fact.part in ("", "default") else f"{fact.part} "
 
 
 def _limit_words(rule: Rule) -> str:
@@ -316,7 +329,7 @@ def _stale(rule: Rule, current: Sequence[Fact], now: datetime) -> list[tuple[str
         if time is None:
             return [(f"no run is recorded for the {title}", f"one {wanted}")]
         if now - time > limit:
-            name = title if rule.age_of == WATCHDOG else f"{title} {_of_part(fact)}".strip()
+            name = title if rule.age_of == WATCHDOG else f"{title} {part_words(fact, current)}".strip()
             return [(f"the newest {name} is {age_words(now - time)} old", wanted)]
     return []
 
