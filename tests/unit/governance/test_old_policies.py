@@ -76,7 +76,7 @@ def test_what_the_policy_allows_passes() -> None:
 
 
 def test_odd_values_of_later_keys_are_not_held_against_a_baseline() -> None:
-    odd = {"notes": "nightly", "summary": 5, "flaky": "no", "incomplete": "no"}
+    odd: dict[str, Any] = {"notes": "nightly", "summary": 5, "flaky": "no", "incomplete": "no"}
     assert judged(TESTS, ran(), baseline=(ran(**odd),)).passed
     newest = judged(TESTS, ran(**odd), baseline=(ran(),))
     assert not newest.passed
