@@ -6,6 +6,8 @@ changes nothing. Skipped is not shown; flaky (failed, then passed in one report)
 
 A failure without a name (a class or suite that could not begin) is never seen passing itself: it is over when a later
 report shows a test of that class or suite passing.
+
+A failure that one report showed on one of several hosts (``shop::pays [firefox]``) is over when that host passes.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.governance.domain.facts import Fact, OpenFailure
-from services.governance.domain.test_ids import fingerprint, is_nameless, owner_of, prints
+from services.governance.domain.junit_runs import host_suffix
+from services.governance.domain.test_ids import fingerprint, is_nameless, owner_of, prints, unpack
 
 KIND = "test.junit"
 MAX_OPEN = 50_000  # kept of one part: as many as one report may name. Beyond it the part fails for good in this version
@@ -32,9 +35,10 @@ Mark = tuple[datetime, int]  # effective time and signal id: the order of signal
 class Shown:
     """What one report shows: ids of failing and of passing tests.
 
-    ``prints``: fingerprints of all that ran, where a very large report keeps those only. ``owners``: classes and
-    suites in which a test passed, beside those that ``passing`` tells. Of a report that tells of more failures than it
-    names, only ``failing`` is filled.
+    ``prints``: fingerprints of all that ran, where a very large report keeps those only, and of what passed on which
+    of several hosts. ``owners``: classes and suites in which a test passed, beside those that ``passing`` tells.
+    ``host``: the one on which all ran (often ""), None if there are several. Of a report that tells of more failures
+    than it names, only ``failing`` is filled.
     """
 
     mark: Mark
@@ -42,6 +46,7 @@ class Shown:
     passing: frozenset[str] = frozenset()
     prints: frozenset[str] = frozenset()
     owners: frozenset[str] = frozenset()
+    host: str | None = ""
 
     def passes(self, test: str) -> bool:
         """Whether the report shows this test passing."""
@@ -50,6 +55,14 @@ class Shown:
         if is_nameless(test):
             owner = owner_of(test)
             return owner in self.owners or any(one.startswith(f"{owner}::") or not owner for one in self.passing)
+        if self._ran_well(test):
+            return True
+        if self.host is None or not test.endswith(suffix := host_suffix(self.host)):
+            return False
+        plain = test.removesuffix(suffix)
+        return plain not in self.failing and self._ran_well(plain)
+
+    def _ran_well(self, test: str) -> bool:
         return test in self.passing or (bool(self.prints) and fingerprint(test) in self.prints)
 
 
@@ -61,7 +74,9 @@ def shown_by(data: Mapping[str, Any], mark: Mark) -> Shown:
         return Shown(mark, failing)
     passing = frozenset(data["tests"]) - failing
     packed = frozenset(prints(data)) if data.get("tests_packed") else frozenset()
-    return Shown(mark, failing, passing, packed, frozenset(data.get("passed_in", ())))
+    packed |= unpack(data.get("passed_on_packed") or "")
+    host = None if "passed_on_packed" in data else data.get("host", "")
+    return Shown(mark, failing, passing, packed, frozenset(data.get("passed_in", ())), host)
 
 
 def follow(kept: Mapping[str, Mark], reports: Iterable[Shown], passed: Mapping[str, Mark]) -> dict[str, Mark]:

@@ -50,7 +50,8 @@ def parse_junit(content: bytes | BinaryIO) -> list[ParsedSignal]:
     Data: ``total, passed, failed, errors, skipped`` (tests), ``flaky`` (of the passed ones), ``failed_tests,
     flaky_tests, tests, skipped_tests`` (sorted ids; ``tests`` are those that ran), ``tests_packed`` instead of
     ``tests`` for very large reports, ``unnamed_failures`` (how many are not in ``failed_tests``), ``passed_in``
-    (classes and suites with a passed test, if no id in ``tests`` begins with them), ``summary, notes, incomplete``.
+    (classes and suites with a passed test, if no id in ``tests`` begins with them), ``host`` (the hostname of all
+    suites) or ``passed_on_packed`` (what passed on which of several hosts), ``summary, notes, incomplete``.
     Raises BadReport.
     """
     source = Source(content, "JUnit")
@@ -185,6 +186,10 @@ def _data(reader: _Reader, hidden: int, remarks: Remarks) -> dict[str, JSON]:
         remarks.note(f"The ids of {len(ran)} tests are kept as fingerprints, so vanished ones can only be counted.")
     if not can_list(broken):
         remarks.note(f"{len(broken)} tests failed, too many for all their ids to be kept.")
+    if len(runs.hosts) > 1:
+        hosts: dict[str, JSON] = {"passed_on_packed": pack(runs.passed_on())}
+    else:
+        hosts = {"host": host} if (host := next(iter(runs.hosts), "")) else {}
     named, flaky = _kept(broken), _kept(flaky)
     return {
         "total": total,
@@ -201,6 +206,7 @@ def _data(reader: _Reader, hidden: int, remarks: Remarks) -> dict[str, JSON]:
         **packed,
         "skipped_tests": skipped[:MAX_SKIPPED_LISTED],
         "passed_in": _owners_beyond(reader.passed_in, () if packed else ran),
+        **hosts,
         **remarks.data(_summary(total, passed, failed, runs, flaky, named)),
     }
 

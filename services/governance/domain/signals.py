@@ -195,7 +195,8 @@ _ALL = (
         optional={
             **dict.fromkeys(("flaky", "unnamed_failures"), _count),
             **dict.fromkeys(("flaky_tests", "passed_in"), _list_of(_text)),
-            "tests_packed": _packed,
+            **dict.fromkeys(("tests_packed", "passed_on_packed"), _packed),
+            "host": _string,
             **_REMARKS,
         },
         bulk=frozenset({"failed_tests", "tests", "skipped_tests"}),

@@ -15,9 +15,11 @@ from services.governance.domain import failures
 from services.governance.domain.facts import OpenFailure, Seen
 from services.governance.domain.failures import Mark, Shown, follow, shown_by, still_failing
 from services.governance.domain.junit import parse_junit
+from services.governance.domain.signals import check_data
 from services.governance.domain.test_ids import pack
 from tests.unit.governance.samples import NOW, case, fact, junit, junit_data
 
+FAIL = "<failure/>"
 TESTS = ("a", "b", "c")
 STATES = st.dictionaries(st.sampled_from(TESTS), st.sampled_from(["passed", "failed"]))
 
@@ -137,3 +139,33 @@ def test_sentences_say_where_it_was_last_seen() -> None:
         "b: signal 7, report unit, 3 hours ago",
         "n" * 59 + "…: signal 7, report unit, 3 hours ago",
     ]
+
+
+def on_hosts(number: int, **outcomes: str) -> Shown:
+    """A report with one suite for each host, in which the test ``t::p`` passes or not."""
+    suites = (
+        f'<testsuite name="s" hostname="{host}">{case("p", inner)}</testsuite>' for host, inner in outcomes.items()
+    )
+    data = parse_junit(f"<testsuites>{''.join(suites)}</testsuites>".encode())[0].data
+    assert check_data("test.junit", data) == []
+    return shown_by(data, (NOW, number))
+
+
+def test_a_browser_that_is_left_out_does_not_mend_its_own_failure() -> None:
+    kept = follow({}, [on_hosts(1, firefox=FAIL, chromium="")], {})
+    assert list(kept) == ["t::p [firefox]"]
+    for left_out in (on_hosts(2, chromium=""), on_hosts(2, chromium="", webkit=""), shown(case("p"))):
+        assert follow(kept, [left_out], {}) == kept
+    assert "t::p [firefox]" in follow(kept, [on_hosts(2, firefox=FAIL)], {})
+    assert follow(kept, [on_hosts(2, firefox="")], {}) == {}
+    assert follow(kept, [on_hosts(2, firefox="", chromium="")], {}) == {}
+    both = follow(kept, [on_hosts(2, firefox="", chromium=FAIL)], {})
+    assert list(both) == ["t::p [chromium]"]
+
+
+def test_a_test_on_one_machine_is_mended_on_any_other() -> None:
+    kept = follow({}, [on_hosts(1, runner7=FAIL)], {})
+    assert list(kept) == ["t::p"]
+    assert follow(kept, [on_hosts(2, runner9="")], {}) == {}
+    # A failure that was kept before hosts were told apart.
+    assert follow(kept, [on_hosts(2, firefox="", chromium="")], {}) == {}

@@ -59,7 +59,7 @@ def test_a_retry_in_a_later_suite_is_one_and_another_host_is_not() -> None:
     again = parse(f"<testsuites>{suite(FAIL)}{suite('')}</testsuites>".encode())
     assert (again["flaky_tests"], again["failed_tests"]) == (["t::x"], [])
     browsers = parse(f"<testsuites>{suite(FAIL, 'firefox')}{suite('', 'chrome')}</testsuites>".encode())
-    assert (browsers["flaky_tests"], browsers["failed_tests"], browsers["passed"]) == ([], ["t::x"], 1)
+    assert (browsers["flaky_tests"], browsers["failed_tests"], browsers["passed"]) == ([], ["t::x [firefox]"], 1)
 
 
 @pytest.mark.parametrize(
