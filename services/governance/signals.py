@@ -230,9 +230,10 @@ async def _insert(
             [orjson.dumps(one.data).decode() for one in new],
             [one.digest for one in new],
         )
-    except asyncpg.DataError as error:
-        # The edge refuses what Postgres can't hold (NUL, half a surrogate pair); this is for other senders.
-        raise Invalid("A signal holds text that can't be stored, such as the character NUL; leave it out.") from error
+    except (asyncpg.DataError, TypeError) as error:
+        # The edge refuses what Postgres can't hold (NUL, half a surrogate pair), and readers whole numbers beyond 64
+        # bits; this is for other senders, and for what a reader overlooks.
+        raise Invalid("A signal holds what can't be stored, such as the character NUL or a number beyond 64 bits; leave it out.") from error
     opened = [(row["subject"], row["version"], row["kind"]) for row in rows if row["opens_part"]]
     if opened:
         await refuse_too_many(tx, opened)

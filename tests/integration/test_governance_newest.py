@@ -144,6 +144,10 @@ async def test_an_unreadable_scan_counts_until_its_sender_sends_a_readable_one(s
     one = await scan_rule()
     assert f"The scan report ruff (signal {refused.json['signal_id']}) is broken: The SARIF report is" in one["message"]
     assert refused.json["signal_id"] in one["facts_used"]
+    # A refusal that quotes what no database holds is kept as well.
+    odd = await report(stack, "sarif", sarif([], originalUriBaseIds={"a\x00": 5}), file="odd.sarif", **APP)
+    assert (odd.status, "originalUriBaseIds" in odd.json["detail"], "signal_id" in odd.json) == (422, True, True)
+    await report(stack, "sarif", sarif([]), file="odd.sarif", **APP)
     assert (await report(stack, "sarif", b"{", file="ruff.sarif", **APP)).json["signal_id"] == refused.json["signal_id"]
     # Another sender's report says nothing about it.
     await report(stack, "sarif", sarif([]), file="bandit.sarif", **APP)

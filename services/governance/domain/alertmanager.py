@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from services.governance.domain.report_base import (
     JSON,
+    MAX_COUNT,
     BadReport,
     ParsedSignal,
     Remarks,
@@ -55,8 +56,8 @@ def parse_alertmanager(content: bytes | BinaryIO) -> list[ParsedSignal]:
     if len(listed) > MAX_ALERTS:
         raise BadReport(f"The Alertmanager body has {len(listed)} alerts, and at most {MAX_ALERTS} are read.")
     truncated = body.get("truncatedAlerts", 0)
-    if isinstance(truncated, bool) or not isinstance(truncated, int) or truncated < 0:
-        raise BadReport("truncatedAlerts is not a whole number of at least 0.")
+    if isinstance(truncated, bool) or not isinstance(truncated, int) or not 0 <= truncated <= MAX_COUNT:
+        raise BadReport(f"truncatedAlerts is not a whole number of 0 to {MAX_COUNT}.")
     alerts = [_alert(item, f"alerts[{index}]") for index, item in enumerate(listed)]
     if status == "firing" and not truncated and not any(alert["status"] == "firing" for alert in alerts):
         raise BadReport("The group is firing, but none of its alerts is: the body is incomplete.")

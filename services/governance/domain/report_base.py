@@ -20,6 +20,7 @@ MAX_ID_CHARS = 500
 MAX_PART_CHARS = 80
 MAX_NAME_CHARS = 200  # of subjects, versions and parts as they are sent
 MAX_COUNT = 2**53  # the largest whole number that JSON readers agree on
+MAX_MESSAGE_CHARS = 1_000
 MAX_NOTES = 20
 MAX_NOTE_CHARS = 300
 DEFAULT_PART = "default"
@@ -32,11 +33,12 @@ _PART_CHARS = re.compile(r"[^A-Za-z0-9._:-]+")
 
 
 class BadReport(ValueError):
-    """A report that can't be judged. The message is a sentence that says what is wrong and where."""
+    """A report that can't be judged. The message is a sentence that says what is wrong and where, and can be stored."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+        # It may quote a key or a value of the report, and what can't be stored would undo the whole refusal.
+        self.message = clean_text(message, MAX_MESSAGE_CHARS)
+        super().__init__(self.message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,7 @@ def changed(**values: Any) -> bytes:
         (changed(alerts=[{"status": "resolved"}] * 5_001), "at most 5000"),
         (changed(truncatedAlerts=-1), "truncatedAlerts is not"),
         (changed(truncatedAlerts=True), "truncatedAlerts is not"),
+        (changed(truncatedAlerts=2**64), "truncatedAlerts is not"),
     ],
 )
 def test_bad_bodies_say_what_is_wrong(content: bytes, words: str) -> None:

@@ -273,6 +273,12 @@ def test_bad_logs_say_what_is_wrong(content: bytes, words: str) -> None:
     assert words in raised.value.message
 
 
+def test_a_refusal_that_quotes_the_log_can_be_stored() -> None:
+    with pytest.raises(BadReport) as raised:
+        parse_report("sarif", sarif([], originalUriBaseIds={"a\x00b": 5}))
+    assert raised.value.message == "runs[0].originalUriBaseIds.a\ufffdb is not an object."
+
+
 def test_a_byte_order_mark_is_no_harm() -> None:
     assert parse(b"\xef\xbb\xbf" + sarif([]))["findings"] == []
 
