@@ -14,6 +14,7 @@ from services.governance.catalog import Target
 from services.governance.domain.facts import MAX_PARTS, Fact, Facts, OpenFailure, Seen
 from services.governance.domain.failures import MAX_READ
 from services.governance.domain.policy import Policy
+from services.governance.domain.test_ids import PRINT_CHARS
 from services.governance.domain.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ CROSS JOIN LATERAL unnest(runs.fact_signals) AS used (signal_id)
 JOIN signals ON signals.signal_id = used.signal_id
 WHERE gate_heads.gate = $6 AND gate_heads.site = $1 AND gate_heads.subject = $2
 """
+PACKED = ("tests_packed", "severe_packed")
 INLINE_ENTRIES = 2_000  # tests and findings that are judged without a hop to a thread, which takes longer
 
 
@@ -74,9 +76,12 @@ async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Ta
 
 
 def _entries(facts: Facts) -> int:
-    """How many tests, findings and alerts the facts list."""
-    held = (fact.data for fact in (*facts.current, *facts.baseline) if isinstance(fact.data, dict))
-    return sum(len(value) for data in held for value in data.values() if isinstance(value, list))
+    """How many tests, findings and alerts the facts list or hold as fingerprints."""
+    held = [fact.data for fact in (*facts.current, *facts.baseline) if isinstance(fact.data, dict)]
+    packed = sum(len(str(data.get(key) or "")) for data in held for key in PACKED)
+    return packed // PRINT_CHARS + sum(
+        len(value) for data in held for value in data.values() if isinstance(value, list)
+    )
 
 
 def _fact(row: asyncpg.Record) -> Fact:

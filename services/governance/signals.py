@@ -233,7 +233,9 @@ async def _insert(
     except (asyncpg.DataError, TypeError) as error:
         # The edge refuses what Postgres can't hold (NUL, half a surrogate pair), and readers whole numbers beyond 64
         # bits; this is for other senders, and for what a reader overlooks.
-        raise Invalid("A signal holds what can't be stored, such as the character NUL or a number beyond 64 bits; leave it out.") from error
+        raise Invalid(
+            "A signal holds what can't be stored, such as the character NUL or a number beyond 64 bits; leave it out."
+        ) from error
     opened = [(row["subject"], row["version"], row["kind"]) for row in rows if row["opens_part"]]
     if opened:
         await refuse_too_many(tx, opened)

@@ -26,12 +26,25 @@ from services.governance.domain.report_base import (
 )
 from services.governance.domain.report_text import Source
 from services.governance.domain.report_xml import read_xml
-from services.governance.domain.test_ids import can_list, nameless_id, owner_of, pack
+from services.governance.domain.test_ids import (
+    MAX_LISTED_BYTES,
+    PRINT_CHARS,
+    can_list,
+    listed_bytes,
+    nameless_id,
+    owner_of,
+    pack,
+)
 
 MAX_TESTS = 500_000
 MAX_SKIPPED_LISTED = 1_000
 MAX_OWNER_CHARS = 400
 MAX_OWNERS_LISTED = 10_000
+# A signal with its data must fit into one NATS message (8 MiB), or nobody could look at it.
+MAX_LISTS_BYTES = 5 * 1024 * 1024 + 512 * 1024  # of what ran and what failed together
+MAX_OWNERS_BYTES = 512 * 1024
+MAX_FLAKY_BYTES = 256 * 1024
+MAX_ON_HOSTS = 200_000
 NAMED = 3  # how many ids the summary names
 MAX_NAMED_CHARS = 50
 
@@ -180,17 +193,13 @@ def _data(reader: _Reader, hidden: int, remarks: Remarks) -> dict[str, JSON]:
     if runs.retried:
         remarks.note(f"{counted(runs.retried, 'failed attempt')} stood before a passed one of the same test.")
     broken, flaky, ran, skipped = runs.lists()
+    named = _kept(broken, min(MAX_LISTED_BYTES, MAX_LISTS_BYTES - PRINT_CHARS * len(ran)))
     packed: dict[str, JSON] = {}
-    if not can_list(ran):
+    if not can_list(ran, min(MAX_LISTED_BYTES, MAX_LISTS_BYTES - listed_bytes(named))):
         packed = {"tests_packed": pack(ran)}
         remarks.note(f"The ids of {len(ran)} tests are kept as fingerprints, so vanished ones can only be counted.")
-    if not can_list(broken):
+    if len(named) < len(broken):
         remarks.note(f"{len(broken)} tests failed, too many for all their ids to be kept.")
-    if len(runs.hosts) > 1:
-        hosts: dict[str, JSON] = {"passed_on_packed": pack(runs.passed_on())}
-    else:
-        hosts = {"host": host} if (host := next(iter(runs.hosts), "")) else {}
-    named, flaky = _kept(broken), _kept(flaky)
     return {
         "total": total,
         "passed": passed,
@@ -201,12 +210,12 @@ def _data(reader: _Reader, hidden: int, remarks: Remarks) -> dict[str, JSON]:
         "duration_s": round(reader.duration_s, 3),
         "failed_tests": named,
         "unnamed_failures": hidden + len(broken) - len(named),
-        "flaky_tests": flaky,
+        "flaky_tests": _kept(flaky, MAX_FLAKY_BYTES),
         "tests": [] if packed else ran,
         **packed,
         "skipped_tests": skipped[:MAX_SKIPPED_LISTED],
         "passed_in": _owners_beyond(reader.passed_in, () if packed else ran),
-        **hosts,
+        **_hosts(runs, remarks),
         **remarks.data(_summary(total, passed, failed, runs, flaky, named)),
     }
 
@@ -214,14 +223,25 @@ def _data(reader: _Reader, hidden: int, remarks: Remarks) -> dict[str, JSON]:
 def _owners_beyond(owners: set[str], test_ids: Sequence[str]) -> list[JSON]:
     """Those of the owners that the ids don't show: suites around classes, and all of them where no ids are kept."""
     beyond = sorted(owners - set(map(owner_of, test_ids)) - {""})
-    return list(beyond[:MAX_OWNERS_LISTED])
+    return list(_kept(beyond[:MAX_OWNERS_LISTED], MAX_OWNERS_BYTES))
 
 
-def _kept(test_ids: list[str]) -> list[str]:
-    if can_list(test_ids):
-        return test_ids
-    kept = test_ids[:10_000]  # of at most 500 letters each
-    return kept if can_list(kept) else kept[:8_000]
+def _hosts(runs: Runs, remarks: Remarks) -> dict[str, JSON]:
+    """On which host it passed, so that a failure on one is not mended by another."""
+    if len(runs.hosts) < 2:
+        return {"host": host} if (host := next(iter(runs.hosts), "")) else {}
+    passed = runs.passed_on()
+    if len(passed) > MAX_ON_HOSTS:
+        remarks.note(f"{len(passed)} tests passed on several hosts, too many to mend failures on one: send each alone.")
+        passed = []
+    return {"passed_on_packed": pack(passed)}
+
+
+def _kept(test_ids: list[str], max_bytes: int) -> list[str]:
+    """As many of the first ones as fit, to a factor of two."""
+    while not can_list(test_ids, max_bytes):
+        test_ids = test_ids[: len(test_ids) // 2]
+    return test_ids
 
 
 def _summary(total: int, passed: int, failed: int, runs: Runs, flaky: list[str], broken: list[str]) -> str:

@@ -6,13 +6,14 @@ probability of 0.04 percent; all that happens then is that the absence of one of
 
 from __future__ import annotations
 
+import json
 from base64 import urlsafe_b64encode
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 MAX_LISTED_TESTS = 50_000
-MAX_LISTED_CHARS = 4 * 1024 * 1024
+MAX_LISTED_BYTES = 4 * 1024 * 1024  # of one list, as JSON
 PRINT_CHARS = 8
 UNNAMED = "?"  # stands for a test of which only the fingerprint is kept
 _NAMELESS = "(nameless test "
@@ -40,9 +41,14 @@ def fingerprint(test_id: str) -> str:
     return urlsafe_b64encode(sha256(test_id.encode()).digest()[:6]).decode()
 
 
-def can_list(test_ids: Collection[str]) -> bool:
-    """Whether so many ids, of so many letters, are kept as they are."""
-    return len(test_ids) <= MAX_LISTED_TESTS and sum(map(len, test_ids)) <= MAX_LISTED_CHARS
+def can_list(test_ids: Sequence[str], max_bytes: int = MAX_LISTED_BYTES) -> bool:
+    """Whether so many ids, of so many bytes of JSON, are kept as they are."""
+    return len(test_ids) <= MAX_LISTED_TESTS and listed_bytes(test_ids) <= max_bytes
+
+
+def listed_bytes(test_ids: Sequence[str]) -> int:
+    """How long the ids are as JSON in UTF-8."""
+    return len(json.dumps(test_ids, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def pack(test_ids: Iterable[str]) -> str:

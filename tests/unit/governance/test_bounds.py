@@ -7,11 +7,14 @@ from typing import Any
 import orjson
 import pytest
 
+from libs.common.topology import MAX_PAYLOAD_BYTES
 from services.governance.domain.derive import MAX_NAME_CHARS, NAMED, derive
 from services.governance.domain.facts import MAX_PARTS, Fact, Facts
+from services.governance.domain.reports import parse_report
 from services.governance.domain.signals import check_data
+from services.governance.domain.test_ids import pack
 from services.governance.domain.verdict import judge
-from services.governance.gate import rules_of
+from services.governance.gate import _entries, rules_of
 from tests.unit.governance.samples import (
     NOW,
     OPERATIONS,
@@ -96,3 +99,24 @@ def test_more_facts_than_parts_are_not_all_listed() -> None:
     verdict = judge(RELEASE, Facts((*good, *many), (), None, "1.0"), NOW)
     assert len(rule(verdict, "coverage_line").facts_used) == MAX_PARTS + 9
     assert max(len(one.facts_used) for one in rules_of(verdict)) == MAX_PARTS
+
+
+@pytest.mark.parametrize("inner", ["", "<failure/>", "<flakyFailure/>"])
+@pytest.mark.parametrize("hosts", [("",), ("firefox", "chromium", "webkit")])
+def test_a_signal_of_very_many_long_names_can_be_shown(inner: str, hosts: tuple[str, ...]) -> None:
+    name = "결제가 &quot;두 번&quot; 되지 않는다 " * 4
+    cases = "".join(f"<testcase classname='반{n}' name='{name}{n}'>{inner}</testcase>" for n in range(30_000))
+    suites = "".join(f"<testsuite hostname='{host}'>{cases}</testsuite>" for host in hosts)
+    (signal,) = parse_report("junit", f"<testsuites>{suites}</testsuites>".encode())
+    assert check_data("test.junit", signal.data) == []
+    assert len(orjson.dumps(signal.data)) < MAX_PAYLOAD_BYTES - 64 * 1024
+    named, count = signal.data["failed_tests"], signal.data["failed"]
+    assert isinstance(named, list)
+    assert len(named) + signal.data["unnamed_failures"] == count  # type: ignore[operator]
+
+
+def test_fingerprints_count_as_what_they_stand_for() -> None:
+    tests = {**junit_data(), "total": 9, "passed": 9, "tests_packed": pack(f"t{n}" for n in range(9))}
+    scan = {**scan_data(finding("a")), "severe_packed": pack("abc")}
+    both = (fact("test.junit", tests), fact("scan.sarif", scan))
+    assert _entries(Facts(both, (), None, "1.0")) == 9 + 3 + 1
