@@ -150,8 +150,16 @@ async def test_content_that_is_gone_is_an_outcome_and_no_loop(stack: Stack) -> N
     assert answer.status == 422
     assert "send it again" in answer.json["detail"]
     await stack.idle("governance")
-    # A report of another size than was promised is not that report.
+    # Lost once more it is the same; the same bytes, there again, are news.
+    lost = answer.json["signal_id"]
+    assert (await stack.command(record_report, body)).json["signal_id"] == lost
     bucket = Bucket("reports").bind(stack.bus)
+    await bucket.put(sha256(LARGE).hexdigest(), len(LARGE), io.BytesIO(gzip.compress(LARGE)))
+    items = (await stack.command(record_report, body)).json["items"]
+    assert [(one["valid"], one["duplicate"], one["signal_id"] > lost) for one in items] == [(True, False, True)]
+    again = (await stack.command(record_report, body)).json["items"][0]
+    assert (again["valid"], again["duplicate"], again["signal_id"]) == (True, True, items[0]["signal_id"])
+    # A report of another size than was promised is not that report.
     await bucket.put(sha256(LARGE).hexdigest(), 1, io.BytesIO(gzip.compress(b"x")))
     assert (await stack.command(record_report, body)).status == 422
 
