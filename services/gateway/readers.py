@@ -38,6 +38,7 @@ STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 REQUIRED = ("specversion", "id", "source", "type")
 HONOURED = ("id", "source", "type", "time", "subject", "version", "part")
+MAX_DISPOSITION_CHARS = 2048  # several times the longest file name; the time to parse it grows with the square
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,50}")
 _JSON = re.compile(r"(application/json|text/json|[a-z0-9.!#$&^_-]+/[a-z0-9.!#$&^_+-]+\+json)")
 
@@ -142,18 +143,22 @@ async def read_report(request: Request, uploads: Uploads) -> Body:
 
     ``file`` is the name in ``Content-Disposition: attachment; filename="unit.xml"`` unless the query gives one.
     """
-    upload = await uploads.read(request)
     name = None if "file" in request.query_params else file_name(request.headers.get("content-disposition"))
+    upload = await uploads.read(request)
     return Body(await asyncio.to_thread(upload.fields) | ({"file": name} if name else {}), upload)
 
 
 def file_name(disposition: str | None) -> str | None:
-    """The file's name in a Content-Disposition header (RFC 6266, with RFC 5987 for other letters), if it has one."""
-    if not disposition:
+    """The file's name in a Content-Disposition header (RFC 6266, with RFC 5987 for other letters), if it has one that can be
+    read."""
+    if not disposition or len(disposition) > MAX_DISPOSITION_CHARS:
         return None
     message = Message()
     message["Content-Disposition"] = disposition
-    return message.get_filename() or None
+    try:
+        return message.get_filename() or None
+    except (ValueError, LookupError):  # named in a coding that decodes no text, such as idna
+        return None
 
 
 async def _read_small(request: Request, _: Uploads) -> Body:

@@ -163,6 +163,10 @@ async def test_so_many_large_bodies_arrive_at_once_and_no_more(monkeypatch: pyte
         ("attachment", None),
         ("filename", None),
         (";;=", None),
+        ("attachment; filename*=idna''unit.xml", None),
+        ("attachment; filename*=undefined''unit.xml", None),
+        (f'attachment; filename="{"x" * 500}.xml"', "x" * 500 + ".xml"),
+        ('attachment; filename="unit.xml"' + ";" * 60_000, None),
     ],
 )
 async def test_a_report_may_name_its_file(disposition: str, name: str | None) -> None:
