@@ -13,6 +13,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 from typing import Any
 
 from starlette.requests import Request
@@ -149,16 +150,26 @@ async def read_report(request: Request, uploads: Uploads) -> Body:
 
 
 def file_name(disposition: str | None) -> str | None:
-    """The file's name in a Content-Disposition header (RFC 6266, with RFC 5987 for other letters), if it has one that can be
-    read."""
+    """The file's name in a Content-Disposition header (RFC 6266, with RFC 5987 for other letters), if there is one."""
     if not disposition or len(disposition) > MAX_DISPOSITION_CHARS:
         return None
     message = Message()
     message["Content-Disposition"] = disposition
     try:
-        return message.get_filename() or None
+        named = message.get_param("filename", header="content-disposition")
+        if isinstance(named, str):  # else it was encoded, as RFC 5987 says
+            named = _sent_text(named)
+        return collapse_rfc2231_value(named).strip() or None if named else None
     except (ValueError, LookupError):  # named in a coding that decodes no text, such as idna
         return None
+
+
+def _sent_text(value: str) -> str:
+    """The server's bytes, which Starlette shows as Latin-1: as UTF-8 if they are that."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
 
 
 async def _read_small(request: Request, _: Uploads) -> Body:

@@ -227,6 +227,7 @@ async def test_the_part_comes_from_the_files_name_over_plain_http_too(http: Http
     for headers, more, part in (
         ({"Content-Disposition": 'attachment; filename="out/unit.xml"'}, {}, "unit"),
         ({"Content-Disposition": "attachment; filename*=UTF-8''it%20slow.xml"}, {}, "it-slow"),
+        ({b"Content-Disposition": 'attachment; filename="결제-unit.xml"'.encode()}, {}, "결제-unit"),
         ({"Content-Disposition": 'attachment; filename="x.xml"'}, {"file": "e2e.xml"}, "e2e"),
         ({"Content-Disposition": 'attachment; filename="x.xml"'}, {"part": "mine"}, "mine"),
         ({}, {}, "default"),
@@ -235,5 +236,5 @@ async def test_the_part_comes_from_the_files_name_over_plain_http_too(http: Http
         assert (answer.status_code, answer.json()["items"][0]["part"]) == (201, part)
     # An empty file can't be read: it is refused, kept, and fails its rule like any other.
     empty = await client.post("/api/signals/junit", params=about, content=b"")
-    assert (empty.status_code, "is empty" in empty.json()["detail"], empty.json()["signal_id"]) == (422, True, 6)
-    assert (await client.get("/api/signals/6")).json()["data"]["bytes"] == 0
+    assert (empty.status_code, "is empty" in empty.json()["detail"], empty.json()["signal_id"]) == (422, True, 7)
+    assert (await client.get("/api/signals/7")).json()["data"]["bytes"] == 0

@@ -24,6 +24,11 @@ UPLOADS = Uploads(Bucket("reports"), 2**20)  # never stored here, so the bucket 
 EVENT = {"specversion": "1.0", "id": "1", "source": "/ci", "type": "tests.unit", "data": {"passed": 3}}
 
 
+def raw(text: str) -> str:
+    """What UTF-8 that nobody encoded looks like in a header."""
+    return text.encode().decode("latin-1")
+
+
 def request(body: bytes | Any, **headers: str) -> Request:
     """A request with this body (JSON if it is no bytes); `_` in a header's name stands for `-`."""
     content = body if isinstance(body, bytes) else orjson.dumps(body)
@@ -160,6 +165,11 @@ async def test_so_many_large_bodies_arrive_at_once_and_no_more(monkeypatch: pyte
         ('attachment; filename="unit.xml"', "unit.xml"),
         ("form-data; name=x; filename=it.xml", "it.xml"),
         ("attachment; filename*=UTF-8''b%C3%BCro.xml", "büro.xml"),
+        (raw('attachment; filename="결제-unit.xml"'), "결제-unit.xml"),
+        (raw("attachment; filename=주문.xml; x=y"), "주문.xml"),
+        (raw("attachment; filename*=UTF-8''결제.xml"), "결제.xml"),
+        ('attachment; filename="b\xfcro.xml"', "büro.xml"),
+        ("attachment; filename*=UTF-8''%C3%83%C2%BC.xml", "Ã¼.xml"),
         ("attachment", None),
         ("filename", None),
         (";;=", None),
