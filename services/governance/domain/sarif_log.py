@@ -17,6 +17,7 @@ from services.governance.domain.report_text import CHUNK_BYTES, Source
 
 MAX_RUNS = 1_000
 MAX_HEAD_VALUES = 1_000_000  # of all tools, rules, invocations and artifacts together
+MAX_RESULTS = 500_000  # of all runs together: each takes about 25 microseconds, and a fingerprint in the signal
 MAX_RESULT_VALUES = 200_000
 
 Event = tuple[str, Any]
@@ -74,6 +75,7 @@ class _HeadReader:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._values = 0
+        self._results = 0
         self._events: Iterator[Event] = ijson.basic_parse(source.utf8(), buf_size=CHUNK_BYTES)
 
     def read(self) -> LogHead:
@@ -145,6 +147,9 @@ class _HeadReader:
         for count, (event, _value) in enumerate(self._events):
             if event == "end_array":
                 return count
+            self._results += 1
+            if self._results > MAX_RESULTS:
+                raise BadReport(f"The SARIF log has more than {MAX_RESULTS} results: split it into parts.")
             self._skip(event, MAX_RESULT_VALUES)
         raise self._cut_off()
 

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from libs.common.contracts.names import Part
 from services.governance.domain import sarif as sarif_module
+from services.governance.domain import sarif_log
 from services.governance.domain.derive import derive
 from services.governance.domain.report_base import file_part, part_name
 from services.governance.domain.reports import BadReport, parse_report
@@ -271,6 +272,16 @@ def test_bad_logs_say_what_is_wrong(content: bytes, words: str) -> None:
     with pytest.raises(BadReport) as raised:
         parse_report("sarif", content)
     assert words in raised.value.message
+
+
+def test_a_log_of_too_many_results_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sarif_log, "MAX_RESULTS", 2)
+    assert len(parse(sarif([result(), result("other")]))["findings"]) == 2
+    runs = json.loads(sarif([result(), result()]))["runs"]
+    for many in (sarif([result()] * 3), json.dumps({"version": "2.1.0", "runs": runs * 2}).encode()):
+        with pytest.raises(BadReport) as raised:
+            parse_report("sarif", many)
+        assert "more than 2 results: split it into parts" in raised.value.message
 
 
 def test_a_refusal_that_quotes_the_log_can_be_stored() -> None:
