@@ -121,7 +121,8 @@ async def _keep_unread(
     await keep(tx, original, body, receipts)
     await _note(catalog, tx, body, about, receipts, readable=False)
     signal_id = receipts.items[0].signal_id
-    way = "without part and file name" if about.name == DEFAULT_PART else f"with part={about.name}"
+    way = f"from a file named {body.file}" if body.file else "without part and file name"
+    way = f"with part={body.part}" if body.part else way
     rules = f"the rules that read {about.kind} fail until one comes that can be read, sent in the same way ({way})"
     return Refused(Invalid(f"{reason} It is kept as signal {signal_id}: {rules}.", signal_id=signal_id))
 

@@ -140,7 +140,7 @@ async def test_an_unreadable_scan_counts_until_its_sender_sends_a_readable_one(s
 
     assert (await scan_rule())["passed"]
     refused = await report(stack, "sarif", b"{", file="ruff.sarif", **APP)
-    assert refused.json["detail"].endswith("can be read, sent in the same way (with part=ruff).")
+    assert refused.json["detail"].endswith("can be read, sent in the same way (from a file named ruff.sarif).")
     one = await scan_rule()
     assert f"The scan report ruff (signal {refused.json['signal_id']}) is broken: The SARIF report is" in one["message"]
     assert refused.json["signal_id"] in one["facts_used"]
