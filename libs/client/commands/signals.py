@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -157,8 +158,15 @@ def _parts(report_format: str, files: list[str]) -> Mapping[str, str]:
 def _part(stem: str) -> str:
     """In plain ASCII letters; what has others stays as it is, since without them two files would be one part."""
     if not stem.isascii() and stem.isprintable():
-        return stem[:MAX_PART_CHARS].strip()
-    return NOT_PART.sub("-", stem).lstrip("-._:")[:80] or "report"
+        return _short(stem, MAX_PART_CHARS)
+    return _short(NOT_PART.sub("-", stem).lstrip("-._:"), 80) or "report"
+
+
+def _short(name: str, max_chars: int) -> str:
+    """A cut name ends in a hash of the whole, so that two long names with one beginning stay two parts."""
+    if len(name) <= max_chars:
+        return name
+    return f"{name[: max_chars - 15]}...{sha256(name.encode()).hexdigest()[:12]}"
 
 
 def _receipts(session: Session, answers: list[Any]) -> int:
