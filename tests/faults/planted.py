@@ -12,6 +12,7 @@ import runpy
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -25,6 +26,7 @@ from libs.common.service import Connection, Delivered, Refused, Staged, Tx
 from services.audit import log as audit_log
 from services.tracker import service as tracker_service
 
+IN_HAND_PATH = "HEADGATE_PLANTED_IN_HAND_PATH"  # a file that stands while messages can be lost
 ADMIN_URL = "HEADGATE_PLANTED_DATABASE_URL"  # for the bug that does what the audit's own login can't
 NOTE_ANYWAY = "UPDATE tracker.item SET completion_note = $1 WHERE id = (SELECT min(id) FROM tracker.item)"
 CUT = "DELETE FROM audit.entry WHERE seq > (SELECT max(seq) - 40 FROM audit.entry)"
@@ -32,13 +34,23 @@ HEAD_BACK = "UPDATE audit.head SET (seq, hash) = (SELECT seq, hash FROM audit.en
 
 
 def ack_before_commit() -> None:
-    """What is in hand at a kill -9 is gone from the stream, and from nowhere else."""
+    """What is in hand at a kill -9 is gone from the stream, and from nowhere else.
+
+    A file stands while that is so: on a busy machine three kills at a venture can all miss those moments.
+    """
     right = loop.Consumer._transaction
+    in_hand = Path(os.environ[IN_HAND_PATH])
+
+    def mark(stands: bool) -> None:
+        in_hand.touch() if stands else in_hand.unlink(missing_ok=True)
 
     async def wrong(self: loop.Consumer, messages: list[loop.Message]) -> None:
         for message in messages:
             await self.puller.ack(message.delivery)
-        await asyncio.sleep(0.05)  # a transaction of ordinary length: a kill must be able to come within it
+        await asyncio.sleep(0.05)  # the acknowledgements leave the process
+        mark(True)
+        await asyncio.sleep(0.25)  # whoever waits for the file has this long
+        mark(False)
         await right(self, messages)
 
     loop.Consumer._transaction = wrong  # type: ignore[method-assign]

@@ -16,7 +16,7 @@ import pytest
 from deploy.embedded import Server, free_port, start_nats, start_postgres
 from deploy.installation import NatsUser, nats_config
 from deploy.local.options import Options
-from tests.faults.planted import ADMIN_URL, BUGS, Bug
+from tests.faults.planted import ADMIN_URL, BUGS, IN_HAND_PATH, Bug
 from tests.faults.rig import Rig, Verdict
 
 pytestmark = pytest.mark.faults
@@ -68,10 +68,10 @@ async def lab(grounds: Grounds, name: str, bug: Bug | None) -> Verdict:
     await admin.execute(f"CREATE DATABASE {namespace}")
     await admin.close()
     database_url = f"{grounds.postgres.url.rpartition('/')[0]}/{namespace}"
+    in_hand = grounds.folder / f"{namespace}.in_hand"
+    planted = {ADMIN_URL: database_url, IN_HAND_PATH: str(in_hand), "HEADGATE_REQUESTS_PER_MINUTE": "1000000"}
     options = replace(
-        Options.private(
-            grounds.folder / namespace, 0, {ADMIN_URL: database_url, "HEADGATE_REQUESTS_PER_MINUTE": "1000000"}
-        ),
+        Options.private(grounds.folder / namespace, 0, planted),
         admin_database_url=database_url,
         admin_nats_url=grounds.nats.url,
         namespace=namespace,
@@ -86,13 +86,21 @@ async def lab(grounds: Grounds, name: str, bug: Bug | None) -> Verdict:
             connection = await asyncpg.connect(database_url)
             await connection.execute(bug.without)
             await connection.close()
-        await burst(rig, bug.shown_by if bug else "all")
+        await burst(rig, bug.shown_by if bug else "all", in_hand)
         return await rig.judge(7, name, drain_s=20)
     finally:
         await rig.__aexit__()
 
 
-async def burst(rig: Rig, shown_by: str) -> None:
+def stands(path: Path) -> bool:
+    return path.exists()
+
+
+def clear(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+async def burst(rig: Rig, shown_by: str, in_hand: Path) -> None:
     """Requests in a few waves, and the fault; whenever it can be had, the audit head is kept."""
 
     async def keep_heads() -> None:
@@ -101,12 +109,12 @@ async def burst(rig: Rig, shown_by: str) -> None:
 
     keeping = asyncio.create_task(keep_heads())
     try:
-        await waves(rig, shown_by)
+        await waves(rig, shown_by, in_hand)
     finally:
         keeping.cancel()
 
 
-async def waves(rig: Rig, shown_by: str) -> None:
+async def waves(rig: Rig, shown_by: str, in_hand: Path) -> None:
     """Three waves of requests with a kill in each, or a fault on the bus after them."""
     for _ in range(3):
         # A kill must come while requests are in hand, so there are more of them.
@@ -116,7 +124,10 @@ async def waves(rig: Rig, shown_by: str) -> None:
         if shown_by in ("kill", "all"):
             while sum(attempt.status > 0 for attempt in wave) < KILLED_AFTER:
                 await asyncio.sleep(0.002)
+            while shown_by == "kill" and not stands(in_hand) and not sending.done():
+                await asyncio.sleep(0.002)  # the bug says when it can be seen; without one a kill comes as it comes
             await rig.kill("governance")
+            clear(in_hand)
         await sending
     if shown_by in ("replay", "all"):
         await rig.replay()
