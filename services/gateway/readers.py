@@ -40,6 +40,7 @@ BATCH = "application/cloudevents-batch+json"
 REQUIRED = ("specversion", "id", "source", "type")
 HONOURED = ("id", "source", "type", "time", "subject", "version", "part")
 MAX_DISPOSITION_CHARS = 2048  # several times the longest file name; the time to parse it grows with the square
+_NAME_IT = "send it in UTF-8, or name the report with the parameter part or file"
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,50}")
 _JSON = re.compile(r"(application/json|text/json|[a-z0-9.!#$&^_-]+/[a-z0-9.!#$&^_+-]+\+json)")
 
@@ -140,19 +141,29 @@ def _is_json(kind: str) -> bool:
 
 
 async def read_report(request: Request, uploads: Uploads) -> Body:
-    """The content of a `ReportRecord`, the bytes as they came, also none. Raises `TooLarge`, `Unavailable`.
+    """The content of a `ReportRecord`, the bytes as they came, also none. Raises `Refusal`, `Unavailable`.
 
-    ``file`` is the name in ``Content-Disposition: attachment; filename="unit.xml"`` unless the query gives one.
+    ``file`` is the name in ``Content-Disposition: attachment; filename="unit.xml"`` unless the query gives one. A
+    report that is too large goes on without its content: who judges must know that there is a newer one.
     """
     name = None if "file" in request.query_params else file_name(request.headers.get("content-disposition"))
-    upload = await uploads.read(request)
-    return Body(await asyncio.to_thread(upload.fields) | ({"file": name} if name else {}), upload)
+    named = {"file": name} if name else {}
+    try:
+        upload = await uploads.read(request)
+    except TooLarge as error:
+        return Body({"too_large": {"max_bytes": error.extra["max_bytes"]}, **named})
+    return Body(await asyncio.to_thread(upload.fields) | named, upload)
 
 
 def file_name(disposition: str | None) -> str | None:
-    """The file's name in a Content-Disposition header (RFC 6266, with RFC 5987 for other letters), if there is one."""
-    if not disposition or len(disposition) > MAX_DISPOSITION_CHARS:
+    """The file's name in a Content-Disposition header (RFC 6266, with RFC 5987 for other letters), if there is one.
+
+    Raises `Refusal` for one that can't be read: without its name a report would take the place of another.
+    """
+    if not disposition:
         return None
+    if len(disposition) > MAX_DISPOSITION_CHARS:
+        raise Refusal(f"Content-Disposition may have {MAX_DISPOSITION_CHARS} bytes; {_NAME_IT}.")
     message = Message()
     message["Content-Disposition"] = disposition
     try:
@@ -161,7 +172,7 @@ def file_name(disposition: str | None) -> str | None:
             named = _sent_text(named)
         return collapse_rfc2231_value(named).strip() or None if named else None
     except (ValueError, LookupError):  # named in a coding that decodes no text, such as idna
-        return None
+        raise Refusal(f"The file's name in Content-Disposition can't be read; {_NAME_IT}.") from None
 
 
 def _sent_text(value: str) -> str:

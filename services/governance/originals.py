@@ -26,6 +26,7 @@ from libs.common.service import Job, Read, Table, Tx
 from services.governance.domain.reports import MAX_REPORT_BYTES
 
 MEMORY_BYTES = 1024 * 1024  # of one report while it is read; the rest lies in a file without a name
+SPLIT = "split it into parts (part=unit, part=integration)"
 MAX_REMOVED = 500  # in one run of the job
 MEDIA_TYPES = {
     "junit": ("application/xml", "xml"),
@@ -89,6 +90,10 @@ async def opened(bucket: Bucket, body: ReportRecord) -> AsyncIterator[Original]:
 
     Raises `Invalid`, `TooLarge`, or NATS errors.
     """
+    if body.too_large is not None:
+        reason = f"The report has more than {body.too_large.max_bytes} bytes; {SPLIT}."
+        yield Original(sha256(b"too large").digest(), 0, io.BytesIO(), None, reason)
+        return
     if body.stored is None:
         packed, content = await asyncio.to_thread(unpack, body.content_zlib_base64 or "")
         yield Original(sha256(content).digest(), len(content), io.BytesIO(content), packed)
@@ -135,7 +140,7 @@ def unpack(text: str) -> tuple[bytes, bytes]:
 
 def _refuse_large() -> None:
     raise TooLarge(
-        f"The report has more than {MAX_REPORT_BYTES} bytes; split it into parts (part=unit, part=integration).",
+        f"The report has more than {MAX_REPORT_BYTES} bytes; {SPLIT}.",
         max_bytes=MAX_REPORT_BYTES,
     )
 

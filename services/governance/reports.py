@@ -15,7 +15,7 @@ from libs.common.contracts.governance import reports as contract
 from libs.common.contracts.governance.reports import ReportRecord
 from libs.common.contracts.governance.signals import SignalReceipts
 from libs.common.objects import Bucket
-from libs.common.problems import Invalid
+from libs.common.problems import Invalid, TooLarge
 from libs.common.service import Refused, Table, Tx
 from services.governance.catalog import SITE_SUBJECT, Catalog
 from services.governance.domain.facts import Seen
@@ -113,9 +113,10 @@ async def _keep_unread(
     catalog: Catalog, tx: Tx, body: ReportRecord, about: Sender, original: Original, reason: str
 ) -> Refused:
     """Store what came as a broken signal, so that an older good one does not stay in charge, and refuse it."""
-    told = {"format": body.format, "bytes": original.size, "sha256": original.sha256.hex()}
-    data = told | _head(original.head(HEAD_BYTES))
-    broken = replace(_signal(tx, body, about, about.name, original, data), problems=(reason,))
+    told: dict[str, Any] = {"format": body.format}
+    if body.too_large is None:
+        told |= {"bytes": original.size, "sha256": original.sha256.hex(), **_head(original.head(HEAD_BYTES))}
+    broken = replace(_signal(tx, body, about, about.name, original, told), problems=(reason,))
     # Where parts stand inside the report, this one is about parts that nobody knows: it is the sender's, no part's.
     receipts = await store(catalog, tx, await _as_retries(tx, about, [broken]), count=body.format not in PARTS_INSIDE)
     await keep(tx, original, body, receipts)
@@ -124,7 +125,10 @@ async def _keep_unread(
     way = f"from a file named {body.file}" if body.file else "without part and file name"
     way = f"with part={body.part}" if body.part else way
     rules = f"the rules that read {about.kind} fail until one comes that can be read, sent in the same way ({way})"
-    return Refused(Invalid(f"{reason} It is kept as signal {signal_id}: {rules}.", signal_id=signal_id))
+    detail = f"{reason} It is kept as signal {signal_id}: {rules}."
+    if body.too_large is not None:
+        return Refused(TooLarge(detail, signal_id=signal_id, max_bytes=body.too_large.max_bytes))
+    return Refused(Invalid(detail, signal_id=signal_id))
 
 
 def _head(head: bytes) -> dict[str, str]:

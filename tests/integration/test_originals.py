@@ -109,6 +109,26 @@ async def test_the_limit_is_a_setting_and_counts_what_is_unpacked(http: Http) ->
         assert (answer.status_code, answer.json()["max_bytes"]) == (413, 8 * MIB)
 
 
+async def test_a_report_over_the_limit_is_kept_as_a_broken_signal(http: Http, stack: Stack) -> None:
+    await send(http, SMALL)
+    content = LARGE + b" " * (8 * MIB)
+    first, again = [await http.client.post("/api/signals/junit", params=OF, content=content) for _ in range(2)]
+    problem = first.json()
+    assert (first.status_code, problem["max_bytes"]) == (413, 8 * MIB)
+    assert problem["signal_id"] == again.json()["signal_id"]  # soon after, with the same name: a retry
+    signal = (await http.client.get(f"/api/signals/{problem['signal_id']}")).json()
+    assert (signal["valid"], signal["kind"], signal["data"]) == (False, "test.junit", {"format": "junit"})
+    assert signal["problems"][0] in problem["detail"]
+    assert (await http.client.get(f"/api/signals/{problem['signal_id']}/report")).status_code == 404
+    admin = await stack.superuser()
+    try:
+        newest = await admin.fetchrow("SELECT signal_id, good_signal_id FROM governance.facts")
+    finally:
+        await admin.close()
+    assert newest is not None
+    assert newest["signal_id"] == problem["signal_id"] > newest["good_signal_id"]
+
+
 async def test_a_packed_report_is_the_same_report(http: Http) -> None:
     first = await send(http, LARGE)
     headers = {"Content-Encoding": "gzip"}

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from services.governance.domain.facts import Fact
 from services.governance.domain.report_base import DEFAULT_PART
+from services.governance.domain.test_ids import fingerprint, prints, unpack
 
 TESTS, COVERAGE = "test.junit", "coverage.cobertura"
 
@@ -28,22 +29,31 @@ def renamed(kind: str, current: Sequence[Fact], baseline: Sequence[Fact]) -> lis
             # Coverage has no ids: which of several reports goes on with its lines can't be told.
             found.append(fact)
         elif kind == TESTS:
-            found += _shared_out(fact, {one.part: _tests(one) for one in current if one.part in heirs})
+            found += _shared_out(fact, [one for one in current if one.part in heirs])
         else:
             found += [replace(fact, part=part) for part in heirs]
     return found
 
 
-def _tests(fact: Fact) -> list[str]:
-    data: Any = fact.data
-    return list(data["tests"])
+def _shared_out(fact: Fact, heirs: Sequence[Fact]) -> Iterator[Fact]:
+    """Each test goes to the heirs that ran it, and to the first if none did: there it has vanished.
+
+    Where one of the reports is so large that only fingerprints are kept, all are compared by those.
+    """
+    before = _data(fact)
+    packed = any(bool(_data(one).get("tests_packed")) for one in (fact, *heirs))
+    held = {test: test for test in before["tests"]}
+    if before.get("tests_packed"):
+        held = {one: one for one in unpack(before["tests_packed"])}
+    elif packed:
+        held = {test: fingerprint(test) for test in before["tests"]}
+    ran = {heir.part: prints(_data(heir)) if packed else set(_data(heir)["tests"]) for heir in heirs}
+    everywhere = set[str]().union(*ran.values())
+    for place, (part, here) in enumerate(ran.items()):
+        kept = [test for test, key in held.items() if key in here or (place == 0 and key not in everywhere)]
+        own = {"tests_packed": "".join(sorted(kept))} if before.get("tests_packed") else {"tests": kept}
+        yield replace(fact, part=part, data={**before, **own})
 
 
-def _shared_out(fact: Fact, ran: Mapping[str, Sequence[str]]) -> Iterator[Fact]:
-    """Each test goes to the heirs that ran it, and to the first if none did: there it has vanished."""
-    everywhere = {test for tests in ran.values() for test in tests}
-    for place, (part, tests) in enumerate(ran.items()):
-        here = set(tests)
-        kept = [test for test in _tests(fact) if test in here or (place == 0 and test not in everywhere)]
-        data: Any = fact.data
-        yield replace(fact, part=part, data={**data, "tests": kept})
+def _data(fact: Fact) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", fact.data)

@@ -23,9 +23,15 @@ class StoredReport(Model):
     size: int = Field(ge=1)
 
 
+class RefusedReport(Model):
+    """A report that the edge did not take: it has more than ``max_bytes`` bytes, unpacked."""
+
+    max_bytes: int = Field(ge=1)
+
+
 class ReportRecord(Model):
     """A report as a tool wrote it. The edge puts its bytes into ``content_zlib_base64``, or, if they are many, into the
-    bucket, and says so in ``stored``."""
+    bucket, and says so in ``stored``. Of one that is too large it only says so, that it may be remembered."""
 
     format: ReportFormat
     subject: Subject | None = None
@@ -37,11 +43,12 @@ class ReportRecord(Model):
     )
     content_zlib_base64: str | None = None
     stored: StoredReport | None = None
+    too_large: RefusedReport | None = None
 
     @model_validator(mode="after")
     def _one_content(self) -> ReportRecord:
-        if (self.content_zlib_base64 is None) == (self.stored is None):
-            raise ValueError("a report has either content_zlib_base64 or stored")
+        if [self.content_zlib_base64, self.stored, self.too_large].count(None) != 2:
+            raise ValueError("a report has one of content_zlib_base64, stored and too_large")
         return self
 
 
