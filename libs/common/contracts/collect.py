@@ -13,6 +13,7 @@ from libs.common.contracts.common import (
     dead_letter_queries,
     outcome_query,
 )
+from libs.common.contracts.versions import Document
 
 
 def collect(
@@ -20,8 +21,9 @@ def collect(
 ) -> Contract:
     """The contract of the service whose noun modules lie in ``package``, such as ``libs.common.contracts.tracker``.
 
-    It holds every Command, Query and Event that a module of the package declares, in the order of the modules' names,
-    then of the lines; and what every service promises: the outcomes of its commands, and its dead letters.
+    It holds every Command, Query, Event and Document that a module of the package declares, in the order of the
+    modules' names, then of the lines; and what every service promises: the outcomes of its commands, and its dead
+    letters.
 
     ``hears``, ``sends`` and ``asks`` are names, not declarations, so that contract packages never import each other in
     a circle; `libs.common.contracts` checks that each is declared. Raises `ValueError` if a name is declared twice.
@@ -52,6 +54,7 @@ def _declared(package: str, service: str) -> Iterator[Command | Query | Event]:
     seen: set[int] = set()
     for found in pkgutil.iter_modules(importlib.import_module(package).__path__):
         for value in vars(importlib.import_module(f"{package}.{found.name}")).values():
-            if isinstance(value, Command | Query | Event) and value.service == service and id(value) not in seen:
-                seen.add(id(value))
-                yield value
+            for one in value.declared() if isinstance(value, Document) else (value,):
+                if isinstance(one, Command | Query | Event) and one.service == service and id(one) not in seen:
+                    seen.add(id(one))
+                    yield one
