@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import orjson
 
-from libs.common.columns import listed, names_of, placed
+from libs.common.columns import listed, names_of
 from libs.common.contracts.tracker import items as contract
-from libs.common.contracts.tracker.items import Item, ItemChanged, ItemFilter, ItemKey, ItemPatch, item_updated
+from libs.common.contracts.tracker.items import Item, ItemFilter, ItemKey, ItemPatch
 from libs.common.listing import Filter, Key, Listing
 from libs.common.problems import Conflict, Invalid, NotFound
-from libs.common.service import Closing, Read, Table, Tx
+from libs.common.service import Read, Table, Tx
 from services.tracker.board import reopen_board, to_head
+from services.tracker.changes import write_last
 from services.tracker.domain import item as domain
 from services.tracker.domain.claims import EpisodeEnded, Patch, apply_patch
 
@@ -34,13 +35,6 @@ SELECT item.*, board AS head FROM board JOIN item USING (site, gate, subject)
 WHERE item.id = $1 AND item.site = $2
 FOR UPDATE OF board, item
 """
-_PATCHED = domain.set_by("person")
-PATCH_ITEM = Closing(f"""
-patched AS (
-    UPDATE item SET {placed(_PATCHED, 2)}
-    WHERE id = $1
-)
-""")  # noqa: S608 - names of our own class
 
 
 async def list_items(read: Read, params: ItemFilter) -> bytes:
@@ -79,17 +73,14 @@ async def patch_item(tx: Tx, body: ItemPatch) -> Item:
         raise _unknown(body.item_id)
     head = to_head(row["head"])
     try:
-        after, changed = apply_patch(domain.to_item(dict(row)), patch, tx.actor, tx.now)
+        change = apply_patch(domain.to_item(dict(row)), patch, tx.actor, tx.now)
     except EpisodeEnded:
         raise Conflict(
             f"Item {body.item_id} is resolved: run {row['gate_run_id']} passed {row['rule_id']}. If you doubt it, run "
             "the gate: the item opens again when its rule fails. Note and assignee may be edited."
         ) from None
-    item = Item.model_validate(after, from_attributes=True)
-    if changed:
-        tx.close_with(PATCH_ITEM, item.id, *(getattr(item, name) for name in _PATCHED))
-    tx.emit(item_updated, ItemChanged(item=item, changed=list(changed)), subject=str(item.id))
-    if changed:
+    item = write_last(tx, change)
+    if change.changed:
         await reopen_board(tx, head, f"Item {item.id} was changed by {tx.actor}.")
     return item
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.tracker.domain.item import Item, ItemStatus, differences, set_by
-
-_TOLD = set_by("person", told_only=True)
+from services.tracker.domain.changes import Change, change
+from services.tracker.domain.item import Item, ItemStatus
 
 
 class EpisodeEnded(Exception):
@@ -24,8 +23,8 @@ class Patch:
     completion_note: str | None = None
 
 
-def apply_patch(before: Item, patch: Patch, actor: str, now: datetime) -> tuple[Item, tuple[str, ...]]:
-    """The item after the patch and the names of the fields that changed; raises `EpisodeEnded`.
+def apply_patch(before: Item, patch: Patch, actor: str, now: datetime) -> Change:
+    """What the patch does to the item; raises `EpisodeEnded`.
 
     Status and check are reconciled: done alone also checks, another status alone unchecks, and where both are sent
     the check wins (checked is done; done but unchecked is in progress). ``completed_at`` is the time of the claim:
@@ -51,7 +50,4 @@ def apply_patch(before: Item, patch: Patch, actor: str, now: datetime) -> tuple[
         completion_note=before.completion_note if patch.completion_note is None else patch.completion_note.strip(),
         completed_at=(before.completed_at or now) if status == "done" else None,
     )
-    changed = differences(before, after, _TOLD)
-    if changed:
-        after = replace(after, updated_by=actor, updated_at=now)
-    return after, changed
+    return change("patched", before, after, actor, now)

@@ -7,29 +7,12 @@ that a filtered plan leaves out, stays as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Literal
 
-from services.tracker.domain.item import Item, add_note, differences, set_by
+from services.tracker.domain.changes import Change, ChangeKind, change
+from services.tracker.domain.item import Item, add_note
 from services.tracker.domain.plan import Options, Planned, Run, Verdict, make_plan, worst
-
-ChangeKind = Literal["opened", "updated", "reopened", "refused", "resolved", "judged"]
-
-# What counts as a change for those who listen. Run id and time alone don't.
-_TOLD = set_by("run", told_only=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One item after a run. ``judged`` is a failing run that said nothing new: stored, but no event.
-
-    ``refused`` is a claim of done that a later run does not confirm.
-    """
-
-    kind: ChangeKind
-    item: Item
-    changed: tuple[str, ...]
 
 
 def judge(items: Mapping[str, Item], run: Run, options: Options) -> list[Change]:
@@ -83,7 +66,7 @@ def _open(planned: Planned, run: Run) -> Change:
         created_at=run.now,
         updated_at=run.now,
     )
-    return Change("opened", item, ())
+    return Change("opened", None, item, ())
 
 
 def _follow(before: Item, planned: Planned, run: Run) -> Item:
@@ -166,7 +149,5 @@ def _resolve(before: Item, verdict: Verdict, run: Run) -> Change:
 
 
 def _change(kind: ChangeKind, before: Item, after: Item, run: Run) -> Change:
-    changed = differences(before, after, _TOLD)
-    if not changed:
-        return Change("judged", after, ())
-    return Change(kind, replace(after, updated_by=run.actor, updated_at=run.now), changed)
+    found = change(kind, before, after, run.actor, run.now)
+    return found if found.changed else replace(found, kind="judged")

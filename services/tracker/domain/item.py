@@ -30,8 +30,8 @@ class Item:
     """One row per (gate, site, subject, rule), for ever; ``id`` is 0 until it is stored.
 
     ``due_at`` = ``opened_at`` + ``sla_hours`` in every episode. ``completed_at`` is when the present claim was made.
-    ``verified_at`` is when a run passed the rule; an active item has none. Statements and events take their columns
-    from here: a field that says nothing never changes.
+    ``verified_at`` is when a run passed the rule; an active item has none. ``revision`` counts the changes that are
+    told. Statements and events take their columns from here: a field that says nothing never changes.
     """
 
     id: int
@@ -65,6 +65,7 @@ class Item:
     updated_by: Annotated[str, BOTH_UNTOLD]
     created_at: datetime
     updated_at: Annotated[datetime, BOTH_UNTOLD]
+    revision: Annotated[int, BOTH_UNTOLD] = 1
 
 
 COLUMNS = tuple(one.name for one in fields(Item))
@@ -77,9 +78,14 @@ _BY: dict[str, By] = {
 }
 
 
-def set_by(who: str, *, told_only: bool = False) -> tuple[str, ...]:
-    """The fields that a ``run`` or a ``person`` may change, in their order; ``told_only``: those that are told."""
-    return tuple(name for name, mark in _BY.items() if who in mark.who and (mark.told or not told_only))
+# The fields that may change at all, and those of them whose change is told.
+CHANGEABLE = tuple(_BY)
+TOLD = tuple(name for name, mark in _BY.items() if mark.told)
+
+
+def set_by(who: str) -> tuple[str, ...]:
+    """The fields that a ``run`` or a ``person`` may change, in their order."""
+    return tuple(name for name, mark in _BY.items() if who in mark.who)
 
 
 def to_item(row: Mapping[str, Any]) -> Item:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from services.tracker.domain.episodes import Change, judge
+from services.tracker.domain.changes import Change
+from services.tracker.domain.episodes import judge
 from services.tracker.domain.item import Item, RuleStatus
 from services.tracker.domain.plan import Options, Run, Verdict
 

@@ -22,11 +22,12 @@ def item() -> Item:
 
 @pytest.fixture
 def done(item: Item) -> Item:
-    return apply_patch(item, Patch(status="done"), "ann", LATER)[0]
+    return apply_patch(item, Patch(status="done"), "ann", LATER).item
 
 
 def test_nothing_sent_changes_nothing(item: Item) -> None:
-    assert apply_patch(item, Patch(), "bob", LATER) == (item, ())
+    found = apply_patch(item, Patch(), "bob", LATER)
+    assert (found.item, found.changed, found.told) == (item, (), False)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_nothing_sent_changes_nothing(item: Item) -> None:
     ],
 )
 def test_reconciling_an_open_item(item: Item, patch: Patch, status: str, checked: bool) -> None:
-    after, _ = apply_patch(item, patch, "bob", LATER)
+    after = apply_patch(item, patch, "bob", LATER).item
     assert (after.status, after.completion_checked) == (status, checked)
     assert after.completed_at == (LATER if status == "done" else None)
 
@@ -56,23 +57,26 @@ def test_reconciling_an_open_item(item: Item, patch: Patch, status: str, checked
     ],
 )
 def test_taking_a_claim_back(done: Item, patch: Patch, status: str) -> None:
-    after, changed = apply_patch(done, patch, "bob", LATEST)
+    found = apply_patch(done, patch, "bob", LATEST)
+    after, changed = found.item, found.changed
     assert (after.status, after.completion_checked, after.completed_at) == (status, False, None)
     assert changed == ("status", "completion_checked", "completed_at")
-    assert (after.updated_by, after.updated_at) == ("bob", LATEST)
+    assert (after.updated_by, after.updated_at, after.revision) == ("bob", LATEST, done.revision + 1)
+    assert found.was() == {"status": "done", "completion_checked": True, "completed_at": LATER}
+    assert found.now() == {"status": status, "completion_checked": False, "completed_at": None}
 
 
 def test_the_time_of_a_claim_stays(done: Item) -> None:
-    after, changed = apply_patch(done, Patch(completion_note=" see ticket 7 \n", status="done"), "bob", LATEST)
-    assert after.completed_at == LATER
-    assert (after.completion_note, changed) == ("see ticket 7", ("completion_note",))
+    found = apply_patch(done, Patch(completion_note=" see ticket 7 \n", status="done"), "bob", LATEST)
+    assert found.item.completed_at == LATER
+    assert (found.item.completion_note, found.changed) == ("see ticket 7", ("completion_note",))
 
 
 def test_assignee_is_trimmed_and_empty_means_nobody(item: Item) -> None:
-    taken, changed = apply_patch(item, Patch(assignee="  bob "), "ann", LATER)
-    assert (taken.assignee, changed) == ("bob", ("assignee",))
-    free, changed = apply_patch(taken, Patch(assignee="  "), "ann", LATER)
-    assert (free.assignee, changed) == (None, ("assignee",))
+    taken = apply_patch(item, Patch(assignee="  bob "), "ann", LATER)
+    assert (taken.item.assignee, taken.changed) == ("bob", ("assignee",))
+    free = apply_patch(taken.item, Patch(assignee="  "), "ann", LATER)
+    assert (free.item.assignee, free.changed) == (None, ("assignee",))
 
 
 @pytest.mark.parametrize("patch", [Patch(status="pending"), Patch(completion_checked=False)])
@@ -85,4 +89,4 @@ def test_an_ended_episode_keeps_its_status(done: Item, patch: Patch) -> None:
 def test_an_ended_episode_can_be_noted_on(done: Item) -> None:
     ended = replace(done, is_active=False, verified_at=LATER)
     patch = Patch(completion_note="n", assignee="bob", status="done")
-    assert apply_patch(ended, patch, "bob", LATEST)[1] == ("assignee", "completion_note")
+    assert apply_patch(ended, patch, "bob", LATEST).changed == ("assignee", "completion_note")

@@ -33,7 +33,10 @@ Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000),
 
 
 class Item(Open):
-    """A remediation item. ``due_at`` is set once per episode; done is a claim until a later run passes the rule."""
+    """A remediation item. ``due_at`` is set once per episode; done is a claim until a later run passes the rule.
+
+    ``revision`` counts the item's changes; a run that finds nothing new is none.
+    """
 
     id: int
     item_id: str
@@ -66,6 +69,7 @@ class Item(Open):
     updated_by: str
     created_at: Time
     updated_at: Time
+    revision: int = 1
 
 
 class ItemFilter(Model):

@@ -1,0 +1,38 @@
+"""The tracker's desk, which several modules of tests sit at."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import pytest
+
+from libs.common.migrations import login_role
+from libs.common.postgres import make_pool
+from tests.integration.tracker_desk import Desk
+from tests.stack import drop_database
+
+
+@pytest.fixture(scope="module")
+def tracker_url(admin_database_url: str, database_template: str) -> Iterator[str]:
+    """A database of this module, with the rights of the tracker's login only. Each test has a site of its own in it."""
+    url = f"{admin_database_url.rpartition('/')[0]}/tracker_{secrets.token_hex(4)}"
+
+    async def make() -> None:
+        admin = await asyncpg.connect(admin_database_url)
+        await admin.execute(f"CREATE DATABASE {url.rpartition('/')[2]} TEMPLATE {database_template}")
+        await admin.close()
+
+    asyncio.run(make())
+    yield f"{url}?role={login_role('tracker')}"
+    asyncio.run(drop_database(admin_database_url, url))
+
+
+@pytest.fixture
+async def desk(tracker_url: str) -> AsyncIterator[Desk]:
+    """The tracker's handlers on that database."""
+    pool = await make_pool(tracker_url, schema="tracker", size=4, application="test")
+    yield Desk(pool)
+    await pool.close()
