@@ -20,6 +20,7 @@ BY_HAND = {
     "audit": ("audit", "audit"),
     "events": ("events", "events"),
     "dead-letters": ("deadletters", "dead_letters"),
+    "jobs": ("jobs", "jobs"),
 }
 HELPS = {
     "signal": "Signals: what gates judge by.",
@@ -33,6 +34,7 @@ HELPS = {
     "users": "Users, their roles and scopes.",
     "sites": "Sites.",
     "dead-letters": "Messages that could not be applied.",
+    "jobs": "What runs by the clock, what it did, and running it by hand.",
     "ops-gate": "The operations gate, as callers of the facility system know it.",
     "ops-plan": "The remediation plan of the operations gate.",
     "latency": "How fast the HTTP API answers.",

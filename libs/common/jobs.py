@@ -1,14 +1,22 @@
-"""Scheduled jobs: schedules lie on the stream SCHEDULES, their ticks bring a service to run what service.py declares.
+"""Scheduled jobs: each instant of a schedule is served once, whoever wakes for it.
 
-A tick carries no authority: it names a job, nothing more. Cron ticks that were missed while the server was down are
-not made up by NATS, so a service looks at its last run when it starts and runs once if that is too long ago.
+Schedules lie on the stream SCHEDULES and their ticks wake every replica; each also looks by itself every half minute,
+since NATS does not make up for ticks that it missed. Neither carries any authority, nor says what is due: that follows
+from the schedule and the clock. Whoever inserts the row of (job, site, instant) runs the job, in that transaction.
+
+- A crash before COMMIT: the row is gone with what the job did; the next look does both again.
+- Several instants were missed: the newest one is made up, the others are not.
+- A clock is set back: the instants that come again have their rows already.
+- A job fails: its run says so, and its own schedule tries again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import asyncpg
 import nats.js.errors
@@ -17,41 +25,85 @@ from libs.common import outbox
 from libs.common.asking import Asker
 from libs.common.bus import NATS_ERRORS, Bus
 from libs.common.cloudevents import CloudEvent
+from libs.common.contracts.base import Nothing, Query
+from libs.common.contracts.jobs import JobState, jobs_query
+from libs.common.job_runs import record
 from libs.common.outbox import Relay
 from libs.common.postgres import UNREACHABLE
-from libs.common.pull import Delivery, Puller
-from libs.common.service import Clock, Job, Service, Tx
+from libs.common.pull import Puller
+from libs.common.schedules import Schedule
+from libs.common.service import Clock, Job, JobDone, QueryHandler, Read, Service, Tx
 from libs.common.telemetry import log, span
 
-CLAIM = """
-INSERT INTO job_runs (tick_id, job, status, started_at, finished_at) VALUES ($1, $2, 'success', $3, $3)
-ON CONFLICT DO NOTHING RETURNING tick_id
+EVERYWHERE = ("global",)  # the site of a job that knows no sites
+LOOK_EVERY_S = 30.0
+AHEAD = timedelta(seconds=0.5)  # how far the clock of NATS may run before ours without a tick waiting for the next look
+MAX_REASON = 1000  # characters of what a failed run says
+
+KNOW = """
+INSERT INTO job_schedule (job_name, cron, zone, since) VALUES ($1, $2, $3, $4)
+ON CONFLICT (job_name) DO UPDATE SET cron = $2, zone = $3, since = $4
+WHERE (job_schedule.cron, job_schedule.zone) IS DISTINCT FROM ($2, $3)
 """
-LAST = "SELECT max(finished_at) FROM job_runs WHERE job = $1"
-PRUNE = "DELETE FROM job_runs WHERE finished_at < $1"
+SINCE = "SELECT since FROM job_schedule WHERE job_name = $1"
+SERVE = "INSERT INTO job_tick (job_name, site, due_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING job_name"
+NEWEST = """
+SELECT run_id AS last_run_id, status AS last_status, finished_at AS last_finished_at
+FROM job_run WHERE job_name = $1 ORDER BY finished_at DESC, run_id DESC LIMIT 1
+"""
 _TICKS = uuid.UUID("5a4d9c55-8f1e-5a53-a3b6-6865616467a7")
 AWAY: tuple[type[BaseException], ...] = (*UNREACHABLE, *NATS_ERRORS)
 
 
-class Jobs:
-    """Puts a service's schedules, and runs its jobs when a tick comes."""
+@dataclass(slots=True)
+class _Planned:
+    """A job with the schedule that it really has. ``served`` is the newest instant that is wholly done."""
 
-    def __init__(self, pool: asyncpg.Pool, bus: Bus, relay: Relay, service: Service, clock: Clock) -> None:
+    job: Job
+    schedule: Schedule
+    since: datetime
+    served: datetime | None = None
+
+
+class Jobs:
+    """Puts a service's schedules, and runs its jobs when they are due. ``schedules``: None is switched off."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        bus: Bus,
+        relay: Relay,
+        service: Service,
+        clock: Clock,
+        schedules: Mapping[str, Schedule | None],
+    ) -> None:
         self._pool, self._bus, self._relay, self._service, self._clock = pool, bus, relay, service, clock
         self._asker = Asker(service.name, bus)
-        self._jobs = {job.name: job for job in service.jobs}
+        self._schedules = {
+            job.name: schedule for job in service.jobs if (schedule := schedules.get(job.name, job.schedule))
+        }
+        self._planned: dict[str, _Planned] = {}
         self._puller = Puller(bus, bus.topology.schedules_stream, f"{service.name}-ticks", batch=20)
         self._stopping = asyncio.Event()
 
     async def put_schedules(self) -> None:
-        """Put each schedule unless the very same one lies there."""
-        topology, name = self._bus.topology, self._service.name
+        """Put each schedule unless the very same one lies there; learn since when each job has its own."""
+        topology, name, now = self._bus.topology, self._service.name, self._clock()
         for job in self._service.jobs:
+            schedule = self._schedules.get(job.name)
+            if schedule is None:
+                continue  # a tick of a schedule that still lies there finds no job
+            wanted = {
+                "Nats-Schedule": schedule.six_fields,
+                "Nats-Schedule-Target": topology.tick_subject(name, job.name),
+                "Nats-Schedule-Time-Zone": schedule.zone,
+            }
             subject = topology.schedule_subject(name, job.name)
-            target = topology.tick_subject(name, job.name)
-            wanted = {"Nats-Schedule": job.cron, "Nats-Schedule-Target": target, "Nats-Schedule-Time-Zone": "UTC"}
             if wanted != await self._present(subject):
                 await self._bus.js.publish(subject, b"{}", headers=wanted)
+            await self._pool.execute(KNOW, job.name, schedule.cron, schedule.zone, now)
+            since = await self._pool.fetchval(SINCE, job.name)
+            self._planned[job.name] = _Planned(job, schedule, since)
 
     async def _present(self, subject: str) -> dict[str, str] | None:
         try:
@@ -66,69 +118,105 @@ class Jobs:
         self._puller.wake()
 
     async def run(self) -> None:
-        """Until stopped: first what is overdue, then a job for each tick."""
-        if not self._jobs:
+        """Until stopped: look for what is due at the start, at every tick, and every half minute."""
+        if not self._planned:
             return
         await self._puller.start()
+        look_at, loop = 0.0, asyncio.get_running_loop()
         try:
-            await self._catch_up()
             while not self._stopping.is_set():
                 try:
-                    for delivery in await self._puller.next(0.5):
-                        await self._tick(delivery)
+                    deliveries = await self._puller.next(0.5)
+                    if deliveries or loop.time() >= look_at:
+                        await self.run_due()
+                        look_at = loop.time() + LOOK_EVERY_S
+                    if deliveries:
+                        await self._puller.ack(*deliveries)
                 except AWAY as error:
                     log.warning("jobs wait", error=repr(error))
                     await asyncio.sleep(0.5)
         finally:
             await self._puller.stop()
 
-    async def _catch_up(self) -> None:
-        """Run jobs whose last run is longer ago than their usual distance: their ticks were missed."""
-        for job in self._jobs.values():
-            try:
-                last: datetime | None = await self._pool.fetchval(LAST, job.name)
-                now = self._clock()
-                if last is None or now - last > job.every:
-                    await self.run_job(job, uuid.uuid5(_TICKS, f"{job.name} {last and last.isoformat()}"))
-            except AWAY as error:
-                log.warning("job not caught up", job=job.name, error=repr(error))
+    async def run_due(self) -> None:
+        """Run every job whose newest instant has not been served, in each of its sites."""
+        for planned in self._planned.values():
+            due = planned.schedule.latest(self._clock() + AHEAD)
+            if due <= planned.since or due == planned.served or self._stopping.is_set():
+                continue
+            for site in await self._sites(planned.job):
+                await self.run_job(planned.job, due, site)
+            planned.served = due
 
-    async def _tick(self, delivery: Delivery) -> None:
-        job = self._jobs.get(delivery.subject.rpartition(".")[2])
-        if job is not None:
-            headers = delivery.headers
-            named = (
-                f"{headers.get('Nats-Scheduler', delivery.subject)} {headers.get('Nats-Schedule-Next', delivery.key)}"
-            )
-            await self.run_job(job, uuid.uuid5(_TICKS, named))
-        await self._puller.ack(delivery)
+    async def _sites(self, job: Job) -> tuple[str, ...]:
+        if job.sites is None:
+            return EVERYWHERE
+        async with self._pool.acquire() as connection:
+            return tuple(await job.sites(connection))
 
-    async def run_job(self, job: Job, tick_id: uuid.UUID) -> bool:
-        """Run a job once for this tick; returns whether it ran (another replica may have been first).
+    async def run_job(self, job: Job, due: datetime, site: str = "global") -> bool:
+        """Run a job for an instant of its schedule; returns whether it ran here, and well.
 
-        A job that fails is logged and waits for its next tick; its transaction leaves nothing behind.
+        If it has been served, or another replica is at it and ends well, nothing is done. A job that fails leaves
+        nothing behind but a run that says why.
         """
-        now = self._clock()
+        started = self._clock()
         message = CloudEvent(
-            id=str(tick_id),
+            id=str(uuid.uuid5(_TICKS, f"{self._service.name} {job.name} {site} {due.isoformat()}")),
             source=f"/headgate/{self._service.name}",
             type=f"headgate.{self._service.name}.job.{job.name}",
             actor=f"service:{self._service.name}",
-            time=now,
+            time=started,
+            site=site,
         )
         try:
             async with self._pool.acquire() as connection, connection.transaction():
-                if await connection.fetchval(CLAIM, tick_id, job.name, now) is None:
+                if await connection.fetchval(SERVE, job.name, site, due) is None:
                     return False
                 with span(self._service.name, f"job {job.name}") as message.traceparent:
-                    tx = Tx(self._service.name, connection, message, now, self._asker)
-                    await job.handler(tx)
+                    tx = Tx(self._service.name, connection, message, started, self._asker)
+                    done = await job.handler(tx)
                     await tx.close()
+                if not job.keeps_record:
+                    await self._record(tx, job, done)
                 await outbox.stage(connection, tx.staged)
         except AWAY:
             raise
-        except Exception:
-            log.exception("job failed", job=job.name)
+        except Exception as error:
+            log.exception("job failed", job=job.name, site=site)
+            await self._keep_failure(job, due, message, error)
             return False
         self._relay.nudge()
         return True
+
+    async def _record(self, tx: Tx, job: Job, done: JobDone | None) -> None:
+        await record(tx, job.name, done, trigger="schedule", started_at=tx.now, finished_at=self._clock())
+
+    async def _keep_failure(self, job: Job, due: datetime, message: CloudEvent, error: Exception) -> None:
+        """The instant counts as served: trying again is for the job's schedule, not for every look."""
+        reason = f"{type(error).__name__}: {error}"[:MAX_REASON]
+        async with self._pool.acquire() as connection, connection.transaction():
+            if await connection.fetchval(SERVE, job.name, message.site, due) is None:
+                return
+            tx = Tx(self._service.name, connection, message, message.time)
+            await self._record(tx, job, JobDone("failed", {"reason": reason}))
+            await outbox.stage(connection, tx.staged)
+        self._relay.nudge()
+
+
+def handlers(service: Service, schedules: Mapping[str, Schedule | None]) -> dict[Query, QueryHandler]:
+    """The handler of the list of jobs, which every service answers in the same way."""
+
+    async def list_jobs(read: Read, _params: Nothing) -> list[JobState]:
+        found = []
+        for job in service.jobs:
+            schedule = schedules.get(job.name, job.schedule)
+            row = await read.pool.fetchrow(NEWEST, job.name)
+            state = JobState(job_name=job.name, service=service.name)
+            if schedule is not None:
+                planned = {"cron": schedule.cron, "zone": schedule.zone, "next_at": schedule.after(read.now)}
+                state = state.model_copy(update=planned)
+            found.append(state if row is None else state.model_copy(update=dict(row)))
+        return found
+
+    return {jobs_query(service.name): list_jobs}

@@ -15,12 +15,20 @@ from importlib import resources
 import asyncpg
 
 from libs.common.contracts import SERVICES
+from libs.common.roster import RUN_CLASSES, run_class
 
 _LOCK = 0x48454144  # "HEAD": one migration at a time in a database
 _FILE = re.compile(r"(\d{4}_[a-z0-9_]+)\.sql")
 
 SELECT_APPLIED = "SELECT name, digest FROM {schema}.migrations"
 INSERT_APPLIED = "INSERT INTO {schema}.migrations (name, digest) VALUES ($1, $2)"
+# Gate runs of before had every number: whoever has not numbered a run yet begins above them, in its own class.
+START_RUNS = """
+SELECT setval('{schema}.job_run_id', first, false)
+FROM {schema}.job_run_id, LATERAL (SELECT coalesce(max(run_id), 0) AS taken FROM governance.runs) AS runs,
+    LATERAL (SELECT (taken / $1 + 1) * $1 + $2 AS first) AS found
+WHERE NOT is_called AND last_value <= taken
+"""
 
 
 class MigrationError(RuntimeError):
@@ -47,7 +55,12 @@ def _files(package: str) -> list[tuple[str, str]]:
 
 def scripts(service: str) -> list[tuple[str, str]]:
     """(name, SQL) of a service: the common ones first, then its own, in order of their numbers."""
-    common = [(f"common/{name}", text.replace("{login}", login_role(service))) for name, text in _files("libs.common")]
+    values = {"{login}": login_role(service), "{first_run_id}": str(run_class(service))}
+    common = []
+    for name, text in _files("libs.common"):
+        for place, value in values.items():
+            text = text.replace(place, value)
+        common.append((f"common/{name}", text))
     return common + _files(f"services.{service}")
 
 
@@ -86,6 +99,8 @@ async def migrate(admin: asyncpg.Connection, passwords: Mapping[str, str]) -> li
         for service in SERVICES:
             await admin.execute(f'GRANT CONNECT ON DATABASE "{database}" TO {login_role(service)}')
             done += await _migrate_service(admin, service)
+        for service in SERVICES:
+            await admin.execute(START_RUNS.format(schema=service), RUN_CLASSES, run_class(service))
         return done
     finally:
         await admin.execute("SELECT pg_advisory_unlock($1)", _LOCK)

@@ -6,6 +6,7 @@ its place), database roles, bus user, streams, routes, containers, scrape target
 
 from __future__ import annotations
 
+# Add at the end: what a place gives (ports, the class of its run numbers) must stay with its service.
 SERVICES = (
     "gateway",
     "governance",
@@ -18,3 +19,11 @@ SERVICES = (
 def place(service: str) -> int:
     """How far a service's port lies above the gateway's. Raises `ValueError` for a name that is not in the list."""
     return SERVICES.index(service)
+
+
+RUN_CLASSES = 16  # room for as many services; more would need another step of every `job_run_id`
+
+
+def run_class(service: str) -> int:
+    """Numbers of the service's runs leave this remainder when divided by `RUN_CLASSES`; the first run has it."""
+    return place(service) + 1

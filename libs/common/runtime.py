@@ -8,7 +8,7 @@ import gc
 import secrets
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +18,12 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from libs.common import contracts, deadletters, health, migrations, outcomes, series, topology
+from libs.common import contracts, deadletters, health, jobs, migrations, outcomes, series, topology
 from libs.common.asking import Asker
 from libs.common.bus import NATS_ERRORS, connect
 from libs.common.dispatch import Applied, Dispatcher
 from libs.common.housekeeping import PRUNE_JOB
 from libs.common.http_server import server_config
-from libs.common.jobs import Jobs
 from libs.common.loop import BatchConsumer, CommandConsumer, Consumer, EventConsumer
 from libs.common.migrations import MigrationError
 from libs.common.outbox import Relay
@@ -32,6 +31,7 @@ from libs.common.postgres import UNREACHABLE, make_pool
 from libs.common.problems import Unavailable
 from libs.common.queries import QueryServer
 from libs.common.running import Running, spawn
+from libs.common.schedules import Schedule, ScheduleError, chosen
 from libs.common.service import Clock, Delivered, Service, wall_clock
 from libs.common.settings import Settings
 from libs.common.telemetry import log, setup_logs, setup_tracing, stop_tracing
@@ -59,7 +59,7 @@ def _consumers(running: Running, dispatcher: Dispatcher) -> list[Consumer]:
     return found
 
 
-def _complete(service: Service, asker: Asker) -> Service:
+def _complete(service: Service, asker: Asker, schedules: Mapping[str, Schedule | None]) -> Service:
     """The service with the handlers that all services share. Checks that every operation has a handler."""
 
     async def replay(connection: Any, consumer: str, message: Any, payload: bytes, now: Any, into: Applied) -> None:
@@ -72,12 +72,8 @@ def _complete(service: Service, asker: Asker) -> Service:
             await dispatcher.event(connection, message, now, into, waiting.get(message.causationid, ()))
 
     commands, queries = deadletters.handlers(service, replay)
-    whole = replace(
-        service,
-        commands={**service.commands, **commands},
-        queries={**service.queries, **queries},
-        jobs=(*service.jobs, PRUNE_JOB),
-    )
+    whole = replace(service, commands={**service.commands, **commands}, jobs=(*service.jobs, PRUNE_JOB))
+    whole = replace(whole, queries={**service.queries, **queries, **jobs.handlers(whole, schedules)})
     dispatcher = Dispatcher(whole, asker)
     missing = [
         declared.name
@@ -88,6 +84,15 @@ def _complete(service: Service, asker: Asker) -> Service:
         raise StartError(f"{service.name} has no handler for {', '.join(missing)}")
     _check_hearing(whole)
     return whole
+
+
+def _schedules(service: Service, settings: Settings) -> dict[str, Schedule | None]:
+    """When each job runs: by itself, or by the settings. Raises `StartError` for a setting that says nothing."""
+    own = {job.name: job.schedule for job in (*service.jobs, PRUNE_JOB)}
+    try:
+        return chosen(service.name, own, settings.schedules)
+    except ScheduleError as error:
+        raise StartError(f"HEADGATE_SCHEDULES: {error}") from error
 
 
 def _check_hearing(service: Service) -> None:
@@ -113,8 +118,8 @@ async def start(service: Service, settings: Settings, *, clock: Clock = wall_clo
     name = service.name
     if settings.database_url is None or settings.nats_url is None:
         raise StartError("HEADGATE_DATABASE_URL and HEADGATE_NATS_URL must be set; `headgate up` derives them")
-    asker = Asker(name)
-    whole = _complete(service, asker)
+    schedules, asker = _schedules(service, settings), Asker(name)
+    whole = _complete(service, asker, schedules)
     instance = f"{name}-{secrets.token_hex(4)}"
     setup_tracing(name)
     try:
@@ -144,7 +149,7 @@ async def start(service: Service, settings: Settings, *, clock: Clock = wall_clo
     queries = QueryServer(pool, bus, name, whole.queries, clock)
     running = Running(whole, settings, pool, bus, relay, clock, instance, queries)
     running.consumers = _consumers(running, Dispatcher(whole, asker))
-    running.jobs = Jobs(pool, bus, relay, whole, clock)
+    running.jobs = jobs.Jobs(pool, bus, relay, whole, clock, schedules)
     await queries.start()
     await running.jobs.put_schedules()
     spawn(running, "relay", relay.run())

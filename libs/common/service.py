@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import asyncpg
@@ -19,8 +19,10 @@ from libs.common.asking import ASK_TIMEOUT_S, Asker
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Command, Contract, Event, Query
+from libs.common.contracts.jobs import JobStatus
 from libs.common.ids import uuid7
 from libs.common.problems import Refusal, TooLarge
+from libs.common.schedules import Schedule
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -286,10 +288,25 @@ class Gauges(Protocol):
     def __call__(self, pool: asyncpg.Pool, registry: CollectorRegistry, /) -> Awaitable[None]: ...
 
 
-class JobHandler(Protocol):
-    """Runs a scheduled job inside a transaction."""
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """What a run of a job did: how it ended, and what there is to say of it."""
 
-    def __call__(self, tx: Tx, /) -> Awaitable[None]: ...
+    status: JobStatus = "success"
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    policy_version: str | None = None
+
+
+class JobHandler(Protocol):
+    """Runs a scheduled job for ``tx.site`` in one transaction; None: there was nothing to do."""
+
+    def __call__(self, tx: Tx, /) -> Awaitable[JobDone | None]: ...
+
+
+class Sites(Protocol):
+    """The sites that a job runs in, one run each, sorted."""
+
+    def __call__(self, connection: Connection, /) -> Awaitable[Sequence[str]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,12 +319,16 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A scheduled job: ``cron`` has six fields (seconds first) and runs in UTC; ``every`` is its usual distance."""
+    """A scheduled job. Without ``sites`` it runs once a tick, in the site ``global``.
+
+    ``keeps_record``: its handler stores the run itself, such as a gate run, and tells it.
+    """
 
     name: str
-    cron: str
-    every: timedelta
+    schedule: Schedule
     handler: JobHandler
+    sites: Sites | None = None
+    keeps_record: bool = False
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,12 @@ class Settings(BaseSettings):
     signal_retention_days: int = Field(
         90, ge=1, description="Days after which signals are removed that no stored run used and no fact needs."
     )
+    schedules: dict[str, str] = Field(
+        {},
+        description='Jobs that run at other times, as JSON: `{"<service>.<job>": "<cron> <zone>"}`, such as '
+        '`{"governance.ops_governance_gate": "0 7 * * 1-5 Asia/Seoul"}`; `off` switches one off, and `<service>.*` '
+        "stands for all jobs of a service.",
+    )
     cluster_secret: SecretStr | None = Field(
         None, description="Secret from which the services' passwords are derived; made in the data folder if not set."
     )

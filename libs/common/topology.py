@@ -103,12 +103,12 @@ class Topology:
         return f"{self.namespace}.telemetry.{name}"
 
     def schedule_subject(self, service: str, job: str) -> str:
-        """Where a job's schedule lies."""
-        return f"{self.namespace}.schedule.{service}.{token(job, 'job')}"
+        """Where a job's schedule lies; the underscores of its name are dashes there."""
+        return f"{self.namespace}.schedule.{service}.{token(job.replace('_', '-'), 'job')}"
 
     def tick_subject(self, service: str, job: str) -> str:
-        """Where a job's ticks arrive."""
-        return f"{self.namespace}.tick.{service}.{token(job, 'job')}"
+        """Where a job's ticks arrive; see `schedule_subject`."""
+        return f"{self.namespace}.tick.{service}.{token(job.replace('_', '-'), 'job')}"
 
     def check(self, subject: str, event: CloudEvent) -> None:
         """Raise `Mismatch` unless the envelope fits the subject: no one can speak under another's name."""

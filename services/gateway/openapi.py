@@ -233,7 +233,7 @@ def _responses(schemas: Schemas, operation: Operation, http: Http, csv: Csv | No
     as_json = {"application/json": {"schema": schemas.result(operation.name)}}
     as_csv = {"text/csv": {"schema": {"type": "string"}}}
     if http.blob is not None:
-        content = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+        content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     elif csv is not None:
         content = as_csv
     else:

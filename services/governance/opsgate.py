@@ -18,14 +18,16 @@ from libs.common.contracts.governance.operations import (
     OpsRule,
 )
 from libs.common.problems import NotFound
-from libs.common.service import Read, Table, Tx
+from libs.common.schedules import Schedule
+from libs.common.service import Connection, Job, Read, Table, Tx
 from services.governance.catalog import Catalog
 from services.governance.domain.policy import settings_view
 from services.governance.gate import look, summary_of
-from services.governance.runs import run_asked
+from services.governance.runs import run_asked, run_on_schedule
 
 OPERATIONS = "operations"
 
+SELECT_SITES = "SELECT DISTINCT site FROM gate_heads WHERE gate = $1 ORDER BY site"
 SELECT_LATEST = "SELECT * FROM runs WHERE gate = $1 AND site = $2 ORDER BY run_id DESC LIMIT 1"
 SELECT_HISTORY = """
 SELECT run_id, status, decision, (summary ->> 'failure_count')::integer AS failure_count,
@@ -86,6 +88,20 @@ async def ops_gate_history(catalog: Catalog, read: Read, wanted: HistoryLimit) -
     return OpsGateHistory(generated_at=read.now, count=len(items), items=items)
 
 
+async def judged_sites(connection: Connection) -> list[str]:
+    """The sites in which the operations gate has been run before: its daily run begins when somebody has begun."""
+    return [row["site"] for row in await connection.fetch(SELECT_SITES, OPERATIONS)]
+
+
+async def run_daily(catalog: Catalog, tx: Tx) -> None:
+    """Run the operations gate of a site; the run is its own record."""
+    await run_on_schedule(catalog, tx, catalog.target(OPERATIONS, tx.site, None, None))
+
+
+def _daily(catalog: Catalog) -> Job:
+    return Job(contract.GATE_JOB, Schedule("45 0 * * *"), partial(run_daily, catalog), judged_sites, keeps_record=True)
+
+
 def table(catalog: Catalog) -> Table:
     """What this module answers, by the policies of the catalog."""
     return Table(
@@ -95,4 +111,5 @@ def table(catalog: Catalog) -> Table:
             contract.ops_gate_latest: partial(ops_gate_latest, catalog),
             contract.ops_gate_history: partial(ops_gate_history, catalog),
         },
+        jobs=(_daily(catalog),) if OPERATIONS in catalog.policies else (),
     )

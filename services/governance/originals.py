@@ -22,18 +22,16 @@ from libs.common.contracts.governance.reports import ReportRecord, StoredReport
 from libs.common.contracts.governance.signals import SignalKey, SignalReceipts
 from libs.common.objects import Bucket, ObjectGone
 from libs.common.problems import Invalid, NotFound, TooLarge
-from libs.common.service import Job, Read, Table, Tx
+from libs.common.schedules import Schedule
+from libs.common.service import Job, JobDone, Read, Table, Tx
 from services.governance.domain.reports import MAX_REPORT_BYTES
 
 MEMORY_BYTES = 1024 * 1024  # of one report while it is read; the rest lies in a file without a name
 SPLIT = "split it into parts (part=unit, part=integration)"
 MAX_REMOVED = 500  # in one run of the job
-MEDIA_TYPES = {
-    "junit": ("application/xml", "xml"),
-    "cobertura": ("application/xml", "xml"),
-    "sarif": ("application/sarif+json", "sarif"),
-    "alertmanager": ("application/json", "json"),
-}
+# Many are kept because they could not be read, so none is promised to be XML or JSON: the name's ending says the kind.
+MEDIA_TYPE = "application/octet-stream"
+ENDINGS = {"junit": "xml", "cobertura": "xml", "sarif": "sarif", "alertmanager": "json"}
 
 # The same bytes may come again and again, from any site: they are kept once, and begin anew each time.
 KEEP_ORIGINAL = """
@@ -171,32 +169,35 @@ async def get_report(retention: timedelta, read: Read, key: SignalKey) -> Blob:
     if not row["known"] or row["removed_at"] is not None:
         when = f" on {row['removed_at']:%Y-%m-%d at %H:%M} UTC" if row["known"] else ""
         raise NotFound(f"The report of signal {key.signal_id} was removed{when}; {kept}.")
-    media_type, ending = MEDIA_TYPES[row["format"]]
     content = row["content"]
     return Blob(
         sha256=row["sha256"].hex(),
         size=row["size"],
-        media_type=media_type,
-        filename=f"{row['format']}-{key.signal_id}.{ending}",
+        media_type=MEDIA_TYPE,
+        filename=f"{row['format']}-{key.signal_id}.{ENDINGS[row['format']]}",
         content_zlib_base64=None if content is None else base64.b64encode(content).decode(),
         gone=f"The report of signal {key.signal_id}, received on {row['received_at']:%Y-%m-%d}, is not kept any more; "
         f"{kept}.",
     )
 
 
-async def remove_old(bucket: Bucket, retention: timedelta, tx: Tx) -> None:
+async def remove_old(bucket: Bucket, retention: timedelta, tx: Tx) -> JobDone | None:
     """Remove reports whose time is over, also those that were uploaded and never recorded; so many in one run.
 
     In the bucket it is the storing's own time that counts, so the same bytes that were sent again since then stay.
     """
     before = tx.now - retention
-    await bucket.drop_oldest(before, MAX_REMOVED)
-    await tx.connection.execute(REMOVE_ORIGINALS, before, tx.now, MAX_REMOVED)
+    dropped = await bucket.drop_oldest(before, MAX_REMOVED)
+    status = await tx.connection.execute(REMOVE_ORIGINALS, before, tx.now, MAX_REMOVED)
     await tx.connection.execute(FORGET_ORIGINALS, MAX_REMOVED)
+    removed_count = int(status.rpartition(" ")[2])
+    if not dropped and not removed_count:
+        return None
+    return JobDone(detail={"removed_count": removed_count, "from_bucket_count": len(dropped), "before": before})
 
 
 def table(bucket: Bucket, retention_days: int) -> Table:
     """What this module answers: reports are kept for so many days."""
     retention = timedelta(days=retention_days)
-    job = Job("remove-reports", "0 17 * * * *", timedelta(hours=2), partial(remove_old, bucket, retention))
+    job = Job("remove_reports", Schedule("17 * * * *"), partial(remove_old, bucket, retention))
     return Table(queries={contract.get_report: partial(get_report, retention)}, jobs=(job,), buckets=(bucket,))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from libs.common.service import Job, Table, Tx
-from libs.common.telemetry import log
+from libs.common.schedules import Schedule
+from libs.common.service import Job, JobDone, Table, Tx
 
 PAGE = 5_000
 
@@ -39,7 +39,7 @@ FROM page
 SAVE_PLACE = "UPDATE signal_pruning SET after_signal_id = $1"
 
 
-async def prune_signals(tx: Tx, retention: timedelta) -> None:
+async def prune_signals(tx: Tx, retention: timedelta) -> JobDone | None:
     """Look at one page of signals, and remove those that are older than ``retention`` and needed by nothing."""
     await tx.connection.execute(WAIT_NOT_LONG)
     await tx.connection.execute(LOCK_RUNS)
@@ -47,23 +47,22 @@ async def prune_signals(tx: Tx, retention: timedelta) -> None:
     row = await tx.connection.fetchrow(PRUNE, await tx.connection.fetchval(SELECT_PLACE), PAGE, before)
     if row is None or not row["looked_at"]:
         await tx.connection.execute(SAVE_PLACE, 0)
-        return
+        return None
     again = row["looked_at"] < PAGE or row["youngest"] >= before
     await tx.connection.execute(SAVE_PLACE, 0 if again else row["last_id"])
-    if row["pruned"]:
-        log.info("signals pruned", count=row["pruned"])
+    return JobDone(detail={"pruned_count": row["pruned"], "before": before}) if row["pruned"] else None
 
 
-PRUNE_CRON, PRUNE_EVERY = "30 3,13,23,33,43,53 * * * *", timedelta(minutes=10)
+PRUNE_SCHEDULE = Schedule("30 3,13,23,33,43,53 * * * *")
 
 
 def prune_job(retention_days: int) -> Job:
     """The schedule of `prune_signals`."""
 
-    async def handler(tx: Tx) -> None:
-        await prune_signals(tx, timedelta(days=retention_days))
+    async def handler(tx: Tx) -> JobDone | None:
+        return await prune_signals(tx, timedelta(days=retention_days))
 
-    return Job("prune-signals", PRUNE_CRON, PRUNE_EVERY, handler)
+    return Job("prune_signals", PRUNE_SCHEDULE, handler)
 
 
 def table(retention_days: int) -> Table:

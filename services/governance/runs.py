@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -26,7 +25,8 @@ from libs.common.contracts.governance.runs import (
 )
 from libs.common.listing import Listing, newest
 from libs.common.problems import NotFound
-from libs.common.service import Closing, Job, Read, Table, Tx
+from libs.common.schedules import Schedule
+from libs.common.service import Closing, Job, JobDone, Read, Table, Tx
 from services.governance.catalog import Catalog, Target
 from services.governance.domain.policy import settings_view
 from services.governance.gate import facts_used, look, rules_of, summary_of
@@ -44,7 +44,7 @@ GATE_DECISIONS = Counter(
 LOCK_HEAD = """
 INSERT INTO gate_heads (gate, site, subject, run_number) VALUES ($1, $2, $3, 1)
 ON CONFLICT (gate, site, subject) DO UPDATE SET run_number = gate_heads.run_number + 1
-RETURNING run_number, nextval('runs_run_id_seq') AS run_id
+RETURNING run_number, nextval('job_run_id') AS run_id
 """
 STORE_RUN = Closing("""
 run AS (
@@ -157,23 +157,30 @@ async def get_run(catalog: Catalog, read: Read, key: RunKey) -> GateRun:
     return to_run(row)
 
 
-async def rejudge(catalog: Catalog, tx: Tx) -> None:
+async def rejudge(catalog: Catalog, tx: Tx) -> JobDone | None:
     """Run the gates again whose latest verdict is a GO that age has turned since; at most 100 at a time."""
-    for row in await tx.connection.fetch(SELECT_TURNED, tx.now, sorted(catalog.policies), MAX_REJUDGED):
-        judged = await _judge(catalog, tx, Target(**row), "schedule", None)
-        await tx.connection.execute(STORE_RUN.alone, *_stored(judged))
+    turned = await tx.connection.fetch(SELECT_TURNED, tx.now, sorted(catalog.policies), MAX_REJUDGED)
+    run_ids = [await run_on_schedule(catalog, tx, Target(**row)) for row in turned]
+    return JobDone(detail={"run_ids": run_ids}) if run_ids else None
 
 
-REJUDGE_CRON, REJUDGE_EVERY = "0 */10 * * * *", timedelta(minutes=10)
+async def run_on_schedule(catalog: Catalog, tx: Tx, target: Target) -> int:
+    """A run that nobody asked for but the clock; returns its number."""
+    row = await _judge(catalog, tx, target, "schedule", None)
+    await tx.connection.execute(STORE_RUN.alone, *_stored(row))
+    return int(row["run_id"])
+
+
+REJUDGE_SCHEDULE = Schedule("*/10 * * * *")
 
 
 def rejudge_job(catalog: Catalog) -> Job:
     """The schedule of `rejudge`."""
 
-    async def handler(tx: Tx) -> None:
-        await rejudge(catalog, tx)
+    async def handler(tx: Tx) -> JobDone | None:
+        return await rejudge(catalog, tx)
 
-    return Job("rejudge", REJUDGE_CRON, REJUDGE_EVERY, handler)
+    return Job("rejudge", REJUDGE_SCHEDULE, handler)
 
 
 def table(catalog: Catalog) -> Table:

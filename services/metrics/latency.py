@@ -10,6 +10,7 @@ import asyncpg
 from libs.common.contracts.gateway.latency import BOUNDS_MS, LatencySampled, latency_sampled
 from libs.common.contracts.metrics import latency as contract
 from libs.common.contracts.metrics.latency import ApiLatency, BurnRate, EndpointLatency, LatencyWindow
+from libs.common.schedules import Schedule
 from libs.common.service import Batch, Connection, Delivered, Job, Read, Staged, Table, Tx
 from services.metrics.domain import latency as rules
 from services.metrics.domain.latency import Histogram
@@ -122,5 +123,5 @@ async def _burn(read: Read) -> BurnRate:
 TABLE = Table(
     queries={contract.api_latency: get_latency},
     batch=Batch(store, stream="telemetry"),
-    jobs=(Job("prune-latency", "0 7 * * * *", timedelta(hours=1), prune),),
+    jobs=(Job("prune_latency", Schedule("7 * * * *"), prune),),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from datetime import timedelta
 
 import prometheus_client
@@ -361,17 +360,14 @@ async def test_a_go_that_time_turns_is_judged_again_by_the_schedule(stack: Stack
     await start(stack)
     await send_ops(stack)
     first = await run(stack)
-    jobs = stack.running["governance"].jobs
-    assert jobs is not None
-    job = next(job for job in stack.running["governance"].service.jobs if job.name == "rejudge")
     stack.clock.advance(hours=1)
-    assert await jobs.run_job(job, uuid.uuid4())
+    assert await stack.run_job("governance", "rejudge")
     stack.clock.advance(hours=36)
-    assert await jobs.run_job(job, uuid.uuid4())
+    assert await stack.run_job("governance", "rejudge")
     told = await stack.heard(gate_decided, lambda e: e.data["run_number"] == 2)
     assert (told.data["decision"], told.data["trigger"], told.site) == ("no_go", "schedule", "global")
     assert (told.data["command_id"], told.actor) == (None, "service:governance")
-    assert await jobs.run_job(job, uuid.uuid4())
+    assert await stack.run_job("governance", "rejudge")
     runs = (await stack.query(list_runs, {"gate": "operations"})).json["items"]
     assert [one["run_number"] for one in runs] == [2, first["run_number"]]
 

@@ -305,9 +305,6 @@ async def test_two_replicas_lose_no_failure(stack: Stack) -> None:
 
 async def test_only_old_signals_that_nothing_needs_are_pruned(stack: Stack) -> None:
     await start(stack)
-    jobs = stack.running["governance"].jobs
-    assert jobs is not None
-    job = next(job for job in stack.running["governance"].service.jobs if job.name == "prune-signals")
 
     async def left() -> set[str]:
         admin = await stack.superuser()
@@ -332,15 +329,15 @@ async def test_only_old_signals_that_nothing_needs_are_pruned(stack: Stack) -> N
     ]
     kept = {"used", "good", "broken", "failed", "newest", last}
     stack.clock.advance(days=89)
-    assert await jobs.run_job(job, uuid.uuid4())
+    assert await stack.run_job("governance", "prune_signals")
     assert await left() == kept | {"replaced", "other", "between", first}
     stack.clock.advance(days=2)
     await send(stack, event("young", "com.example.thing", 1))
-    assert await jobs.run_job(job, uuid.uuid4())
+    assert await stack.run_job("governance", "prune_signals")
     assert await left() == kept | {"young"}
     # It goes on where it was, and round again.
     stack.clock.advance(days=91)
-    assert await jobs.run_job(job, uuid.uuid4())
+    assert await stack.run_job("governance", "prune_signals")
     assert await left() == kept
     assert (await verdict_on_tests(stack))["detail"]["still_failing_count"] == 1
 
@@ -348,19 +345,16 @@ async def test_only_old_signals_that_nothing_needs_are_pruned(stack: Stack) -> N
 async def test_pruning_goes_page_by_page_and_waits_for_runs(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pruning, "PAGE", 2)
     await start(stack)
-    jobs = stack.running["governance"].jobs
-    assert jobs is not None
-    job = next(job for job in stack.running["governance"].service.jobs if job.name == "prune-signals")
     await send(stack, *(event(f"e{n}", "com.example.thing", n) for n in range(5)))
     stack.clock.advance(days=91)
     pool = stack.running["governance"].pool
     for count in (3, 1, 0):
-        assert await jobs.run_job(job, uuid.uuid4())
+        assert await stack.run_job("governance", "prune_signals")
         assert await pool.fetchval("SELECT count(*) FROM signals") == count
     # A run that is under way holds its head: the job gives up and leaves everything to its next tick.
     await send(stack, event("late", "com.example.thing", 1))
     stack.clock.advance(days=91)
     async with pool.acquire() as connection, connection.transaction():
         await connection.fetchval(LOCK_HEAD, "operations", "global", "site")
-        assert not await jobs.run_job(job, uuid.uuid4())
+        assert not await stack.run_job("governance", "prune_signals")
     assert await pool.fetchval("SELECT count(*) FROM signals") == 1

@@ -115,9 +115,7 @@ async def test_old_samples_are_pruned(stack: Stack) -> None:
         await send(stack, recorder)
         await stack.idle("metrics")
         stack.clock.advance(days=16)
-    assert running.jobs is not None
-    [job] = SERVICE.jobs
-    assert await running.jobs.run_job(job, uuid7())
+    assert await stack.run_job("metrics", "prune_latency")
     assert await running.pool.fetchval("SELECT count(*) FROM latency_sample") == 1
 
 

@@ -104,8 +104,10 @@ BY_HAND: dict[str, str] = {
     "governance.signal.record": "signal send",
     "governance.report.record": "report send",
     "audit.chain.verify": "audit verify",
+    "metrics.job_runs.list": "jobs runs",
 }
-LETTERS = {
+OF_EVERY_SERVICE = {
+    "jobs.list": "jobs list",
     "deadletters.list": "dead-letters list",
     "deadletters.show": "dead-letters show",
     "deadletter.replay": "dead-letters replay",
@@ -115,4 +117,4 @@ LETTERS = {
 
 def by_hand(operation: Operation) -> str | None:
     """The path of the command by hand that covers it, or None."""
-    return BY_HAND.get(operation.name) or LETTERS.get(operation.name.partition(".")[2])
+    return BY_HAND.get(operation.name) or OF_EVERY_SERVICE.get(operation.name.partition(".")[2])

@@ -151,7 +151,10 @@ class _Named:
 
 @dataclass(frozen=True, slots=True)
 class Command(_Named):
-    """An order that exactly one service applies once. ``sited`` false: it concerns the installation, not a site."""
+    """An order that exactly one service applies once. ``sited`` false: it concerns the installation, not a site.
+
+    ``job``: the job that runs by hand when this is ordered.
+    """
 
     body: type[BaseModel] = Nothing
     result: Any = Nothing
@@ -160,6 +163,7 @@ class Command(_Named):
     errors: tuple[type[Refusal], ...] = ()
     summary: str = ""
     sited: bool = True
+    job: str = ""
 
     def __hash__(self) -> int:
         return hash(self.name)

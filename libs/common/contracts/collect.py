@@ -13,6 +13,7 @@ from libs.common.contracts.common import (
     dead_letter_queries,
     outcome_query,
 )
+from libs.common.contracts.jobs import job_event, jobs_query
 from libs.common.contracts.versions import Document
 
 
@@ -23,7 +24,7 @@ def collect(
 
     It holds every Command, Query, Event and Document that a module of the package declares, in the order of the
     modules' names, then of the lines; and what every service promises: the outcomes of its commands, and its dead
-    letters.
+    letters and its jobs.
 
     ``hears``, ``sends`` and ``asks`` are names, not declarations, so that contract packages never import each other in
     a circle; `libs.common.contracts` checks that each is declared. Raises `ValueError` if a name is declared twice.
@@ -37,10 +38,12 @@ def collect(
             *(d for d in found if isinstance(d, Query)),
             outcome_query(service),
             *dead_letter_queries(service),
+            jobs_query(service),
         ),
         events=(
             *(d for d in found if isinstance(d, Event) and d.stream == "events"),
             *dead_letter_events(service),
+            job_event(service),
         ),
         samples=tuple(d for d in found if isinstance(d, Event) and d.stream != "events"),
         hears=hears,

@@ -13,6 +13,7 @@ READS = frozenset(
         "metrics:read",
         "event:read",
         "status:read",
+        "job:read",
     }
 )
 OWN_TOKENS = frozenset({"token:read", "token:write"})

@@ -78,7 +78,8 @@ def test_what_a_service_needs_of_others_is_declared_by_them(wanted: dict[str, An
 def test_who_hears_what() -> None:
     assert heard("tracker") == ("governance.command.refused", "governance.gate.decided")
     assert heard("audit") == (">",)
-    assert (heard("metrics"), heard("metrics", "telemetry")) == ((), ("gateway.latency.sampled",))
+    runs = sorted(["governance.gate.decided", *(f"{service}.job.finished" for service in SERVICES)])
+    assert (heard("metrics"), heard("metrics", "telemetry")) == (tuple(runs), ("gateway.latency.sampled",))
     assert [heard(service) for service in ("gateway", "governance")] == [(), ()]
 
 

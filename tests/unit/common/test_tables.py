@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from libs.common import jobs
 from libs.common.contracts import CONTRACTS, SERVICES
 from libs.common.contracts.tracker.board import sync_board
 from libs.common.contracts.tracker.items import list_items, patch_item
 from libs.common.deadletters import handlers
+from libs.common.schedules import Schedule
 from libs.common.service import Batch, Job, Service, Table
 from services.governance.startup import packaged_policies
 
@@ -31,6 +33,7 @@ async def nothing(*_: Any) -> Any:
 def test_every_operation_has_exactly_one_handler(name: str) -> None:
     service = load(name)
     shared = [declared.name for answered in handlers(service, nothing) for declared in answered]
+    shared += [declared.name for declared in jobs.handlers(service, {})]
     own = [declared.name for declared in (*service.commands, *service.queries)]
     assert sorted(own + shared) == sorted(declared.name for declared in CONTRACTS[name].operations())
 
@@ -57,7 +60,7 @@ def test_nothing_is_answered_twice() -> None:
         Service.of(CONTRACTS["tracker"], one, other)
     with pytest.raises(ValueError, match="two batch handlers"):
         Service.of(CONTRACTS["audit"], Table(batch=Batch(nothing)), Table(batch=Batch(nothing)))
-    jobs: Any = (Job("sweep", "0 0 * * * *", None, nothing),)  # type: ignore[arg-type]
+    jobs: Any = (Job("sweep", Schedule("0 * * * *"), nothing),)
     with pytest.raises(ValueError, match="two jobs of one name"):
         Service.of(CONTRACTS["audit"], Table(jobs=jobs), Table(jobs=jobs))
 

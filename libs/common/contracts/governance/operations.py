@@ -10,6 +10,8 @@ from libs.common.contracts.base import GET, POST, Command, Json, Model, Nothing,
 from libs.common.contracts.governance.runs import Decision, GateSummary, RuleStatus, RunStatus
 from libs.common.problems import NotFound
 
+GATE_JOB = "ops_governance_gate"
+
 
 class OpsRule(Open):
     """A rule's verdict with the keys that callers of the facility system know."""
@@ -80,6 +82,7 @@ ops_gate_run = Command(
     http=POST("/api/ops/governance/gate/run"),
     errors=(NotFound,),
     summary="Run the operations gate and store the verdict",
+    job=GATE_JOB,
 )
 ops_gate_latest = Query(
     "governance.ops_gate.latest",
