@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -14,17 +15,20 @@ from starlette.responses import Response
 
 from libs.common.bus import Reply
 from libs.common.contracts.base import Csv
-from libs.common.problems import PROBLEM_JSON, Refusal, Unavailable
+from libs.common.problems import PROBLEM_JSON, Invalid, Refusal, Unavailable
 from services.gateway.bodies import read_query
 from services.gateway.context import context_of
 from services.gateway.domain.cells import table
 
 RETRY_AFTER_S = 5
+_TAG = re.compile(r'(?:W/)?"([0-9]{1,9})-[0-9a-f]{32}"')
 
 
-def etag_of(body: bytes) -> str:
-    """A strong validator: half of the SHA-256 of the bytes."""
-    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+def etag_of(body: bytes, revision: str | None = None) -> str:
+    """A strong validator: half of the SHA-256 of the bytes; before it the field ``revision`` of the JSON, if named."""
+    counted = orjson.loads(body).get(revision) if revision else None
+    begin = f"{counted}-" if isinstance(counted, int) else ""
+    return f'"{begin}{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def unchanged(request: Request, etag: str) -> bool:
@@ -35,11 +39,27 @@ def unchanged(request: Request, etag: str) -> bool:
     return header.strip() == "*" or etag in (part.strip().removeprefix("W/") for part in header.split(","))
 
 
-def json_answer(request: Request, body: bytes, *, status: int = 200) -> Response:
-    """JSON bytes handed on as they are; 304 if the caller has them already."""
+def named_revision(request: Request) -> int | None:
+    """The revision that ``If-Match`` names; None if it names none, 0 (which nothing has) for tags that are not ours.
+
+    A tag is compared by its revision alone, also where something on the way has made it a weak one (as a server that
+    packs answers does): a run that finds nothing new changes what is shown, but not what a person decides on. Raises
+    `Invalid` if it names several.
+    """
+    header = ",".join(request.headers.getlist("if-match")).strip()
+    if header in ("", "*"):
+        return None
+    found = {int(match[1]) for tag in header.split(",") if (match := _TAG.fullmatch(tag.strip()))}
+    if len(found) > 1:
+        raise Invalid("If-Match names several revisions; send the ETag of what you read last.")
+    return found.pop() if found else 0
+
+
+def json_answer(request: Request, body: bytes, *, status: int = 200, revision: str | None = None) -> Response:
+    """JSON bytes handed on as they are; 304 if the caller has them already. See `etag_of` for ``revision``."""
     if status != 200 or request.method not in ("GET", "HEAD"):
         return Response(body, status, media_type="application/json")
-    etag = etag_of(body)
+    etag = etag_of(body, revision)
     headers = {"ETag": etag, "Vary": "Accept, Authorization"}
     if unchanged(request, etag):
         return Response(status_code=304, headers=headers)
@@ -116,10 +136,12 @@ def service_problem(request: Request, status: int, body: bytes) -> Response:
     return problem_answer(status, orjson.dumps(document), document)
 
 
-def reply_answer(request: Request, reply: Reply, csv: Csv | None, now: datetime) -> Response:
+def reply_answer(
+    request: Request, reply: Reply, csv: Csv | None, now: datetime, *, revision: str | None = None
+) -> Response:
     """A query's reply as JSON, as CSV where ``csv`` is given, or as the problem that it is."""
     if not 200 <= reply.status < 300:
         return service_problem(request, reply.status, reply.body)
     if csv is not None:
         return csv_answer(request, reply.body, csv, now)
-    return json_answer(request, reply.body)
+    return json_answer(request, reply.body, revision=revision)

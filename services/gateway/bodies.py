@@ -218,7 +218,7 @@ def merge(*parts: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in part.items():
             if name in merged:
                 raise Invalid(
-                    f"{name} was given twice: in the path or query string, and in the body.",
+                    f"{name} was given twice: in the path, the query string or a header, and in the body.",
                     errors=[{"field": name, "message": "given twice"}],
                 )
             merged[name] = value

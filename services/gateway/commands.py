@@ -23,7 +23,7 @@ from libs.common.ids import command_id, uuid7
 from libs.common.outcomes import KEY_USED
 from libs.common.problems import Invalid, NotFound, Refusal, TimedOut, TooLarge, Unavailable
 from libs.common.telemetry import messaging, span
-from services.gateway.answers import json_answer, service_problem
+from services.gateway.answers import etag_of, json_answer, service_problem
 from services.gateway.bodies import canonical
 from services.gateway.context import context_of
 from services.gateway.domain.scope import ALL, covers
@@ -120,6 +120,8 @@ class Commands:
             return _accepted(command, envelope.id, sealed, applied)
         if 200 <= outcome.status < 300:
             answer = Response(sealed.open(outcome.body), outcome.status, media_type="application/json")
+            if command.http is not None and command.http.revision is not None:
+                answer.headers["ETag"] = etag_of(outcome.body, command.http.revision)
         else:
             answer = service_problem(request, outcome.status, outcome.body)
         answer.headers.update(applied)

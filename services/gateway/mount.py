@@ -20,9 +20,10 @@ from libs.common.contracts.blobs import Blob
 from libs.common.contracts.gateway.seals import SEALED_BODIES
 from libs.common.contracts.roles import ROLES
 from libs.common.objects import Bucket
+from libs.common.problems import PreconditionFailed
 from libs.common.service import Clock
 from services.gateway.access import Access
-from services.gateway.answers import next_link, reply_answer, wants_csv
+from services.gateway.answers import named_revision, next_link, reply_answer, wants_csv
 from services.gateway.blobs import blob_answer
 from services.gateway.bodies import merge, path_values, read_json_object, read_query, validate
 from services.gateway.commands import SOURCE, Commands
@@ -89,6 +90,8 @@ def binding_of(operation: Operation) -> Binding:
         raise MountError(f"{operation.name}: unknown reader {http.reader}")
     if http.blob is not None and (http.blob not in {plan.name for plan in BUCKETS} or operation.result is not Blob):
         raise MountError(f"{operation.name}: a file comes as a Blob from a bucket that there is")
+    if http.if_match is not None and (http.if_match not in fields or PreconditionFailed not in operation.errors):
+        raise MountError(f"{operation.name}: If-Match needs its field, and 412 among the errors")
     if operation.sited and "site" in fields:
         raise MountError(f"{operation.name}: a sited operation can't have a field named site")
     return Binding(
@@ -143,7 +146,7 @@ def _endpoint(parts: Parts, binding: Binding, path: str, csv: Csv | None) -> End
             return await _ask(parts, binding, binding.operation, request, principal, site, query, csv)
         body = await _read_body(parts, binding, request)
         try:
-            public = validate(binding.model, merge(path_values(request), query, body.fields))
+            public = validate(binding.model, merge(path_values(request), query, _named(binding, request), body.fields))
             sealed = seal(binding.http.seal, principal)
             if body.upload is not None:
                 await body.upload.store(parts.uploads.bucket)
@@ -153,6 +156,13 @@ def _endpoint(parts: Parts, binding: Binding, path: str, csv: Csv | None) -> End
         return await parts.commands.run(request, binding.operation, principal, site, public, sealed)
 
     return answer
+
+
+def _named(binding: Binding, request: Request) -> dict[str, Any]:
+    """The field that ``If-Match`` fills, where it is known."""
+    if binding.http.if_match is None or (revision := named_revision(request)) is None:
+        return {}
+    return {binding.http.if_match: revision}
 
 
 async def _read_body(parts: Parts, binding: Binding, request: Request) -> Body:
@@ -191,7 +201,7 @@ async def _ask(
         return await blob_answer(request, blob, parts.buckets[binding.http.blob])
     if csv is None and binding.http.csv is not None and wants_csv(request):
         csv = binding.http.csv
-    answer = reply_answer(request, reply, csv, parts.clock())
+    answer = reply_answer(request, reply, csv, parts.clock(), revision=binding.http.revision)
     if binding.paged and reply.status == 200 and (link := next_link(request, reply.body, binding.query_parameters)):
         answer.headers["Link"] = link
     return answer

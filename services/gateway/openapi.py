@@ -207,6 +207,9 @@ def _parameters(schemas: Schemas, binding: Binding, http: Http, fixed: frozenset
             ),
             _header("Prefer", "`respond-async`, or `wait=N` (seconds, at most 60)", {"type": "string"}),
         ]
+    if http.if_match is not None:
+        text = f"The ETag of what was read; like `{http.if_match}`, refused with 412 if it has changed since"
+        rows.append(_header("If-Match", text, {"type": "string"}))
     return rows
 
 

@@ -8,7 +8,7 @@ from libs.common.columns import listed, names_of
 from libs.common.contracts.tracker import items as contract
 from libs.common.contracts.tracker.items import Item, ItemFilter, ItemKey, ItemPatch
 from libs.common.listing import Filter, Key, Listing
-from libs.common.problems import Conflict, Invalid, NotFound
+from libs.common.problems import Conflict, Invalid, NotFound, PreconditionFailed
 from libs.common.service import Read, Table, Tx
 from services.tracker.board import reopen_board, to_head
 from services.tracker.changes import write_last
@@ -65,15 +65,22 @@ async def get_item(read: Read, params: ItemKey) -> Item:
 async def patch_item(tx: Tx, body: ItemPatch) -> Item:
     """Change what a person may change; see `apply_patch`.
 
-    Raises `NotFound`, `Invalid`, and `Conflict` for an ended episode.
+    Raises `NotFound`, `Invalid`, `PreconditionFailed` if the item has changed since the caller read it, and `Conflict`
+    for an ended episode.
     """
     patch = to_patch(body)
     row = await tx.connection.fetchrow(LOCK_ITEM, body.item_id, tx.site)
     if row is None:
         raise _unknown(body.item_id)
-    head = to_head(row["head"])
+    head, before = to_head(row["head"]), domain.to_item(dict(row))
+    if body.if_revision is not None and body.if_revision != before.revision:
+        raise PreconditionFailed(
+            f"Item {before.id} has revision {before.revision} by now: {before.updated_by} changed it at "
+            f"{before.updated_at:%Y-%m-%d %H:%M:%S} UTC. Read it again and send your change with the new ETag.",
+            revision=before.revision,
+        )
     try:
-        change = apply_patch(domain.to_item(dict(row)), patch, tx.actor, tx.now)
+        change = apply_patch(before, patch, tx.actor, tx.now)
     except EpisodeEnded:
         raise Conflict(
             f"Item {body.item_id} is resolved: run {row['gate_run_id']} passed {row['rule_id']}. If you doubt it, run "

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from libs.common.contracts.tracker import CONTRACT
 from libs.common.service import Service
-from services.tracker import completion, gauges, items, runs, sync
+from services.tracker import completion, gauges, history, items, runs, sync
 
 SERVICE = Service.of(
     CONTRACT,
     items.TABLE,
+    history.TABLE,
     sync.TABLE,
     completion.TABLE,
     runs.TABLE,

@@ -13,8 +13,7 @@ from libs.common import contracts
 from libs.common.contracts.base import Nothing, Query
 from libs.common.contracts.governance.gates import GateInfo, GateName, get_gate, list_gates
 from libs.common.contracts.governance.runs import GateDecided, gate_decided
-from libs.common.contracts.tracker.board import get_overview, sync_board
-from libs.common.contracts.tracker.completion import complete_board
+from libs.common.contracts.tracker.board import get_overview
 from libs.common.contracts.tracker.items import get_item, patch_item
 from libs.common.loop import MAX_ATTEMPTS
 from libs.common.problems import NotFound
@@ -89,7 +88,7 @@ class Asking:
         queries: dict[Query, Any] = dict.fromkeys(contract.queries, self.nothing)
         return Service(
             contract,
-            {patch_item: self.patch, sync_board: self.nothing, complete_board: self.nothing},
+            {**dict.fromkeys(contract.commands, self.nothing), patch_item: self.patch},
             {**queries, get_overview: self.overview, get_item: self.item},
             events={gate_decided: self.decided},
         )

@@ -10,11 +10,9 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from libs.common.contracts.base import Query
+from libs.common.contracts.base import Command, Query
 from libs.common.contracts.governance.runs import gate_decided
 from libs.common.contracts.tracker import CONTRACT
-from libs.common.contracts.tracker.board import sync_board
-from libs.common.contracts.tracker.completion import complete_board
 from libs.common.contracts.tracker.items import BASE, ItemPatch, patch_item
 from libs.common.outcomes import KEY_USED
 from libs.common.service import Read, Service, Tx
@@ -52,7 +50,7 @@ class Desk:
         queries: dict[Query, Any] = dict.fromkeys(
             (query for query in CONTRACT.queries if query.http and "deadletter" not in query.name), self.read
         )
-        commands = {patch_item: self.patch, sync_board: self.other, complete_board: self.other}
+        commands: dict[Command, Any] = {**dict.fromkeys(CONTRACT.commands, self.other), patch_item: self.patch}
         return Service(contract=CONTRACT, commands=commands, queries=queries,
                        events={gate_decided: self.other})  # fmt: skip
 

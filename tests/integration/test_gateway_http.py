@@ -12,12 +12,11 @@ import pytest_asyncio
 
 from libs.common import outbox
 from libs.common.bus import Reply
-from libs.common.contracts.base import Query
+from libs.common.contracts.base import Command, Query
 from libs.common.contracts.gateway.refusals import refusals_counted
 from libs.common.contracts.governance.runs import gate_decided
 from libs.common.contracts.tracker import CONTRACT
-from libs.common.contracts.tracker.board import BoardSynced, board_synced, get_overview, sync_board
-from libs.common.contracts.tracker.completion import complete_board
+from libs.common.contracts.tracker.board import BoardSynced, board_synced, get_overview
 from libs.common.contracts.tracker.items import BASE, ItemPatch, patch_item
 from libs.common.problems import NotFound
 from libs.common.service import Read, Service, Tx
@@ -59,9 +58,9 @@ class Desk:
         raise RuntimeError("secret detail of a fault")
 
     def service(self) -> Service:
-        handlers: dict[Query, Any] = dict.fromkeys(CONTRACT.queries[:5], self.read)
+        handlers: dict[Query, Any] = dict.fromkeys(CONTRACT.queries, self.read)
         handlers[get_overview] = self.never
-        commands = {patch_item: self.patch, sync_board: self.never, complete_board: self.never}
+        commands: dict[Command, Any] = {**dict.fromkeys(CONTRACT.commands, self.never), patch_item: self.patch}
         return Service(contract=CONTRACT, commands=commands, queries=handlers,
                        events={gate_decided: self.never})  # fmt: skip
 

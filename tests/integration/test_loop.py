@@ -16,7 +16,6 @@ from libs.common.contracts.common import CommandRefused, refused_event
 from libs.common.contracts.governance.runs import GateTarget, gate_decided, run_gate
 from libs.common.contracts.tracker import CONTRACT
 from libs.common.contracts.tracker.board import BoardReopened, BoardSynced, board_reopened, board_synced, sync_board
-from libs.common.contracts.tracker.completion import complete_board
 from libs.common.contracts.tracker.items import ItemPatch, patch_item
 from libs.common.ids import uuid7
 from libs.common.problems import Conflict
@@ -66,9 +65,9 @@ class Fake:
         return Service(
             contract=CONTRACT,
             commands={
+                **dict.fromkeys(CONTRACT.commands, self.patch),
                 patch_item: self.patch,
                 sync_board: self.sync,
-                complete_board: self.patch,
             },
             queries=dict.fromkeys(CONTRACT.queries, self.nothing),
             events={gate_decided: self.decided},

@@ -11,9 +11,13 @@ from libs.client.http import read_as
 from libs.client.session import Session
 from libs.client.show import clean, facts, plain, table
 from libs.client.views.general import words
+from libs.common.contracts.base import Page
 from libs.common.contracts.tracker.board import Overview, SyncResult
 from libs.common.contracts.tracker.completion import Completion, Readiness
+from libs.common.contracts.tracker.history import HistoryEntry
 from libs.common.contracts.tracker.items import Item
+
+SHORT = 60  # characters of a value in a line of history
 
 
 def item_list(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
@@ -25,6 +29,28 @@ def item_list(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None
     ]  # fmt: skip
     columns = ("item", "rule", "subject", "version", "status", "assignee", "owner", "due", "reason")
     session.emit(answer, table(columns, rows) if rows else Text("No items."))
+
+
+def history(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """Changes of an item, one a line."""
+    rows = [
+        (entry.at, entry.actor, entry.kind, entry.run_id, _what(entry))
+        for entry in read_as(Page[HistoryEntry], answer).items
+    ]
+    session.emit(answer, table(("when", "who", "what", "run", "change"), rows) if rows else Text("No changes."))
+
+
+def _what(entry: HistoryEntry) -> str:
+    """The fields with their values, shortened: ``status: pending → done``; of an opened item why."""
+    if not entry.before:
+        return _short(entry.after.get("reason"))
+    changes = ((words(name), entry.before.get(name), value) for name, value in entry.after.items())
+    return "; ".join(f"{name}: {_short(before)} → {_short(after)}" for name, before, after in changes)
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None or value == "" else clean(str(value))
+    return text if len(text) <= SHORT else text[: SHORT - 1] + "…"
 
 
 def patched(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
@@ -66,4 +92,10 @@ def completed(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None
 
 View = Callable[[Session, Any, Mapping[str, Any]], int | None]
 BY_OPERATION: dict[str, View] = {"tracker.item.patch": patched, "tracker.board.complete": completed}
-BY_RESULT: dict[Any, View] = {list[Item]: item_list, SyncResult: synced, Readiness: readiness, Overview: overview}
+BY_RESULT: dict[Any, View] = {
+    list[Item]: item_list,
+    Page[HistoryEntry]: history,
+    SyncResult: synced,
+    Readiness: readiness,
+    Overview: overview,
+}

@@ -84,6 +84,9 @@ class Http:
     a decoder of the gateway for bodies that are not one JSON object; ``seal`` one that adds a secret at the edge.
     ``blob`` names the bucket of an operation whose answer is a file: its result is a `Blob`, and the edge sends the
     file's bytes instead.
+    ``revision`` names the field of the result that counts a thing's changes: its ETag begins with it. ``if_match``
+    names the field of a command that says which revision it is about: the edge fills it from ``If-Match``, the service
+    compares it where the thing is locked.
     """
 
     method: str
@@ -96,6 +99,8 @@ class Http:
     seal: str | None = None
     also: tuple[str, ...] = ()
     blob: str | None = None
+    revision: str | None = None
+    if_match: str | None = None
 
     @property
     def path_fields(self) -> tuple[str, ...]:
@@ -103,11 +108,9 @@ class Http:
         return tuple(_PLACE.findall(self.path))
 
 
-def GET(  # noqa: N802
-    path: str, *, csv: Csv | None = None, csv_path: str | None = None, blob: str | None = None
-) -> Http:
-    """A reading route; its fields come from path and query string."""
-    return Http("GET", path, csv=csv, csv_path=csv_path, blob=blob)
+def GET(path: str, **more: Any) -> Http:  # noqa: N802
+    """A reading route; its fields come from path and query string. See `Http` for the keyword arguments."""
+    return Http("GET", path, **more)
 
 
 def POST(path: str, **more: Any) -> Http:  # noqa: N802

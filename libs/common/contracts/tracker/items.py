@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from libs.common.contracts.base import GET, PATCH, Command, Event, Json, Model, Open, Query, Time, Token
 from libs.common.contracts.governance.runs import RuleStatus
 from libs.common.contracts.names import Subject
-from libs.common.problems import Conflict, NotFound
+from libs.common.problems import Conflict, NotFound, PreconditionFailed
 
 BASE = "/api/ops/governance/gate/remediation/tracker"
 ItemStatus = Literal["pending", "in_progress", "done", "blocked"]
@@ -91,6 +91,9 @@ class ItemPatch(ItemKey):
     status: ItemStatus | None = Field(None, description="Its new state")
     completion_checked: bool | None = Field(None, description="Whether the completion was checked")
     completion_note: Note | None = Field(None, description="The completion note")
+    if_revision: int | None = Field(
+        None, ge=0, le=2**31 - 1, description="Refuse (412) unless the item has this revision; as `If-Match` does"
+    )
 
 
 class ItemChanged(Open):
@@ -105,8 +108,8 @@ patch_item = Command(
     body=ItemPatch,
     result=Item,
     permission="remediation:write",
-    http=PATCH(f"{BASE}/items/{{item_id}}"),
-    errors=(NotFound, Conflict),
+    http=PATCH(f"{BASE}/items/{{item_id}}", revision="revision", if_match="if_revision"),
+    errors=(NotFound, Conflict, PreconditionFailed),
     summary="Assign an item, move it, note on it, or claim it done",
 )
 list_items = Query(
@@ -122,7 +125,7 @@ get_item = Query(
     params=ItemKey,
     result=Item,
     permission="remediation:read",
-    http=GET(f"{BASE}/items/{{item_id}}"),
+    http=GET(f"{BASE}/items/{{item_id}}", revision="revision"),
     errors=(NotFound,),
     summary="Show an item",
 )
