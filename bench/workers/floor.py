@@ -28,7 +28,7 @@ BATCH = 500
 LOCK_BOARD = "SELECT * FROM board WHERE site = $1 AND gate = $2 AND subject = $3 FOR UPDATE"
 CREATE_BOARD = "INSERT INTO board (site, gate, subject, created_at) VALUES ($1, $2, $3, now()) ON CONFLICT DO NOTHING"
 FIND_REQUEST = "SELECT * FROM run_request WHERE request_id = $1"
-LOAD_ITEMS = "SELECT * FROM item WHERE site = $1 AND gate = $2 AND subject = $3"
+LOAD_ITEMS = "SELECT * FROM item WHERE site = $1 AND gate = $2 AND subject = $3 AND rule_id = ANY ($4::text[])"
 ADVANCE = """
 UPDATE board SET run_number = $4, run_id = $5, version = '', decision = $6, decided_at = $7
 WHERE site = $1 AND gate = $2 AND subject = $3
@@ -78,7 +78,7 @@ async def boards(connection: asyncpg.Connection, fresh: Fresh) -> None:
             await connection.execute(CREATE_BOARD, *key)
             await connection.fetchrow(LOCK_BOARD, *key)
         await connection.fetchrow(FIND_REQUEST, document["causationid"])
-        await connection.fetch(LOAD_ITEMS, *key)
+        await connection.fetch(LOAD_ITEMS, *key, [rule["id"] for rule in data["rules"]])
         at = datetime.fromisoformat(data["decided_at"])
         await connection.execute(ADVANCE, *key, data["run_number"], data["run_id"], data["decision"], at)
 

@@ -119,8 +119,9 @@ class Relay:
                 await connection.execute("SELECT pg_advisory_unlock_all()")
 
     async def _send_some(self, connection: Connection) -> bool:
-        """Send and mark up to one batch; returns whether there may be more.
+        """Send and mark up to one batch; returns whether it was full, so that there may be more.
 
+        What is committed meanwhile brings a nudge of its own: no need to look for it.
         A crash between publish and mark sends the rows again: the stream's duplicate window drops them, and if that
         has passed, every consumer's inbox does.
         """
@@ -140,7 +141,7 @@ class Relay:
                 raise
         self._unanswered = 0
         await connection.execute(MARK_SENT, [row["id"] for row in chosen])
-        return True
+        return len(chosen) == BATCH_MESSAGES or sum(len(row["payload"]) for row in chosen) >= BATCH_BYTES
 
     async def _send_events(self, events: list[Outgoing], wait_s: float) -> None:
         if len(events) <= 1:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import orjson
+
 from libs.common.contracts.base import Nothing
 from libs.common.contracts.gateway import sites as contract
 from libs.common.contracts.gateway.sites import SiteCreate, SiteView, site_created
@@ -29,10 +31,10 @@ async def create_site(tx: Tx, body: SiteCreate) -> SiteView:
     return view
 
 
-async def list_sites(read: Read, _params: Nothing) -> list[SiteView]:
-    """The sites in the asker's scope, at most 1,000."""
+async def list_sites(read: Read, _params: Nothing) -> bytes:
+    """The sites in the asker's scope, at most 1,000; as JSON of `SiteView`s, straight from the rows."""
     rows = await read.pool.fetch(SELECT_SITES, ALL in read.sites, list(read.sites))
-    return [SiteView(**row) for row in rows]
+    return orjson.dumps([dict(row) for row in rows], option=orjson.OPT_UTC_Z)
 
 
 async def require_sites(connection: Connection, names: Iterable[str]) -> None:

@@ -13,7 +13,10 @@ from services.tracker.domain.episodes import judge
 from services.tracker.domain.plan import Options, Run, Verdict
 from services.tracker.requests import RunRequest, count_request, lock_for_run
 
-LOAD_ITEMS = "SELECT * FROM item WHERE site = $1 AND gate = $2 AND subject = $3"
+# Only those of which the run speaks: a board may hold hundreds that it can't change.
+LOAD_ITEMS = """
+SELECT * FROM item WHERE site = $1 AND gate = $2 AND subject = $3 AND rule_id = ANY ($4::text[])
+"""
 ADVANCE_BOARD = """
 UPDATE board SET run_number = $4, run_id = $5, version = $6, decision = $7, decided_at = $8
 WHERE site = $1 AND gate = $2 AND subject = $3
@@ -29,7 +32,7 @@ async def on_gate_decided(tx: Tx, data: GateDecided) -> None:
     if data.run_number <= head.run_number:
         return
     key = (head.site, head.gate, head.subject)
-    rows = await tx.connection.fetch(LOAD_ITEMS, *key)
+    rows = await tx.connection.fetch(LOAD_ITEMS, *key, [rule.id for rule in data.rules])
     items = {row["rule_id"]: domain.to_item(dict(row)) for row in rows}
     options = Options(request.include_warnings, request.max_items) if request is not None else Options()
     changes = await write(tx, judge(items, _run(tx, data, request), options), run_id=data.run_id)
