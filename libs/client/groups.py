@@ -34,6 +34,7 @@ HELPS = {
     "users": "Users, their roles and scopes.",
     "sites": "Sites.",
     "dead-letters": "Messages that could not be applied.",
+    "kpi": "KPIs of a site's boards: backlog, ageing, throughput, and whether it gets better.",
     "jobs": "What runs by the clock, what it did, and running it by hand.",
     "ops-gate": "The operations gate, as callers of the facility system know it.",
     "ops-plan": "The remediation plan of the operations gate.",

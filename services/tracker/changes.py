@@ -24,6 +24,7 @@ from libs.common.contracts.tracker.items import (
 from libs.common.service import Closing, Tx
 from services.tracker.domain import item as domain
 from services.tracker.domain.changes import Change, ChangeKind
+from services.tracker.domain.kpi import Delta, deltas
 
 # The columns are the item's fields: its id is the table's to give.
 _NEW = listed(name for name in domain.COLUMNS if name != "id")
@@ -33,24 +34,27 @@ SELECT {_NEW} FROM jsonb_populate_recordset(NULL::item, $1) ORDER BY item_id
 RETURNING rule_id, id
 """  # noqa: S608 - names of our own class
 _NOTED = "item, episode, revision, kind, at, actor, cause, run_id, changed, before, after"
+_COUNTED = listed(Delta._fields)
 _KEPT = tuple(name for name in domain.CHANGEABLE if name != "detail")
-# What every change is written with: the items as they are now, and the rows of the ledger. A detail may be large: it is
-# sent, and written anew, only if it has changed.
+# What every change is written with: the items as they are now, the rows of the ledger, and what it adds to the KPIs.
+# A detail may be large: it is sent, and written anew, only if it has changed.
 WRITE = Closing(f"""
 written AS (
     UPDATE item SET {copied(_KEPT)}, detail = coalesce(new.detail, item.detail)
     FROM jsonb_populate_recordset(NULL::item, $1) AS new WHERE item.id = new.id
 ), noted AS (
     INSERT INTO item_change ({_NOTED}) SELECT {_NOTED} FROM jsonb_populate_recordset(NULL::item_change, $2)
+), counted AS (
+    INSERT INTO kpi_delta ({_COUNTED}) SELECT {_COUNTED} FROM jsonb_populate_recordset(NULL::kpi_delta, $3)
 )
 """)  # noqa: S608
 WRITE_EPISODES = f"""
 WITH {WRITE.steps}, begun AS (
     INSERT INTO item_episode (item, episode, opened_at, due_at, opened_by_run)
-    SELECT id, episode, opened_at, due_at, gate_run_id FROM jsonb_populate_recordset(NULL::item, $3)
+    SELECT id, episode, opened_at, due_at, gate_run_id FROM jsonb_populate_recordset(NULL::item, $4)
 )
 UPDATE item_episode SET resolved_at = new.verified_at, resolved_by_run = new.gate_run_id
-FROM jsonb_populate_recordset(NULL::item, $4) AS new
+FROM jsonb_populate_recordset(NULL::item, $5) AS new
 WHERE item_episode.item = new.id AND item_episode.episode = new.episode
 """  # noqa: S608
 
@@ -75,12 +79,13 @@ async def write(tx: Tx, changes: Sequence[Change], *, run_id: int | None = None)
         changes = [_numbered(change, ids) for change in changes]
     old = [_stored(change) for change in changes if change.before is not None]
     noted = [_row(tx, change, run_id) for change in changes if change.told]
+    counted = [delta._asdict() for delta in deltas(changes)]
     begun = [_stored(change) for change in changes if change.kind in ("opened", "reopened")]
     ended = [_stored(change) for change in changes if change.kind == "resolved"]
     if begun or ended:
-        await tx.connection.execute(WRITE_EPISODES, old, noted, begun, ended)
+        await tx.connection.execute(WRITE_EPISODES, old, noted, counted, begun, ended)
     else:
-        await tx.connection.execute(WRITE.alone, old, noted)
+        await tx.connection.execute(WRITE.alone, old, noted, counted)
     for change in changes:
         if change.told:
             _tell(tx, change)
@@ -93,7 +98,8 @@ def write_last(tx: Tx, change: Change) -> Item:
     Nothing in the transaction may read the item after it.
     """
     if change.told:
-        tx.close_with(WRITE, [_stored(change)], [_row(tx, change, None)])
+        counted = [delta._asdict() for delta in deltas([change])]
+        tx.close_with(WRITE, [_stored(change)], [_row(tx, change, None)], counted)
     return _tell(tx, change)
 
 

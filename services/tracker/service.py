@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from libs.common.contracts.tracker import CONTRACT
 from libs.common.service import Service
-from services.tracker import completion, gauges, history, items, runs, sync
+from services.tracker import completion, gauges, history, items, kpi, runs, sync
 
 SERVICE = Service.of(
     CONTRACT,
@@ -12,6 +12,7 @@ SERVICE = Service.of(
     history.TABLE,
     sync.TABLE,
     completion.TABLE,
+    kpi.TABLE,
     runs.TABLE,
     gauges=gauges.refresh,
 )

@@ -50,4 +50,6 @@ def apply_patch(before: Item, patch: Patch, actor: str, now: datetime) -> Change
         completion_note=before.completion_note if patch.completion_note is None else patch.completion_note.strip(),
         completed_at=(before.completed_at or now) if status == "done" else None,
     )
+    if before.is_active and before.responded_at is None and after != before:
+        after = replace(after, responded_at=now)
     return change("patched", before, after, actor, now)

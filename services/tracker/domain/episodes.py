@@ -121,6 +121,7 @@ def _reopen(before: Item, planned: Planned, run: Run) -> Change:
         completion_checked=False,
         completed_at=None,
         verified_at=None,
+        responded_at=None,
         is_active=True,
         completion_note=add_note(before.completion_note, run.decided_at, text),
     )

@@ -30,7 +30,8 @@ class Item:
     """One row per (gate, site, subject, rule), for ever; ``id`` is 0 until it is stored.
 
     ``due_at`` = ``opened_at`` + ``sla_hours`` in every episode. ``completed_at`` is when the present claim was made.
-    ``verified_at`` is when a run passed the rule; an active item has none. ``revision`` counts the changes that are
+    ``verified_at`` is when a run passed the rule; an active item has none. ``responded_at``: when a person first did
+    something about the episode. ``revision`` counts the changes that are
     told. Statements and events take their columns from here: a field that says nothing never changes.
     """
 
@@ -66,6 +67,7 @@ class Item:
     created_at: datetime
     updated_at: Annotated[datetime, BOTH_UNTOLD]
     revision: Annotated[int, BOTH_UNTOLD] = 1
+    responded_at: Annotated[datetime | None, BOTH_UNTOLD] = None
 
 
 COLUMNS = tuple(one.name for one in fields(Item))

@@ -70,6 +70,7 @@ class Item(Open):
     created_at: Time
     updated_at: Time
     revision: int = 1
+    responded_at: Time | None = None
 
 
 class ItemFilter(Model):
