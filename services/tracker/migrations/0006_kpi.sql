@@ -29,7 +29,8 @@ CREATE TABLE kpi_delta (
 CREATE INDEX kpi_delta_of_site ON kpi_delta (site, measure, bucket);
 
 -- The parts of hours and days at the ends of a window, the median and the most overdue are looked up, not summed.
-CREATE INDEX item_open_due ON item (site, due_at) WHERE is_active AND status <> 'done';
+-- The first of these is there already where escalation came before.
+CREATE INDEX IF NOT EXISTS item_open_due ON item (site, due_at) WHERE is_active AND status <> 'done';
 CREATE INDEX item_open_since ON item (site, opened_at) WHERE is_active AND status <> 'done';
 CREATE INDEX item_completed ON item (site, completed_at) WHERE completed_at IS NOT NULL;
 
