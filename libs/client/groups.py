@@ -28,6 +28,8 @@ HELPS = {
     "gate": "Gates: policies, verdicts and their reasons.",
     "plan": "Remediation plans.",
     "items": "Remediation items: who does what by when.",
+    "escalation": "Escalation: who is told of what is due and not done.",
+    "chains": "Escalation chains of a site: who is told, after which wait, how often again.",
     "audit": "The audit log: a hash chain that anybody can recompute.",
     "events": "Live events.",
     "tokens": "Tokens.",

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from libs.common.contracts.tracker import CONTRACT
 from libs.common.service import Service
-from services.tracker import completion, gauges, history, items, kpi, runs, sync
+from services.tracker import (
+    acknowledgement,
+    chains,
+    completion,
+    escalation,
+    gauges,
+    history,
+    items,
+    kpi,
+    runs,
+    sync,
+)
 
 SERVICE = Service.of(
     CONTRACT,
@@ -14,5 +25,8 @@ SERVICE = Service.of(
     completion.TABLE,
     kpi.TABLE,
     runs.TABLE,
+    chains.TABLE,
+    escalation.TABLE,
+    acknowledgement.TABLE,
     gauges=gauges.refresh,
 )

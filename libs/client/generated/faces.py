@@ -77,6 +77,11 @@ FACES: dict[str, Face] = {
     "tracker.board.complete": Face(
         "items complete", flags={"completion_note": "--note", "force": "--force"}, **_OF_BOARD
     ),
+    "tracker.escalation.get": Face("items escalation"),
+    "tracker.escalation.acknowledge": Face("items acknowledge"),
+    "tracker.escalation.unacknowledge": Face("items unacknowledge"),
+    "tracker.escalation.snooze": Face("items snooze"),
+    "tracker.escalation.wake": Face("items wake"),
     "audit.entries.list": Face(
         "audit list", "List entries, newest first, of all sites that you may see (or of --site).",
         hidden=frozenset({"only_site"}), site_field="only_site",

@@ -1,0 +1,90 @@
+"""Chains as documents, and what a site escalates by: its chains, its calendar, and who is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from libs.common import versions
+from libs.common.contracts.tracker import chains as contract
+from libs.common.contracts.tracker.chains import CHAINS, Chains
+from libs.common.contracts.versions import Published
+from libs.common.listing import Source
+from services.tracker.domain import escalation as domain
+from services.tracker.domain.calendars import ALWAYS, Calendar
+from services.tracker.domain.duty import Duty
+from services.tracker.domain.escalation import Chain
+from services.tracker.domain.item import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a site escalates by, now. ``chains`` and ``frozen`` (their canonical JSON, by name) are those in force."""
+
+    published: Published[Chains]
+    chains: tuple[Chain, ...]
+    frozen: Mapping[str, str]
+    calendar: Calendar
+    duty: Duty
+
+    @property
+    def settings(self) -> Chains:
+        """The document."""
+        return self.published.content
+
+    @property
+    def fitting(self) -> list[dict[str, Any]]:
+        """Which items the chains are for, as `escalation.SELECT_NOT_BEGUN` wants it."""
+        return [chain.model_dump(include={"rules", "priorities", "gates"}) for chain in self.settings.chains]
+
+    def chain_of(self, item: Item) -> Chain | None:
+        """The chain that an item's escalation begins with."""
+        return domain.chain_of(self.chains, item)
+
+
+async def rules_of(source: Source, site: str) -> Rules:
+    """What a site escalates by. Raises `Conflict` if what was published does not fit this version of Headgate."""
+    published = await versions.current(source, CHAINS, site)
+    chains = published.content.chains
+    return Rules(
+        published=published,
+        chains=tuple(to_chain(chain) for chain in chains),
+        frozen={chain.name: versions.canonical(chain) for chain in chains},
+        calendar=ALWAYS,
+        duty=Duty(),
+    )
+
+
+@lru_cache(maxsize=256)
+def thaw(frozen: str) -> Chain:
+    """A chain from its canonical JSON."""
+    return to_chain(contract.Chain.model_validate_json(frozen))
+
+
+def to_chain(chain: contract.Chain) -> Chain:
+    """The chain as the domain has it."""
+    return Chain(
+        name=chain.name,
+        rules=frozenset(chain.rules),
+        priorities=frozenset(chain.priorities),
+        gates=frozenset(chain.gates),
+        business=chain.calendar == "business",
+        levels=tuple(_to_level(level) for level in chain.levels),
+    )
+
+
+def _to_level(level: contract.Level) -> domain.Level:
+    repeat = level.repeat_minutes
+    return domain.Level(
+        wait=timedelta(minutes=level.wait_minutes),
+        targets=tuple(domain.Target(*given) for target in level.targets for given in target.given.items()),
+        repeat=None if repeat is None else timedelta(minutes=repeat),
+        max_repeats=level.max_repeats,
+        on_empty=level.on_empty,
+    )
+
+
+TABLE = versions.table(CHAINS)
