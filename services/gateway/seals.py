@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from libs.common.contracts.roles import may
 from services.gateway.bootstrap import digest_of, make_secret
 from services.gateway.identity import Principal
 
@@ -54,6 +55,8 @@ def seal(name: str | None, principal: Principal) -> Sealed:
         return Sealed({"token_id": principal.token_id})
     if name == "scope":
         return Sealed({"caller_sites": list(principal.sites)})
+    if name == "for_others":  # what a person made is theirs, and that of those who answer for the board
+        return Sealed({"for_others": may(principal.role, "remediation:complete")})
     if name == "token":
         secret = make_secret()
         return Sealed({"secret_sha256": digest_of(secret).hex(), "caller_sites": list(principal.sites)}, secret=secret)

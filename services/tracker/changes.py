@@ -33,7 +33,7 @@ INSERT INTO item ({_NEW})
 SELECT {_NEW} FROM jsonb_populate_recordset(NULL::item, $1) ORDER BY item_id
 RETURNING rule_id, id
 """  # noqa: S608 - names of our own class
-_NOTED = "item, episode, revision, kind, at, actor, cause, run_id, changed, before, after"
+NOTED = "item, episode, revision, kind, at, actor, cause, run_id, changed, before, after"
 _COUNTED = listed(Delta._fields)
 _KEPT = tuple(name for name in domain.CHANGEABLE if name != "detail")
 # What every change is written with: the items as they are now, the rows of the ledger, and what it adds to the KPIs.
@@ -43,7 +43,7 @@ written AS (
     UPDATE item SET {copied(_KEPT)}, detail = coalesce(new.detail, item.detail)
     FROM jsonb_populate_recordset(NULL::item, $1) AS new WHERE item.id = new.id
 ), noted AS (
-    INSERT INTO item_change ({_NOTED}) SELECT {_NOTED} FROM jsonb_populate_recordset(NULL::item_change, $2)
+    INSERT INTO item_change ({NOTED}) SELECT {NOTED} FROM jsonb_populate_recordset(NULL::item_change, $2)
 ), counted AS (
     INSERT INTO kpi_delta ({_COUNTED}) SELECT {_COUNTED} FROM jsonb_populate_recordset(NULL::kpi_delta, $3)
 )
@@ -103,6 +103,30 @@ def write_last(tx: Tx, change: Change) -> Item:
     return _tell(tx, change)
 
 
+def entry(
+    tx: Tx,
+    item: domain.Item,
+    kind: str,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A row of the ledger (its columns are `NOTED`) for what belongs to an item and is no field of it."""
+    return {
+        "item": item.id,
+        "episode": item.episode,
+        "revision": item.revision,
+        "kind": kind,
+        "at": tx.now,
+        "actor": tx.actor,
+        "cause": tx.message_id,
+        "run_id": None,
+        "changed": [],
+        "before": _as_answered(before or {}),
+        "after": _as_answered(after or {}),
+    }
+
+
 def _numbered(change: Change, ids: Mapping[str, int]) -> Change:
     return (
         change if change.before is not None else replace(change, item=replace(change.item, id=ids[change.item.rule_id]))
@@ -115,19 +139,12 @@ def _stored(change: Change) -> dict[str, Any]:
 
 
 def _row(tx: Tx, change: Change, run_id: int | None) -> dict[str, Any]:
-    item = change.item
-    return {
-        "item": item.id,
-        "episode": item.episode,
-        "revision": item.revision,
-        "kind": change.kind,
-        "at": item.updated_at,
-        "actor": item.updated_by,
-        "cause": tx.message_id,
+    row = entry(tx, change.item, change.kind, before=change.was(), after=change.now())
+    return row | {
+        "at": change.item.updated_at,
+        "actor": change.item.updated_by,
         "run_id": run_id,
         "changed": change.changed,
-        "before": _as_answered(change.was()),
-        "after": _as_answered(change.now()),
     }
 
 

@@ -8,16 +8,16 @@ from libs.common.columns import listed, names_of
 from libs.common.contracts.tracker import history as contract
 from libs.common.contracts.tracker.history import HistoryEntry, HistoryFilter
 from libs.common.listing import Listing, newest
-from libs.common.problems import NotFound
 from libs.common.service import Read, Table
+from services.tracker.items import must_exist
 
+_COMMENT = "(SELECT text FROM item_comment WHERE item_comment.id = comment_id)"
 LIST_CHANGES = Listing(
     table="item_change",
-    columns=listed(names_of(HistoryEntry)),
+    columns=f"{listed(names_of(HistoryEntry, without=('comment',)))}, {_COMMENT} AS comment",
     scope={"item": "bigint"},
     order=newest("id"),
 )
-FIND_ITEM = "SELECT 1 FROM item WHERE id = $1 AND site = $2"
 
 
 async def item_history(read: Read, params: HistoryFilter) -> bytes:
@@ -25,8 +25,7 @@ async def item_history(read: Read, params: HistoryFilter) -> bytes:
 
     As JSON of a page of `HistoryEntry`s. What happened before the ledger was there is not in it.
     """
-    if await read.pool.fetchval(FIND_ITEM, params.item_id, read.site) is None:
-        raise NotFound(f"There is no item {params.item_id} at this site. List the items to see the ids.")
+    await must_exist(read, params.item_id)
     page = await LIST_CHANGES.page(read.pool, {"item": params.item_id}, limit=params.limit, cursor=params.cursor)
     answer = {"items": [dict(row) for row in page.rows], "next_cursor": page.next_cursor}
     return orjson.dumps(answer, option=orjson.OPT_UTC_Z, default=str)

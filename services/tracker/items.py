@@ -6,14 +6,14 @@ import orjson
 
 from libs.common.columns import listed, names_of
 from libs.common.contracts.tracker import items as contract
-from libs.common.contracts.tracker.items import Item, ItemFilter, ItemKey, ItemPatch
+from libs.common.contracts.tracker.items import MAX_LABELS, Item, ItemFilter, ItemKey, ItemPatch
 from libs.common.listing import Filter, Key, Listing
 from libs.common.problems import Conflict, Invalid, NotFound, PreconditionFailed
 from libs.common.service import Read, Table, Tx
 from services.tracker.board import reopen_board, to_head
 from services.tracker.changes import write_last
 from services.tracker.domain import item as domain
-from services.tracker.domain.claims import EpisodeEnded, Patch, apply_patch
+from services.tracker.domain.claims import EpisodeEnded, Patch, TooManyLabels, apply_patch
 
 LIST_ITEMS = Listing(
     table="item",
@@ -27,6 +27,7 @@ LIST_ITEMS = Listing(
     readings=(("subject",),),
     order=(Key("is_active", "boolean", descending=True), Key("priority"), Key("due_at", "timestamptz"), Key("id")),
 )
+_NO_WORK = {"labels"}  # a change of these alone says nothing about a board that is completed
 GET_ITEM = "SELECT * FROM item WHERE id = $1 AND site = $2"
 # The board first, as everywhere. The item is locked with it, so that after a wait both are as they are then, and not as
 # they were when the statement began.
@@ -35,6 +36,8 @@ SELECT item.*, board AS head FROM board JOIN item USING (site, gate, subject)
 WHERE item.id = $1 AND item.site = $2
 FOR UPDATE OF board, item
 """
+LOCK_ALONE = "SELECT * FROM item WHERE id = $1 AND site = $2 FOR UPDATE"
+FIND_ITEM = "SELECT 1 FROM item WHERE id = $1 AND site = $2"
 
 
 async def list_items(read: Read, params: ItemFilter) -> bytes:
@@ -66,7 +69,7 @@ async def patch_item(tx: Tx, body: ItemPatch) -> Item:
     """Change what a person may change; see `apply_patch`.
 
     Raises `NotFound`, `Invalid`, `PreconditionFailed` if the item has changed since the caller read it, and `Conflict`
-    for an ended episode.
+    for an ended episode or too many labels.
     """
     patch = to_patch(body)
     row = await tx.connection.fetchrow(LOCK_ITEM, body.item_id, tx.site)
@@ -86,20 +89,43 @@ async def patch_item(tx: Tx, body: ItemPatch) -> Item:
             f"Item {body.item_id} is resolved: run {row['gate_run_id']} passed {row['rule_id']}. If you doubt it, run "
             "the gate: the item opens again when its rule fails. Note and assignee may be edited."
         ) from None
+    except TooManyLabels:
+        raise Conflict(f"An item may have {MAX_LABELS} labels; remove some of those of item {body.item_id}.") from None
     item = write_last(tx, change)
-    if change.changed:
+    if set(change.changed) - _NO_WORK:
         await reopen_board(tx, head, f"Item {item.id} was changed by {tx.actor}.")
     return item
 
 
+async def lock_alone(tx: Tx, item_id: int) -> domain.Item:
+    """An item, locked without its board: for what belongs to it and changes none of its fields. Raises `NotFound`."""
+    row = await tx.connection.fetchrow(LOCK_ALONE, item_id, tx.site)
+    if row is None:
+        raise _unknown(item_id)
+    return domain.to_item(dict(row))
+
+
+async def must_exist(read: Read, item_id: int) -> None:
+    """Raise `NotFound` unless the site has this item."""
+    if await read.pool.fetchval(FIND_ITEM, item_id, read.site) is None:
+        raise _unknown(item_id)
+
+
 def to_patch(body: ItemPatch) -> Patch:
     """What was sent, where an assignee of null is nobody. Raises `Invalid` for another field sent as null."""
-    for name in ("status", "completion_checked", "completion_note"):
+    for name in ("status", "completion_checked", "completion_note", "add_labels", "remove_labels"):
         if name in body.model_fields_set and getattr(body, name) is None:
             raise Invalid(f"{name} can't be null; leave the field out to keep its value.")
     nobody = "assignee" in body.model_fields_set and body.assignee is None
     assignee = "" if nobody else body.assignee
-    return Patch(assignee, body.status, body.completion_checked, body.completion_note)
+    return Patch(
+        assignee,
+        body.status,
+        body.completion_checked,
+        body.completion_note,
+        body.add_labels or (),
+        body.remove_labels or (),
+    )
 
 
 def _unknown(item_id: int) -> NotFound:

@@ -7,12 +7,14 @@ from libs.common.service import Service
 from services.tracker import (
     acknowledgement,
     chains,
+    comments,
     completion,
     escalation,
     gauges,
     history,
     items,
     kpi,
+    links,
     runs,
     sync,
 )
@@ -21,6 +23,8 @@ SERVICE = Service.of(
     CONTRACT,
     items.TABLE,
     history.TABLE,
+    comments.TABLE,
+    links.TABLE,
     sync.TABLE,
     completion.TABLE,
     kpi.TABLE,

@@ -1,4 +1,4 @@
-"""The tracker's desk, which several modules of tests sit at."""
+"""The tracker's desk and the office around it, which several modules of tests sit at."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from libs.common.migrations import login_role
 from libs.common.postgres import make_pool
+from services.tracker.service import SERVICE
+from tests.http_edge import Http
 from tests.integration.tracker_desk import Desk
-from tests.stack import drop_database
+from tests.integration.tracker_office import SITE, Office
+from tests.stack import Stack, drop_database
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +40,13 @@ async def desk(tracker_url: str) -> AsyncIterator[Desk]:
     pool = await make_pool(tracker_url, schema="tracker", size=4, application="test")
     yield Desk(pool)
     await pool.close()
+
+
+@pytest_asyncio.fixture
+async def office(stack: Stack) -> AsyncIterator[Office]:
+    """An edge with a site, and a tracker, on the real bus."""
+    edge = await Http(stack).open()
+    await edge.site(SITE)
+    await stack.start(SERVICE)
+    yield Office(edge)
+    await edge.close()

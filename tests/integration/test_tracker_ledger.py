@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from libs.common.contracts.tracker.completion import CompleteBody, complete_board
 from libs.common.contracts.tracker.items import ItemPatch, patch_item
 from tests.integration.tracker_desk import Desk
+
+STATUS = "SELECT completion_status FROM board WHERE site = $1"
 
 pytestmark = pytest.mark.integration
 
@@ -87,3 +90,14 @@ async def test_a_detail_is_kept_when_something_else_changes(desk: Desk) -> None:
     item = (await desk.items())["a"]
     await desk.order(patch_item, ItemPatch(item_id=item.id, assignee="bob"))
     assert (await desk.items())["a"].detail == {"seen": [1, 2]}
+
+
+async def test_a_label_does_not_reopen_a_completed_board_and_a_note_does(desk: Desk) -> None:
+    await desk.decided({"a": "fail"})
+    item = (await desk.items())["a"]
+    status, completed = await desk.judged(complete_board, CompleteBody(), {"a": "pass"})
+    assert (status, completed["status"]) == (200, "completed")
+    await desk.order(patch_item, ItemPatch(item_id=item.id, add_labels=["db"]))
+    assert await desk.pool.fetchval(STATUS, desk.site) == "completed"
+    await desk.order(patch_item, ItemPatch(item_id=item.id, completion_note="one more thing"))
+    assert await desk.pool.fetchval(STATUS, desk.site) == "active"

@@ -64,9 +64,19 @@ FACES: dict[str, Face] = {
     "tracker.items.list": Face("items list", flags={"include_inactive": "--all"}, **_OF_BOARD),
     "tracker.items.get": Face("items show"),
     "tracker.item.patch": Face(
-        "items patch", flags={"completion_note": "--note", "completion_checked": "--checked/--unchecked"},
-        needs="Nothing to change; give --assignee, --status, --note or --checked.",
+        "items patch",
+        flags={
+            "completion_note": "--note", "completion_checked": "--checked/--unchecked", "add_labels": "--label",
+            "remove_labels": "--unlabel",
+        },
+        needs="Nothing to change; give --assignee, --status, --note, --checked, --label or --unlabel.",
     ),
+    "tracker.comment.add": Face("items comment", arguments=("text",)),
+    "tracker.comment.withdraw": Face("items withdraw"),
+    "tracker.comments.list": Face("items comments"),
+    "tracker.link.add": Face("items link", arguments=("title", "url")),
+    "tracker.link.remove": Face("items unlink"),
+    "tracker.links.list": Face("items links"),
     "tracker.board.sync": Face("items sync", **_OF_BOARD),
     "tracker.overview.get": Face("items overview", **_OF_BOARD),
     "tracker.readiness.get": Face(

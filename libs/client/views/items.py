@@ -41,8 +41,12 @@ def history(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
 
 
 def _what(entry: HistoryEntry) -> str:
-    """The fields with their values, shortened: ``status: pending → done``; of an opened item why."""
-    if not entry.before:
+    """The fields with their values, shortened: ``status: pending → done``; what was said; of an opened item why."""
+    if entry.comment_id is not None:
+        return "(withdrawn)" if entry.comment is None else _short(entry.comment)
+    if entry.kind == "linked":
+        return _short(entry.after.get("url"))
+    if entry.kind == "opened":
         return _short(entry.after.get("reason"))
     changes = ((words(name), entry.before.get(name), value) for name, value in entry.after.items())
     return "; ".join(f"{name}: {_short(before)} → {_short(after)}" for name, before, after in changes)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.tracker.domain.changes import Change, change
-from services.tracker.domain.item import Item, ItemStatus
+from services.tracker.domain.item import LABELS_LIMIT, Item, ItemStatus
+
+
+class TooManyLabels(Exception):
+    """The item would have more than `LABELS_LIMIT` labels."""
 
 
 class EpisodeEnded(Exception):
@@ -15,16 +20,21 @@ class EpisodeEnded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """The fields that a person sent; None was not sent. An empty ``assignee`` means nobody."""
+    """The fields that a person sent; None was not sent. An empty ``assignee`` means nobody.
+
+    Labels are removed first, then added.
+    """
 
     assignee: str | None = None
     status: ItemStatus | None = None
     completion_checked: bool | None = None
     completion_note: str | None = None
+    add_labels: Sequence[str] = ()
+    remove_labels: Sequence[str] = ()
 
 
 def apply_patch(before: Item, patch: Patch, actor: str, now: datetime) -> Change:
-    """What the patch does to the item; raises `EpisodeEnded`.
+    """What the patch does to the item; raises `EpisodeEnded`, `TooManyLabels`.
 
     Status and check are reconciled: done alone also checks, another status alone unchecks, and where both are sent
     the check wins (checked is done; done but unchecked is in progress). ``completed_at`` is the time of the claim:
@@ -49,7 +59,10 @@ def apply_patch(before: Item, patch: Patch, actor: str, now: datetime) -> Change
         completion_checked=checked,
         completion_note=before.completion_note if patch.completion_note is None else patch.completion_note.strip(),
         completed_at=(before.completed_at or now) if status == "done" else None,
+        labels=sorted(set(before.labels) - set(patch.remove_labels) | set(patch.add_labels)),
     )
     if before.is_active and before.responded_at is None and after != before:
         after = replace(after, responded_at=now)
+    if len(after.labels) > LABELS_LIMIT:
+        raise TooManyLabels
     return change("patched", before, after, actor, now)

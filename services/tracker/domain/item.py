@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_type_hints
 
+LABELS_LIMIT = 20  # of an item
 NOTE_LIMIT = 4000  # characters; the same as the limit of a note that a person writes
 
 RuleStatus = Literal["pass", "fail", "warning"]
@@ -68,6 +69,7 @@ class Item:
     updated_at: Annotated[datetime, BOTH_UNTOLD]
     revision: Annotated[int, BOTH_UNTOLD] = 1
     responded_at: Annotated[datetime | None, BOTH_UNTOLD] = None
+    labels: Annotated[list[str], PERSON] = field(default_factory=list)
 
 
 COLUMNS = tuple(one.name for one in fields(Item))

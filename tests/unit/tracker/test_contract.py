@@ -52,6 +52,6 @@ def test_what_a_run_and_a_person_may_change() -> None:
     never = {"id", "gate", "site", "subject", "rule_id", "created_by", "created_at"}
     by_run, by_person = set(domain.set_by("run")), set(domain.set_by("person"))
     assert by_run | by_person == set(domain.COLUMNS) - never
-    assert by_person - by_run == {"assignee"}
+    assert by_person - by_run == {"assignee", "labels"}
     silent = set(domain.CHANGEABLE) - set(domain.TOLD)
     assert silent == {"gate_generated_at", "gate_run_id", "updated_by", "updated_at", "revision", "responded_at"}

@@ -6,6 +6,12 @@ from pydantic import BaseModel
 
 from libs.common.contracts.base import Nothing
 from libs.common.contracts.gateway.tokens import TokenIssue, TokenKey
+from libs.common.contracts.tracker.comments import CommentKey
 
 # By the name in `Http.seal`; the model on the bus has more fields.
-SEALED_BODIES: dict[str, type[BaseModel]] = {"token": TokenIssue, "scope": TokenKey, "caller": Nothing}
+SEALED_BODIES: dict[str, type[BaseModel]] = {
+    "token": TokenIssue,
+    "scope": TokenKey,
+    "caller": Nothing,
+    "for_others": CommentKey,
+}

@@ -20,7 +20,8 @@ class HistoryEntry(Open):
     """One change. ``before`` and ``after`` hold the fields that ``changed`` names, of a new item all that it has.
 
     ``cause`` is the id of the command or event that was applied, ``run_id`` the run that made the change, if one did.
-    The detail of a rule is kept by its run and not again here.
+    The detail of a rule is kept by its run and not again here. ``comment`` is what was said; null once it was
+    withdrawn.
     """
 
     id: int
@@ -34,6 +35,8 @@ class HistoryEntry(Open):
     after: Json
     cause: UUID
     run_id: int | None
+    comment_id: int | None = None
+    comment: str | None = None
 
 
 item_history = Query(

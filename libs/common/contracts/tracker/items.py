@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from libs.common.contracts.base import GET, PATCH, Command, Event, Json, Model, Open, Query, Time, Token
 from libs.common.contracts.governance.runs import RuleStatus
-from libs.common.contracts.names import Subject
+from libs.common.contracts.names import Subject, printable_name
 from libs.common.problems import Conflict, NotFound, PreconditionFailed
 
 BASE = "/api/ops/governance/gate/remediation/tracker"
@@ -22,14 +22,21 @@ def _printable(value: str) -> str:
     return value
 
 
-def _lines(value: str) -> str:
+def printable_lines(value: str) -> str:
+    """Text of several lines, if it holds no other control characters than tabs and line breaks; else `ValueError`."""
     if any(unicodedata.category(sign) == "Cc" and sign not in "\n\r\t" for sign in value):
         raise ValueError("control characters are not allowed here, except line breaks and tabs")
     return value
 
 
 Assignee = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120), AfterValidator(_printable)]
-Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000), AfterValidator(_lines)]
+Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000), AfterValidator(printable_lines)]
+
+MAX_LABELS = 20  # of an item
+Label = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(printable_name)
+]
+Labels = Annotated[list[Label], Field(max_length=MAX_LABELS)]
 
 
 class Item(Open):
@@ -71,6 +78,7 @@ class Item(Open):
     updated_at: Time
     revision: int = 1
     responded_at: Time | None = None
+    labels: list[str] = []
 
 
 class ItemFilter(Model):
@@ -86,12 +94,17 @@ class ItemKey(Model):
 
 
 class ItemPatch(ItemKey):
-    """Missing fields keep their value. An empty assignee, or null, means nobody; no other field may be null."""
+    """Missing fields keep their value. An empty assignee, or null, means nobody; no other field may be null.
+
+    Labels are removed first, then added; an item has them once each, in the order of the alphabet.
+    """
 
     assignee: Assignee | None = Field(None, description="Who does it; empty: nobody")
     status: ItemStatus | None = Field(None, description="Its new state")
     completion_checked: bool | None = Field(None, description="Whether the completion was checked")
     completion_note: Note | None = Field(None, description="The completion note")
+    add_labels: Labels | None = Field(None, description="Labels that it shall have")
+    remove_labels: Labels | None = Field(None, description="Labels that it shall not have")
     if_revision: int | None = Field(
         None, ge=0, le=2**31 - 1, description="Refuse (412) unless the item has this revision; as `If-Match` does"
     )
@@ -111,7 +124,7 @@ patch_item = Command(
     permission="remediation:write",
     http=PATCH(f"{BASE}/items/{{item_id}}", revision="revision", if_match="if_revision"),
     errors=(NotFound, Conflict, PreconditionFailed),
-    summary="Assign an item, move it, note on it, or claim it done",
+    summary="Assign an item, move it, note on it, label it, or claim it done",
 )
 list_items = Query(
     "tracker.items.list",
