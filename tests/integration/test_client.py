@@ -142,10 +142,15 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     run = json.loads((await tool("gate", "run", "release", *ABOUT, "--json")).stdout)
     assert (await tool("ops-gate", "run")).exit_code == 1
     await http.stack.heard(item_opened)
+    for job in ("ops_governance_remediation_kpi", "ops_governance_remediation_escalation"):
+        assert (await tool("jobs", "run", job)).exit_code == 0
+    chains = json.loads((await tool("chains", "show", "--json")).stdout)["content"]
+    published = await tool("chains", "publish", "--file", "-", stdin=json.dumps({"content": chains, "reason": "first"}))
+    assert published.exit_code == 0, published.output
     item = json.loads((await tool("items", "list", "--gate", "release", "--json")).stdout)[0]
     given = {
         "gate": "release", "run_id": str(run["run_id"]), "item_id": str(item["id"]), "username": "owner",
-        "signal_id": str(run["rules"][0]["facts_used"][0]),
+        "signal_id": str(run["rules"][0]["facts_used"][0]), "version": "1",
     }  # fmt: skip
     read = 0
     for operation in with_routes():
