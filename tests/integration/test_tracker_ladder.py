@@ -8,12 +8,16 @@ from collections import Counter
 import asyncpg
 import pytest
 
+from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.tracker.chains import Level, Target
-from libs.common.contracts.tracker.escalation import (
-    JOB,
-)
+from libs.common.contracts.tracker.escalation import JOB, Acknowledge, acknowledge
 from libs.common.contracts.tracker.items import ItemPatch, patch_item
+from libs.common.ids import uuid7
 from libs.common.problems import Conflict
+from libs.common.service import JobDone, Tx
+from services.tracker.chains import rules_of
+from services.tracker.domain.item import to_item
+from services.tracker.ladder import advance, first_rungs
 from tests.integration.tracker_desk import Desk
 from tests.integration.tracker_tower import BOSS, TEAM, TWO_LEVELS, Tower, chain
 
@@ -106,8 +110,9 @@ async def test_a_level_without_anybody_is_skipped_or_waits(tower: Tower) -> None
     assert [step[1:] for step in await tower.tick(6)] == [("b", 1, 0)]
 
 
-async def _together(tower: Tower, name: str, times: int) -> None:
-    await asyncio.gather(*(tower.job(name) for _ in range(times)))
+async def _together(tower: Tower, name: str, times: int) -> list[JobDone]:
+    done = await asyncio.gather(*(tower.job(name) for _ in range(times)))
+    return [one for one in done if one is not None]
 
 
 async def test_two_replicas_at_once_tell_once(tower: Tower) -> None:
@@ -115,7 +120,8 @@ async def test_two_replicas_at_once_tell_once(tower: Tower) -> None:
     rules = [f"r{n:02d}" for n in range(30)]
     await tower.fails(*rules)
     tower.raised()
-    await _together(tower, JOB, 4)
+    runs = await _together(tower, JOB, 4)
+    assert sum(run.detail["started_count"] for run in runs) == len(rules)
     assert Counter(tower.steps()) == {(rule, 1, 0): 1 for rule in rules}
     tower.desk.later(20 / 60)
     await asyncio.gather(*(tower.job(name) for name in ("escalation_ladder", JOB) * 2))
@@ -180,3 +186,17 @@ async def test_the_login_can_rewrite_no_step(tower: Tower) -> None:
     for statement in ("DELETE FROM escalation_step", "UPDATE escalation_step SET level = 9", "DELETE FROM escalation"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await tower.desk.pool.execute(statement)
+
+
+async def test_a_word_that_comes_between_looking_and_beginning_counts(tower: Tower) -> None:
+    number = (await tower.fails("a"))["a"]
+    rows = await tower.desk.pool.fetch("SELECT * FROM item WHERE id = $1", number)
+    async with tower.desk.pool.acquire() as connection, connection.transaction():
+        rules = await rules_of(connection, tower.desk.site)
+        seen = first_rungs([to_item(dict(row)) for row in rows], rules, tower.desk.now)
+        await tower.desk.order(acknowledge, Acknowledge(item_id=number))
+        message = CloudEvent(str(uuid7()), "/headgate/tracker", "job", site=tower.desk.site, actor="service:tracker")
+        tx = Tx("tracker", connection, message, tower.desk.now)
+        done = await advance(tx, {tower.desk.site: rules}, seen)
+    assert (done.started_count, done.raised_count, tx.staged) == (0, 0, [])
+    assert (await tower.state(number)).state == "acknowledged"
