@@ -30,6 +30,8 @@ HELPS = {
     "items": "Remediation items: who does what by when.",
     "escalation": "Escalation: who is told of what is due and not done.",
     "chains": "Escalation chains of a site: who is told, after which wait, how often again.",
+    "calendar": "Business calendars: when deadlines run.",
+    "sla-rules": "SLA rules: how long an item may stay open.",
     "audit": "The audit log: a hash chain that anybody can recompute.",
     "events": "Live events.",
     "tokens": "Tokens.",

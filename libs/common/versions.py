@@ -45,12 +45,15 @@ MAX_DIFFERENCES = 500
 _MISSING = object()
 _INFO = listed(names_of(VersionInfo))
 
-# The site's own newest version, and that of `global`: at most one row of each.
+# For each kind the site's own newest version, and that of `global`: at most one row of each.
 SELECT_NEWEST = f"""
-(SELECT site, content, {_INFO} FROM document_version WHERE kind = $1 AND site = $2 ORDER BY version DESC LIMIT 1)
-UNION ALL
-(SELECT site, content, {_INFO} FROM document_version WHERE kind = $1 AND site = '{EVERYWHERE}' AND site <> $2
-ORDER BY version DESC LIMIT 1)
+SELECT kinds.kind, newest.* FROM unnest($1::text[]) AS kinds (kind) CROSS JOIN LATERAL (
+    (SELECT site, content, {_INFO} FROM document_version
+     WHERE document_version.kind = kinds.kind AND site = $2 ORDER BY version DESC LIMIT 1)
+    UNION ALL
+    (SELECT site, content, {_INFO} FROM document_version
+     WHERE document_version.kind = kinds.kind AND site = '{EVERYWHERE}' AND site <> $2 ORDER BY version DESC LIMIT 1)
+) AS newest
 """  # noqa: S608 - names of our own class
 SELECT_VERSIONS = f"""
 SELECT content, {_INFO} FROM document_version WHERE kind = $1 AND site = $2 AND version = ANY ($3::integer[])
@@ -87,10 +90,22 @@ async def current(source: Source, document: Document[C], site: str) -> Published
     ``source`` is a pool or a connection. Raises `Conflict` if what was published once does not fit the document's
     present model: what somebody has set is never replaced by a default behind their back.
     """
-    rows = {row["site"]: row for row in await source.fetch(SELECT_NEWEST, document.noun, site)}
-    own = rows.get(site)
-    own_version = own["version"] if own is not None else 0
-    row = own if own is not None else rows.get(EVERYWHERE)
+    (published,) = await current_of(source, site, document)
+    return published
+
+
+async def current_of(source: Source, site: str, *documents: Document[Any]) -> list[Published[Any]]:
+    """The same for several documents at once, in their order, in one round trip."""
+    rows = await source.fetch(SELECT_NEWEST, [document.noun for document in documents], site)
+    found = {(row["kind"], row["site"]): row for row in rows}
+    return [
+        _in_force(document, found.get((document.noun, site)), found.get((document.noun, EVERYWHERE)))
+        for document in documents
+    ]
+
+
+def _in_force(document: Document[C], own: asyncpg.Record | None, common: asyncpg.Record | None) -> Published[C]:
+    row = own if own is not None else common
     if row is None:
         return Published[C](
             source="default",
@@ -106,7 +121,7 @@ async def current(source: Source, document: Document[C], site: str) -> Published
     return Published[C](
         **info.model_dump(),
         source="own" if own is not None else "global",
-        own_version=own_version,
+        own_version=own["version"] if own is not None else 0,
         content=_read(document, row["content"], info.version),
     )
 

@@ -12,7 +12,13 @@ from libs.common.contracts.tracker.board import BoardReopened, board_reopened
 from libs.common.contracts.tracker.completion import CompletionStatus
 from libs.common.service import Tx
 
-LOCK_BOARD = "SELECT * FROM board WHERE site = $1 AND gate = $2 AND subject = $3 FOR UPDATE"
+# Whoever may open episodes holds this lock (shared) until they are committed. A new calendar takes it for itself, so
+# that no item opens by the old one behind its back.
+CALENDAR_LOCK = 0x5EA5
+LOCK_BOARD = f"""
+SELECT board.*, pg_advisory_xact_lock_shared({CALENDAR_LOCK}) FROM board
+WHERE site = $1 AND gate = $2 AND subject = $3 FOR UPDATE
+"""  # noqa: S608 - a number of our own
 CREATE_BOARD = """
 INSERT INTO board (site, gate, subject, created_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT DO NOTHING

@@ -10,14 +10,16 @@ from typing import Any
 
 from libs.common import versions
 from libs.common.contracts.tracker import chains as contract
+from libs.common.contracts.tracker.calendars import CALENDAR
 from libs.common.contracts.tracker.chains import CHAINS, Chains
 from libs.common.contracts.versions import Published
 from libs.common.listing import Source
 from services.tracker.domain import escalation as domain
-from services.tracker.domain.calendars import ALWAYS, Calendar
+from services.tracker.domain.calendars import Calendar
 from services.tracker.domain.duty import Duty
 from services.tracker.domain.escalation import Chain
 from services.tracker.domain.item import Item
+from services.tracker.terms import to_calendar
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,13 @@ class Rules:
 
 async def rules_of(source: Source, site: str) -> Rules:
     """What a site escalates by. Raises `Conflict` if what was published does not fit this version of Headgate."""
-    published = await versions.current(source, CHAINS, site)
+    published, calendar = await versions.current_of(source, site, CHAINS, CALENDAR)
     chains = published.content.chains
     return Rules(
         published=published,
         chains=tuple(to_chain(chain) for chain in chains),
         frozen={chain.name: versions.canonical(chain) for chain in chains},
-        calendar=ALWAYS,
+        calendar=to_calendar(calendar.content),
         duty=Duty(),
     )
 

@@ -53,7 +53,7 @@ WITH {WRITE.steps}, begun AS (
     INSERT INTO item_episode (item, episode, opened_at, due_at, opened_by_run)
     SELECT id, episode, opened_at, due_at, gate_run_id FROM jsonb_populate_recordset(NULL::item, $4)
 )
-UPDATE item_episode SET resolved_at = new.verified_at, resolved_by_run = new.gate_run_id
+UPDATE item_episode SET resolved_at = new.verified_at, resolved_by_run = new.gate_run_id, due_at = new.due_at
 FROM jsonb_populate_recordset(NULL::item, $5) AS new
 WHERE item_episode.item = new.id AND item_episode.episode = new.episode
 """  # noqa: S608
@@ -156,5 +156,5 @@ def _as_answered(values: Mapping[str, Any]) -> orjson.Fragment:
 def _tell(tx: Tx, change: Change) -> Item:
     item = Item.model_validate(change.item, from_attributes=True)
     told = ItemChanged(item=item, changed=list(change.changed))
-    tx.emit(_EVENTS.get(change.kind, item_updated), told, subject=str(item.id))
+    tx.emit(_EVENTS.get(change.kind, item_updated), told, subject=str(item.id), site=item.site)
     return item

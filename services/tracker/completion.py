@@ -36,7 +36,7 @@ SELECT count(*) FILTER (WHERE is_active) AS active,
     count(*) FILTER (WHERE is_active AND status = 'blocked') AS blocked,
     count(*) FILTER (WHERE is_active AND assignee IS NULL) AS missing_assignee,
     count(*) FILTER (WHERE is_active AND status <> 'done' AND rule_status = 'fail' AND required) AS critical_open,
-    count(*) FILTER (WHERE is_active AND status <> 'done' AND due_at < $4) AS overdue,
+    count(*) FILTER (WHERE is_active AND status <> 'done' AND paused_at IS NULL AND due_at < $4) AS overdue,
     count(*) FILTER (WHERE is_active AND NOT completion_checked) AS missing_completion_checked,
     count(*) FILTER (WHERE is_active AND status = 'done' AND verified_at IS NULL) AS unverified_done
 FROM item WHERE site = $1 AND gate = $2 AND subject = $3

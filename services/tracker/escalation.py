@@ -37,7 +37,10 @@ STEP_LATE = timedelta(minutes=10)
 BEGIN_LATE = timedelta(minutes=90)
 NO_NOTIFIER = "No notifier is installed yet; what is to be told leaves as the event tracker.escalation.raised."
 
-_CANDIDATE = "item.site = $1 AND item.is_active AND item.status <> 'done' AND item.due_at <= $2"
+# What has no deadline, or waits with its clock paused, escalates to nobody.
+_CANDIDATE = (
+    "item.site = $1 AND item.is_active AND item.status <> 'done' AND item.paused_at IS NULL AND item.due_at <= $2"
+)
 _ESCALATION = "escalation.item = item.id AND escalation.episode = item.episode"
 _NOT_BEGUN = """(escalation.item IS NULL OR escalation.started_at IS NULL AND escalation.acknowledged_at IS NULL
         AND (escalation.snoozed_until IS NULL OR escalation.snoozed_until <= $3))"""

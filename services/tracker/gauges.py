@@ -8,7 +8,8 @@ import asyncpg
 from prometheus_client import CollectorRegistry, Gauge
 
 COUNT_ACTIVE = """
-SELECT gate, status, count(*) AS active, count(*) FILTER (WHERE status <> 'done' AND due_at < now()) AS overdue
+SELECT gate, status, count(*) AS active,
+    count(*) FILTER (WHERE status <> 'done' AND paused_at IS NULL AND due_at < now()) AS overdue
 FROM item WHERE is_active GROUP BY gate, status
 """
 

@@ -10,7 +10,7 @@ from libs.common.contracts.tracker.items import MAX_LABELS, Item, ItemFilter, It
 from libs.common.listing import Filter, Key, Listing
 from libs.common.problems import Conflict, Invalid, NotFound, PreconditionFailed
 from libs.common.service import Read, Table, Tx
-from services.tracker.board import reopen_board, to_head
+from services.tracker.board import Head, reopen_board, to_head
 from services.tracker.changes import write_last
 from services.tracker.domain import item as domain
 from services.tracker.domain.claims import EpisodeEnded, Patch, TooManyLabels, apply_patch
@@ -25,7 +25,12 @@ LIST_ITEMS = Listing(
         "include_inactive": Filter("boolean", "(is_active OR {})"),
     },
     readings=(("subject",),),
-    order=(Key("is_active", "boolean", descending=True), Key("priority"), Key("due_at", "timestamptz"), Key("id")),
+    order=(
+        Key("is_active", "boolean", descending=True),
+        Key("priority"),
+        Key("due_order", "timestamptz"),  # the due time; without one last
+        Key("id"),
+    ),
 )
 _NO_WORK = {"labels"}  # a change of these alone says nothing about a board that is completed
 GET_ITEM = "SELECT * FROM item WHERE id = $1 AND site = $2"
@@ -65,6 +70,24 @@ async def get_item(read: Read, params: ItemKey) -> Item:
     return Item.model_validate(dict(row))
 
 
+async def lock_item(tx: Tx, item_id: int, if_revision: int | None) -> tuple[Head, domain.Item]:
+    """An item with the head of its board, both locked until the transaction ends.
+
+    Raises `NotFound`, and `PreconditionFailed` if it has changed since the caller read it.
+    """
+    row = await tx.connection.fetchrow(LOCK_ITEM, item_id, tx.site)
+    if row is None:
+        raise _unknown(item_id)
+    head, item = to_head(row["head"]), domain.to_item(dict(row))
+    if if_revision is not None and if_revision != item.revision:
+        raise PreconditionFailed(
+            f"Item {item.id} has revision {item.revision} by now: {item.updated_by} changed it at "
+            f"{item.updated_at:%Y-%m-%d %H:%M:%S} UTC. Read it again and send your change with the new ETag.",
+            revision=item.revision,
+        )
+    return head, item
+
+
 async def patch_item(tx: Tx, body: ItemPatch) -> Item:
     """Change what a person may change; see `apply_patch`.
 
@@ -72,21 +95,12 @@ async def patch_item(tx: Tx, body: ItemPatch) -> Item:
     for an ended episode or too many labels.
     """
     patch = to_patch(body)
-    row = await tx.connection.fetchrow(LOCK_ITEM, body.item_id, tx.site)
-    if row is None:
-        raise _unknown(body.item_id)
-    head, before = to_head(row["head"]), domain.to_item(dict(row))
-    if body.if_revision is not None and body.if_revision != before.revision:
-        raise PreconditionFailed(
-            f"Item {before.id} has revision {before.revision} by now: {before.updated_by} changed it at "
-            f"{before.updated_at:%Y-%m-%d %H:%M:%S} UTC. Read it again and send your change with the new ETag.",
-            revision=before.revision,
-        )
+    head, before = await lock_item(tx, body.item_id, body.if_revision)
     try:
         change = apply_patch(before, patch, tx.actor, tx.now)
     except EpisodeEnded:
         raise Conflict(
-            f"Item {body.item_id} is resolved: run {row['gate_run_id']} passed {row['rule_id']}. If you doubt it, run "
+            f"Item {body.item_id} is resolved: run {before.gate_run_id} passed {before.rule_id}. If you doubt it, run "
             "the gate: the item opens again when its rule fails. Note and assignee may be edited."
         ) from None
     except TooManyLabels:

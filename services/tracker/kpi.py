@@ -48,7 +48,7 @@ SUMS_BY_OWNER = _BOTH.format(columns="owner_role, rule_id")
 # The parts of an hour, or of a day, that a sum over whole ones can't tell.
 DUE_BETWEEN = """
 SELECT count(*) FROM item WHERE site = $1 AND is_active AND status <> 'done' AND due_at >= $2 AND due_at < $3
-    AND ($4::text IS NULL OR gate = $4)
+    AND paused_at IS NULL AND ($4::text IS NULL OR gate = $4)
 """
 DONE_BETWEEN = """
 SELECT count(*) FROM item WHERE site = $1 AND completed_at >= $2 AND completed_at < $3
@@ -62,7 +62,8 @@ ORDER BY opened_at OFFSET $4 LIMIT 1
 """
 TOP_OVERDUE = """
 SELECT id, item_id, rule_id, priority, owner_role, assignee, status, due_at FROM item
-WHERE site = $1 AND is_active AND status <> 'done' AND due_at < $2 AND ($3::text IS NULL OR gate = $3)
+WHERE site = $1 AND is_active AND status <> 'done' AND due_at < $2 AND paused_at IS NULL
+    AND ($3::text IS NULL OR gate = $3)
 ORDER BY due_at LIMIT 10
 """
 # The newest points of the window; the facility system read the oldest, so that its trend stood still after a week.

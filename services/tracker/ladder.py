@@ -104,7 +104,7 @@ async def advance(tx: Tx, rules: Mapping[str, Rules], new: Sequence[Rung] = ()) 
         return result
     every = [*begun, *((rung, climbed) for rung, climbed in moved if climbed is not None)]
     taken = await _move(tx, moved, every)
-    for rung, climbed in sorted(every, key=lambda one: (one[0].item.priority, one[0].item.due_at, one[0].item.id)):
+    for rung, climbed in sorted(every, key=lambda one: _by_urgency(one[0].item)):
         result.waiting_count += climbed.waiting
         result.skipped_count += sum(step.key(rung.item) in taken for step in climbed.skipped)
         if climbed.step is not None and climbed.step.key(rung.item) in taken:
@@ -113,11 +113,18 @@ async def advance(tx: Tx, rules: Mapping[str, Rules], new: Sequence[Rung] = ()) 
     return result
 
 
+def _by_urgency(item: Item) -> tuple[int, datetime, int]:
+    assert item.due_at is not None  # noqa: S101 - else `_look` gives it up
+    return item.priority, item.due_at, item.id
+
+
 def _look(tx: Tx, rung: Rung, rules: Rules) -> Climb | None:
     """What becomes of an escalation now; None: its item needs nobody any more, or not yet."""
     item, until = rung.item, tx.now + timedelta(hours=rules.settings.include_due_soon_hours)
     started = rung.position.level > 0
-    if rung.episode != item.episode or not item.is_active or item.status == "done" or (started and item.due_at > until):
+    if rung.episode != item.episode or not item.is_active or item.status == "done":
+        return None
+    if item.paused_at is not None or item.due_at is None or (started and item.due_at > until):
         return None
     return climb(rung.chain, item, rung.position, rules.calendar, tx.now, rules.duty.find)
 
@@ -203,6 +210,7 @@ def _tell(tx: Tx, rung: Rung, climbed: Climb) -> None:
 
 def why(item: Item, chain: Chain, step: domain.Step, now: datetime) -> str:
     """A sentence for who is told: what is due since or until when, and the how-manieth level and telling this is."""
+    assert item.due_at is not None  # noqa: S101 - else nobody is told
     late = now > item.due_at
     span = _span(abs(now - item.due_at))
     state = f"has been overdue for {span}" if late else f"is due in {span}"

@@ -13,7 +13,7 @@ from libs.common.contracts.tracker.board import SyncBody
 from libs.common.contracts.tracker.completion import CompleteBody
 from libs.common.problems import Invalid
 from libs.common.service import Deferred, Tx
-from services.tracker.board import Head, lock_board, to_head
+from services.tracker.board import CALENDAR_LOCK, Head, lock_board, to_head
 
 SITE_GATE = "operations"
 SITE_SUBJECT = "site"
@@ -25,11 +25,12 @@ VALUES ($1, $2, $3, $4, $5, $6)
 """
 FIND_REQUEST = "SELECT * FROM run_request WHERE request_id = $1"
 # A request is committed before its run is asked for, so it may be read as it was when the statement began.
-LOCK_FOR_RUN = """
-SELECT board, run_request FROM board LEFT JOIN run_request ON request_id = $4
+LOCK_FOR_RUN = f"""
+SELECT board, run_request, pg_advisory_xact_lock_shared({CALENDAR_LOCK})
+FROM board LEFT JOIN run_request ON request_id = $4
 WHERE site = $1 AND gate = $2 AND subject = $3
 FOR UPDATE OF board
-"""
+"""  # noqa: S608 - a number of our own
 COUNT_REQUEST = """
 UPDATE run_request SET created_count = $2, reopened_count = $3, resolved_count = $4 WHERE request_id = $1
 """

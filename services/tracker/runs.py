@@ -9,9 +9,11 @@ from libs.common.service import Table, Tx
 from services.tracker.board import reopen_board
 from services.tracker.changes import write
 from services.tracker.domain import item as domain
-from services.tracker.domain.episodes import judge
+from services.tracker.domain.deadlines import Terms
+from services.tracker.domain.episodes import judge, wants_terms
 from services.tracker.domain.plan import Options, Run, Verdict
 from services.tracker.requests import RunRequest, count_request, lock_for_run
+from services.tracker.terms import terms_of
 
 # Only those of which the run speaks: a board may hold hundreds that it can't change.
 LOAD_ITEMS = """
@@ -35,7 +37,9 @@ async def on_gate_decided(tx: Tx, data: GateDecided) -> None:
     rows = await tx.connection.fetch(LOAD_ITEMS, *key, [rule.id for rule in data.rules])
     items = {row["rule_id"]: domain.to_item(dict(row)) for row in rows}
     options = Options(request.include_warnings, request.max_items) if request is not None else Options()
-    changes = await write(tx, judge(items, _run(tx, data, request), options), run_id=data.run_id)
+    run = _run(tx, data, request)
+    terms = await terms_of(tx.connection, tx.site) if wants_terms(items, run) else Terms()
+    changes = await write(tx, judge(items, run, options, terms), run_id=data.run_id)
     await tx.connection.execute(
         ADVANCE_BOARD, *key, data.run_number, data.run_id, data.version, data.decision, data.decided_at
     )

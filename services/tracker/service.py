@@ -6,7 +6,9 @@ from libs.common.contracts.tracker import CONTRACT
 from libs.common.service import Service
 from services.tracker import (
     acknowledgement,
+    calendars,
     chains,
+    clocks,
     comments,
     completion,
     escalation,
@@ -16,6 +18,7 @@ from services.tracker import (
     kpi,
     links,
     runs,
+    sla,
     sync,
 )
 
@@ -25,9 +28,14 @@ SERVICE = Service.of(
     history.TABLE,
     comments.TABLE,
     links.TABLE,
+    clocks.TABLE,
     sync.TABLE,
     completion.TABLE,
     kpi.TABLE,
+    sla.TABLE,
+    sla.RULES,
+    calendars.TABLE,
+    calendars.DOCUMENT,
     runs.TABLE,
     chains.TABLE,
     escalation.TABLE,

@@ -14,8 +14,9 @@ SELECT count(*) AS total_items,
     count(*) FILTER (WHERE status = 'in_progress') AS in_progress_count,
     count(*) FILTER (WHERE status = 'done') AS done_count,
     count(*) FILTER (WHERE status = 'blocked') AS blocked_count,
-    count(*) FILTER (WHERE status <> 'done' AND due_at < $2) AS overdue_count,
-    count(*) FILTER (WHERE status <> 'done' AND due_at BETWEEN $2 AND $3 AND $3 > $2) AS due_soon_count,
+    count(*) FILTER (WHERE status <> 'done' AND paused_at IS NULL AND due_at < $2) AS overdue_count,
+    count(*) FILTER (WHERE status <> 'done' AND paused_at IS NULL AND due_at BETWEEN $2 AND $3 AND $3 > $2)
+        AS due_soon_count,
     count(*) FILTER (WHERE status <> 'done' AND rule_status = 'fail' AND required) AS critical_open_count,
     count(*) FILTER (WHERE status <> 'done' AND assignee IS NULL) AS unassigned_open_count
 FROM item WHERE site = $1 AND is_active

@@ -18,7 +18,7 @@ MAX_ITEMS = 500  # a board has an item per rule, so this is far away
 
 ACTIVE_OF_BOARD = """
 SELECT * FROM item WHERE site = $1 AND gate = $2 AND subject = $3 AND is_active
-ORDER BY priority, due_at, id LIMIT $4
+ORDER BY priority, due_order, id LIMIT $4
 """
 
 

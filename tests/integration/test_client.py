@@ -144,9 +144,11 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     await http.stack.heard(item_opened)
     for job in ("ops_governance_remediation_kpi", "ops_governance_remediation_escalation"):
         assert (await tool("jobs", "run", job)).exit_code == 0
-    chains = json.loads((await tool("chains", "show", "--json")).stdout)["content"]
-    published = await tool("chains", "publish", "--file", "-", stdin=json.dumps({"content": chains, "reason": "first"}))
-    assert published.exit_code == 0, published.output
+    for document in ("chains", "calendar", "sla-rules"):
+        content = json.loads((await tool(document, "show", "--json")).stdout)["content"]
+        body = json.dumps({"content": content, "reason": "first"})
+        published = await tool(document, "publish", "--file", "-", stdin=body)
+        assert published.exit_code == 0, published.output
     item = json.loads((await tool("items", "list", "--gate", "release", "--json")).stdout)[0]
     given = {
         "gate": "release", "run_id": str(run["run_id"]), "item_id": str(item["id"]), "username": "owner",

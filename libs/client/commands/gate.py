@@ -84,7 +84,10 @@ def _explained(run: GateRun, rule: RuleResult, item: Item | None) -> Table:
     if not rule.passed:
         due = item.due_at if item else run.decided_at + timedelta(hours=rule.sla_hours)
         who = f"{rule.owner_role} ({item.assignee})" if item and item.assignee else rule.owner_role
-        pairs.append(("  who mends it", f"{who}, by {when(due)}"))
+        by = f"by {when(due)}" if due is not None else "without a deadline"
+        if item and item.paused_at is not None:
+            by += f"; the clock is paused: {clean(item.pause_reason)}"
+        pairs.append(("  who mends it", f"{who}, {by}"))
         pairs.append(("  how", rule.action))
         if item:
             pairs.append(("  item", f"{item.id}, {item.status}"))

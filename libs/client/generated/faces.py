@@ -78,6 +78,7 @@ FACES: dict[str, Face] = {
     "tracker.link.remove": Face("items unlink"),
     "tracker.links.list": Face("items links"),
     "tracker.board.sync": Face("items sync", **_OF_BOARD),
+    "tracker.sla.get": Face("sla", **_OF_BOARD),
     "tracker.overview.get": Face("items overview", **_OF_BOARD),
     "tracker.readiness.get": Face(
         "items readiness", "Show whether a board may be completed, and what stands in the way. Exit code 1: not ready.",

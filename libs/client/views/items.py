@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from libs.client.http import read_as
@@ -16,6 +17,7 @@ from libs.common.contracts.tracker.board import Overview, SyncResult
 from libs.common.contracts.tracker.completion import Completion, Readiness
 from libs.common.contracts.tracker.history import HistoryEntry
 from libs.common.contracts.tracker.items import Item
+from libs.common.contracts.tracker.sla import RiskItem, Sla
 
 SHORT = 60  # characters of a value in a line of history
 
@@ -88,6 +90,33 @@ def overview(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     session.emit(answer, facts([(words(name), value) for name, value in read_as(Overview, answer)]))
 
 
+def sla(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """Counts, who holds how much, and the items of most risk."""
+    found = read_as(Sla, answer)
+    parts: list[RenderableType] = [facts([(words(name), value) for name, value in found.metrics])]
+    if found.assignee_open_counts:
+        held = sorted(found.assignee_open_counts.items(), key=lambda one: (-one[1], one[0]))
+        parts += [Text(), table(("assignee", "open items"), held)]
+    if found.top_risk_items:
+        rows = [
+            (one.id, one.rule_id, one.subject, plain(one.rule_status), one.assignee or "nobody", one.due_at, _left(one))
+            for one in found.top_risk_items
+        ]
+        columns = ("item", "rule", "subject", "is", "assignee", "due", "time left")
+        parts += [Text(), table(columns, rows)]
+    session.emit(answer, *parts)
+
+
+def _left(item: RiskItem) -> Text:
+    if item.paused_at is not None:
+        return Text("paused", style="dim")
+    if item.minutes_until_due is None:
+        return Text("no SLA", style="dim")
+    hours, minutes = divmod(abs(item.minutes_until_due), 60)
+    span = f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+    return Text(f"{span} late", style="red") if item.minutes_until_due < 0 else Text(span)
+
+
 def completed(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     """How a board was closed, in a line."""
     done = read_as(Completion, answer)
@@ -102,4 +131,5 @@ BY_RESULT: dict[Any, View] = {
     SyncResult: synced,
     Readiness: readiness,
     Overview: overview,
+    Sla: sla,
 }

@@ -11,7 +11,10 @@ from services.tracker.domain.item import TOLD, Item, differences
 
 # What the run of a gate does, and then what people do. ``judged`` is a failing run that said nothing new: stored, but
 # neither told nor remembered. ``refused`` is a claim of done that a later run does not confirm.
-ChangeKind = Literal["opened", "updated", "reopened", "refused", "resolved", "judged", "patched"]
+ChangeKind = Literal[
+    "opened", "updated", "reopened", "refused", "resolved", "judged",
+    "patched", "paused", "resumed", "due_moved", "recounted",
+]  # fmt: skip
 
 _KEPT_ELSEWHERE = frozenset({"detail"})  # large, and the run that says it keeps it
 

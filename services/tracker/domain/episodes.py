@@ -11,28 +11,49 @@ from dataclasses import replace
 from datetime import datetime
 
 from services.tracker.domain.changes import Change, ChangeKind, change
+from services.tracker.domain.deadlines import Terms, due_at, raised, resumed
 from services.tracker.domain.item import Item, add_note
-from services.tracker.domain.plan import Options, Planned, Run, Verdict, make_plan, worst
+from services.tracker.domain.plan import Options, Planned, Run, Verdict, make_plan, priority, worst
 
 
-def judge(items: Mapping[str, Item], run: Run, options: Options) -> list[Change]:
-    """The changes that a run makes to a board's items (keyed by rule id), in the order of the plan, passes last."""
+def wants_terms(items: Mapping[str, Item], run: Run) -> bool:
+    """Whether `judge` may set a deadline. Most runs find nothing new, and nobody need look up the site's terms."""
+    return any(_wants_terms(items.get(verdict.rule_id), verdict) for verdict in run.verdicts)
+
+
+def _wants_terms(item: Item | None, verdict: Verdict) -> bool:
+    if item is None or not item.is_active:
+        return verdict.status != "pass"
+    ends_pause = item.paused_at is not None and (verdict.status == "pass" or item.status == "done")
+    return ends_pause or (verdict.status != "pass" and priority(verdict.status, verdict.required) < item.priority)
+
+
+def judge(items: Mapping[str, Item], run: Run, options: Options, terms: Terms) -> list[Change]:
+    """The changes that a run makes to a board's items (keyed by rule id), in the order of the plan, passes last.
+
+    ``terms`` are the site's; any will do where `wants_terms` says no.
+    """
     verdicts = worst(run.verdicts)
     changes = []
-    for planned in make_plan(verdicts.values(), run.decided_at, options):
+    for planned in make_plan(verdicts.values(), options):
         before = items.get(planned.verdict.rule_id)
         if before is not None and before.is_active:
-            changes.append(_fail_again(before, planned, run))
+            changes.append(_fail_again(before, planned, run, terms))
         elif planned.opens:
-            changes.append(_open(planned, run) if before is None else _reopen(before, planned, run))
+            changes.append(_open(planned, run, terms) if before is None else _reopen(before, planned, run, terms))
     for verdict in verdicts.values():
         before = items.get(verdict.rule_id)
         if verdict.status == "pass" and before is not None and before.is_active:
-            changes.append(_resolve(before, verdict, run))
+            changes.append(_resolve(before, verdict, run, terms))
     return changes
 
 
-def _open(planned: Planned, run: Run) -> Change:
+def _hours(planned: Planned, run: Run, terms: Terms) -> int | None:
+    return terms.sla_hours(run.site, run.subject, planned.verdict.rule_id, planned.priority, planned.sla_hours)
+
+
+def _open(planned: Planned, run: Run, terms: Terms) -> Change:
+    sla_hours = _hours(planned, run, terms)
     item = Item(
         id=0,
         item_id=planned.item_id,
@@ -45,8 +66,8 @@ def _open(planned: Planned, run: Run) -> Change:
         required=planned.verdict.required,
         priority=planned.priority,
         owner_role=planned.owner_role,
-        sla_hours=planned.sla_hours,
-        due_at=planned.due_at,
+        sla_hours=sla_hours,
+        due_at=due_at(terms.calendar, run.decided_at, sla_hours),
         action=planned.action,
         reason=planned.verdict.reason,
         detail=planned.verdict.detail,
@@ -87,14 +108,16 @@ def _follow(before: Item, planned: Planned, run: Run) -> Item:
     )
 
 
-def _fail_again(before: Item, planned: Planned, run: Run) -> Change:
+def _fail_again(before: Item, planned: Planned, run: Run, terms: Terms) -> Change:
     after = _follow(before, planned, run)
+    if planned.priority < before.priority:
+        after = raised(after, _hours(planned, run, terms), terms.calendar)
     if claim_is_refuted(before, run.decided_at):
         text = (
             f"Claim refused: run {run.run_id} does not pass {before.rule_id}. {planned.verdict.reason[:300]}".rstrip()
         )
         after = replace(
-            after,
+            resumed(after, terms.calendar, run.decided_at),
             status="pending",
             completion_checked=False,
             completed_at=None,
@@ -109,12 +132,18 @@ def claim_is_refuted(item: Item, decided_at: datetime) -> bool:
     return item.status == "done" and (item.completed_at is None or decided_at > item.completed_at)
 
 
-def _reopen(before: Item, planned: Planned, run: Run) -> Change:
+def _reopen(before: Item, planned: Planned, run: Run, terms: Terms) -> Change:
+    sla_hours = _hours(planned, run, terms)
     text = f"Reopened: run {run.run_id} does not pass {before.rule_id}. {planned.verdict.reason[:300]}".rstrip()
     after = replace(
         _follow(before, planned, run),
-        sla_hours=planned.sla_hours,
-        due_at=planned.due_at,
+        sla_hours=sla_hours,
+        due_at=due_at(terms.calendar, run.decided_at, sla_hours),
+        due_by_hand=False,
+        due_reason="",
+        paused_at=None,
+        pause_reason="",
+        pauses=[],
         opened_at=run.decided_at,
         episode=before.episode + 1,
         status="pending",
@@ -128,9 +157,9 @@ def _reopen(before: Item, planned: Planned, run: Run) -> Change:
     return _change("reopened", before, after, run)
 
 
-def _resolve(before: Item, verdict: Verdict, run: Run) -> Change:
+def _resolve(before: Item, verdict: Verdict, run: Run, terms: Terms) -> Change:
     after = replace(
-        before,
+        resumed(before, terms.calendar, run.decided_at),
         version=run.version,
         rule_status=verdict.status,
         reason=verdict.reason,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_type_hints
@@ -30,10 +30,12 @@ RUN_UNTOLD, BOTH_UNTOLD = By(("run",), told=False), By(("run", "person"), told=F
 class Item:
     """One row per (gate, site, subject, rule), for ever; ``id`` is 0 until it is stored.
 
-    ``due_at`` = ``opened_at`` + ``sla_hours`` in every episode. ``completed_at`` is when the present claim was made.
-    ``verified_at`` is when a run passed the rule; an active item has none. ``responded_at``: when a person first did
-    something about the episode. ``revision`` counts the changes that are
-    told. Statements and events take their columns from here: a field that says nothing never changes.
+    ``due_at`` is ``opened_at`` plus ``sla_hours`` of working time plus what was paused, unless a person set it
+    (``due_by_hand``, ``due_reason``); without ``sla_hours`` there is no deadline. While ``paused_at`` is set the clock
+    stands still; ``pauses`` holds begin and end of the episode's earlier pauses, one after the other.
+    ``completed_at`` is when the present claim was made. ``verified_at`` is when a run passed the rule; an active item
+    has none. ``responded_at``: when a person first did something about the episode. ``revision`` counts the changes
+    that are told. Statements and events take their columns from here: a field that says nothing never changes.
     """
 
     id: int
@@ -47,8 +49,8 @@ class Item:
     required: Annotated[bool, RUN]
     priority: Annotated[int, RUN]
     owner_role: Annotated[str, RUN]
-    sla_hours: Annotated[int, RUN]
-    due_at: Annotated[datetime, RUN]
+    sla_hours: Annotated[int | None, RUN]
+    due_at: Annotated[datetime | None, BOTH]
     action: Annotated[str, RUN]
     reason: Annotated[str, RUN]
     detail: Annotated[Mapping[str, Any], RUN]
@@ -70,6 +72,11 @@ class Item:
     revision: Annotated[int, BOTH_UNTOLD] = 1
     responded_at: Annotated[datetime | None, BOTH_UNTOLD] = None
     labels: Annotated[list[str], PERSON] = field(default_factory=list)
+    due_by_hand: Annotated[bool, BOTH] = False
+    due_reason: Annotated[str, BOTH] = ""
+    paused_at: Annotated[datetime | None, BOTH] = None
+    pause_reason: Annotated[str, BOTH] = ""
+    pauses: Annotated[Sequence[datetime], BOTH_UNTOLD] = ()
 
 
 COLUMNS = tuple(one.name for one in fields(Item))
@@ -90,6 +97,15 @@ TOLD = tuple(name for name, mark in _BY.items() if mark.told)
 def set_by(who: str) -> tuple[str, ...]:
     """The fields that a ``run`` or a ``person`` may change, in their order."""
     return tuple(name for name, mark in _BY.items() if who in mark.who)
+
+
+def is_overdue(item: Item, now: datetime) -> bool:
+    """Whether an open item is past its deadline. Without a deadline, or while its clock is paused, none is.
+
+    Statements that count say the same: see `services.tracker.sla`.
+    """
+    late = item.due_at is not None and item.due_at < now
+    return late and item.is_active and item.status != "done" and item.paused_at is None
 
 
 def to_item(row: Mapping[str, Any]) -> Item:

@@ -25,8 +25,8 @@ FLOW = (
     "opened", "reopened", "refused", "resolved", "resolve_s", "lead_s", "sla_met", "sla_missed", "responded",
     "response_s", "backlog",
 )  # fmt: skip
-# Stock by time: open items by the hour in which they are due and the day on which they opened, all items by the day on
-# which they were claimed or found done.
+# Stock by time: open items by the hour in which they are due (as long as their clock runs) and the day on which they
+# opened, all items by the day on which they were claimed or found done.
 DUE, OPEN_SINCE, COMPLETED = "due", "open_since", "completed"
 ASSIGNED = "assigned"  # open items by assignee
 
@@ -92,7 +92,8 @@ def stock(item: Item) -> Iterator[Delta]:
         yield _one(item, "unassigned_open")
     else:
         yield _one(item, ASSIGNED, assignee=item.assignee)
-    yield _one(item, DUE, hour_of(item.due_at))
+    if item.due_at is not None and item.paused_at is None:
+        yield _one(item, DUE, hour_of(item.due_at))
 
 
 def flow(change: Change) -> Iterator[Delta]:
@@ -109,7 +110,8 @@ def flow(change: Change) -> Iterator[Delta]:
         yield _one(item, "resolved", day)
         yield _one(item, "resolve_s", day, _seconds(item.opened_at, item.verified_at))
         yield _one(item, "lead_s", day, _seconds(item.opened_at, item.completed_at))
-        yield _one(item, "sla_met" if item.completed_at <= item.due_at else "sla_missed", day)
+        if item.due_at is not None:
+            yield _one(item, "sla_met" if item.completed_at <= item.due_at else "sla_missed", day)
     if item.responded_at is not None and (before is None or before.responded_at is None):
         yield _one(item, "responded", day_of(item.responded_at))
         yield _one(item, "response_s", day_of(item.responded_at), _seconds(item.opened_at, item.responded_at))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from services.tracker.domain.item import RuleStatus
@@ -51,13 +51,15 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A rule that did not pass, in its place in the plan. ``opens`` false: the options leave it out."""
+    """A rule that did not pass, in its place in the plan. ``opens`` false: the options leave it out.
+
+    ``sla_hours`` are those of the gate's policy, at least one; the site's terms may say otherwise.
+    """
 
     item_id: str
     priority: int
     owner_role: str
     sla_hours: int
-    due_at: datetime
     action: str
     verdict: Verdict
     opens: bool
@@ -73,8 +75,8 @@ def worst(verdicts: Iterable[Verdict]) -> dict[str, Verdict]:
     return {verdict.rule_id: verdict for verdict in sorted(verdicts, key=lambda one: _SEVERITY[one.status])}
 
 
-def make_plan(verdicts: Iterable[Verdict], decided_at: datetime, options: Options) -> list[Planned]:
-    """The plan: ordered by priority, SLA and rule id, numbered GR-001, GR-002, …; due at ``decided_at`` + SLA hours.
+def make_plan(verdicts: Iterable[Verdict], options: Options) -> list[Planned]:
+    """The plan: ordered by priority, SLA of the policy and rule id, numbered GR-001, GR-002, …
 
     Warnings come after every failure, so leaving them out moves no number. An SLA is at least one hour.
     """
@@ -90,7 +92,6 @@ def make_plan(verdicts: Iterable[Verdict], decided_at: datetime, options: Option
             priority=rank,
             owner_role=verdict.owner_role or "Ops Manager",
             sla_hours=sla_hours,
-            due_at=decided_at + timedelta(hours=sla_hours),
             action=verdict.action or verdict.reason or "Mend what the rule found, then run the gate again.",
             verdict=verdict,
             opens=(options.max_items is None or place <= options.max_items)

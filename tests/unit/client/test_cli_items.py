@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.unit.client.conftest import Tool
 from tests.unit.client.gateway import FakeGateway, Says, refusal
 from tests.unit.client.samples import NOW
-from tests.unit.client.test_cli import ITEMS
+from tests.unit.client.test_cli import BOARD, ITEMS
 
 
 def test_the_history_of_an_item_is_a_line_each(gateway: FakeGateway, tool: Tool) -> None:
@@ -34,3 +34,27 @@ def test_a_change_that_came_too_late_ends_with_1(gateway: FakeGateway, tool: Too
     result = tool("items", "patch", "5", "--assignee", "ann", "--if-revision", "2")
     assert (result.exit_code, result.stderr) == (1, "headgate: Item 5 has revision 3 by now.\n")
     assert gateway.asked[0].json == {"assignee": "ann", "if_revision": 2}
+
+
+def test_how_open_items_stand_against_their_deadlines(gateway: FakeGateway, tool: Tool) -> None:
+    risk = {
+        "item_id": "GR-001", "rule_id": "r", "subject": "site", "rule_status": "fail", "required": True, "priority": 1,
+        "assignee": None, "status": "pending", "due_at": NOW, "minutes_until_due": -125, "paused_at": None,
+    }  # fmt: skip
+    metrics = dict.fromkeys(
+        ("total_items", "open_items", "pending_count", "in_progress_count", "done_count", "blocked_count",
+         "completion_rate_percent", "overdue_count", "due_soon_count", "critical_open_count", "unassigned_open_count",
+         "paused_count", "no_sla_count"), 3,
+    )  # fmt: skip
+    items = [
+        risk | {"id": 1},
+        risk | {"id": 2, "minutes_until_due": 7},
+        risk | {"id": 3, "paused_at": NOW},
+        risk | {"id": 4, "due_at": None, "minutes_until_due": None},
+    ]
+    answer = {"generated_at": NOW, "due_soon_hours": 24, "metrics": metrics, "top_risk_items": items}
+    gateway.on(f"GET {BOARD}/sla", Says(answer | {"assignee_open_counts": {"ann": 1, "unassigned": 4}}))
+    result = tool("sla", "--due-soon-hours", "24")
+    assert gateway.asked[0].query == {"gate": ["operations"], "due_soon_hours": ["24"]}
+    for said in ("overdue count", "unassigned", "2 h 05 min late", "7 min", "paused", "no SLA"):
+        assert said in result.stdout

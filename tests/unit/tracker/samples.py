@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from services.tracker.domain.changes import Change
+from services.tracker.domain.deadlines import Terms
 from services.tracker.domain.episodes import judge
 from services.tracker.domain.item import Item, RuleStatus
 from services.tracker.domain.plan import Options, Run, Verdict
@@ -39,9 +40,9 @@ def run(number: int, *verdicts: Verdict, hours: float = 0) -> Run:
     )
 
 
-def apply(items: dict[str, Item], one: Run, options: Options | None = None) -> list[Change]:
+def apply(items: dict[str, Item], one: Run, options: Options | None = None, terms: Terms | None = None) -> list[Change]:
     """Judge, and put the changed items into ``items``, as the database would."""
-    changes = judge(items, one, options or Options())
+    changes = judge(items, one, options or Options(), terms or Terms())
     items.update({change.item.rule_id: change.item for change in changes})
     return changes
 

@@ -54,4 +54,12 @@ def test_what_a_run_and_a_person_may_change() -> None:
     assert by_run | by_person == set(domain.COLUMNS) - never
     assert by_person - by_run == {"assignee", "labels"}
     silent = set(domain.CHANGEABLE) - set(domain.TOLD)
-    assert silent == {"gate_generated_at", "gate_run_id", "updated_by", "updated_at", "revision", "responded_at"}
+    assert silent == {
+        "gate_generated_at",
+        "gate_run_id",
+        "updated_by",
+        "updated_at",
+        "revision",
+        "responded_at",
+        "pauses",
+    }

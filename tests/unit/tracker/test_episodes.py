@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.tracker.domain.deadlines import Terms
 from services.tracker.domain.episodes import judge
 from services.tracker.domain.item import NOTE_LIMIT, Item, add_note
 from services.tracker.domain.plan import Options, make_plan, priority
@@ -25,7 +26,7 @@ def test_priority(status: str, required: bool, expected: int) -> None:
     assert priority(status, required) == expected  # type: ignore[arg-type]
 
 
-def test_plan_order_numbers_and_due_times() -> None:
+def test_plan_order_and_numbers() -> None:
     verdicts = [
         verdict("z_warning", "warning", required=False, sla_hours=1),
         verdict("b_slow", sla_hours=8),
@@ -34,7 +35,7 @@ def test_plan_order_numbers_and_due_times() -> None:
         verdict("optional", required=False, sla_hours=0),
         verdict("fine", "pass"),
     ]
-    plan = make_plan(verdicts, START, Options())
+    plan = make_plan(verdicts, Options())
     assert [(one.item_id, one.verdict.rule_id) for one in plan] == [
         ("GR-001", "a_fast"),
         ("GR-002", "c_fast"),
@@ -42,14 +43,13 @@ def test_plan_order_numbers_and_due_times() -> None:
         ("GR-004", "optional"),
         ("GR-005", "z_warning"),
     ]
-    assert plan[0].due_at == START + timedelta(hours=4)
     assert plan[3].sla_hours == 1, "an SLA is at least an hour"
 
 
 def test_plan_defaults_for_rules_that_name_no_owner_or_action() -> None:
     bare = replace(verdict("x"), owner_role="", action="")
     silent = replace(bare, rule_id="y", reason="")
-    plan = make_plan([bare, silent], START, Options())
+    plan = make_plan([bare, silent], Options())
     assert [(one.owner_role, one.action) for one in plan] == [
         ("Ops Manager", "x is fail"),
         ("Ops Manager", "Mend what the rule found, then run the gate again."),
@@ -197,7 +197,7 @@ def test_every_history_keeps_the_rules(history: list[tuple[str | None, str | Non
         apply(items, run(number, *verdicts, hours=number), Options(max_items=max_items))
         for rule, item in items.items():
             old = before.get(rule)
-            assert item.due_at == item.opened_at + timedelta(hours=item.sla_hours)
+            assert item.due_at == item.opened_at + timedelta(hours=item.sla_hours or 0)
             assert (item.status == "done") == item.completion_checked == (item.completed_at is not None)
             assert item.is_active == (item.verified_at is None)
             assert len(item.completion_note) <= NOTE_LIMIT
@@ -207,4 +207,4 @@ def test_every_history_keeps_the_rules(history: list[tuple[str | None, str | Non
                 assert old.due_at == item.due_at
             if claim and item.is_active:
                 items[rule] = claimed(item, number + 0.5)
-        assert judge(items, run(number, hours=number), Options()) == []
+        assert judge(items, run(number, hours=number), Options(), Terms()) == []

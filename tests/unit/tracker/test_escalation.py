@@ -196,6 +196,7 @@ def test_why() -> None:
     step = climb(one, item(), begin(START), ALWAYS, START, Duty().find).step
     assert step is not None
     due = item().due_at
+    assert due is not None
     assert why(item(), one, step, due - timedelta(hours=3)) == "a is due in 3 h: level 1 of 2 of the chain test."
     text = why(item(), one, replace(step, repeat=2), due + timedelta(days=4))
     assert text == "a has been overdue for 4 days: level 1 of 2 of the chain test, told again (2)."

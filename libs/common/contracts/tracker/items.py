@@ -40,9 +40,12 @@ Labels = Annotated[list[Label], Field(max_length=MAX_LABELS)]
 
 
 class Item(Open):
-    """A remediation item. ``due_at`` is set once per episode; done is a claim until a later run passes the rule.
+    """A remediation item. Done is a claim until a later run passes the rule.
 
-    ``revision`` counts the item's changes; a run that finds nothing new is none.
+    ``due_at`` is ``sla_hours`` of the site's working time after ``opened_at``; both are null without an SLA. It moves
+    by pauses, a rise in severity, a change of the calendar, or by a person's hand (``due_by_hand``, with the reason).
+    While ``paused_at`` is set the clock stands still; ``pauses`` are begin and end of the episode's earlier pauses, one
+    after the other. ``revision`` counts the item's changes; a run that finds nothing new is none.
     """
 
     id: int
@@ -56,8 +59,8 @@ class Item(Open):
     required: bool
     priority: int
     owner_role: str
-    sla_hours: int
-    due_at: Time
+    sla_hours: int | None
+    due_at: Time | None
     action: str
     reason: str
     detail: Json
@@ -79,6 +82,11 @@ class Item(Open):
     revision: int = 1
     responded_at: Time | None = None
     labels: list[str] = []
+    due_by_hand: bool = False
+    due_reason: str = ""
+    paused_at: Time | None = None
+    pause_reason: str = ""
+    pauses: list[Time] = []
 
 
 class ItemFilter(Model):
