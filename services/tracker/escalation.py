@@ -28,7 +28,7 @@ from libs.common.service import Connection, Job, JobDone, Read, Table, Tx
 from services.tracker.chains import Rules, rules_of, thaw
 from services.tracker.domain import item as domain
 from services.tracker.ladder import Advanced, advance, climb_on, first_rungs
-from services.tracker.snapshot import snapshot
+from services.tracker.sla import standing
 
 MAX_BEGUN = 500  # escalations that one run begins; the next one goes on
 MAX_SHOWN = 50
@@ -131,7 +131,7 @@ async def escalate(tx: Tx, body: EscalateBody) -> JobDone:
         "due_soon_hours": hours,
         "notify_enabled": notify,
         "dry_run": body.dry_run,
-        "snapshot": await snapshot(tx.connection, tx.site, hours, tx.now),
+        "snapshot": (await standing(tx.connection, tx.site, tx.now, hours)).model_dump(mode="json"),
         "candidate_count": counted["candidates"],
         "critical_count": counted["critical"],
         "notify_attempted": False,
@@ -180,7 +180,7 @@ async def _rehearse(tx: Tx, rules: Rules, border: datetime) -> tuple[Advanced, i
 
 
 def _candidate(row: Mapping[str, Any], now: datetime) -> Candidate:
-    return Candidate.model_validate({**row, "minutes_until_due": int((row["due_at"] - now).total_seconds() / 60)})
+    return Candidate.model_validate({**row, "minutes_until_due": int((row["due_at"] - now).total_seconds() // 60)})
 
 
 async def run_by_hand(tx: Tx, body: EscalateBody) -> Escalated:

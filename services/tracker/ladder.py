@@ -17,7 +17,7 @@ import asyncpg
 from libs.common.columns import copied, listed
 from libs.common.contracts.tracker.escalation import EscalationRaised, TargetTold, escalation_raised
 from libs.common.contracts.tracker.items import Item as ItemAnswer
-from libs.common.problems import Conflict
+from libs.common.problems import Refusal
 from libs.common.service import JobDone, Tx
 from libs.common.telemetry import log
 from libs.common.versions import digest_of
@@ -232,20 +232,19 @@ def _rung(row: asyncpg.Record) -> Rung:
 
 
 async def climb_on(tx: Tx) -> JobDone | None:
-    """The minute's job, for all sites: steps that have become due. A site whose chains can't be read holds up none."""
+    """The minute's job, for all sites: steps that have become due. A site with unreadable documents holds up none."""
     rules: dict[str, Rules] = {}
     unreadable: list[str] = []
     for row in await tx.connection.fetch(SELECT_DUE_SITES, tx.now):
         try:
             found = await rules_of(tx.connection, row["site"])
-        except Conflict as error:
+        except Refusal as error:
             log.warning("escalation waits", site=row["site"], error=error.detail)
             unreadable.append(row["site"])
             continue
         if found.settings.enabled and found.settings.notify_enabled:
             rules[row["site"]] = found
-    if not rules and not unreadable:
+    done = await advance(tx, rules) if rules else Advanced()
+    if not done.raised_count and not done.skipped_count:
         return None
-    done = await advance(tx, rules)
-    detail = {**asdict(done), "unreadable_sites": unreadable}
-    return JobDone("warning" if unreadable else "success", detail)
+    return JobDone("warning" if unreadable else "success", {**asdict(done), "unreadable_sites": unreadable})

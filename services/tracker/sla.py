@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import asyncpg
+
 from libs.common.contracts.tracker import sla as contract
 from libs.common.contracts.tracker.sla import SLA_RULES, RiskItem, Sla, SlaFilter, SlaMetrics
-from libs.common.service import Read, Table
+from libs.common.service import Connection, Read, Table
 from libs.common.versions import table
 
 # What "open" and "overdue" mean: as `is_overdue` of services.tracker.domain.item says.
@@ -50,28 +52,42 @@ FROM counted
 """  # noqa: S608 - parts of our own
 
 
+SLA_OF_SITE = _statement("site = $1 AND $2::text IS NULL")
 SLA_OF_GATE = _statement("site = $1 AND gate = $2")
 SLA_OF_BOARD = _statement("site = $1 AND gate = $2 AND subject = $5")
 
 
 async def get_sla(read: Read, params: SlaFilter) -> Sla:
     """Counts of a gate's items, or of one subject's, with those of most risk."""
+    return await standing(read.pool, read.site, read.now, params.due_soon_hours, params.gate, params.subject)
+
+
+async def standing(
+    source: Connection | asyncpg.Pool,
+    site: str,
+    now: datetime,
+    due_soon_hours: int,
+    gate: str | None = None,
+    subject: str | None = None,
+) -> Sla:
+    """The same of a whole site where there is no ``gate``."""
     # Nothing is due soon within no hours: then the span is empty.
-    soon = read.now + timedelta(hours=params.due_soon_hours or -1)
-    values = (read.site, params.gate, read.now, soon)
-    if params.subject is None:
-        row = await read.pool.fetchrow(SLA_OF_GATE, *values)
+    values = (site, gate, now, now + timedelta(hours=due_soon_hours or -1))
+    if gate is None:
+        row = await source.fetchrow(SLA_OF_SITE, *values)
+    elif subject is None:
+        row = await source.fetchrow(SLA_OF_GATE, *values)
     else:
-        row = await read.pool.fetchrow(SLA_OF_BOARD, *values, params.subject)
+        row = await source.fetchrow(SLA_OF_BOARD, *values, subject)
     assert row is not None  # noqa: S101 - counts always make a row
     counts = {name: value for name, value in row.items() if name not in ("held", "risky")}
     total, done = counts["total_items"], counts["done_count"]
     return Sla(
-        generated_at=read.now,
-        due_soon_hours=params.due_soon_hours,
+        generated_at=now,
+        due_soon_hours=due_soon_hours,
         metrics=SlaMetrics(**counts, completion_rate_percent=round(100 * done / total) if total else 100),
         assignee_open_counts=row["held"],
-        top_risk_items=[_risk(one, read.now) for one in row["risky"]],
+        top_risk_items=[_risk(one, now) for one in row["risky"]],
     )
 
 

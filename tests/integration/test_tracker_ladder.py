@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
 from libs.common.cloudevents import CloudEvent
+from libs.common.contracts.tracker.calendars import CALENDAR, CalendarContent
 from libs.common.contracts.tracker.chains import Level, Target
+from libs.common.contracts.tracker.clocks import (
+    DueBody,
+    PauseBody,
+    ResumeBody,
+    move_due,
+    pause_item,
+    resume_item,
+)
 from libs.common.contracts.tracker.escalation import JOB, Acknowledge, acknowledge
 from libs.common.contracts.tracker.items import ItemPatch, patch_item
+from libs.common.contracts.tracker.sla import SLA_RULES, SlaRule, SlaRules
+from libs.common.contracts.versions import Publication
 from libs.common.ids import uuid7
 from libs.common.problems import Conflict
 from libs.common.service import JobDone, Tx
@@ -150,9 +162,8 @@ async def test_a_key_that_is_taken_is_told_by_nobody_else(tower: Tower) -> None:
     await tower.desk.pool.execute(
         "UPDATE escalation SET level = 0, reached = false, look_at = level_at WHERE item = $1", item
     )
-    done = await tower.job("escalation_ladder")
-    assert done is not None
-    assert (done.detail["raised_count"], tower.steps()) == (0, [])
+    assert await tower.job("escalation_ladder") is None
+    assert tower.steps() == []
     with pytest.raises(asyncpg.UniqueViolationError):
         await tower.desk.pool.execute("INSERT INTO escalation_step SELECT * FROM escalation_step WHERE item = $1", item)
 
@@ -200,3 +211,50 @@ async def test_a_word_that_comes_between_looking_and_beginning_counts(tower: Tow
         done = await advance(tx, {tower.desk.site: rules}, seen)
     assert (done.started_count, done.raised_count, tx.staged) == (0, 0, [])
     assert (await tower.state(number)).state == "acknowledged"
+
+
+async def test_a_paused_clock_and_a_deadline_far_away_let_it_rest(tower: Tower) -> None:
+    await tower.publish(TWO_LEVELS)
+    ids = await tower.fails("a", "b")
+    await tower.run()
+    tower.raised()
+    await tower.desk.order(pause_item, PauseBody(item_id=ids["a"], reason="the vendor"))
+    far = tower.desk.now + timedelta(days=9)
+    await tower.desk.order(move_due, DueBody(item_id=ids["b"], due_at=far, reason="agreed"))
+    tower.desk.told = []
+    assert await tower.tick(70) == []
+    assert [(await tower.state(ids[name])).state for name in ("a", "b")] == ["resting"] * 2
+    assert (await tower.run()).candidate_count == 0
+    await tower.desk.order(resume_item, ResumeBody(item_id=ids["a"]))
+    tower.desk.told = []
+    done = await tower.run()
+    assert (done.candidate_count, done.snapshot["metrics"]["open_items"]) == (1, 2)
+    assert tower.steps() == [("a", 2, 0)]
+
+
+async def test_what_is_never_due_is_no_candidate(tower: Tower) -> None:
+    await tower.publish(TWO_LEVELS)
+    item = (await tower.fails("a"))["a"]
+    await tower.run()
+    never = SlaRules(rules=[SlaRule(sla_hours=None)])
+    await tower.desk.order(SLA_RULES.publish, Publication[SlaRules](content=never, reason="nobody waits for it"))
+    await tower.desk.pool.execute("UPDATE item SET due_at = NULL, sla_hours = NULL WHERE id = $1", item)
+    tower.desk.told = []
+    assert await tower.tick(70) == []
+    assert (await tower.run()).candidate_count == 0
+    assert (await tower.state(item)).state == "resting"
+
+
+async def test_a_weekend_of_the_published_calendar_spends_no_ladder(tower: Tower) -> None:
+    days = ("monday", "tuesday", "wednesday", "thursday", "friday")
+    office = {day: ["09:00-17:00"] for day in days}
+    calendar = CalendarContent.model_validate({"week": office, "zone": "Europe/Berlin"})
+    await tower.desk.order(CALENDAR.publish, Publication[CalendarContent](content=calendar, reason="office hours"))
+    await tower.publish(TWO_LEVELS.model_copy(update={"calendar": "business"}), include_due_soon_hours=96)
+    tower.desk.now = datetime(2026, 3, 27, 15, 45, tzinfo=UTC)  # Friday, 16:45 in Berlin
+    await tower.fails("a")
+    await tower.run()
+    tower.raised()
+    assert await tower.tick(60) == []
+    tower.desk.now = datetime(2026, 3, 30, 6, 59, tzinfo=UTC)  # Monday; the clocks went forward on Sunday
+    assert await tower.tick(60) == [(6, "a", 1, 1), (26, "a", 1, 2), (46, "a", 2, 0)]
