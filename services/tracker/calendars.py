@@ -31,6 +31,7 @@ from services.tracker.domain.calendars import Calendar, NeverOpen
 from services.tracker.domain.changes import Change
 from services.tracker.domain.deadlines import recount
 from services.tracker.domain.item import Item, is_overdue
+from services.tracker.ladder import look_again
 from services.tracker.terms import to_calendar
 
 TAKE_CALENDAR_LOCK = f"SELECT pg_advisory_xact_lock({CALENDAR_LOCK})"
@@ -82,6 +83,7 @@ async def apply_calendar(tx: Tx, published: Published[CalendarContent]) -> None:
     await tx.connection.execute(LOCK_BOARDS, tx.site)
     moved = [change for change in _changes(tx, await _open_items(tx), calendar) if change.changed]
     await write(tx, moved)
+    await look_again(tx)
     told = CalendarApplied(version=published.version, digest=published.digest, moved_count=len(moved))
     tx.emit(calendar_applied, told, subject=f"{tx.site}/{published.version}")
 

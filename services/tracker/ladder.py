@@ -61,6 +61,11 @@ WITH moved AS (
 INSERT INTO escalation_step ({_STEP}) SELECT {_STEP} FROM jsonb_populate_recordset(NULL::escalation_step, $2)
 ON CONFLICT (key) DO NOTHING RETURNING key
 """  # noqa: S608
+LOOK_AGAIN = """
+UPDATE escalation SET look_at = $2
+WHERE look_at > $2 AND acknowledged_at IS NULL AND (snoozed_until IS NULL OR snoozed_until <= $2)
+    AND (site = $1 OR $1 = 'global')
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +234,11 @@ def _rung(row: asyncpg.Record) -> Rung:
     state = row["rung"]
     position = Position(**{name: state[name] for name in ("level", "repeat", "level_at", "told_at", "reached")})
     return Rung(items.to_item(dict(row)), state["episode"], thaw(row["frozen"]), row["frozen"], position)
+
+
+async def look_again(tx: Tx) -> None:
+    """Have the site's escalations looked at with the next tick: its calendar has changed. `global`: all sites'."""
+    await tx.connection.execute(LOOK_AGAIN, tx.site, tx.now)
 
 
 async def climb_on(tx: Tx) -> JobDone | None:

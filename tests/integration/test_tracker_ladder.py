@@ -258,3 +258,19 @@ async def test_a_weekend_of_the_published_calendar_spends_no_ladder(tower: Tower
     assert await tower.tick(60) == []
     tower.desk.now = datetime(2026, 3, 30, 6, 59, tzinfo=UTC)  # Monday; the clocks went forward on Sunday
     assert await tower.tick(60) == [(6, "a", 1, 1), (26, "a", 1, 2), (46, "a", 2, 0)]
+
+
+async def test_a_new_calendar_holds_from_the_next_look_on(tower: Tower) -> None:
+    closed = CalendarContent.model_validate({"week": {"monday": ["09:00-17:00"]}})
+    await tower.desk.order(CALENDAR.publish, Publication[CalendarContent](content=closed, reason="Mondays"))
+    quick = chain(Level(targets=(TEAM,)), Level(targets=(BOSS,), wait_minutes=60), calendar="business")
+    await tower.publish(quick, include_due_soon_hours=168)
+    tower.desk.now = datetime(2026, 3, 2, 16, 50, tzinfo=UTC)  # ten minutes before the week is over
+    await tower.fails("a")
+    await tower.run()
+    tower.raised()
+    assert await tower.tick(60) == []
+    always = Publication[CalendarContent](content=CalendarContent(), reason="always")
+    await tower.desk.order(CALENDAR.publish, always)
+    tower.desk.told = []
+    assert await tower.tick(1) == [(1, "a", 2, 0)]

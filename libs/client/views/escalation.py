@@ -1,0 +1,76 @@
+"""Escalation: runs, how far an item's is, and what is late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from libs.client.http import read_as
+from libs.client.session import Session
+from libs.client.show import clean, facts, plain, table
+from libs.common.contracts.tracker.escalation import Escalated, Escalation, EscalationCheck, TargetTold
+
+
+def ran(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """What a run found and did, and its candidates; of one that failed the reason."""
+    if answer.get("status") == "failed":
+        reason = f"  run {answer.get('run_id')}: {clean(answer.get('reason'))}"
+        session.emit(answer, Text.assemble(plain("fail"), reason))
+        return
+    run = read_as(Escalated, answer)
+    did = f"{run.would_raise_count} would be told" if run.dry_run else f"{run.raised_count} told"
+    counts = f"  run {run.run_id}: {run.candidate_count} due or overdue, {run.critical_count} critical; {did}"
+    head = Text.assemble(plain(run.status), counts if run.enabled else f"{counts}; switched off")
+    parts: list[RenderableType] = [head]
+    if run.items:
+        rows = [
+            (one.id, one.rule_id, one.subject, one.assignee or "nobody", one.due_at, one.level,
+             one.acknowledged_by, one.snoozed_until)
+            for one in run.items
+        ]  # fmt: skip
+        columns = ("item", "rule", "subject", "assignee", "due", "level", "acknowledged by", "snoozed until")
+        parts += [Text(), table(columns, rows)]
+    session.emit(answer, *parts)
+
+
+def one(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """How far an item's escalation is, and whom it told."""
+    found = read_as(Escalation, answer)
+    pairs = [
+        ("state", found.state),
+        ("chain", found.chain),
+        ("level", found.level if found.chain else None),
+        ("looks again", found.next_at),
+        ("acknowledged by", found.acknowledged_by),
+        ("snoozed until", found.snoozed_until),
+        ("reason", found.reason),
+    ]
+    parts: list[RenderableType] = [facts([(name, value) for name, value in pairs if value is not None])]
+    if found.steps:
+        rows = [(step.at, step.level, step.repeat, step.outcome, _targets(step.targets)) for step in found.steps]
+        parts += [Text(), table(("when", "level", "again", "what", "whom"), rows)]
+    session.emit(answer, *parts)
+
+
+def _targets(targets: Sequence[TargetTold]) -> str:
+    return ", ".join(f"{target.kind} {target.name}" for target in targets) or "nobody was there"
+
+
+def checked(session: Session, answer: Any, _fields: Mapping[str, Any]) -> int:
+    """What is late; the exit code says the same."""
+    found = read_as(EscalationCheck, answer)
+    if not found.late_count:
+        session.emit(answer, Text("Nothing is late.", style="green"))
+        return 0
+    rows = [(step.item_id, step.rule_id, step.chain, step.level, step.due_at, step.minutes_late) for step in found.late]
+    head = Text(f"{found.late_count} steps did not run when they were due.", style="red")
+    columns = ("item", "rule", "chain", "level", "due", "minutes late")
+    session.emit(answer, head, Text(), table(columns, rows))
+    return 1
+
+
+View = Callable[[Session, Any, Mapping[str, Any]], int | None]
+BY_RESULT: dict[Any, View] = {Escalated: ran, Escalation: one, EscalationCheck: checked}
