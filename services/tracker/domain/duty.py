@@ -13,8 +13,9 @@ from services.tracker.domain.item import Item
 class Duty:
     """The people of a site: by role those who are there, and by name those who are away.
 
-    ``owner_roles`` says which people an item's owner role stands for. A name or an owner role that nobody knows counts
-    as somebody: items may be given to people without an account, and a channel may know them.
+    ``by_owner_role`` says which people an item's owner role stands for. A name or an owner role that nobody knows
+    counts as somebody: items may be given to people without an account, and a channel may know them. So does a role
+    while no people are known at all, which is before the tracker has learnt of them.
     """
 
     by_role: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -27,7 +28,8 @@ class Duty:
             case "channel", name:
                 return Told("channel", name)
             case "role", name:
-                return _some("role", name, self.by_role.get(name, ()))
+                known = self.by_role or self.away
+                return _some("role", name, self.by_role.get(name, ())) if known else Told("role", name)
             case "item", "owner_role":
                 people = self.by_owner_role.get(item.owner_role)
                 return (

@@ -179,6 +179,8 @@ def test_who_is_there() -> None:
     assert duty.find(one, Target("item", "owner_role")) == Told("owner_role", "Ops Lead", ("mia",))
     assert duty.find(item(owner_role="DR Owner"), Target("item", "owner_role")) is None
     assert duty.find(item(owner_role="Astronaut"), Target("item", "owner_role")) == Told("owner_role", "Astronaut")
+    assert Duty().find(one, Target("role", "owner")) == Told("role", "owner"), "no people are known yet"
+    assert away("ann").find(one, Target("role", "owner")) is None
 
 
 def test_the_first_chain_that_fits_is_the_items() -> None:
