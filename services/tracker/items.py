@@ -13,6 +13,7 @@ from libs.common.service import Read, Table, Tx
 from services.tracker.board import Head, reopen_board, to_head
 from services.tracker.changes import write_last
 from services.tracker.domain import item as domain
+from services.tracker.domain.changes import Change
 from services.tracker.domain.claims import EpisodeEnded, Patch, TooManyLabels, apply_patch
 
 LIST_ITEMS = Listing(
@@ -66,63 +67,77 @@ async def get_item(read: Read, params: ItemKey) -> Item:
     """One item; raises `NotFound`, also for an item of another site."""
     row = await read.pool.fetchrow(GET_ITEM, params.item_id, read.site)
     if row is None:
-        raise _unknown(params.item_id)
+        raise unknown(params.item_id)
     return Item.model_validate(dict(row))
 
 
 async def lock_item(tx: Tx, item_id: int, if_revision: int | None) -> tuple[Head, domain.Item]:
     """An item with the head of its board, both locked until the transaction ends.
 
-    Raises `NotFound`, and `PreconditionFailed` if it has changed since the caller read it.
+    Raises `NotFound`, and what `check_revision` raises.
     """
     row = await tx.connection.fetchrow(LOCK_ITEM, item_id, tx.site)
     if row is None:
-        raise _unknown(item_id)
-    head, item = to_head(row["head"]), domain.to_item(dict(row))
+        raise unknown(item_id)
+    item = domain.to_item(dict(row))
+    check_revision(item, if_revision)
+    return to_head(row["head"]), item
+
+
+def check_revision(item: domain.Item, if_revision: int | None) -> None:
+    """Raise `PreconditionFailed` if a locked item has changed since the caller read it."""
     if if_revision is not None and if_revision != item.revision:
         raise PreconditionFailed(
             f"Item {item.id} has revision {item.revision} by now: {item.updated_by} changed it at "
             f"{item.updated_at:%Y-%m-%d %H:%M:%S} UTC. Read it again and send your change with the new ETag.",
             revision=item.revision,
         )
-    return head, item
 
 
 async def patch_item(tx: Tx, body: ItemPatch) -> Item:
-    """Change what a person may change; see `apply_patch`.
+    """Change what a person may change; raises what `lock_item` and `patched` raise."""
+    head, before = await lock_item(tx, body.item_id, body.if_revision)
+    change = patched(tx, before, body)
+    item = write_last(tx, change)
+    if is_work(change):
+        await reopen_board(tx, head, f"Item {item.id} was changed by {tx.actor}.")
+    return item
 
-    Raises `NotFound`, `Invalid`, `PreconditionFailed` if the item has changed since the caller read it, and `Conflict`
-    for an ended episode or too many labels.
+
+def patched(tx: Tx, before: domain.Item, body: ItemPatch) -> Change:
+    """What a patch does to a locked item; see `apply_patch`.
+
+    Raises `Invalid`, and `Conflict` for an ended episode or too many labels.
     """
     patch = to_patch(body)
-    head, before = await lock_item(tx, body.item_id, body.if_revision)
     try:
-        change = apply_patch(before, patch, tx.actor, tx.now)
+        return apply_patch(before, patch, tx.actor, tx.now)
     except EpisodeEnded:
         raise Conflict(
-            f"Item {body.item_id} is resolved: run {before.gate_run_id} passed {before.rule_id}. If you doubt it, run "
+            f"Item {before.id} is resolved: run {before.gate_run_id} passed {before.rule_id}. If you doubt it, run "
             "the gate: the item opens again when its rule fails. Note and assignee may be edited."
         ) from None
     except TooManyLabels:
-        raise Conflict(f"An item may have {MAX_LABELS} labels; remove some of those of item {body.item_id}.") from None
-    item = write_last(tx, change)
-    if set(change.changed) - _NO_WORK:
-        await reopen_board(tx, head, f"Item {item.id} was changed by {tx.actor}.")
-    return item
+        raise Conflict(f"An item may have {MAX_LABELS} labels; remove some of those of item {before.id}.") from None
+
+
+def is_work(change: Change) -> bool:
+    """Whether a completed board opens again for this change."""
+    return bool(set(change.changed) - _NO_WORK)
 
 
 async def lock_alone(tx: Tx, item_id: int) -> domain.Item:
     """An item, locked without its board: for what belongs to it and changes none of its fields. Raises `NotFound`."""
     row = await tx.connection.fetchrow(LOCK_ALONE, item_id, tx.site)
     if row is None:
-        raise _unknown(item_id)
+        raise unknown(item_id)
     return domain.to_item(dict(row))
 
 
 async def must_exist(read: Read, item_id: int) -> None:
     """Raise `NotFound` unless the site has this item."""
     if await read.pool.fetchval(FIND_ITEM, item_id, read.site) is None:
-        raise _unknown(item_id)
+        raise unknown(item_id)
 
 
 def to_patch(body: ItemPatch) -> Patch:
@@ -142,7 +157,8 @@ def to_patch(body: ItemPatch) -> Patch:
     )
 
 
-def _unknown(item_id: int) -> NotFound:
+def unknown(item_id: int) -> NotFound:
+    """The refusal that says so."""
     return NotFound(f"There is no item {item_id} at this site. List the items to see the ids.")
 
 

@@ -6,6 +6,7 @@ from libs.common.contracts.tracker import CONTRACT
 from libs.common.service import Service
 from services.tracker import (
     acknowledgement,
+    bulk,
     calendars,
     chains,
     clocks,
@@ -25,6 +26,7 @@ from services.tracker import (
 SERVICE = Service.of(
     CONTRACT,
     items.TABLE,
+    bulk.TABLE,
     history.TABLE,
     comments.TABLE,
     links.TABLE,

@@ -71,6 +71,7 @@ FACES: dict[str, Face] = {
         },
         needs="Nothing to change; give --assignee, --status, --note, --checked, --label or --unlabel.",
     ),
+    "tracker.bulk.patch": Face("items bulk"),
     "tracker.comment.add": Face("items comment", arguments=("text",)),
     "tracker.comment.withdraw": Face("items withdraw"),
     "tracker.comments.list": Face("items comments"),

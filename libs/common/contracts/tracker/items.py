@@ -101,7 +101,7 @@ class ItemKey(Model):
     item_id: int = Field(ge=1, le=2**63 - 1, description="The item's number")
 
 
-class ItemPatch(ItemKey):
+class PatchFields(Model):
     """Missing fields keep their value. An empty assignee, or null, means nobody; no other field may be null.
 
     Labels are removed first, then added; an item has them once each, in the order of the alphabet.
@@ -116,6 +116,10 @@ class ItemPatch(ItemKey):
     if_revision: int | None = Field(
         None, ge=0, le=2**31 - 1, description="Refuse (412) unless the item has this revision; as `If-Match` does"
     )
+
+
+class ItemPatch(PatchFields, ItemKey):
+    """A patch of one item."""
 
 
 class ItemChanged(Open):
