@@ -13,7 +13,7 @@ from bench.figures import Figure, Report, median_rate
 from bench.lab import BenchError, Lab, Space
 from bench.query import INSERT_BOARD, INSERT_ITEMS
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts.tracker.items import list_items
+from libs.common.contracts.tracker.item_lists import list_items
 from libs.common.ids import uuid7
 
 SIZES = (10_000, 1_000_000)

@@ -22,6 +22,8 @@ from libs.common.problems import Invalid
 MAX_PAGE = 500
 MAX_CURSOR = 400  # characters
 MAX_INTEGER = 2**63 - 1
+# What asyncpg reads and writes for infinity. Its own word in a cursor, since it has no zone as other times have.
+FOREVER, _INFINITY = datetime.max, "infinity"  # noqa: DTZ901 - it has no zone there
 # What a cursor holds for a column of a type, and how it is read.
 _IN_CURSOR: dict[str, type] = {"bigint": int, "text": str, "timestamptz": str, "boolean": bool}
 
@@ -131,7 +133,8 @@ class Listing:
         """Where the page behind this row begins: the id itself where the order is by one id, else packed JSON."""
         if self._counts:
             return str(row[self.order[0].name])
-        keys = orjson.dumps([row[key.name] for key in self.order], option=orjson.OPT_UTC_Z)
+        values = (row[key.name] for key in self.order)
+        keys = orjson.dumps([_INFINITY if value == FOREVER else value for value in values], option=orjson.OPT_UTC_Z)
         return base64.urlsafe_b64encode(keys).decode().rstrip("=")
 
     @property
@@ -159,6 +162,8 @@ def _key(key: Key, value: Any) -> Any:
         raise TypeError(key.name)
     read: Any = value
     if key.type == "timestamptz":
+        if read == _INFINITY:
+            return FOREVER
         read = datetime.fromisoformat(read)
         if read.tzinfo is None:
             raise ValueError(key.name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import orjson
 
 from libs.common.contracts.tracker import bulk as contract
 from libs.common.contracts.tracker.bulk import BulkOutcome, BulkPatch, BulkPatched, BulkResult, bulk_patched
 from libs.common.contracts.tracker.items import ItemPatch
-from libs.common.problems import Refusal
+from libs.common.problems import Invalid, Refusal
 from libs.common.service import Table, Tx
 from services.tracker.board import Head, reopen_board, to_head
 from services.tracker.changes import write
@@ -28,8 +30,11 @@ LOCK_ITEMS = "SELECT * FROM item WHERE id = ANY ($2::bigint[]) AND site = $1 ORD
 async def patch_bulk(tx: Tx, body: BulkPatch) -> BulkResult:
     """Patch each item as `patch_item` does; one that is refused changes nothing and holds up no other.
 
+    Raises `Invalid` for a body of no form or of two, and for an item that is named twice.
+
     Three statements, however many items, and one more for each completed board that opens again.
     """
+    _check(body)
     heads = [to_head(row) for row in await tx.connection.fetch(LOCK_BOARDS, tx.site, body.ids)]
     rows = await tx.connection.fetch(LOCK_ITEMS, tx.site, body.ids)
     items = {row["id"]: domain.to_item(dict(row)) for row in rows}
@@ -55,6 +60,14 @@ async def patch_bulk(tx: Tx, body: BulkPatch) -> BulkResult:
     told = BulkPatched(applied_count=applied, changed_count=len(changes), refused_count=refused)
     tx.emit(bulk_patched, told, subject="items")
     return BulkResult(applied_count=applied, refused_count=refused, items=outcomes)
+
+
+def _check(body: BulkPatch) -> None:
+    if bool(body.patches) == bool(body.item_ids) or bool(body.item_ids) != (body.patch is not None):
+        raise Invalid("Send either item_ids and patch, or patches, and at least one item.")
+    twice = sorted(number for number, count in Counter(body.ids).items() if count > 1)
+    if twice:
+        raise Invalid(f"Each item may be named once; twice named: {', '.join(map(str, twice[:10]))}.")
 
 
 def _judged(tx: Tx, items: dict[int, domain.Item], patch: ItemPatch) -> Change:

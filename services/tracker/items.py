@@ -1,13 +1,9 @@
-"""Items: list, show and patch."""
+"""Items: show and patch."""
 
 from __future__ import annotations
 
-import orjson
-
-from libs.common.columns import listed, names_of
 from libs.common.contracts.tracker import items as contract
-from libs.common.contracts.tracker.items import MAX_LABELS, Item, ItemFilter, ItemKey, ItemPatch
-from libs.common.listing import Filter, Key, Listing
+from libs.common.contracts.tracker.items import MAX_LABELS, Item, ItemKey, ItemPatch
 from libs.common.problems import Conflict, Invalid, NotFound, PreconditionFailed
 from libs.common.service import Read, Table, Tx
 from services.tracker.board import Head, reopen_board, to_head
@@ -16,23 +12,6 @@ from services.tracker.domain import item as domain
 from services.tracker.domain.changes import Change
 from services.tracker.domain.claims import EpisodeEnded, Patch, TooManyLabels, apply_patch
 
-LIST_ITEMS = Listing(
-    table="item",
-    columns=listed(names_of(Item)),
-    scope={"site": "text", "gate": "text"},
-    filters={
-        "subject": "text",
-        "status": "text",
-        "include_inactive": Filter("boolean", "(is_active OR {})"),
-    },
-    readings=(("subject",),),
-    order=(
-        Key("is_active", "boolean", descending=True),
-        Key("priority"),
-        Key("due_order", "timestamptz"),  # the due time; without one last
-        Key("id"),
-    ),
-)
 _NO_WORK = {"labels"}  # a change of these alone says nothing about a board that is completed
 GET_ITEM = "SELECT * FROM item WHERE id = $1 AND site = $2"
 # The board first, as everywhere. The item is locked with it, so that after a wait both are as they are then, and not as
@@ -44,23 +23,6 @@ FOR UPDATE OF board, item
 """
 LOCK_ALONE = "SELECT * FROM item WHERE id = $1 AND site = $2 FOR UPDATE"
 FIND_ITEM = "SELECT 1 FROM item WHERE id = $1 AND site = $2"
-
-
-async def list_items(read: Read, params: ItemFilter) -> bytes:
-    """Items of a gate, or of one subject: active first, then by priority, due time and id; at most ``limit``.
-
-    As JSON of `Item`s, straight from the rows: they were validated when they were written.
-    """
-    given = {
-        "site": read.site,
-        "gate": params.gate,
-        "subject": params.subject,
-        "status": params.status,
-        "include_inactive": params.include_inactive,
-    }
-    sql, values = LIST_ITEMS.query(given, limit=params.limit)
-    rows = await read.pool.fetch(sql, *values)
-    return orjson.dumps([dict(row) for row in rows], option=orjson.OPT_UTC_Z)
 
 
 async def get_item(read: Read, params: ItemKey) -> Item:
@@ -164,5 +126,5 @@ def unknown(item_id: int) -> NotFound:
 
 TABLE = Table(
     commands={contract.patch_item: patch_item},
-    queries={contract.list_items: list_items, contract.get_item: get_item},
+    queries={contract.get_item: get_item},
 )

@@ -15,6 +15,7 @@ from services.tracker import (
     escalation,
     gauges,
     history,
+    item_lists,
     items,
     kpi,
     links,
@@ -26,6 +27,7 @@ from services.tracker import (
 SERVICE = Service.of(
     CONTRACT,
     items.TABLE,
+    item_lists.TABLE,
     bulk.TABLE,
     history.TABLE,
     comments.TABLE,

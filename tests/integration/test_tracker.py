@@ -11,12 +11,12 @@ from libs.common.cloudevents import CloudEvent, decode
 from libs.common.contracts.governance.runs import RuleResult, gate_decided, run_gate
 from libs.common.contracts.tracker.board import board_reopened, board_synced, get_overview, sync_board
 from libs.common.contracts.tracker.completion import board_completed, complete_board, get_completion
+from libs.common.contracts.tracker.item_lists import list_items
 from libs.common.contracts.tracker.items import (
     get_item,
     item_opened,
     item_reopened,
     item_resolved,
-    list_items,
     patch_item,
 )
 from services.tracker.service import SERVICE

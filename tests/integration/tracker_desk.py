@@ -15,11 +15,12 @@ from libs.common import outcomes
 from libs.common.cloudevents import CloudEvent, decode
 from libs.common.contracts.base import Command
 from libs.common.contracts.governance.runs import RuleStatus, gate_decided, run_gate
-from libs.common.contracts.tracker.items import Item, ItemFilter
+from libs.common.contracts.tracker.item_lists import ItemFilter
+from libs.common.contracts.tracker.items import Item
 from libs.common.dispatch import Applied, Dispatcher
 from libs.common.ids import uuid7
 from libs.common.service import Read
-from services.tracker import items
+from services.tracker import item_lists
 from services.tracker.service import SERVICE
 from tests.verdicts import decided, rule
 
@@ -103,7 +104,8 @@ class Desk:
 
     async def listed(self, **wanted: Any) -> list[Item]:
         return [
-            Item.model_validate(one) for one in orjson.loads(await items.list_items(self.read(), ItemFilter(**wanted)))
+            Item.model_validate(one)
+            for one in orjson.loads(await item_lists.list_items(self.read(), ItemFilter(**wanted)))
         ]
 
     async def items(self, **more: Any) -> dict[str, Item]:

@@ -62,6 +62,7 @@ FACES: dict[str, Face] = {
     "governance.ops_gate.latest": Face("ops-gate latest", judges=True),
     "governance.reports.get": Face("report get"),
     "tracker.items.list": Face("items list", flags={"include_inactive": "--all"}, **_OF_BOARD),
+    "tracker.items.page": Face("items pages", flags={"include_inactive": "--resolved"}, **_OF_BOARD),
     "tracker.items.get": Face("items show"),
     "tracker.item.patch": Face(
         "items patch",

@@ -24,13 +24,22 @@ SHORT = 60  # characters of a value in a line of history
 
 def item_list(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     """Items, one a line."""
+    session.emit(answer, _items(read_as(list[Item], answer)))
+
+
+def item_page(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """The items of a page, one a line."""
+    session.emit(answer, _items(read_as(Page[Item], answer).items))
+
+
+def _items(items: list[Item]) -> RenderableType:
     rows = [
         (item.id, item.rule_id, item.subject, item.version, item.status if item.is_active else "resolved",
          item.assignee or "nobody", item.owner_role, item.due_at, item.reason)
-        for item in read_as(list[Item], answer)
+        for item in items
     ]  # fmt: skip
     columns = ("item", "rule", "subject", "version", "status", "assignee", "owner", "due", "reason")
-    session.emit(answer, table(columns, rows) if rows else Text("No items."))
+    return table(columns, rows) if rows else Text("No items.")
 
 
 def history(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
@@ -127,6 +136,7 @@ View = Callable[[Session, Any, Mapping[str, Any]], int | None]
 BY_OPERATION: dict[str, View] = {"tracker.item.patch": patched, "tracker.board.complete": completed}
 BY_RESULT: dict[Any, View] = {
     list[Item]: item_list,
+    Page[Item]: item_page,
     Page[HistoryEntry]: history,
     SyncResult: synced,
     Readiness: readiness,

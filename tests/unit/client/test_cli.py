@@ -89,7 +89,10 @@ def test_text_from_outside_is_neither_markup_nor_control(gateway: FakeGateway, t
     assert "\x1b" not in result.stdout
     assert "\u202e" not in result.stdout
     assert "nobody" in result.stdout
-    wanted = {"gate": ["release"], "status": ["pending"], "include_inactive": ["true"], "limit": ["200"]}
+    wanted = {
+        "gate": ["release"], "status": ["pending"], "include_inactive": ["true"], "limit": ["200"],
+        "overdue": ["false"], "sort": ["priority"],
+    }  # fmt: skip
     assert gateway.asked[0].query == wanted
 
 

@@ -11,7 +11,8 @@ import pytest
 from libs.common import jobs, versions
 from libs.common.contracts import CONTRACTS, SERVICES
 from libs.common.contracts.tracker.board import sync_board
-from libs.common.contracts.tracker.items import list_items, patch_item
+from libs.common.contracts.tracker.item_lists import list_items
+from libs.common.contracts.tracker.items import patch_item
 from libs.common.deadletters import handlers
 from libs.common.schedules import Schedule
 from libs.common.service import Batch, Job, Service, Table

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from libs.common.contracts.base import POST, Command, Event, Json, Model, Open
 from libs.common.contracts.tracker.items import BASE, ItemPatch, PatchFields
@@ -21,15 +20,6 @@ class BulkPatch(Model):
     item_ids: list[ItemId] = Field([], max_length=MAX_BULK, description="The items that `patch` is for")
     patch: PatchFields | None = Field(None, description="What to do to each of `item_ids`")
     patches: list[ItemPatch] = Field([], max_length=MAX_BULK, description="What to do to each item")
-
-    @model_validator(mode="after")
-    def _one_form(self) -> BulkPatch:
-        if bool(self.patches) == bool(self.item_ids) or bool(self.item_ids) != (self.patch is not None):
-            raise ValueError("send either item_ids and patch, or patches, and at least one item")
-        twice = sorted(number for number, count in Counter(self.ids).items() if count > 1)
-        if twice:
-            raise ValueError(f"each item may be named once; twice named: {', '.join(map(str, twice[:10]))}")
-        return self
 
     @property
     def ids(self) -> list[int]:

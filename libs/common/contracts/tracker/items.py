@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from libs.common.contracts.base import GET, PATCH, Command, Event, Json, Model, Open, Query, Time, Token
+from libs.common.contracts.base import GET, PATCH, Command, Event, Json, Model, Open, Query, Time
 from libs.common.contracts.governance.runs import RuleStatus
-from libs.common.contracts.names import Subject, printable_name
+from libs.common.contracts.names import printable_name
 from libs.common.problems import Conflict, NotFound, PreconditionFailed
 
 BASE = "/api/ops/governance/gate/remediation/tracker"
@@ -30,6 +30,9 @@ def printable_lines(value: str) -> str:
 
 
 Assignee = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120), AfterValidator(_printable)]
+Person = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(_printable)
+]
 Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000), AfterValidator(printable_lines)]
 
 MAX_LABELS = 20  # of an item
@@ -89,14 +92,6 @@ class Item(Open):
     pauses: list[Time] = []
 
 
-class ItemFilter(Model):
-    gate: Token = Field("operations", description="The gate whose board this is")
-    subject: Subject | None = None
-    include_inactive: bool = Field(False, description="Resolved items too")
-    status: ItemStatus | None = Field(None, description="Only items in this state")
-    limit: int = Field(200, ge=1, le=500, description="How many at the most")
-
-
 class ItemKey(Model):
     item_id: int = Field(ge=1, le=2**63 - 1, description="The item's number")
 
@@ -137,14 +132,6 @@ patch_item = Command(
     http=PATCH(f"{BASE}/items/{{item_id}}", revision="revision", if_match="if_revision"),
     errors=(NotFound, Conflict, PreconditionFailed),
     summary="Assign an item, move it, note on it, label it, or claim it done",
-)
-list_items = Query(
-    "tracker.items.list",
-    params=ItemFilter,
-    result=list[Item],
-    permission="remediation:read",
-    http=GET(f"{BASE}/items"),
-    summary="List items: active first, then by priority and due time",
 )
 get_item = Query(
     "tracker.items.get",
