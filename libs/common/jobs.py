@@ -5,7 +5,7 @@ since NATS does not make up for ticks that it missed. Neither carries any author
 from the schedule and the clock. Whoever inserts the row of (job, site, instant) runs the job, in that transaction.
 
 - A crash before COMMIT: the row is gone with what the job did; the next look does both again.
-- Several instants were missed: the newest one is made up, the others are not.
+- Several instants were missed: those of the last minute are made up one by one, of older ones only the newest.
 - A clock is set back: the instants that come again have their rows already.
 - A job fails: its run says so, and its own schedule tries again.
 """
@@ -37,6 +37,7 @@ from libs.common.telemetry import log, span
 
 EVERYWHERE = ("global",)  # the site of a job that knows no sites
 LOOK_EVERY_S = 30.0
+EACH_MADE_UP = timedelta(minutes=1)  # of instants missed longer ago only the newest is made up
 AHEAD = timedelta(seconds=0.5)  # how far the clock of NATS may run before ours without a tick waiting for the next look
 MAX_REASON = 1000  # characters of what a failed run says
 
@@ -63,6 +64,13 @@ class _Planned:
     schedule: Schedule
     since: datetime
     served: datetime | None = None
+
+    def instants(self, due: datetime) -> list[datetime]:
+        """Those to serve now: the newest, and what came shortly before it and may have died with a replica."""
+        start = max(self.since, due - EACH_MADE_UP)
+        if self.served is not None and self.served < due:
+            start = max(start, self.served)
+        return sorted({*self.schedule.between(start, due), due})
 
 
 class Jobs:
@@ -139,13 +147,15 @@ class Jobs:
             await self._puller.stop()
 
     async def run_due(self) -> None:
-        """Run every job whose newest instant has not been served, in each of its sites."""
+        """Run every job whose newest instants have not been served, in each of its sites."""
         for planned in self._planned.values():
             due = planned.schedule.latest(self._clock() + AHEAD)
             if due <= planned.since or due == planned.served or self._stopping.is_set():
                 continue
-            for site in await self._sites(planned.job):
-                await self.run_job(planned.job, due, site)
+            sites = await self._sites(planned.job)
+            for instant in planned.instants(due):
+                for site in sites:
+                    await self.run_job(planned.job, instant, site)
             planned.served = due
 
     async def _sites(self, job: Job) -> tuple[str, ...]:

@@ -68,6 +68,16 @@ class Schedule:
             newest = instant if newest is None else max(newest, instant)
         return newest or found
 
+    def between(self, start: datetime, end: datetime) -> list[datetime]:
+        """The instants behind ``start`` up to ``end``, in UTC and in order."""
+        found: set[datetime] = set()
+        for instant in self._from(start):
+            if instant > end:
+                break
+            if instant > start:
+                found.add(instant)
+        return sorted(found)
+
     @property
     def _tz(self) -> tzinfo:
         return UTC if self.zone == "UTC" else ZoneInfo(self.zone)
