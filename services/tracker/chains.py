@@ -48,7 +48,7 @@ class Rules:
 
 
 async def rules_of(source: Source, site: str) -> Rules:
-    """What a site escalates by. Raises `Conflict` if what was published does not fit this version of Headgate."""
+    """What a site escalates by. Raises `Conflict` or `Invalid` if what was published does not fit this Headgate."""
     published, calendar = await versions.current_of(source, site, CHAINS, CALENDAR)
     chains = published.content.chains
     return Rules(

@@ -14,14 +14,17 @@ from libs.common import job_runs
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.base import Nothing
 from libs.common.contracts.governance.runs import RuleStatus
-from libs.common.contracts.tracker.clocks import PauseBody, ResumeBody, pause_item, resume_item
-from libs.common.contracts.tracker.items import ItemPatch, patch_item
+from libs.common.contracts.tracker.clocks import DueBody, PauseBody, ResumeBody, move_due, pause_item, resume_item
+from libs.common.contracts.tracker.items import Item, ItemPatch, patch_item
 from libs.common.contracts.tracker.kpi import KPI_JOB, KpiWindow, SeriesFilter, run_kpi
+from libs.common.contracts.tracker.sla import SLA_RULES, SlaFilter, SlaRule, SlaRules
+from libs.common.contracts.versions import Publication
 from libs.common.ids import uuid7
 from libs.common.problems import NotFound
 from libs.common.service import JobDone, Tx
 from services.tracker import kpi
 from services.tracker.domain.kpi import day_of, hour_of
+from services.tracker.sla import get_sla
 from tests.integration.tracker_desk import START, Desk
 from tests.plans import generic_plan, nodes
 
@@ -42,14 +45,27 @@ async def something(desk: Desk, rng: random.Random) -> None:
         await desk.decided({rule: rng.choice(STATES) for rule in RULES if rng.random() < 0.8}, gate=gate)
         return
     item = rng.choice(items)
-    if item.is_active and rng.random() < 0.3:
-        paused = item.paused_at is not None
-        turn = ResumeBody(item_id=item.id) if paused else PauseBody(item_id=item.id, reason="vendor")
-        await desk.order(resume_item if paused else pause_item, turn)
+    if item.is_active and rng.random() < 0.4:
+        await something_with_a_clock(desk, rng, item)
         return
     change = rng.choice(({"status": "done"}, {"status": "blocked"}, {"assignee": rng.choice(("ann", "bob", ""))}))
     if item.is_active or "assignee" in change:
         await desk.order(patch_item, ItemPatch.model_validate({"item_id": item.id, **change}))
+
+
+async def something_with_a_clock(desk: Desk, rng: random.Random, item: Item) -> None:
+    if rng.random() < 0.3:
+        due = desk.now + timedelta(hours=rng.choice((0, 3.3, 40))) if rng.random() < 0.7 else None
+        await desk.order(move_due, DueBody(item_id=item.id, due_at=due, reason="a test"))
+    elif item.paused_at is None:
+        await desk.order(pause_item, PauseBody(item_id=item.id, reason="a test"))
+    else:
+        await desk.order(resume_item, ResumeBody(item_id=item.id))
+
+
+async def without_sla(desk: Desk, *rules: str) -> None:
+    content = SlaRules(rules=[SlaRule(sla_hours=None, rule_id=rule) for rule in rules])
+    await desk.order(SLA_RULES.publish, Publication[SlaRules](content=content, reason="a test"))
 
 
 async def counted(desk: Desk, window_days: int, due_soon_hours: int) -> dict[str, Any]:
@@ -98,6 +114,7 @@ def alike(figures: dict[str, Any], recount: dict[str, Any]) -> bool:
 async def test_the_sums_equal_a_recount_at_every_moment(desk: Desk, seed: int) -> None:
     rng = random.Random(seed)
     desk.now += timedelta(minutes=13, microseconds=77)
+    await without_sla(desk, "e")
     for _ in range(45):
         await something(desk, rng)
         desk.later(rng.choice((0.0, 0.3, 2.7, 9.0, 31.0)))
@@ -109,6 +126,9 @@ async def test_the_sums_equal_a_recount_at_every_moment(desk: Desk, seed: int) -
         recount = await counted(desk, window_days, due_soon_hours)
         assert alike(found.metrics.model_dump(), recount), (found.metrics, recount)
         assert sum(found.assignee_open_counts.values()) == found.metrics.open_items
+        shown = await get_sla(desk.read(), SlaFilter())
+        alone = await kpi.get_kpi(desk.read(), KpiWindow(gate="operations"))
+        assert shown.metrics.overdue_count == alone.metrics.overdue_count
 
 
 async def test_a_day_of_the_series_is_what_happened_on_it(desk: Desk) -> None:
@@ -157,7 +177,7 @@ async def test_a_run_keeps_the_figures_and_latest_reads_them(desk: Desk) -> None
         "Nothing was completed in the window: share the work out anew.",
     ]
     [item] = found.top_overdue_items
-    assert (item.rule_id, item.overdue_hours) == ("a", 196.0)
+    assert (item.rule_id, item.overdue_hours) == ("a", 196.0), "due after 4 hours"
 
 
 async def test_the_backlog_is_read_from_the_newest_runs(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +195,21 @@ async def test_the_backlog_is_read_from_the_newest_runs(desk: Desk, monkeypatch:
     assert ([point.open_items for point in history.points], history.trend) == ([5, 6, 4], "down")
 
 
+async def test_without_a_deadline_an_item_is_neither_met_nor_missed_and_a_paused_one_not_late(desk: Desk) -> None:
+    await without_sla(desk, "a")
+    await desk.decided({"a": "fail", "b": "fail", "c": "fail"})
+    desk.later(1)
+    items = await desk.items()
+    await desk.order(pause_item, PauseBody(item_id=items["b"].id, reason="waits for a vendor"))
+    desk.later(40)
+    found = await kpi.get_kpi(desk.read(), KpiWindow(due_soon_hours=168))
+    assert (found.metrics.overdue_count, found.metrics.due_soon_count) == (1, 0)
+    assert [item.rule_id for item in found.top_overdue_items] == ["c"]
+    await desk.decided({"a": "pass", "b": "pass", "c": "pass"})
+    [_, today] = (await kpi.get_series(desk.read(), SeriesFilter(days=2))).days
+    assert (today.resolved_count, today.sla_met_count, today.sla_missed_count) == (3, 1, 1)
+
+
 async def test_nothing_on_a_board_is_no_figure(desk: Desk) -> None:
     found = await kpi.get_kpi(desk.read(), KpiWindow())
     assert (found.metrics.total_items, found.metrics.avg_open_age_hours, found.backlog_history.trend) == (
@@ -187,6 +222,7 @@ async def test_nothing_on_a_board_is_no_figure(desk: Desk) -> None:
 
 async def test_items_of_before_are_counted_when_the_sums_are_made(desk: Desk) -> None:
     rng = random.Random(99)
+    await without_sla(desk, "d")
     for _ in range(30):
         await something(desk, rng)
         desk.later(rng.choice((0.5, 7.0)))
@@ -199,7 +235,7 @@ async def test_items_of_before_are_counted_when_the_sums_are_made(desk: Desk) ->
     after = await kpi.get_kpi(desk.read(), KpiWindow())
     assert after == before
     again = await kpi.get_series(desk.read(), SeriesFilter(days=30))
-    names = ("opened_count", "reopened_count", "resolved_count", "mttr_hours")
+    names = ("opened_count", "reopened_count", "resolved_count", "mttr_hours", "sla_met_count", "sla_missed_count")
     assert [[getattr(day, name) for name in names] for day in again.days] == [
         [getattr(day, name) for name in names] for day in series.days
     ]

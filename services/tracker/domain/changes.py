@@ -55,3 +55,10 @@ def change(kind: ChangeKind, before: Item, after: Item, actor: str, now: datetim
     if changed:
         after = replace(after, revision=before.revision + 1, updated_by=actor, updated_at=now)
     return Change(kind, before, after, changed)
+
+
+def change_by_person(kind: ChangeKind, before: Item, after: Item, actor: str, now: datetime) -> Change:
+    """The same for what a person does: the first thing in an episode is the response to it."""
+    if before.is_active and before.responded_at is None and after != before:
+        after = replace(after, responded_at=now)
+    return change(kind, before, after, actor, now)

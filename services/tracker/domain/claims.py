@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.tracker.domain.changes import Change, change
+from services.tracker.domain.changes import Change, change_by_person
 from services.tracker.domain.item import LABELS_LIMIT, Item, ItemStatus
 
 
@@ -61,8 +61,6 @@ def apply_patch(before: Item, patch: Patch, actor: str, now: datetime) -> Change
         completed_at=(before.completed_at or now) if status == "done" else None,
         labels=sorted(set(before.labels) - set(patch.remove_labels) | set(patch.add_labels)),
     )
-    if before.is_active and before.responded_at is None and after != before:
-        after = replace(after, responded_at=now)
     if len(after.labels) > LABELS_LIMIT:
         raise TooManyLabels
-    return change("patched", before, after, actor, now)
+    return change_by_person("patched", before, after, actor, now)

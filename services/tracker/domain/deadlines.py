@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from services.tracker.domain.calendars import ALWAYS, HORIZON, Calendar, NeverOpen
-from services.tracker.domain.changes import Change, change
+from services.tracker.domain.changes import Change, change, change_by_person
 from services.tracker.domain.item import Item
 
 MAX_PAUSES = 100  # of one episode
@@ -136,7 +136,7 @@ def pause(before: Item, reason: str, actor: str, now: datetime) -> Change:
         raise ClockRefused("Its clock is paused already; resume it first to pause it for another reason.")
     if len(before.pauses) >= 2 * MAX_PAUSES:
         raise ClockRefused(f"Its clock has been paused {MAX_PAUSES} times in this episode, which is the most.")
-    return change("paused", before, replace(before, paused_at=now, pause_reason=reason), actor, now)
+    return change_by_person("paused", before, replace(before, paused_at=now, pause_reason=reason), actor, now)
 
 
 def resume(before: Item, calendar: Calendar, actor: str, now: datetime) -> Change:
@@ -144,7 +144,7 @@ def resume(before: Item, calendar: Calendar, actor: str, now: datetime) -> Chang
     _must_be_open(before)
     if before.paused_at is None:
         raise ClockRefused("Its clock is running; there is nothing to resume.")
-    return change("resumed", before, resumed(before, calendar, now), actor, now)
+    return change_by_person("resumed", before, resumed(before, calendar, now), actor, now)
 
 
 def move(before: Item, due: datetime | None, reason: str, calendar: Calendar, actor: str, now: datetime) -> Change:
@@ -159,7 +159,7 @@ def move(before: Item, due: datetime | None, reason: str, calendar: Calendar, ac
         )
     else:
         after = replace(before, due_at=due, due_by_hand=True, due_reason=reason)
-    return change("due_moved", before, after, actor, now)
+    return change_by_person("due_moved", before, after, actor, now)
 
 
 def recount(before: Item, calendar: Calendar, actor: str, now: datetime) -> Change:

@@ -51,7 +51,7 @@ FROM item, LATERAL (
     ('critical_open', none, '', 1, open AND rule_status = 'fail' AND required),
     ('unassigned_open', none, '', 1, open AND item.assignee IS NULL),
     ('assigned', none, item.assignee, 1, open AND item.assignee IS NOT NULL),
-    ('due', date_trunc('hour', due_at, 'UTC'), '', 1, open)
+    ('due', date_trunc('hour', due_at, 'UTC'), '', 1, open AND due_at IS NOT NULL AND paused_at IS NULL)
 ) AS found (measure, bucket, assignee, amount, counts)
 WHERE counts GROUP BY site, measure, bucket, gate, owner_role, rule_id, found.assignee;
 

@@ -110,6 +110,15 @@ def test_paused_time_does_not_count() -> None:
     assert resumed.item.revision == 3
 
 
+def test_what_a_person_does_to_a_clock_is_the_response_and_what_a_calendar_does_is_none() -> None:
+    item = opened()
+    assert recount(item, OFFICE, "mia", START + HOUR).item.responded_at is None
+    paused = pause(item, "vendor", "ann", START + HOUR).item
+    assert paused.responded_at == START + HOUR
+    assert resume(paused, ALWAYS, "ann", START + 2 * HOUR).item.responded_at == START + HOUR, "the first counts"
+    assert move(item, START + 9 * HOUR, "promised", ALWAYS, "mia", START + HOUR).item.responded_at == START + HOUR
+
+
 def test_only_the_working_time_of_a_pause_counts() -> None:
     friday = replace(opened(), opened_at=utc("2026-03-06T10:00"), due_at=utc("2026-03-06T14:00"))
     paused = pause(friday, "vendor", "ann", utc("2026-03-06T12:00")).item
