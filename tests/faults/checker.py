@@ -21,7 +21,9 @@ EXPECTED_EVENT = {
     "sync": "headgate.tracker.board.synced.v1",
     "report": "headgate.governance.signal.recorded.v1",
     "unreadable": "headgate.governance.signal.recorded.v1",
+    "escalate": "headgate.tracker.job.finished.v1",
 }
+RAISED = "headgate.tracker.escalation.raised.v1"
 Poison = tuple[str, str]  # consumer that must bury it, SHA-256 of its bytes
 
 
@@ -35,6 +37,7 @@ def check(
         *audited(attempts, world),
         *outcomes(attempts, world),
         *applied(world),
+        *told_once(world),
         *chain(world),
         *prefixes(world, heads),
         *drained(world, poison),
@@ -43,7 +46,7 @@ def check(
 
 def key_of(attempt: Attempt) -> str:
     """How an attempt is named where its effect shows."""
-    return attempt.command_id if attempt.kind in ("gate", "sync") else attempt.marker
+    return attempt.command_id if attempt.kind in ("gate", "sync", "escalate") else attempt.marker
 
 
 def effect_counts(world: World) -> dict[str, Counter[str]]:
@@ -55,6 +58,7 @@ def effect_counts(world: World) -> dict[str, Counter[str]]:
         "refusal": Counter(row.key for row in world.notes),
         "report": Counter(row.key for row in world.reports),
         "unreadable": Counter(row.key for row in world.unreadable),
+        "escalate": Counter(row.key for row in world.escalations),
     }
 
 
@@ -73,7 +77,8 @@ def effects(attempts: list[Attempt], world: World) -> list[str]:
             problems.append(f"I1/I2 {attempt.kind} {attempt.marker} was {attempt.answer} but is there {found} times")
     for kind, left in counts.items():
         problems += [f"I1 a {kind} {key} is there that nobody asked for" for key in left]
-    for row in (*world.signals, *world.runs, *world.notes, *world.reports, *world.unreadable):
+    rows = (*world.signals, *world.runs, *world.notes, *world.reports, *world.unreadable, *world.escalations)
+    for row in rows:
         if row.site != SITE:
             problems.append(f"I1 {row.key} is in the site {row.site}")
     if len(set(world.run_numbers)) != len(world.run_numbers):
@@ -143,6 +148,22 @@ def applied(world: World) -> list[str]:
         for name, last, seen in world.boards
         if last != seen
     ]
+
+
+def told_once(world: World) -> list[str]:
+    """I1 of the escalation: each step is there once, and told once, and counted once by the run that took it."""
+    entries = (envelope(link)["data"] for link in world.links if link.type == RAISED)
+    told = Counter(str(data["key"]) for data in entries if isinstance(data, dict))
+    steps = dict(world.steps)
+    problems = [
+        f"I1 the step {steps[key]} of an escalation was told {told[key]} times" for key in steps if told[key] != 1
+    ]
+    problems += [f"I1 a step {key} was told that is not there" for key in told if key not in steps]
+    if len(set(steps.values())) != len(world.steps):
+        problems.append("I1 an escalation took a step twice")
+    if world.raised != len(world.steps):
+        problems.append(f"I1 runs say that they told {world.raised} steps, {len(world.steps)} are there")
+    return problems
 
 
 def chain(world: World) -> list[str]:

@@ -17,22 +17,28 @@ from libs.common.contracts.governance.reports import record_report
 from libs.common.contracts.governance.runs import run_gate
 from libs.common.contracts.governance.signals import record_signals
 from libs.common.contracts.tracker.board import sync_board
+from libs.common.contracts.tracker.escalation import run_escalation
 from libs.common.contracts.tracker.items import patch_item
 from libs.common.ids import command_id
 
 ACTOR = "owner"  # whose token the bootstrap makes
 SITE = "global"
-Kind = Literal["signal", "gate", "refusal", "sync", "report", "unreadable"]
+Kind = Literal["signal", "gate", "refusal", "sync", "report", "unreadable", "escalate"]
 Answer = Literal["acknowledged", "refused", "unknown"]
 OPERATIONS: dict[Kind, str] = {
     "signal": record_signals.name, "gate": run_gate.name, "refusal": patch_item.name, "sync": sync_board.name,
-    "report": record_report.name, "unreadable": record_report.name,
+    "report": record_report.name, "unreadable": record_report.name, "escalate": run_escalation.name,
 }  # fmt: skip
 NO_ITEM = 2**53  # an item that never exists: its PATCH is refused
 TRACKER = "/api/ops/governance/gate/remediation/tracker"
 MIX: tuple[tuple[Kind, int], ...] = (
-    ("signal", 64), ("gate", 14), ("refusal", 8), ("sync", 8), ("report", 3), ("unreadable", 3),
+    ("signal", 60), ("gate", 14), ("refusal", 8), ("sync", 8), ("report", 3), ("unreadable", 3), ("escalate", 4),
 )  # fmt: skip
+# An episode lasts two days at the most: so every open item escalates.
+PATHS: dict[Kind, str] = {
+    "gate": "/api/gates/operations/runs", "sync": f"{TRACKER}/sync",
+    "escalate": f"{TRACKER}/escalate/run?include_due_soon_hours=168",
+}  # fmt: skip
 REPORT_BYTES = 200_000  # more than a command carries by itself
 MAX_IN_FLIGHT = 200
 # What shows that a part works again, end to end.
@@ -74,13 +80,20 @@ class Driver:
     run: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def plan(
-        self, signals: int, gates: int, refusals: int = 0, syncs: int = 0, reports: int = 0, unreadable: int = 0
+        self,
+        signals: int = 0,
+        gates: int = 0,
+        refusals: int = 0,
+        syncs: int = 0,
+        reports: int = 0,
+        unreadable: int = 0,
+        escalations: int = 0,
     ) -> list[Attempt]:
         """Make attempts, evenly mixed."""
         kinds: list[tuple[float, Kind]] = []
         counts: list[tuple[Kind, int]] = [
             ("signal", signals), ("gate", gates), ("refusal", refusals), ("sync", syncs), ("report", reports),
-            ("unreadable", unreadable),
+            ("unreadable", unreadable), ("escalate", escalations),
         ]  # fmt: skip
         for kind, count in counts:
             kinds += [((n + 0.5) / count, kind) for n in range(count)]
@@ -220,8 +233,7 @@ def _request(client: httpx2.AsyncClient, attempt: Attempt, url: str, headers: di
     if attempt.kind == "refusal":
         body = {"completion_note": attempt.marker}
         return client.build_request("PATCH", f"{url}{TRACKER}/items/{NO_ITEM}", json=body, headers=headers)
-    path = "/api/gates/operations/runs" if attempt.kind == "gate" else f"{TRACKER}/sync"
-    return client.build_request("POST", f"{url}{path}", json={}, headers=headers)
+    return client.build_request("POST", f"{url}{PATHS[attempt.kind]}", json={}, headers=headers)
 
 
 def report(marker: str, *, readable: bool = True) -> bytes:

@@ -1,4 +1,4 @@
-"""I7 without servers: a sound world passes, and each of ten mutations of it is found. So the checker is not blind."""
+"""I7 without servers: a sound world passes, and each mutation of it is found. So the checker is not blind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
-from tests.faults.checker import Poison, check, tally
+from tests.faults.checker import RAISED, Poison, check, tally
 from tests.faults.driver import SITE, Attempt, Driver
 from tests.faults.world import Link, Row, World
 
@@ -24,7 +24,9 @@ POISON: list[Poison] = [("audit-events", "aa"), ("tracker-events", "aa"), ("trac
 def link(seq: int, previous: bytes, cause: str, name: str, site: str = SITE) -> Link:
     """An entry that fits the chain, by docs/audit-log.md."""
     event_id, recorded_at = str(uuid.uuid4()), START + timedelta(seconds=seq)
-    payload = orjson.dumps({"id": event_id, "type": name, "site": site, "causationid": cause})
+    name, _, key = name.partition(" ")  # of a step that was told, its key
+    data = {"key": key} if key else None
+    payload = orjson.dumps({"id": event_id, "type": name, "site": site, "causationid": cause, "data": data})
     micros = (recorded_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     body = previous + seq.to_bytes(8, "big") + micros.to_bytes(8, "big") + hashlib.sha256(payload).digest()
     digest = hashlib.sha256(b"headgate.audit.v1\n" + body).digest()
@@ -42,13 +44,17 @@ def relink(world: World, entries: list[tuple[str, str, str]]) -> None:
 
 def entries_of(world: World) -> list[tuple[str, str, str]]:
     """What `relink` takes."""
-    return [(entry.causationid, entry.type, entry.site) for entry in world.links]
+    events = [orjson.loads(entry.payload) for entry in world.links]
+    return [
+        (one["causationid"], f"{one['type']} {one['data']['key']}" if one["data"] else one["type"], one["site"])
+        for one in events
+    ]
 
 
 def sound() -> tuple[list[Attempt], World, list[tuple[int, str]]]:
     """Attempts of every kind and answer, and a world in which all of them came out as they should."""
     driver, world = Driver(["http://127.0.0.1:1"], ""), World()
-    attempts = driver.plan(signals=12, gates=6, refusals=3, syncs=2, reports=4, unreadable=4)
+    attempts = driver.plan(signals=12, gates=6, refusals=3, syncs=2, reports=4, unreadable=4, escalations=4)
     entries = []
     for number, attempt in enumerate(attempts):
         if attempt.kind == "refusal":
@@ -67,6 +73,15 @@ def sound() -> tuple[list[Attempt], World, list[tuple[int, str]]]:
         if attempt.kind in ("signal", "report"):
             (world.signals if attempt.kind == "signal" else world.reports).append(Row(attempt.marker, SITE))
             entries.append((attempt.command_id, "headgate.governance.signal.recorded.v1", SITE))
+        elif attempt.kind == "escalate":
+            step = uuid.uuid4()
+            world.escalations.append(Row(attempt.command_id, SITE))
+            world.steps.append((str(step), (number, 1, 1, 0)))
+            world.raised += 1
+            entries += [
+                (attempt.command_id, "headgate.tracker.job.finished.v1", SITE),
+                (attempt.command_id, f"{RAISED} {step}", SITE),
+            ]
         else:
             run = attempt.command_id
             if attempt.kind == "sync":
@@ -132,6 +147,7 @@ def tail_cut(attempts: list[Attempt], world: World) -> None:
             world.reports = [row for row in world.reports if row.key != one.marker]
             world.unreadable = [row for row in world.unreadable if row.key != one.marker]
             world.runs = [row for row in world.runs if row.key != one.command_id]
+            world.escalations = [row for row in world.escalations if row.key != one.command_id]
 
 
 def duplicate_outcome(attempts: list[Attempt], world: World) -> None:
@@ -141,6 +157,32 @@ def duplicate_outcome(attempts: list[Attempt], world: World) -> None:
 def wrong_site(attempts: list[Attempt], world: World) -> None:
     marker = first(attempts, "signal").marker
     world.signals = [Row(row.key, "elsewhere") if row.key == marker else row for row in world.signals]
+
+
+def step_told_twice(attempts: list[Attempt], world: World) -> None:
+    cause, step = first(attempts, "escalate").command_id, world.steps[0][0]
+    relink(world, [*entries_of(world), (cause, f"{RAISED} {step}", SITE)])
+
+
+def step_not_told(attempts: list[Attempt], world: World) -> None:
+    step = world.steps[0][0]
+    relink(world, [entry for entry in entries_of(world) if step not in entry[1]])
+
+
+def step_of_nobody(attempts: list[Attempt], world: World) -> None:
+    world.steps.pop()
+
+
+def step_taken_twice(attempts: list[Attempt], world: World) -> None:
+    """Under another key: two runs, each of which thinks that it is the first."""
+    cause, step = first(attempts, "escalate").command_id, str(uuid.uuid4())
+    world.steps.append((step, world.steps[0][1]))
+    world.raised += 1
+    relink(world, [*entries_of(world), (cause, f"{RAISED} {step}", SITE)])
+
+
+def step_not_counted(attempts: list[Attempt], world: World) -> None:
+    world.raised -= 1
 
 
 def swallowed_poison(attempts: list[Attempt], world: World) -> None:
@@ -157,6 +199,11 @@ MUTATIONS: tuple[tuple[Callable[[list[Attempt], World], None], str], ...] = (
     (tail_cut, "handed out is not in the log"),
     (duplicate_outcome, "has 2 outcomes"),
     (wrong_site, "is in the site elsewhere"),
+    (step_told_twice, "was told 2 times"),
+    (step_not_told, "was told 0 times"),
+    (step_of_nobody, "was told that is not there"),
+    (step_taken_twice, "took a step twice"),
+    (step_not_counted, "runs say that they told"),
     (swallowed_poison, "is not among the dead letters"),
 )
 

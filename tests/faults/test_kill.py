@@ -33,7 +33,8 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 async def burst(local: LocalStack, part: str, signals: int, gates: int) -> tuple[Driver, float]:
     """Send a burst, kill the part in its midst, wait until all is ready again and drained."""
     driver = Driver([local.gateway_url], local.token)
-    attempts = driver.plan(signals, gates, refusals=gates // 5, reports=gates // 5, unreadable=gates // 5)
+    tenth = gates // 5
+    attempts = driver.plan(signals, gates, refusals=tenth, reports=tenth, unreadable=tenth, escalations=tenth)
     await driver.note_head()
     sending = asyncio.create_task(driver.send(attempts))
     while sum(attempt.status > 0 for attempt in attempts) < len(attempts) // 4:
@@ -59,6 +60,7 @@ async def test_kill_9_in_a_burst_loses_and_doubles_nothing(local: LocalStack, pa
     world.reports = [row for row in world.reports if row.key in mine]
     world.unreadable = [row for row in world.unreadable if row.key in mine]
     world.runs = [row for row in world.runs if row.key in mine]
+    world.escalations = [row for row in world.escalations if row.key in mine]
     problems = check(driver.attempts, world, driver.heads) + await driver.originals()
     sys.stdout.write(f"{part}: {driver.summary()}; ready after {recovered_s:.1f} s\n")
     assert problems == []

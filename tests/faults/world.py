@@ -21,6 +21,16 @@ REPORTS = (
 )
 RUNS = "SELECT command_id::text, site, run_number FROM governance.runs WHERE command_id IS NOT NULL"
 NOTES = "SELECT completion_note, site FROM tracker.item WHERE completion_note <> ''"
+# Runs of the escalation that somebody asked for, and the command that did, as its event names it.
+ESCALATIONS = """
+SELECT event ->> 'causationid' AS cause, job_run.site
+FROM tracker.job_run LEFT JOIN (
+    SELECT convert_from(payload, 'UTF8')::jsonb AS event FROM tracker.outbox WHERE kind = 'event'
+) AS told ON event ->> 'type' = 'headgate.tracker.job.finished.v1' AND (event #>> '{data,run_id}')::bigint = run_id
+WHERE job_name = 'ops_governance_remediation_escalation' AND trigger = 'api'
+"""
+STEPS = "SELECT key::text, item, episode, level, repeat FROM tracker.escalation_step WHERE outcome = 'raised'"
+RAISED = "SELECT coalesce(sum((detail ->> 'raised_count')::bigint), 0)::bigint FROM tracker.job_run"
 OUTCOMES = "SELECT command_id::text, http_status FROM {service}.outcomes"
 LETTERS = "SELECT consumer, encode(sha256(payload), 'hex') FROM {service}.dead_letters WHERE state = 'held'"
 # What the tracker asked governance to run, and for which of its own commands.
@@ -67,7 +77,9 @@ class World:
     """All that the checker looks at.
 
     ``sent``: id of a run that the tracker asked for -> the command that made it ask. ``boards``: (gate and subject, the
-    number of its last run, the last run that the tracker has applied). ``letters``: (consumer, SHA-256 of the payload).
+    number of its last run, the last run that the tracker has applied). ``steps``: what escalations told, (key, (item,
+    episode, level, repeat)); ``raised``: how many steps runs say they told. ``letters``: (consumer, SHA-256 of
+    the payload).
     """
 
     signals: list[Row] = field(default_factory=list)
@@ -77,6 +89,9 @@ class World:
     run_numbers: list[int] = field(default_factory=list)
     sent: dict[str, str] = field(default_factory=dict)
     boards: list[tuple[str, int, int]] = field(default_factory=list)
+    escalations: list[Row] = field(default_factory=list)
+    steps: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    raised: int = 0
     notes: list[Row] = field(default_factory=list)
     outcomes: list[tuple[str, int]] = field(default_factory=list)
     letters: list[tuple[str, str]] = field(default_factory=list)
@@ -101,6 +116,9 @@ async def read_world(database_url: str) -> World:
         world.sent = {r["message_id"]: r["cause"] for r in await connection.fetch(SENT)}
         for row in await connection.fetch(BOARDS):
             world.boards.append((f"{row['gate']} of {row['subject']}", row["run_number"], row["seen"]))
+        world.escalations = [Row(r["cause"] or "nobody", r["site"]) for r in await connection.fetch(ESCALATIONS)]
+        world.steps = [(r["key"], tuple(r)[1:]) for r in await connection.fetch(STEPS)]
+        world.raised = await connection.fetchval(RAISED)
         for service in SERVICES:
             world.outcomes += [tuple(r) for r in await connection.fetch(OUTCOMES.format(service=service))]
             world.letters += [tuple(r) for r in await connection.fetch(LETTERS.format(service=service))]
