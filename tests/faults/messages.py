@@ -20,7 +20,7 @@ from tests.faults.checker import Poison
 WINDOW = 100  # how far a message may be moved
 HEADERS = {"Content-Type": CONTENT_TYPE}
 DECIDED, RECORDED, PATCH = "governance.gate.decided", "governance.signal.recorded", "tracker.item.patch"
-BOTH = ("audit-events", "tracker-events")
+HEARERS = ("audit-events", "tracker-events", "metrics-events")  # of a verdict
 
 
 @dataclass
@@ -100,40 +100,40 @@ def _envelope(rng: random.Random, name: str, **changed: Any) -> dict[str, Any]:
 
 
 def garbage(ns: str, rng: random.Random) -> Made:
-    """Bytes that are no JSON, where two services listen."""
-    return f"{ns}.event.global.{DECIDED}", b"\xff\xfe{not json " + rng.randbytes(16), BOTH
+    """Bytes that are no JSON, where three services listen."""
+    return f"{ns}.event.global.{DECIDED}", b"\xff\xfe{not json " + rng.randbytes(16), HEARERS
 
 
 def no_envelope(ns: str, rng: random.Random) -> Made:
     """JSON without an envelope."""
-    return f"{ns}.event.global.{RECORDED}", orjson.dumps({"nonce": rng.getrandbits(63)}), BOTH[:1]
+    return f"{ns}.event.global.{RECORDED}", orjson.dumps({"nonce": rng.getrandbits(63)}), HEARERS[:1]
 
 
 def bad_id(ns: str, rng: random.Random) -> Made:
     """An id that is no UUID."""
     document = _envelope(rng, DECIDED, id=f"a.> {rng.getrandbits(32)}")
-    return f"{ns}.event.global.{DECIDED}", orjson.dumps(document), BOTH
+    return f"{ns}.event.global.{DECIDED}", orjson.dumps(document), HEARERS
 
 
 def foreign_type(ns: str, rng: random.Random) -> Made:
     """A type that does not fit the subject."""
-    return f"{ns}.event.global.{RECORDED}", orjson.dumps(_envelope(rng, "governance.signal.other")), BOTH[:1]
+    return f"{ns}.event.global.{RECORDED}", orjson.dumps(_envelope(rng, "governance.signal.other")), HEARERS[:1]
 
 
 def foreign_site(ns: str, rng: random.Random) -> Made:
     """A site that does not fit the subject."""
-    return f"{ns}.event.global.{DECIDED}", orjson.dumps(_envelope(rng, DECIDED, site="elsewhere")), BOTH
+    return f"{ns}.event.global.{DECIDED}", orjson.dumps(_envelope(rng, DECIDED, site="elsewhere")), HEARERS
 
 
 def foreign_source(ns: str, rng: random.Random) -> Made:
     """A service that speaks under another one's name."""
     document = _envelope(rng, DECIDED, source="/headgate/metrics")
-    return f"{ns}.event.global.{DECIDED}", orjson.dumps(document), BOTH
+    return f"{ns}.event.global.{DECIDED}", orjson.dumps(document), HEARERS
 
 
 def wrong_data(ns: str, rng: random.Random) -> Made:
-    """A good envelope around data that do not fit: the log keeps it, the tracker can't apply it."""
-    return f"{ns}.event.global.{DECIDED}", orjson.dumps(_envelope(rng, DECIDED)), BOTH[1:]
+    """A good envelope around data that do not fit: the log keeps it, nobody else can apply it."""
+    return f"{ns}.event.global.{DECIDED}", orjson.dumps(_envelope(rng, DECIDED)), HEARERS[1:]
 
 
 def unknown_order(ns: str, rng: random.Random) -> Made:
