@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
+from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.base import Command
+from libs.common.contracts.governance.runs import gate_decided
 from libs.common.contracts.tracker.board import Board
 from libs.common.contracts.tracker.calendars import (
     CALENDAR,
@@ -25,10 +28,13 @@ from libs.common.contracts.tracker.clocks import DueBody, PauseBody, ResumeBody,
 from libs.common.contracts.tracker.items import Item, ItemPatch, patch_item
 from libs.common.contracts.tracker.sla import SLA_RULES, Sla, SlaFilter, SlaRule, SlaRules
 from libs.common.contracts.versions import Publication
+from libs.common.dispatch import Applied
+from libs.common.ids import uuid7
 from libs.common.problems import Conflict, Invalid, NotFound
 from services.tracker import calendars, completion, gauges
 from services.tracker.sla import get_sla
 from tests.integration.tracker_desk import START, Desk
+from tests.verdicts import decided, rule
 
 pytestmark = pytest.mark.integration
 
@@ -219,6 +225,24 @@ async def test_calendars_that_make_no_sense_are_refused_and_not_published(
     assert await desk.pool.fetchval("SELECT count(*) FROM document_version WHERE site = $1", desk.site) == 0
 
 
+async def test_a_calendar_waits_for_runs_under_way_and_moves_what_they_opened(desk: Desk) -> None:
+    """The run opens its item by the old calendar; unless the new one waits for it, nobody would ever count it anew."""
+    data = decided(rule("a", "fail"), run_number=1, decision="no_go", site=desk.site, at=desk.now)
+    message = CloudEvent(str(uuid7()), "/headgate/governance", gate_decided.type, site=desk.site, actor="gus")
+    message.data = orjson.loads(data.model_dump_json())
+    async with desk.pool.acquire() as connection:
+        async with connection.transaction():
+            await desk.dispatcher.event(connection, message, desk.now, Applied())
+            publishing = asyncio.create_task(publish(desk, OFFICE))
+            waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            async with asyncio.timeout(20):
+                while not publishing.done() and not await connection.fetchval(waiting):
+                    await asyncio.sleep(0.01)
+            assert not publishing.done(), "it did not wait"
+        await publishing
+    assert (await desk.items())["a"].due_at == utc("2026-03-02T12:00")
+
+
 async def test_too_many_items_at_once_are_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calendars, "MAX_MOVED", 1)
     await desk.decided({"a": "fail", "b": "fail"})
@@ -233,12 +257,12 @@ async def test_sla_counts_and_the_ten_of_most_risk(desk: Desk) -> None:
     await desk.decided(rules | {"w": "warning", "none": "fail", "gone": "fail"})
     found = await desk.items()
     await desk.decided(rules | {"w": "warning", "none": "fail", "gone": "pass"})
-    for rule, patch in (
+    for name, patch in (
         ("r00", {"assignee": "ann", "status": "in_progress"}),
         ("r01", {"assignee": "ann", "status": "done"}),
         ("r02", {"assignee": "bob", "status": "blocked"}),
     ):
-        await answer(desk, patch_item, ItemPatch(item_id=found[rule].id, **patch))  # type: ignore[arg-type]
+        await answer(desk, patch_item, ItemPatch(item_id=found[name].id, **patch))  # type: ignore[arg-type]
     await answer(desk, pause_item, PauseBody(item_id=found["r03"].id, reason="vendor"))
     now = START + 4 * HOUR
     desk.now = now - HOUR / 2
