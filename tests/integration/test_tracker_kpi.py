@@ -226,6 +226,10 @@ async def test_items_of_before_are_counted_when_the_sums_are_made(desk: Desk) ->
     for _ in range(30):
         await something(desk, rng)
         desk.later(rng.choice((0.5, 7.0)))
+    await desk.decided({"a": "fail", "d": "fail"}, gate="third")
+    waits = (await desk.items(gate="third"))["a"]
+    await desk.order(pause_item, PauseBody(item_id=waits.id, reason="waits for a vendor"))
+    desk.later(9)
     before = await kpi.get_kpi(desk.read(), KpiWindow())
     series = await kpi.get_series(desk.read(), SeriesFilter(days=30))
     async with desk.pool.acquire() as connection, connection.transaction():

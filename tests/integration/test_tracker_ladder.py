@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 
 from libs.common.cloudevents import CloudEvent
@@ -25,7 +27,7 @@ from libs.common.contracts.tracker.items import ItemPatch, patch_item
 from libs.common.contracts.tracker.sla import SLA_RULES, SlaRule, SlaRules
 from libs.common.contracts.versions import Publication
 from libs.common.ids import uuid7
-from libs.common.problems import Conflict
+from libs.common.problems import Refusal
 from libs.common.service import JobDone, Tx
 from services.tracker.chains import rules_of
 from services.tracker.domain.item import to_item
@@ -168,7 +170,16 @@ async def test_a_key_that_is_taken_is_told_by_nobody_else(tower: Tower) -> None:
         await tower.desk.pool.execute("INSERT INTO escalation_step SELECT * FROM escalation_step WHERE item = $1", item)
 
 
-async def test_one_site_whose_chains_cannot_be_read_holds_up_no_other(tower: Tower) -> None:
+@pytest.mark.parametrize(
+    ("kind", "content", "says"),
+    [
+        ("chains", {"ladders": 1}, "does not fit this version"),
+        ("calendar", {"holidays": {"country": "ZZ"}}, "No holidays are known for ZZ"),
+    ],
+)
+async def test_one_site_whose_documents_cannot_be_read_holds_up_no_other(
+    tower: Tower, kind: str, content: dict[str, Any], says: str
+) -> None:
     await tower.publish(TWO_LEVELS)
     await tower.fails("a")
     await tower.run()
@@ -178,18 +189,21 @@ async def test_one_site_whose_chains_cannot_be_read_holds_up_no_other(tower: Tow
     await broken.fails("x")
     await broken.run()
     await tower.desk.pool.execute(
-        "INSERT INTO document_version SELECT kind, site, 2, $2, digest, author, reason, NULL, published_at "
+        "INSERT INTO document_version SELECT $3, site, 2, $2, digest, author, reason, NULL, published_at "
         "FROM document_version WHERE site = $1",
         broken.desk.site,
-        '{"ladders": 1}',
+        orjson.dumps(content).decode(),
+        kind,
     )
     tower.desk.later(1)
     tower.raised()
     done = await tower.job("escalation_ladder")
     assert done is not None
-    assert (done.status, done.detail["unreadable_sites"]) == ("warning", [broken.desk.site])
+    assert done.status == "warning"
+    assert broken.desk.site in done.detail["unreadable_sites"]
+    assert tower.desk.site not in done.detail["unreadable_sites"]
     assert tower.steps() == [("a", 2, 0)]
-    with pytest.raises(Conflict, match="does not fit this version"):
+    with pytest.raises(Refusal, match=says):
         await broken.run()
 
 
