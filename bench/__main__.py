@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import boards, command, consumer, growth, query, relay, reports, uploads
+from bench import assign, boards, command, consumer, growth, query, relay, reports, uploads
 from bench.figures import Report, heading, keep, machine
 from bench.lab import BenchError, Lab
 from deploy.embedded import EmbeddedError
@@ -34,6 +34,7 @@ def _benches(arguments: argparse.Namespace) -> dict[str, Bench]:
         "consumer": lambda lab, report: consumer.run(lab, report, arguments.peer_python),
         "boards": boards.run,
         "command": command.run,
+        "assign": assign.run,
         "query": query.run,
         "relay": relay.run,
         "reports": reports.run,

@@ -50,9 +50,9 @@ class Caller:
         await self._space.bus.nats.subscribe(self._outcomes, cb=outcome)
         await self._space.bus.nats.subscribe(self._replies, cb=reply)
 
-    async def _timed(self, send: Callable[[str], Awaitable[None]], name: str) -> list[float]:
+    async def _timed(self, send: Callable[[str], Awaitable[None]], name: str, times: int = COMMANDS) -> list[float]:
         took = []
-        for _ in range(COMMANDS):
+        for _ in range(times):
             id_ = str(uuid7())
             answer = self._answers[id_] = asyncio.get_running_loop().create_future()
             started = time.perf_counter()
@@ -63,8 +63,8 @@ class Caller:
                 raise BenchError(f"{name} answered {status}")
         return took
 
-    async def command(self, declared: Command, body: BaseModel) -> list[float]:
-        """Latencies in ms of one command."""
+    async def command(self, declared: Command, body: BaseModel, times: int = COMMANDS) -> list[float]:
+        """Latencies in ms of one command, given so many times."""
         data = body.model_dump_json(exclude_unset=True).encode()
 
         async def send(id_: str) -> None:
@@ -79,7 +79,7 @@ class Caller:
             )
             await self._space.bus.publish_command(declared, envelope, data)
 
-        return await self._timed(send, declared.name)
+        return await self._timed(send, declared.name, times)
 
     async def floor(self) -> list[float]:
         """Latencies in ms of the raw way."""

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from libs.common.contracts.base import Nothing
 from libs.common.contracts.gateway import users as contract
-from libs.common.contracts.gateway.users import UserCreate, UserKey, UserPatch, UserView, user_changed, user_created
+from libs.common.contracts.gateway.users import (
+    UserCreate,
+    UserKey,
+    UserPatch,
+    UsersAfter,
+    UserView,
+    user_changed,
+    user_created,
+)
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
 from libs.common.service import Connection, Read, Table, Tx
 from services.gateway.domain.scope import ALL
 from services.gateway.sites import require_sites
 
-COLUMNS = "username, role, sites, display_name, active, created_at"
+COLUMNS = "username, role, sites, display_name, active, created_at, revision"
 INSERT_USER = f"""
 INSERT INTO users (username, role, sites, display_name, active, created_at) VALUES ($1, $2, $3, $4, true, $5)
 ON CONFLICT DO NOTHING RETURNING {COLUMNS}
@@ -21,10 +29,11 @@ SELECT username FROM users WHERE role = 'owner' AND active AND '*' = ANY(sites) 
 """
 UPDATE_USER = f"""
 UPDATE users SET role = coalesce($2, role), sites = coalesce($3, sites), display_name = coalesce($4, display_name),
-    active = coalesce($5, active)
+    active = coalesce($5, active), revision = revision + 1
 WHERE username = $1 RETURNING {COLUMNS}
 """  # noqa: S608  only a constant of ours is put in
 SELECT_USERS = f"SELECT {COLUMNS} FROM users ORDER BY username LIMIT 1000"  # noqa: S608  only a constant of ours
+PAGE_USERS = f"SELECT {COLUMNS} FROM users WHERE username > $1 ORDER BY username LIMIT $2"  # noqa: S608  see above
 SELECT_USER = f"SELECT {COLUMNS} FROM users WHERE username = $1"  # noqa: S608  only a constant of ours is put in
 
 
@@ -62,6 +71,11 @@ async def list_users(read: Read, _params: Nothing) -> list[UserView]:
     return [UserView(**row) for row in await read.pool.fetch(SELECT_USERS)]
 
 
+async def page_users(read: Read, params: UsersAfter) -> list[UserView]:
+    """The next users by name, all of them page by page."""
+    return [UserView(**row) for row in await read.pool.fetch(PAGE_USERS, params.username, params.limit)]
+
+
 async def get_user(read: Read, params: UserKey) -> UserView:
     """One user; raises `NotFound`."""
     row = await read.pool.fetchrow(SELECT_USER, params.username)
@@ -87,5 +101,5 @@ def _scope(sites: list[str]) -> list[str]:
 
 TABLE = Table(
     commands={contract.create_user: create_user, contract.patch_user: patch_user},
-    queries={contract.list_users: list_users, contract.get_user: get_user},
+    queries={contract.list_users: list_users, contract.page_users: page_users, contract.get_user: get_user},
 )

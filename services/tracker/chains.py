@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +19,7 @@ from services.tracker.domain.calendars import Calendar
 from services.tracker.domain.duty import Duty
 from services.tracker.domain.escalation import Chain
 from services.tracker.domain.item import Item
+from services.tracker.people import duty_of
 from services.tracker.terms import to_calendar
 
 
@@ -47,7 +48,7 @@ class Rules:
         return domain.chain_of(self.chains, item)
 
 
-async def rules_of(source: Source, site: str) -> Rules:
+async def rules_of(source: Source, site: str, now: datetime) -> Rules:
     """What a site escalates by. Raises `Conflict` or `Invalid` if what was published does not fit this Headgate."""
     published, calendar = await versions.current_of(source, site, CHAINS, CALENDAR)
     chains = published.content.chains
@@ -56,7 +57,7 @@ async def rules_of(source: Source, site: str) -> Rules:
         chains=tuple(to_chain(chain) for chain in chains),
         frozen={chain.name: versions.canonical(chain) for chain in chains},
         calendar=to_calendar(calendar.content),
-        duty=Duty(),
+        duty=await duty_of(source, site, now),
     )
 
 

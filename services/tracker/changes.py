@@ -16,6 +16,7 @@ from libs.common.contracts.base import Event
 from libs.common.contracts.tracker.items import (
     Item,
     ItemChanged,
+    item_assigned,
     item_opened,
     item_reopened,
     item_resolved,
@@ -63,6 +64,9 @@ _EVENTS: dict[ChangeKind, Event] = {
     "reopened": item_reopened,
     "refused": item_reopened,
     "resolved": item_resolved,
+    "assigned": item_assigned,
+    "taken": item_assigned,
+    "handed_over": item_assigned,
 }
 
 

@@ -115,7 +115,7 @@ async def escalate(tx: Tx, body: EscalateBody) -> JobDone:
 
     A dry run does all of it and takes it back. Raises `Conflict` if the site's chains can't be read.
     """
-    rules = await rules_of(tx.connection, tx.site)
+    rules = await rules_of(tx.connection, tx.site, tx.now)
     settings = rules.settings
     hours = settings.include_due_soon_hours if body.include_due_soon_hours is None else body.include_due_soon_hours
     notify = settings.notify_enabled if body.notify is None else body.notify
@@ -199,7 +199,7 @@ async def latest(read: Read, params: Nothing) -> bytes:
 
 async def check(source: Connection | asyncpg.Pool, site: str, now: datetime) -> EscalationCheck:
     """Which steps did not run when they were due. Raises `Conflict` if the site's chains can't be read."""
-    rules = await rules_of(source, site)
+    rules = await rules_of(source, site, now)
     settings = rules.settings
     late: list[LateStep] = []
     count = 0

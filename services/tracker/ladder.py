@@ -247,7 +247,7 @@ async def climb_on(tx: Tx) -> JobDone | None:
     unreadable: list[str] = []
     for row in await tx.connection.fetch(SELECT_DUE_SITES, tx.now):
         try:
-            found = await rules_of(tx.connection, row["site"])
+            found = await rules_of(tx.connection, row["site"], tx.now)
         except Refusal as error:
             log.warning("escalation waits", site=row["site"], error=error.detail)
             unreadable.append(row["site"])

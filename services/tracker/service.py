@@ -6,6 +6,7 @@ from libs.common.contracts.tracker import CONTRACT
 from libs.common.service import Service
 from services.tracker import (
     acknowledgement,
+    assignment,
     bulk,
     calendars,
     chains,
@@ -14,11 +15,13 @@ from services.tracker import (
     completion,
     escalation,
     gauges,
+    hands,
     history,
     item_lists,
     items,
     kpi,
     links,
+    people,
     runs,
     sla,
     sync,
@@ -44,5 +47,9 @@ SERVICE = Service.of(
     chains.TABLE,
     escalation.TABLE,
     acknowledgement.TABLE,
+    people.TABLE,
+    hands.TABLE,
+    assignment.POLICY,
+    assignment.TABLE,
     gauges=gauges.refresh,
 )

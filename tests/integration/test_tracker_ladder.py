@@ -217,7 +217,7 @@ async def test_a_word_that_comes_between_looking_and_beginning_counts(tower: Tow
     number = (await tower.fails("a"))["a"]
     rows = await tower.desk.pool.fetch("SELECT * FROM item WHERE id = $1", number)
     async with tower.desk.pool.acquire() as connection, connection.transaction():
-        rules = await rules_of(connection, tower.desk.site)
+        rules = await rules_of(connection, tower.desk.site, tower.desk.now)
         seen = first_rungs([to_item(dict(row)) for row in rows], rules, tower.desk.now)
         await tower.desk.order(acknowledge, Acknowledge(item_id=number))
         message = CloudEvent(str(uuid7()), "/headgate/tracker", "job", site=tower.desk.site, actor="service:tracker")

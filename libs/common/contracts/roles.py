@@ -29,6 +29,7 @@ ROLES: dict[str, frozenset[str]] = {
         "gate:run",
         "remediation:write",
         "remediation:complete",
+        "remediation:assign",
         "policy:write",
         "audit:read",
         "identity:read",

@@ -13,7 +13,7 @@ from services.tracker.domain.item import TOLD, Item, differences
 # neither told nor remembered. ``refused`` is a claim of done that a later run does not confirm.
 ChangeKind = Literal[
     "opened", "updated", "reopened", "refused", "resolved", "judged",
-    "patched", "paused", "resumed", "due_moved", "recounted",
+    "patched", "paused", "resumed", "due_moved", "recounted", "assigned", "taken", "handed_over", "released",
 ]  # fmt: skip
 
 _KEPT_ELSEWHERE = frozenset({"detail"})  # large, and the run that says it keeps it

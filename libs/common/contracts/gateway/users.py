@@ -36,12 +36,22 @@ class UserPatch(UserKey):
 
 
 class UserView(Open):
+    """``revision`` counts the user's changes: who hears of them in another order keeps the highest."""
+
     username: str
     role: Role
     sites: list[str]
     display_name: str
     active: bool
     created_at: Time
+    revision: int = 1
+
+
+class UsersAfter(Model):
+    """Users in the order of their names, from behind ``username`` on."""
+
+    username: Annotated[str, StringConstraints(max_length=40)] = ""
+    limit: int = Field(500, ge=1, le=1000)
 
 
 create_user = Command(
@@ -82,5 +92,7 @@ get_user = Query(
     summary="Show a user",
     sited=False,
 )
+# For services that keep their own list of people and come to know of users who were there before them.
+page_users = Query("gateway.users.page", params=UsersAfter, result=list[UserView], sited=False)
 user_created = Event("gateway.user.created", data=UserView, summary="A user was created")
 user_changed = Event("gateway.user.changed", data=UserView, summary="A user's role, scope or state changed")

@@ -4,4 +4,9 @@ from __future__ import annotations
 
 from libs.common.contracts.collect import collect
 
-CONTRACT = collect(__name__, hears=("governance.gate.decided",), sends=("governance.gate.run",))
+CONTRACT = collect(
+    __name__,
+    hears=("governance.gate.decided", "gateway.user.created", "gateway.user.changed"),
+    sends=("governance.gate.run",),
+    asks=("gateway.users.page",),
+)

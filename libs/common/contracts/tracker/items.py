@@ -145,4 +145,7 @@ get_item = Query(
 item_opened = Event("tracker.item.opened", data=ItemChanged, summary="A rule began to fail: an episode opened")
 item_updated = Event("tracker.item.updated", data=ItemChanged, summary="An item changed, by a person or by a run")
 item_reopened = Event("tracker.item.reopened", data=ItemChanged, summary="A resolved or claimed item fails again")
+item_assigned = Event(
+    "tracker.item.assigned", data=ItemChanged, summary="Somebody took an item, got it handed over, or was given it"
+)
 item_resolved = Event("tracker.item.resolved", data=ItemChanged, summary="A run passed the item's rule")
