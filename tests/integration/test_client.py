@@ -142,9 +142,9 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     run = json.loads((await tool("gate", "run", "release", *ABOUT, "--json")).stdout)
     assert (await tool("ops-gate", "run")).exit_code == 1
     await http.stack.heard(item_opened)
-    for job in ("ops_governance_remediation_kpi", "ops_governance_remediation_escalation"):
-        assert (await tool("jobs", "run", job)).exit_code == 0
-    for document in ("chains", "calendar", "sla-rules"):
+    for job in ("kpi", "escalation", "auto_assign"):
+        assert (await tool("jobs", "run", f"ops_governance_remediation_{job}")).exit_code == 0
+    for document in ("chains", "calendar", "sla-rules", "assignment"):
         content = json.loads((await tool(document, "show", "--json")).stdout)["content"]
         body = json.dumps({"content": content, "reason": "first"})
         published = await tool(document, "publish", "--file", "-", stdin=body)
