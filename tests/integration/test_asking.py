@@ -11,7 +11,6 @@ import pytest
 
 from libs.common import contracts
 from libs.common.contracts.base import Nothing, Query
-from libs.common.contracts.gateway.users import user_changed, user_created
 from libs.common.contracts.governance.gates import GateInfo, GateName, get_gate, list_gates
 from libs.common.contracts.governance.runs import GateDecided, gate_decided
 from libs.common.contracts.tracker.board import get_overview
@@ -20,6 +19,7 @@ from libs.common.loop import MAX_ATTEMPTS
 from libs.common.problems import NotFound
 from libs.common.service import Read, Service, Tx
 from tests.stack import Stack
+from tests.users import UNHEARD
 from tests.verdicts import decided
 
 pytestmark = pytest.mark.integration
@@ -80,9 +80,6 @@ class Asking:
     async def decided(self, tx: Tx, data: GateDecided) -> None:
         self.found.append((await tx.ask(get_gate, GateName(gate=data.gate))).title)
 
-    async def heard(self, _: Tx, __: Any) -> None:
-        """Users are of no interest here."""
-
     async def nothing(self, _: Any, __: Any) -> bytes:
         return b"{}"
 
@@ -94,7 +91,7 @@ class Asking:
             contract,
             {**dict.fromkeys(contract.commands, self.nothing), patch_item: self.patch},
             {**queries, get_overview: self.overview, get_item: self.item},
-            events={gate_decided: self.decided, user_created: self.heard, user_changed: self.heard},
+            events={gate_decided: self.decided, **UNHEARD},
         )
 
 

@@ -19,6 +19,7 @@ from libs.common.service import Read, Service, Tx
 from services.gateway.commands import Commands
 from tests.http_edge import Http
 from tests.stack import Stack
+from tests.users import UNHEARD
 
 pytestmark = pytest.mark.integration
 
@@ -52,7 +53,7 @@ class Desk:
         )
         commands: dict[Command, Any] = {**dict.fromkeys(CONTRACT.commands, self.other), patch_item: self.patch}
         return Service(contract=CONTRACT, commands=commands, queries=queries,
-                       events={gate_decided: self.other})  # fmt: skip
+                       events={gate_decided: self.other, **UNHEARD})  # fmt: skip
 
 
 @pytest_asyncio.fixture

@@ -23,6 +23,7 @@ from libs.common.service import Read, Service, Tx
 from services.gateway.bodies import MAX_BODY_BYTES
 from tests.http_edge import Http
 from tests.stack import Stack
+from tests.users import UNHEARD
 
 pytestmark = pytest.mark.integration
 
@@ -62,7 +63,7 @@ class Desk:
         handlers[get_overview] = self.never
         commands: dict[Command, Any] = {**dict.fromkeys(CONTRACT.commands, self.never), patch_item: self.patch}
         return Service(contract=CONTRACT, commands=commands, queries=handlers,
-                       events={gate_decided: self.never})  # fmt: skip
+                       events={gate_decided: self.never, **UNHEARD})  # fmt: skip
 
 
 @pytest_asyncio.fixture

@@ -22,6 +22,7 @@ from libs.common.problems import Conflict
 from libs.common.pull import Puller
 from libs.common.service import Deferred, Read, Refused, Service, Tx
 from tests.stack import Stack
+from tests.users import UNHEARD
 from tests.verdicts import decided
 
 
@@ -70,7 +71,7 @@ class Fake:
                 sync_board: self.sync,
             },
             queries=dict.fromkeys(CONTRACT.queries, self.nothing),
-            events={gate_decided: self.decided},
+            events={gate_decided: self.decided, **UNHEARD},
             resumes={sync_board: self.resume},
         )
 
@@ -205,7 +206,7 @@ async def test_a_value_that_the_driver_refuses_is_the_messages_fault_not_the_ser
     async def bad(tx: Tx, data: Any) -> None:
         await tx.connection.execute("SELECT $1::int", 2**80)
 
-    running = await stack.start(replace(fake.service(), events={gate_decided: bad}))
+    running = await stack.start(replace(fake.service(), events={gate_decided: bad, **UNHEARD}))
     await stack.publish(gate_decided, decided(run_number=1))
     async with asyncio.timeout(10):
         while not (error := await running.pool.fetchval("SELECT last_error FROM attempts")):
