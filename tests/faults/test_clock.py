@@ -16,6 +16,7 @@ from libs.common.contracts.tracker.items import patch_item
 from services.audit.service import SERVICE as AUDIT
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
+from services.metrics.service import SERVICE as METRICS
 from services.tracker.service import SERVICE as TRACKER
 from tests.faults.checker import check
 from tests.faults.driver import ACTOR, NO_ITEM, Attempt, Driver, signal_document
@@ -56,7 +57,7 @@ def offsets() -> Iterator[int]:
 
 async def test_clock_steps_of_an_hour_change_nothing(stack: Stack) -> None:
     rng = random.Random(11)
-    await stack.start(make_service(packaged_policies()), TRACKER, AUDIT)
+    await stack.start(make_service(packaged_policies()), TRACKER, AUDIT, METRICS)
     driver = Driver(["in this process"], "")
     for step in STEPS_HOURS:
         wave = driver.plan(signals=40, gates=8, refusals=3, syncs=3)
