@@ -122,6 +122,13 @@ class Bus:
         with suppress(nats.errors.FlushTimeoutError):  # by then the client has left that connection
             await self.nats.flush(FLUSH_S)
 
+    async def settle(self) -> None:
+        """Return when the server has taken all that was sent on this connection, subscriptions above all.
+
+        Raises `nats.errors.FlushTimeoutError`: then the client has left that connection.
+        """
+        await self.nats.flush(FLUSH_S)
+
     async def publish_command(self, command: Command, envelope: CloudEvent, body: bytes) -> None:
         """Store a command on the work queue; returns once it is on disk. Raises `Unavailable`.
 

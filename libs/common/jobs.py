@@ -42,15 +42,19 @@ AHEAD = timedelta(seconds=0.5)  # how far the clock of NATS may run before ours 
 MAX_REASON = 1000  # characters of what a failed run says
 
 KNOW = """
-INSERT INTO job_schedule (job_name, cron, zone, since) VALUES ($1, $2, $3, $4)
-ON CONFLICT (job_name) DO UPDATE SET cron = $2, zone = $3, since = $4
-WHERE (job_schedule.cron, job_schedule.zone) IS DISTINCT FROM ($2, $3)
+INSERT INTO job_schedule (job_name, cron, zone, since)
+SELECT job_name, cron, zone, $4 FROM unnest($1::text[], $2::text[], $3::text[]) AS new (job_name, cron, zone)
+ORDER BY job_name
+ON CONFLICT (job_name) DO UPDATE SET cron = excluded.cron, zone = excluded.zone, since = excluded.since
+WHERE (job_schedule.cron, job_schedule.zone) IS DISTINCT FROM (excluded.cron, excluded.zone)
 """
-SINCE = "SELECT since FROM job_schedule WHERE job_name = $1"
+SINCE = "SELECT job_name, since FROM job_schedule WHERE job_name = ANY ($1::text[])"
 SERVE = "INSERT INTO job_tick (job_name, site, due_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING job_name"
 NEWEST = """
-SELECT run_id AS last_run_id, status AS last_status, finished_at AS last_finished_at
-FROM job_run WHERE job_name = $1 ORDER BY finished_at DESC, run_id DESC LIMIT 1
+SELECT newest.* FROM unnest($1::text[]) AS wanted, LATERAL (
+    SELECT job_name, run_id AS last_run_id, status AS last_status, finished_at AS last_finished_at
+    FROM job_run WHERE job_name = wanted ORDER BY finished_at DESC, run_id DESC LIMIT 1
+) AS newest
 """
 _TICKS = uuid.UUID("5a4d9c55-8f1e-5a53-a3b6-6865616467a7")
 AWAY: tuple[type[BaseException], ...] = (*UNREACHABLE, *NATS_ERRORS)
@@ -96,11 +100,10 @@ class Jobs:
 
     async def put_schedules(self) -> None:
         """Put each schedule unless the very same one lies there; learn since when each job has its own."""
-        topology, name, now = self._bus.topology, self._service.name, self._clock()
-        for job in self._service.jobs:
-            schedule = self._schedules.get(job.name)
-            if schedule is None:
-                continue  # a tick of a schedule that still lies there finds no job
+        topology, name = self._bus.topology, self._service.name
+        # Of a job that is switched off a schedule may still lie there; its tick finds nothing that is due.
+        on = {job: schedule for job in self._service.jobs if (schedule := self._schedules.get(job.name))}
+        for job, schedule in on.items():
             wanted = {
                 "Nats-Schedule": schedule.six_fields,
                 "Nats-Schedule-Target": topology.tick_subject(name, job.name),
@@ -109,9 +112,11 @@ class Jobs:
             subject = topology.schedule_subject(name, job.name)
             if wanted != await self._present(subject):
                 await self._bus.js.publish(subject, b"{}", headers=wanted)
-            await self._pool.execute(KNOW, job.name, schedule.cron, schedule.zone, now)
-            since = await self._pool.fetchval(SINCE, job.name)
-            self._planned[job.name] = _Planned(job, schedule, since)
+        names = [job.name for job in on]
+        crons, zones = [one.cron for one in on.values()], [one.zone for one in on.values()]
+        await self._pool.execute(KNOW, names, crons, zones, self._clock())
+        since = {row["job_name"]: row["since"] for row in await self._pool.fetch(SINCE, names)}
+        self._planned = {job.name: _Planned(job, schedule, since[job.name]) for job, schedule in on.items()}
 
     async def _present(self, subject: str) -> dict[str, str] | None:
         try:
@@ -219,9 +224,10 @@ def handlers(service: Service, schedules: Mapping[str, Schedule | None]) -> dict
 
     async def list_jobs(read: Read, _params: Nothing) -> list[JobState]:
         found = []
+        rows = await read.pool.fetch(NEWEST, [job.name for job in service.jobs])
+        newest = {row["job_name"]: row for row in rows}
         for job in service.jobs:
-            schedule = schedules.get(job.name, job.schedule)
-            row = await read.pool.fetchrow(NEWEST, job.name)
+            schedule, row = schedules.get(job.name, job.schedule), newest.get(job.name)
             state = JobState(job_name=job.name, service=service.name)
             if schedule is not None:
                 planned = {"cron": schedule.cron, "zone": schedule.zone, "next_at": schedule.after(read.now)}

@@ -54,6 +54,7 @@ class QueryServer:
 
         subject = f"{self._bus.topology.namespace}.query.{self._service}.>"
         self._subscription = await self._bus.nats.subscribe(subject, queue=self._service, cb=arrive)
+        await self._bus.settle()  # else the first to ask a service that says it runs may hear that nobody is there
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -22,9 +22,10 @@ from libs.common.contracts.tracker.escalation import (
     escalation_woken,
 )
 from libs.common.contracts.tracker.items import ItemKey
-from libs.common.problems import Conflict, Invalid, NotFound
+from libs.common.problems import Conflict, Invalid
 from libs.common.service import Connection, Read, Table, Tx
 from services.tracker.chains import thaw
+from services.tracker.items import unknown
 
 MAX_SNOOZE = timedelta(days=30)
 MAX_STEPS_SHOWN = 200
@@ -117,7 +118,7 @@ async def _locked(tx: Tx, item_id: int) -> asyncpg.Record:
     """The escalation's row, made if there is none, locked. Raises `NotFound`, `Conflict` for an item that is done."""
     item = await tx.connection.fetchrow(SELECT_ITEM, item_id, tx.site)
     if item is None:
-        raise _unknown(item_id)
+        raise unknown(item_id)
     if not item["is_active"] or item["status"] == "done":
         raise Conflict(f"Item {item_id} is done, so nobody is told of it.")
     row = await tx.connection.fetchrow(LOCK_ESCALATION, item_id, item["episode"], tx.site)
@@ -134,7 +135,7 @@ async def _told(tx: Tx, row: asyncpg.Record, event: Event, reason: str | None, *
 async def _escalation(source: Connection | asyncpg.Pool, item_id: int, site: str, now: Any) -> Escalation:
     row = await source.fetchrow(SELECT_ESCALATION, item_id, site)
     if row is None:
-        raise _unknown(item_id)
+        raise unknown(item_id)
     found: Mapping[str, Any] | None = row["escalation"]
     if found is None:
         return Escalation(item_id=item_id, episode=row["episode"], state="none")
@@ -164,10 +165,6 @@ def _state(found: Mapping[str, Any], now: Any) -> str:
     if found["look_at"] is None:
         return "exhausted"
     return "waiting" if found["waiting"] else "running"
-
-
-def _unknown(item_id: int) -> NotFound:
-    return NotFound(f"There is no item {item_id} at this site. List the items to see the ids.")
 
 
 TABLE = Table(

@@ -10,7 +10,7 @@ import asyncpg
 from libs.common.contracts.governance.runs import Decision
 from libs.common.contracts.tracker.board import BoardReopened, board_reopened
 from libs.common.contracts.tracker.completion import CompletionStatus
-from libs.common.service import Tx
+from libs.common.service import Connection, Tx
 
 # Whoever may open episodes holds this lock (shared) until they are committed. A new calendar takes it for itself, so
 # that no item opens by the old one behind its back.
@@ -27,6 +27,16 @@ REOPEN_BOARD = """
 UPDATE board SET completion_status = 'active', completion_note = '', completed_by = NULL, completed_at = NULL,
     force_used = false
 WHERE site = $1 AND gate = $2 AND subject = $3
+"""
+# The sites that have boards, one step in the index for each.
+SELECT_SITES = """
+WITH RECURSIVE found AS (
+    (SELECT site FROM board ORDER BY site LIMIT 1)
+    UNION ALL
+    SELECT (SELECT board.site FROM board WHERE board.site > found.site ORDER BY board.site LIMIT 1)
+    FROM found WHERE found.site IS NOT NULL
+)
+SELECT site FROM found WHERE site IS NOT NULL
 """
 
 
@@ -81,3 +91,8 @@ async def reopen_board(tx: Tx, head: Head, reason: str) -> None:
         return
     await tx.connection.execute(REOPEN_BOARD, head.site, head.gate, head.subject)
     tx.emit(board_reopened, BoardReopened(gate=head.gate, subject=head.subject, reason=reason), subject=head.name)
+
+
+async def sites(connection: Connection) -> list[str]:
+    """The sites that have boards, sorted: where what is done for every site by the clock is done."""
+    return [row["site"] for row in await connection.fetch(SELECT_SITES)]

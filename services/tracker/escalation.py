@@ -25,6 +25,7 @@ from libs.common.contracts.tracker.escalation import (
 from libs.common.problems import NotFound
 from libs.common.schedules import Schedule
 from libs.common.service import Connection, Job, JobDone, Read, Table, Tx
+from services.tracker.board import sites
 from services.tracker.chains import Rules, rules_of, thaw
 from services.tracker.domain import item as domain
 from services.tracker.ladder import Advanced, advance, climb_on, first_rungs
@@ -88,21 +89,6 @@ FROM escalation JOIN item AS work ON work.id = escalation.item JOIN frozen_chain
 WHERE escalation.site = $1 AND look_at < $2 AND acknowledged_at IS NULL
 ORDER BY look_at LIMIT $3
 """
-# The sites that have boards, one step in the index for each.
-SELECT_SITES = """
-WITH RECURSIVE found AS (
-    (SELECT site FROM board ORDER BY site LIMIT 1)
-    UNION ALL
-    SELECT (SELECT board.site FROM board WHERE board.site > found.site ORDER BY board.site LIMIT 1)
-    FROM found WHERE found.site IS NOT NULL
-)
-SELECT site FROM found WHERE site IS NOT NULL
-"""
-
-
-async def sites(connection: Connection) -> list[str]:
-    """The sites that have boards."""
-    return [row["site"] for row in await connection.fetch(SELECT_SITES)]
 
 
 def until(now: datetime, hours: int) -> datetime:

@@ -9,12 +9,10 @@ from libs.common.contracts.tracker.hands import HandOver, Release, Take
 from libs.common.contracts.tracker.items import Item
 from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Table, Tx
-from services.tracker.board import reopen_board
-from services.tracker.changes import write_last
 from services.tracker.domain import hands
 from services.tracker.domain import item as domain
 from services.tracker.domain.changes import Change
-from services.tracker.items import lock_item
+from services.tracker.items import lock_item, work_on
 from services.tracker.people import require_person
 
 
@@ -43,10 +41,7 @@ async def _change(tx: Tx, key: Take, made: Callable[[domain.Item], Change]) -> I
         change = made(before)
     except hands.NotPossible as error:
         raise Conflict(str(error)) from error
-    item = write_last(tx, change)
-    if change.changed:
-        await reopen_board(tx, head, f"Item {item.id} was changed by {tx.actor}.")
-    return item
+    return await work_on(tx, head, change)
 
 
 TABLE = Table(

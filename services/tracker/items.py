@@ -59,7 +59,11 @@ def check_revision(item: domain.Item, if_revision: int | None) -> None:
 async def patch_item(tx: Tx, body: ItemPatch) -> Item:
     """Change what a person may change; raises what `lock_item` and `patched` raise."""
     head, before = await lock_item(tx, body.item_id, body.if_revision)
-    change = patched(tx, before, body)
+    return await work_on(tx, head, patched(tx, before, body))
+
+
+async def work_on(tx: Tx, head: Head, change: Change) -> Item:
+    """Store what a person did to an item, the command's only change; a completed board opens again for it."""
     item = write_last(tx, change)
     if is_work(change):
         await reopen_board(tx, head, f"Item {item.id} was changed by {tx.actor}.")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from libs.common.contracts.base import Nothing
 from libs.common.contracts.tracker import kpi as contract
@@ -27,6 +25,7 @@ from libs.common.job_runs import envelope, latest, record
 from libs.common.problems import NotFound
 from libs.common.schedules import Schedule
 from libs.common.service import Connection, Job, JobDone, Read, Table, Tx
+from services.tracker.board import sites
 from services.tracker.domain import kpi as measures
 from services.tracker.domain import kpi_view as view
 from services.tracker.domain.kpi import NO_BUCKET, day_of, hour_of
@@ -34,38 +33,40 @@ from services.tracker.domain.kpi import NO_BUCKET, day_of, hour_of
 MAX_POINTS = 400
 
 _BOTH = """
-SELECT {columns}, sum(amount)::bigint AS amount FROM (
-    SELECT * FROM (SELECT site, measure, bucket, gate, owner_role, rule_id, assignee, amount FROM kpi_total
-        UNION ALL SELECT site, measure, bucket, gate, owner_role, rule_id, assignee, amount FROM kpi_delta) AS every
-    WHERE site = $1 AND measure = ANY ($2::text[]) AND bucket >= $3 AND bucket < $4
-        AND ($5::text IS NULL OR gate = $5) AND ($6::text IS NULL OR owner_role = $6)
-        AND ($7::text IS NULL OR rule_id = $7)
-) AS found GROUP BY {columns} HAVING sum(amount) <> 0
+(SELECT site, measure, bucket, gate, owner_role, rule_id, assignee, amount FROM kpi_total
+    UNION ALL SELECT site, measure, bucket, gate, owner_role, rule_id, assignee, amount FROM kpi_delta) AS every
 """
-SUMS = _BOTH.format(columns="measure, assignee")
-SUMS_BY_BUCKET = _BOTH.format(columns="measure, bucket")
-SUMS_BY_OWNER = _BOTH.format(columns="owner_role, rule_id")
-# The parts of an hour, or of a day, that a sum over whole ones can't tell.
-DUE_BETWEEN = """
-SELECT count(*) FROM item WHERE site = $1 AND is_active AND status <> 'done' AND due_at >= $2 AND due_at < $3
-    AND paused_at IS NULL AND ($4::text IS NULL OR gate = $4)
+_SUMMED = """
+SELECT {columns}, sum(amount)::bigint AS amount FROM {both}
+WHERE site = $1 AND measure = ANY ($2::text[]) AND bucket >= $3
+    AND ($4::text IS NULL OR gate = $4) AND ($5::text IS NULL OR owner_role = $5) AND ($6::text IS NULL OR rule_id = $6)
+GROUP BY {columns} HAVING sum(amount) <> 0
 """
-DONE_BETWEEN = """
-SELECT count(*) FROM item WHERE site = $1 AND completed_at >= $2 AND completed_at < $3
-    AND ($4::text IS NULL OR gate = $4)
-"""
-# The nth open item by age among those of one day.
-NTH_OPENED = """
-SELECT opened_at FROM item WHERE site = $1 AND is_active AND status <> 'done' AND opened_at >= $2
-    AND ($3::text IS NULL OR gate = $3)
-ORDER BY opened_at OFFSET $4 LIMIT 1
-"""
-TOP_OVERDUE = """
+SUMS_BY_BUCKET = _SUMMED.format(columns="measure, bucket", both=_BOTH)
+SUMS_BY_OWNER = _SUMMED.format(columns="owner_role, rule_id", both=_BOTH)
+_OPEN = "site = $1 AND is_active AND status <> 'done' AND ($2::text IS NULL OR gate = $2)"
+# Every figure of a moment in one statement, so that they agree also where others commit meanwhile. Parts of an hour and
+# of a day, which a sum over whole ones can't tell, are counted. $5 is the next full hour, $6 that in which soon ends.
+LOOK = f"""
+SELECT CASE WHEN measure <> 'due' THEN measure WHEN bucket < $5 THEN 'due_begun' WHEN bucket < $6 THEN 'due_soon'
+    ELSE 'due_later' END AS name, assignee, sum(amount)::bigint AS amount
+FROM {_BOTH}
+WHERE site = $1 AND ($2::text IS NULL OR gate = $2) AND measure = ANY ($3::text[])
+    AND (measure <> 'completed' OR bucket >= $4)
+GROUP BY name, assignee
+UNION ALL SELECT 'rest_of_hour', '', count(*) FROM item
+WHERE {_OPEN} AND paused_at IS NULL AND due_at >= $7 AND due_at < $5
+UNION ALL SELECT 'last_part', '', count(*) FROM item
+WHERE {_OPEN} AND paused_at IS NULL AND due_at >= $6 AND due_at < $8
+UNION ALL SELECT 'first_part', '', count(*) FROM item
+WHERE site = $1 AND ($2::text IS NULL OR gate = $2) AND completed_at >= $9 AND completed_at < $4
+"""  # noqa: S608 - our own text
+# The nth open items by age among those that opened on a day or later.
+NTH_OPENED = f"SELECT opened_at FROM item WHERE {_OPEN} AND opened_at >= $3 ORDER BY opened_at OFFSET $4 LIMIT $5"  # noqa: S608
+TOP_OVERDUE = f"""
 SELECT id, item_id, rule_id, priority, owner_role, assignee, status, due_at FROM item
-WHERE site = $1 AND is_active AND status <> 'done' AND due_at < $2 AND paused_at IS NULL
-    AND ($3::text IS NULL OR gate = $3)
-ORDER BY due_at LIMIT 10
-"""
+WHERE {_OPEN} AND paused_at IS NULL AND due_at < $3 ORDER BY due_at LIMIT 10
+"""  # noqa: S608
 # The newest points of the window; the facility system read the oldest, so that its trend stood still after a week.
 BACKLOG = """
 SELECT run_id, job_name, status, finished_at, open_items FROM (
@@ -78,7 +79,6 @@ SELECT run_id, job_name, status, finished_at, open_items FROM (
 SOURCES = (
     "ops_governance_remediation_escalation", "ops_governance_remediation_auto_assign", KPI_JOB,
 )  # fmt: skip
-SITES = "SELECT DISTINCT site FROM board ORDER BY site"
 FOLD = """
 WITH gone AS (
     DELETE FROM kpi_delta WHERE id IN (SELECT id FROM kpi_delta ORDER BY id LIMIT $1)
@@ -95,7 +95,7 @@ SELECT count(*) FROM gone
 """
 FORGET_ZEROS = "DELETE FROM kpi_total WHERE amount = 0"
 FOLDED_AT_ONCE = 200_000
-_FOREVER = datetime(9999, 1, 1, tzinfo=NO_BUCKET.tzinfo)
+_LOOKED_AT = (*measures.STOCK, measures.ASSIGNED, measures.DUE, measures.COMPLETED)
 
 
 class _Board:
@@ -104,74 +104,55 @@ class _Board:
     def __init__(self, connection: Connection, site: str, gate: str | None, now: datetime) -> None:
         self.connection, self.site, self.gate, self.now = connection, site, gate, now
 
-    async def sums(self, names: Sequence[str], start: datetime = NO_BUCKET, end: datetime = _FOREVER) -> Counter[str]:
-        rows = await self.connection.fetch(SUMS, self.site, list(names), start, end, self.gate, None, None)
-        found: Counter[str] = Counter()
-        for row in rows:
-            found[row["measure"]] += row["amount"]
-        return found
-
-    async def assigned(self) -> dict[str, int]:
+    async def look(self, window_days: int, due_soon_hours: int) -> tuple[view.Now, dict[str, int]]:
+        """What there is now, and the open items of each assignee."""
+        now, hour = self.now, timedelta(hours=1)
+        since, until = now - timedelta(days=window_days), now + timedelta(hours=due_soon_hours)
+        next_hour, first_day = hour_of(now) + hour, day_of(since) + timedelta(days=1)
+        last_hour = max(next_hour, hour_of(until))
         rows = await self.connection.fetch(
-            SUMS, self.site, [measures.ASSIGNED], NO_BUCKET, _FOREVER, self.gate, None, None
+            LOOK, self.site, self.gate, list(_LOOKED_AT), first_day, next_hour, last_hour, now, until, since
         )
-        return {row["assignee"]: row["amount"] for row in sorted(rows, key=lambda row: str(row["assignee"]))}
-
-    async def _one(self, sql: str, *values: Any) -> Any:
-        return await self.connection.fetchval(sql, self.site, *values)
-
-    async def _due_until(self, end: datetime) -> int:
-        """Open items due from the next full hour after now to ``end``."""
-        first, last = hour_of(self.now) + timedelta(hours=1), hour_of(end)
-        whole = (await self.sums([measures.DUE], first, last))[measures.DUE] if last > first else 0
-        return int(whole + await self._one(DUE_BETWEEN, max(first, last), max(end, first), self.gate))
-
-    async def look(self, window_days: int, due_soon_hours: int) -> view.Now:
-        now = self.now
-        stock = await self.sums(measures.STOCK, NO_BUCKET, NO_BUCKET + timedelta(seconds=1))
-        next_hour = hour_of(now) + timedelta(hours=1)
-        later = (await self.sums([measures.DUE], next_hour))[measures.DUE]
-        due_in_this_hour = await self._one(DUE_BETWEEN, now, next_hour, self.gate)
-        all_due = (await self.sums([measures.DUE]))[measures.DUE]
-        until = now + timedelta(hours=due_soon_hours)
-        soon = 0
-        if due_soon_hours:
-            soon = await self._one(DUE_BETWEEN, now, min(next_hour, until), self.gate) + await self._due_until(until)
-        since = now - timedelta(days=window_days)
-        first_day = day_of(since) + timedelta(days=1)
-        done = (await self.sums([measures.COMPLETED], first_day))[measures.COMPLETED]
-        done += await self._one(DONE_BETWEEN, since, first_day, self.gate)
-        return view.Now(
+        found = {(row["name"], row["assignee"]): row["amount"] for row in rows if row["amount"]}
+        held = {who: amount for (name, who), amount in sorted(found.items()) if name == measures.ASSIGNED}
+        sums = {name: amount for (name, who), amount in found.items() if not who}
+        soon = sum(sums.get(name, 0) for name in ("rest_of_hour", "due_soon", "last_part"))
+        median, oldest = await self._ages(sums.get("open", 0))
+        seen = view.Now(
             at=now,
-            stock=stock,
-            overdue=all_due - later - due_in_this_hour,
-            due_soon=soon,
-            done_in_window=done,
-            median_opened_at=await self._median(stock["open"]),
-            oldest_opened_at=await self._one(NTH_OPENED, NO_BUCKET, self.gate, 0),
+            stock=sums,
+            overdue=sums.get("due_begun", 0) - sums.get("rest_of_hour", 0),
+            due_soon=soon if due_soon_hours else 0,
+            done_in_window=sums.get(measures.COMPLETED, 0) + sums.get("first_part", 0),
+            median_opened_at=median,
+            oldest_opened_at=oldest,
         )
+        return seen, held
 
-    async def _median(self, count: int) -> datetime | None:
-        """When the middle one of the open items opened: the mean of the middle two of an even number."""
+    async def _ages(self, count: int) -> tuple[datetime | None, datetime | None]:
+        """When the middle open item opened (of an even number: the mean of the middle two), and the oldest."""
         if not count:
-            return None
+            return None, None
         rows = await self.connection.fetch(
-            SUMS_BY_BUCKET, self.site, [measures.OPEN_SINCE], NO_BUCKET, _FOREVER, self.gate, None, None
+            SUMS_BY_BUCKET, self.site, [measures.OPEN_SINCE], NO_BUCKET, self.gate, None, None
         )
-        days = sorted((row["bucket"], row["amount"]) for row in rows)
-        low, high = await self._nth(days, (count - 1) // 2), await self._nth(days, count // 2)
-        return None if low is None or high is None else low + (high - low) / 2
-
-    async def _nth(self, days: Sequence[tuple[datetime, int]], place: int) -> datetime | None:
-        for day, amount in days:
+        place, day = (count - 1) // 2, NO_BUCKET
+        for day, amount in sorted((row["bucket"], row["amount"]) for row in rows):  # noqa: B007
             if place < amount:
-                found: datetime | None = await self._one(NTH_OPENED, day, self.gate, place)
-                return found
+                break
             place -= amount
-        return None
+        middle = await self._opened(day, place, 1 if count % 2 else 2)
+        oldest = await self._opened(NO_BUCKET, 0, 1)
+        if not middle or not oldest:
+            return None, None
+        return middle[0] + (middle[-1] - middle[0]) / 2, oldest[0]
+
+    async def _opened(self, day: datetime, place: int, count: int) -> list[datetime]:
+        rows = await self.connection.fetch(NTH_OPENED, self.site, self.gate, day, place, count)
+        return [row["opened_at"] for row in rows]
 
     async def overdue(self) -> list[OverdueItem]:
-        rows = await self.connection.fetch(TOP_OVERDUE, self.site, self.now, self.gate)
+        rows = await self.connection.fetch(TOP_OVERDUE, self.site, self.gate, self.now)
         return [OverdueItem(**dict(row), overdue_hours=view.hours(self.now - row["due_at"])) for row in rows]
 
     async def history(self, window_days: int) -> BacklogHistory:
@@ -194,8 +175,7 @@ class _Board:
 async def snapshot(connection: Connection, site: str, now: datetime, wanted: KpiWindow) -> tuple[view.Now, KpiFacts]:
     """The KPIs as they are in this transaction: what was seen, and the figures made of it."""
     board = _Board(connection, site, wanted.gate, now)
-    seen = await board.look(wanted.window_days, wanted.due_soon_hours)
-    assigned = await board.assigned()
+    seen, assigned = await board.look(wanted.window_days, wanted.due_soon_hours)
     if unassigned := seen.count("unassigned_open"):
         assigned["unassigned"] = assigned.get("unassigned", 0) + unassigned
     facts = KpiFacts(
@@ -248,8 +228,8 @@ async def get_series(read: Read, wanted: SeriesFilter) -> KpiSeries:
     start = day_of(read.now) - timedelta(days=wanted.days - 1)
     chosen = (wanted.gate, wanted.owner_role, wanted.rule_id)
     async with read.pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-        flows = await connection.fetch(SUMS_BY_BUCKET, read.site, list(measures.FLOW), start, _FOREVER, *chosen)
-        owned = await connection.fetch(SUMS_BY_OWNER, read.site, ["open"], NO_BUCKET, _FOREVER, *chosen)
+        flows = await connection.fetch(SUMS_BY_BUCKET, read.site, list(measures.FLOW), start, *chosen)
+        owned = await connection.fetch(SUMS_BY_OWNER, read.site, ["open"], NO_BUCKET, *chosen)
     by_role: Counter[str] = Counter()
     by_rule: Counter[str] = Counter()
     for row in owned:
@@ -271,11 +251,6 @@ async def fold(tx: Tx) -> None:
         await tx.connection.execute(FORGET_ZEROS)
 
 
-async def sites_with_boards(connection: Connection) -> list[str]:
-    """Every site that has a board, sorted."""
-    return [row["site"] for row in await connection.fetch(SITES)]
-
-
 TABLE = Table(
     commands={contract.run_kpi: run_kpi},
     queries={
@@ -284,7 +259,7 @@ TABLE = Table(
         contract.get_series: get_series,
     },
     jobs=(
-        Job(KPI_JOB, Schedule("50 * * * *"), run_hourly, sites_with_boards),
+        Job(KPI_JOB, Schedule("50 * * * *"), run_hourly, sites),
         Job("fold_kpi", Schedule("*/5 * * * *"), fold),
     ),
 )

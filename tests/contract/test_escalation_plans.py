@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from services.tracker import acknowledgement, escalation, ladder
+from services.tracker import acknowledgement, board, escalation, ladder
 from tests.plans import generic_plan, nodes
 from tests.stack import Stack
 
@@ -48,7 +48,7 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "candidates, shown": (escalation.SHOW_CANDIDATES, ("site-1", BORDER, 50)),
     "not begun": (escalation.SELECT_NOT_BEGUN, ("site-1", BORDER, NOW, ANY, NOW, 500)),
     "late": (escalation.SELECT_LATE_STEPS, ("site-1", NOW, 50)),
-    "sites": (escalation.SELECT_SITES, ()),
+    "sites": (board.SELECT_SITES, ()),
     "one": (acknowledgement.SELECT_ESCALATION, (77, "site-1")),
     "its steps": (acknowledgement.SELECT_STEPS, (77, 1, 200)),
 }

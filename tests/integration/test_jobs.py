@@ -78,6 +78,16 @@ async def test_an_instant_is_served_once_and_a_missed_one_made_up(stack: Stack) 
     assert len(await runs_of(stack)) == len(ticks)
 
 
+async def test_instants_missed_within_a_minute_are_each_made_up(stack: Stack) -> None:
+    stack.clock.now = NOON
+    every_second = {**HOURLY, "tracker.tally": "* * * * * *"}
+    await stack.start(with_job(count), schedules=every_second)
+    for seconds, served in ((5, 5), (0, 5), (300, 65)):  # of five minutes only the last one
+        stack.clock.advance(seconds=seconds)
+        await look(stack)
+        assert len(await runs_of(stack)) == served
+
+
 async def test_many_replicas_serve_each_instant_once_and_in_every_site(stack: Stack) -> None:
     async def sites(_connection: Connection) -> Sequence[str]:
         return ("global", "north", "south")
@@ -129,7 +139,7 @@ async def test_a_run_that_had_nothing_to_do_is_kept_and_not_told(stack: Stack) -
         assert tx.site == "global"
 
     stack.clock.now = NOON
-    await stack.start(with_job(idle), with_job(idle), schedules=HOURLY)
+    await stack.start(with_job(idle), schedules=HOURLY)
     stack.clock.advance(hours=1)
     await look(stack)
     assert [run["status"] for run in await runs_of(stack)] == ["success"]

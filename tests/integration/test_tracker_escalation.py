@@ -25,6 +25,7 @@ from libs.common.ids import uuid7
 from libs.common.problems import NotFound
 from libs.common.service import JobDone, Tx
 from services.tracker import escalation
+from services.tracker.board import sites
 from tests.integration.tracker_desk import START, Desk
 from tests.integration.tracker_tower import JOBS, TEAM, TWO_LEVELS, Tower, chain
 
@@ -168,7 +169,7 @@ async def test_sites_that_have_boards(tower: Tower) -> None:
     other = Desk(tower.desk.pool)
     await other.decided({"a": "fail"})
     async with tower.desk.pool.acquire() as connection:
-        found: Sequence[str] = await escalation.sites(connection)
+        found: Sequence[str] = await sites(connection)
     assert {tower.desk.site, other.site} <= set(found)
     assert list(found) == sorted(set(found))
 

@@ -3,7 +3,7 @@
 A measure is a number for each (site, gate, owner role, rule), some also for each hour or day (``bucket``, UTC) or
 assignee.
 *Stock* is what there is now: a change takes its item as it was away and adds it as it is. *Flow* is what happened on a
-day, and only ever grows. An item of a retired subject is no stock.
+day, and only ever grows.
 """
 
 from __future__ import annotations

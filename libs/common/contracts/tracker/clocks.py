@@ -5,15 +5,13 @@ from __future__ import annotations
 from pydantic import Field
 
 from libs.common.contracts.base import POST, Command, Time
-from libs.common.contracts.tracker.items import BASE, Item, ItemKey
+from libs.common.contracts.tracker.items import BASE, GUARDED, IfRevision, Item, ItemKey
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, NotFound, PreconditionFailed
 
 
 class ClockBody(ItemKey):
-    if_revision: int | None = Field(
-        None, ge=0, le=2**31 - 1, description="Refuse (412) unless the item has this revision; as `If-Match` does"
-    )
+    if_revision: IfRevision = None
 
 
 class PauseBody(ClockBody):
@@ -34,7 +32,7 @@ pause_item = Command(
     body=PauseBody,
     result=Item,
     permission="remediation:write",
-    http=POST(f"{BASE}/items/{{item_id}}/pause", revision="revision", if_match="if_revision"),
+    http=POST(f"{BASE}/items/{{item_id}}/pause", **GUARDED),
     errors=(NotFound, Conflict, PreconditionFailed),
     summary="Stop an item's clock: time does not count until it is resumed",
 )
@@ -43,7 +41,7 @@ resume_item = Command(
     body=ResumeBody,
     result=Item,
     permission="remediation:write",
-    http=POST(f"{BASE}/items/{{item_id}}/resume", revision="revision", if_match="if_revision"),
+    http=POST(f"{BASE}/items/{{item_id}}/resume", **GUARDED),
     errors=(NotFound, Conflict, PreconditionFailed),
     summary="Let an item's clock run again; its deadline moves by the working time that was paused",
 )
@@ -52,7 +50,7 @@ move_due = Command(
     body=DueBody,
     result=Item,
     permission="remediation:complete",
-    http=POST(f"{BASE}/items/{{item_id}}/due", revision="revision", if_match="if_revision"),
+    http=POST(f"{BASE}/items/{{item_id}}/due", **GUARDED),
     errors=(NotFound, Conflict, PreconditionFailed),
     summary="Move an item's deadline by hand; runs and calendars leave it alone from then on",
 )

@@ -8,19 +8,16 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from libs.common.contracts.base import POST, Command, Token
 from libs.common.contracts.names import printable_name
-from libs.common.contracts.tracker.items import BASE, Item, ItemKey
+from libs.common.contracts.tracker.items import BASE, GUARDED, IfRevision, Item, ItemKey
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Invalid, NotFound, PreconditionFailed
 
-_GUARDED = {"revision": "revision", "if_match": "if_revision"}
 _ITEM = f"{BASE}/items/{{item_id}}"
 MaybeReason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), AfterValidator(printable_name)]
 
 
 class Take(ItemKey):
-    if_revision: int | None = Field(
-        None, ge=0, le=2**31 - 1, description="Refuse (412) unless the item has this revision; as `If-Match` does"
-    )
+    if_revision: IfRevision = None
 
 
 class HandOver(Take):
@@ -37,7 +34,7 @@ take_item = Command(
     body=Take,
     result=Item,
     permission="remediation:write",
-    http=POST(f"{_ITEM}/take", **_GUARDED),
+    http=POST(f"{_ITEM}/take", **GUARDED),
     errors=(NotFound, Conflict, PreconditionFailed),
     summary="Take an item that nobody has",
 )
@@ -46,7 +43,7 @@ hand_over_item = Command(
     body=HandOver,
     result=Item,
     permission="remediation:write",
-    http=POST(f"{_ITEM}/hand-over", **_GUARDED),
+    http=POST(f"{_ITEM}/hand-over", **GUARDED),
     errors=(NotFound, Conflict, Invalid, PreconditionFailed),
     summary="Give an item to another person of the site",
 )
@@ -55,7 +52,7 @@ release_item = Command(
     body=Release,
     result=Item,
     permission="remediation:write",
-    http=POST(f"{_ITEM}/release", **_GUARDED),
+    http=POST(f"{_ITEM}/release", **GUARDED),
     errors=(NotFound, Conflict, PreconditionFailed),
     summary="Let an item go: it waits for somebody again",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -92,6 +92,14 @@ class Item(Open):
     pauses: list[Time] = []
 
 
+# Where it stands in a command, `If-Match` fills it; `GUARDED` says so of the route.
+IfRevision = Annotated[
+    int | None,
+    Field(ge=0, le=2**31 - 1, description="Refuse (412) unless the item has this revision; as `If-Match` does"),
+]
+GUARDED: dict[str, Any] = {"revision": "revision", "if_match": "if_revision"}
+
+
 class ItemKey(Model):
     item_id: int = Field(ge=1, le=2**63 - 1, description="The item's number")
 
@@ -108,9 +116,7 @@ class PatchFields(Model):
     completion_note: Note | None = Field(None, description="The completion note")
     add_labels: Labels | None = Field(None, description="Labels that it shall have")
     remove_labels: Labels | None = Field(None, description="Labels that it shall not have")
-    if_revision: int | None = Field(
-        None, ge=0, le=2**31 - 1, description="Refuse (412) unless the item has this revision; as `If-Match` does"
-    )
+    if_revision: IfRevision = None
 
 
 class ItemPatch(PatchFields, ItemKey):
@@ -129,7 +135,7 @@ patch_item = Command(
     body=ItemPatch,
     result=Item,
     permission="remediation:write",
-    http=PATCH(f"{BASE}/items/{{item_id}}", revision="revision", if_match="if_revision"),
+    http=PATCH(f"{BASE}/items/{{item_id}}", **GUARDED),
     errors=(NotFound, Conflict, PreconditionFailed),
     summary="Assign an item, move it, note on it, label it, or claim it done",
 )
