@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 import orjson
 
@@ -16,7 +16,6 @@ from libs.common.contracts.tracker.assignment import (
     ASSIGNMENT,
     JOB,
     Assignment,
-    AssignmentPolicy,
     AutoAssign,
     AutoAssigned,
     Candidates,
@@ -28,35 +27,25 @@ from libs.common.listing import Source
 from libs.common.problems import NotFound
 from libs.common.schedules import Schedule
 from libs.common.service import Connection, Job, JobDone, Read, Table, Tx
-from services.tracker.changes import write
 from services.tracker.domain import item as domain
-from services.tracker.domain.assignment import Person, Proposal, Work, propose
-from services.tracker.domain.changes import Change
-from services.tracker.domain.hands import give
+from services.tracker.domain import kpi as measures
+from services.tracker.domain.assignment import Proposal
 from services.tracker.domain.item import Item
-from services.tracker.people import Load, learn, loads_of, people_here, people_of
+from services.tracker.people import learn, people_here
+from services.tracker.proposals import SELECT_UNASSIGNED, Plan, give_out, make_plan, plan_for
 
 NOBODY = "unassigned"
 
-COUNT_OPEN = """
-SELECT assignee, owner_role, count(*) AS count FROM item WHERE site = $1 AND is_active AND status <> 'done'
-GROUP BY assignee, owner_role
+# An open item is either somebody's or unassigned, so these two measures are all of them.
+OPEN_BY_ASSIGNEE = """
+SELECT measure, assignee, owner_role, sum(amount)::bigint AS amount FROM (
+    SELECT measure, assignee, owner_role, amount FROM kpi_total WHERE site = $1 AND measure IN ($2, 'unassigned_open')
+    UNION ALL
+    SELECT measure, assignee, owner_role, amount FROM kpi_delta WHERE site = $1 AND measure IN ($2, 'unassigned_open')
+) AS found GROUP BY measure, assignee, owner_role HAVING sum(amount) <> 0
 """
 COUNT_ALL = "SELECT assignee, owner_role, count(*) AS count FROM item WHERE site = $1 GROUP BY assignee, owner_role"
 SELECT_ACTIVE = "SELECT username FROM person WHERE active AND sites && ARRAY['*', $1] AND username = ANY ($2::text[])"
-# Without a deadline comes last, as NULLs do.
-_UNASSIGNED = "item.site = $1 AND item.is_active AND item.status <> 'done' AND item.assignee IS NULL"
-_ORDER = "item.priority, item.due_at, item.id"
-SELECT_UNASSIGNED = f"SELECT * FROM item WHERE {_UNASSIGNED} ORDER BY {_ORDER} LIMIT $2"  # noqa: S608 - our own text
-# What somebody else is changing is left to the next run: so this never waits for a board while it holds others, and
-# never reads what is about to change. The boards are only shared, so that two runs can work on one.
-LOCK_UNASSIGNED = f"""
-SELECT item.* FROM item JOIN board USING (site, gate, subject)
-WHERE {_UNASSIGNED} ORDER BY {_ORDER} LIMIT $2
-FOR UPDATE OF item SKIP LOCKED FOR SHARE OF board SKIP LOCKED
-"""  # noqa: S608
-# One run after another: each must see the loads that the one before left.
-TAKE_TURN = "SELECT since FROM people_known FOR UPDATE"
 SELECT_SITES = "SELECT DISTINCT site FROM item WHERE is_active AND status <> 'done' AND assignee IS NULL ORDER BY site"
 
 
@@ -64,63 +53,50 @@ async def get_workload(read: Read, params: WorkloadFilter) -> Workload:
     """The site's workload, with suggestions for the first items that nobody has. Raises `Conflict`."""
     policy = (await versions.current(read.pool, ASSIGNMENT, read.site)).content
     rows = await read.pool.fetch(SELECT_UNASSIGNED, read.site, params.max_suggestions)
-    people = await people_here(read)
-    loads = await loads_of(read.pool, [row["username"] for row in people], read.now)
-    found = _propose([domain.to_item(dict(row)) for row in rows], people, loads, policy, read.now)
-    return await _workload(read.pool, read.site, read.now, people, found, include_inactive=params.include_inactive)
-
-
-def _propose(
-    items: Sequence[Item],
-    people: Iterable[Mapping[str, Any]],
-    loads: Mapping[str, Load],
-    policy: AssignmentPolicy,
-    now: datetime,
-) -> list[tuple[Item, Proposal]]:
-    persons = [_person(row, loads.get(row["username"], Load()), policy) for row in people]
-    works = [Work(one.id, one.owner_role, one.priority, None if one.paused_at else one.due_at) for one in items]
-    return list(zip(items, propose(works, persons, now), strict=True))
-
-
-def _person(row: Mapping[str, Any], load: Load, policy: AssignmentPolicy) -> Person:
-    own = row["max_open_items"]
-    limit = own if own is not None else policy.max_open_items
-    return Person(row["username"], row["role"], load.open_items, load.halves, limit, row["away_until"])
+    items = [domain.to_item(dict(row)) for row in rows]
+    plan = await plan_for(read.pool, items, await people_here(read), policy, read.now)
+    return await _workload(read.pool, read.site, read.now, plan, include_inactive=params.include_inactive)
 
 
 async def _workload(
-    source: Source,
-    site: str,
-    now: datetime,
-    people: Iterable[Mapping[str, Any]],
-    found: Iterable[tuple[Item, Proposal]],
-    *,
-    include_inactive: bool = False,
+    source: Source, site: str, now: datetime, plan: Plan, *, include_inactive: bool = False
 ) -> Workload:
-    by_assignee: dict[str, int] = {}
-    by_role: dict[str, int] = {}
-    unassigned = 0
-    for row in await source.fetch(COUNT_ALL if include_inactive else COUNT_OPEN, site):
-        name = NOBODY if row["assignee"] is None else row["assignee"]
-        by_assignee[name] = by_assignee.get(name, 0) + row["count"]
-        by_role[row["owner_role"]] = by_role.get(row["owner_role"], 0) + row["count"]
-        unassigned += row["count"] if row["assignee"] is None else 0
+    by_assignee, by_role = await (_every_item(source, site) if include_inactive else _open_items(source, site))
     named = sorted(name for name in by_assignee if name != NOBODY)
     known = {row["username"] for row in await source.fetch(SELECT_ACTIVE, site, named)}
     candidates: dict[str, list[str]] = {"owner": [], "manager": [], "operator": []}
-    for person in people:
+    for person in plan.people:
         candidates[person["role"]].append(person["username"])
     return Workload(
         generated_at=now,
         include_inactive=include_inactive,
         total_open_items=sum(by_role.values()),
-        unassigned_open_count=unassigned,
+        unassigned_open_count=by_assignee.get(NOBODY, 0),
         assignee_open_counts=dict(sorted(by_assignee.items())),
         owner_role_open_counts=dict(sorted(by_role.items())),
         candidate_usernames_by_role=Candidates(**candidates),
-        suggestions=[_suggestion(item, proposal) for item, proposal in found],
+        suggestions=[_suggestion(item, proposal) for item, proposal in plan.found],
         unknown_assignees=[name for name in named if name not in known],
     )
+
+
+async def _open_items(source: Source, site: str) -> tuple[Counter[str], Counter[str]]:
+    """Open items by assignee and by owner role, from the sums that KPIs are read from."""
+    by_assignee: Counter[str] = Counter()
+    by_role: Counter[str] = Counter()
+    for row in await source.fetch(OPEN_BY_ASSIGNEE, site, measures.ASSIGNED):
+        by_assignee[row["assignee"] if row["measure"] == measures.ASSIGNED else NOBODY] += row["amount"]
+        by_role[row["owner_role"]] += row["amount"]
+    return by_assignee, by_role
+
+
+async def _every_item(source: Source, site: str) -> tuple[Counter[str], Counter[str]]:
+    by_assignee: Counter[str] = Counter()
+    by_role: Counter[str] = Counter()
+    for row in await source.fetch(COUNT_ALL, site):
+        by_assignee[NOBODY if row["assignee"] is None else row["assignee"]] += row["count"]
+        by_role[row["owner_role"]] += row["count"]
+    return by_assignee, by_role
 
 
 def _suggestion(item: Item, proposal: Proposal) -> Suggestion:
@@ -143,40 +119,40 @@ async def auto_assign(tx: Tx, *, dry_run: bool = False, limit: int | None = None
     or `TimedOut` if people have to be learnt and the gateway is away.
     """
     await learn(tx)
-    policy = (await versions.current(tx.connection, ASSIGNMENT, tx.site)).content
+    published = await versions.current(tx.connection, ASSIGNMENT, tx.site)
+    policy = published.content
     wanted = policy.max_items if limit is None else limit
     gives = policy.enabled and not dry_run
-    if gives:
-        await tx.connection.execute(TAKE_TURN)
-    rows = await tx.connection.fetch(LOCK_UNASSIGNED if gives else SELECT_UNASSIGNED, tx.site, wanted)
-    people = [dict(row) for row in await people_of(tx.connection, tx.site, tx.now)]
-    loads = await loads_of(tx.connection, [row["username"] for row in people], tx.now)
-    found = _propose([domain.to_item(dict(row)) for row in rows], people, loads, policy, tx.now)
-    workload = await _workload(tx.connection, tx.site, tx.now, people, found)
-    changes: list[Change] = []
-    if gives:
-        given = [(item, one.assignee, one.reason) for item, one in found if one.assignee is not None]
-        changes = await write(tx, [give(item, name, reason, tx.now) for item, name, reason in given])
-    reasons = {item.id: proposal.reason for item, proposal in found}
-    nobody = sum(proposal.assignee is None for _, proposal in found)
+    plan = await make_plan(tx.connection, tx.site, tx.now, wanted, policy, locked=gives)
+    workload = await _workload(tx.connection, tx.site, tx.now, plan)
+    changes = await give_out(tx, plan.given) if gives else []
+    reasons = {item.id: proposal.reason for item, proposal in plan.found}
+    nobody = len(plan.found) - len(plan.given)
+    # With fewer than wanted, what is missing was being changed by somebody else.
+    skipped = max(0, min(wanted, workload.unassigned_open_count) - len(plan.found)) if gives else 0
     detail = {
         "enabled": policy.enabled,
         "dry_run": dry_run,
         "limit": wanted,
         "workload": workload.model_dump(mode="json"),
-        "candidate_count": len(found),
+        "candidate_count": len(plan.found) + skipped,
         "assigned_count": len(changes),
-        "skipped_count": min(wanted, workload.unassigned_open_count) - len(found),
+        "skipped_count": skipped,
         "no_candidate_count": nobody,
         "updated_ids": [change.item.id for change in changes],
         "assignments": [_assignment(change.item, reasons).model_dump() for change in changes],
     }
     status: JobStatus = "warning" if not policy.enabled or (nobody and not changes) else "success"
-    return JobDone(status, detail)
+    return JobDone(status, detail, policy_version=f"{published.source} {published.version}")
 
 
 def _assignment(item: Item, reasons: Mapping[int, str]) -> Assignment:
-    return Assignment(id=item.id, assignee=item.assignee or "", status=item.status, reason=reasons[item.id])
+    return Assignment(
+        id=item.id,
+        assignee=item.assignee or "",
+        status=item.status,
+        reason=reasons[item.id],
+    )
 
 
 async def run_auto_assign(tx: Tx, body: AutoAssign) -> AutoAssigned:

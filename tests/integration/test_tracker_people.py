@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -34,7 +34,8 @@ from libs.common.contracts.versions import Publication
 from libs.common.ids import uuid7
 from libs.common.postgres import make_pool
 from libs.common.problems import Conflict, Invalid, NotFound
-from services.tracker import assignment, people
+from libs.common.service import Tx
+from services.tracker import assignment, people, proposals
 from tests.integration.tracker_desk import START, Desk
 from tests.plans import generic_plan, nodes
 from tests.stack import Stack
@@ -51,6 +52,7 @@ class Office(Desk):
         """A user as the gateway tells of one; returns the username."""
         username = f"{name}-{self.site}"
         given = {"display_name": name, "active": True, "created_at": START, "revision": 1, **more}
+        given = {name: value for name, value in given.items() if value is not None}
         data = UserView(username=username, role=role, sites=sites or [self.site], **given)  # type: ignore[arg-type]
         message = CloudEvent(str(uuid7()), "/headgate/gateway", user_changed.type, site="global", actor="root")
         await self.apply(message, data, command=False)
@@ -82,6 +84,9 @@ async def office(tracker_url: str) -> AsyncIterator[Office]:
 async def test_the_newest_that_is_told_of_a_user_counts(office: Office) -> None:
     ann = await office.hire("ann", "operator", revision=3)
     await office.hire("ann", "owner", revision=2)
+    await office.hire("eve", "operator", revision=None)  # as a version told that did not count
+    eve = await office.hire("eve", "manager", revision=1)
+    await office.hire("eve", "operator", revision=None)
     await office.hire("vic", "viewer")
     await office.hire("far", "operator", sites=["elsewhere"])
     await office.hire("off", "operator", active=False)
@@ -90,9 +95,11 @@ async def test_the_newest_that_is_told_of_a_user_counts(office: Office) -> None:
     assert [one for one in found if one[0].endswith(office.site)] == [
         (f"all-{office.site}", "manager"),
         (ann, "operator"),
+        (eve, "manager"),
     ]
     await office.hire("all", "manager", active=False, revision=2)  # not to be seen by the other tests
     await office.hire("ann", "operator", active=False, revision=4)
+    await office.hire("eve", "manager", active=False, revision=2)
     assert await people.list_people(office.read(), Nothing()) == []
 
 
@@ -144,6 +151,55 @@ async def test_a_dry_run_gives_nothing_and_a_real_one_does(office: Office) -> No
         "SELECT kind, actor, after FROM item_change WHERE item = $1 AND revision = 2", after.id
     )
     assert (row["kind"], row["actor"], row["after"]["assignee"]) == ("assigned", "system", ole)
+
+
+async def test_a_plan_is_what_the_run_then_does(office: Office) -> None:
+    for name in ("ole", "pia"):
+        await office.hire(name, "operator")
+    await office.decided({"a": "fail", "b": "fail", "c": "warning", "d": "fail"})
+    office.told = []
+    plan = await proposals.plan_assignments(office.pool, office.site, office.now, 3)
+    assert office.events == []
+    real = await office.assign(limit=3)
+    assert [(one["id"], one["assignee"], one["reason"]) for one in real["assignments"]] == [
+        (item.id, proposal.assignee, proposal.reason) for item, proposal in plan
+    ]
+    assert len(plan) == 3
+
+
+async def test_a_run_is_undone_where_nobody_has_changed_anything_since(office: Office) -> None:
+    await office.hire("ole", "operator")
+    await office.decided(dict.fromkeys("abcde", "fail"))
+    before = await office.items()
+    await office.order(patch_item, ItemPatch(item_id=before["e"].id, status="blocked"))
+    first = await office.assign(limit=4)
+    office.later(1)
+    second = await office.assign()
+    assert (first["assigned_count"], second["updated_ids"]) == (4, [before["e"].id])
+    office.later(1)
+    await office.order(patch_item, ItemPatch(item_id=before["a"].id, completion_note="I am at it"))
+    await office.order(patch_item, ItemPatch(item_id=before["b"].id, status="done"))
+    await office.decided({"c": "pass", "d": "fail"})
+
+    async def undo(run: Any, *, site: str = "") -> list[str]:
+        message = CloudEvent(str(uuid7()), "/headgate/gateway", "undo", site=site or office.site, actor="ann")
+        at = datetime.fromisoformat(run["started_at"])
+        async with office.pool.acquire() as connection, connection.transaction():
+            tx = Tx("tracker", connection, message, office.now)
+            every = [*first["updated_ids"], *second["updated_ids"]]
+            changes = await proposals.undo_assignments(tx, every, at)
+            assert [staged.name for staged in tx.staged] == ["tracker.item.updated"] * len(changes)
+        return [change.item.rule_id for change in changes]
+
+    assert await undo(first, site="elsewhere") == []
+    assert await undo(first) == ["d"], "a is noted on, b done, c resolved, and e of another run"
+    assert await undo(first) == [], "once"
+    assert await undo(second) == ["e"]
+    after = await office.items()
+    assert [after[rule].assignee is None for rule in "abcde"] == [False, False, False, True, True]
+    assert (after["d"].status, after["e"].status, after["d"].updated_by) == ("pending", "blocked", "ann")
+    assert after["d"].responded_at is None
+    assert (await office.workload()).unassigned_open_count == 2
 
 
 async def test_the_policy_switches_off_and_sets_limits(office: Office) -> None:
@@ -304,8 +360,8 @@ async def test_what_is_given_out_is_read_off_indexes(stack: Stack) -> None:
         for what in ("seqscan", "sort", "incremental_sort", "bitmapscan"):
             await connection.execute(f"SET enable_{what} = off")
         for sql, index in (
-            (assignment.SELECT_UNASSIGNED, "item_unassigned"),
-            (assignment.LOCK_UNASSIGNED, "item_unassigned"),
+            (proposals.SELECT_UNASSIGNED, "item_unassigned"),
+            (proposals.LOCK_UNASSIGNED, "item_unassigned"),
             (people.COUNT_LOADS, "item_in_hand"),
         ):
             found = nodes(await generic_plan(connection, sql))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from services.tracker.domain.changes import Change, ChangeKind, change
-from services.tracker.domain.item import Item, add_note
+from services.tracker.domain.item import Item, ItemStatus, add_note
 
 SYSTEM = "system"  # the author of what runs give out
 
@@ -28,6 +28,13 @@ def take(before: Item, actor: str, now: datetime) -> Change:
 def give(before: Item, to: str, reason: str, now: datetime) -> Change:
     """A run gives an item that nobody has to somebody."""
     return change("assigned", before, _given(before, to, now, f"Given to {to}: {reason}"), SYSTEM, now)
+
+
+def take_back(before: Item, status: ItemStatus, actor: str, now: datetime) -> Change:
+    """What a run gave is taken back: nobody has the item again, and it has the ``status`` of before."""
+    text = f"Taken back from {before.assignee}: {actor} undid the run that gave it."
+    after = replace(before, assignee=None, status=status, completion_note=add_note(before.completion_note, now, text))
+    return change("released", before, after, actor, now)
 
 
 def hand_over(before: Item, to: str, reason: str, actor: str, now: datetime) -> Change:

@@ -55,6 +55,20 @@ def test_what_is_let_go_waits_again(before: ItemStatus, after: ItemStatus) -> No
     assert told.item.completion_note.endswith("Let go by max, was bob's: left the team")
 
 
+def test_what_a_run_gave_is_taken_back_as_it_was() -> None:
+    given = hands.give(item(completion_note="first"), "ann", "Least load.", NOW).item
+    back = hands.take_back(given, "pending", "max", NOW)
+    assert (back.kind, back.item.assignee, back.item.status, back.item.updated_by) == (
+        "released",
+        None,
+        "pending",
+        "max",
+    )
+    assert back.item.completion_note.startswith("first\n")
+    assert back.item.completion_note.endswith("Taken back from ann: max undid the run that gave it.")
+    assert (back.item.revision, back.item.responded_at) == (3, None)
+
+
 def test_what_is_not_possible_says_why() -> None:
     cases: tuple[tuple[Callable[[], Change], str], ...] = (
         (lambda: hands.take(item(assignee="bob"), "ann", NOW), "is bob's; ask them"),

@@ -36,7 +36,10 @@ class UserPatch(UserKey):
 
 
 class UserView(Open):
-    """``revision`` counts the user's changes: who hears of them in another order keeps the highest."""
+    """``revision`` counts the user's changes: who hears of them in another order keeps the highest.
+
+    0: told by a version that did not count yet.
+    """
 
     username: str
     role: Role
@@ -44,7 +47,7 @@ class UserView(Open):
     display_name: str
     active: bool
     created_at: Time
-    revision: int = 1
+    revision: int = 0
 
 
 class UsersAfter(Model):
