@@ -58,6 +58,9 @@ class Head:
     completed_at: datetime | None
     force_used: bool
     last_checked_at: datetime | None
+    retired_at: datetime | None
+    retired_by: str | None
+    retired_reason: str | None
     created_at: datetime
 
     @property

@@ -109,6 +109,9 @@ def _completion(head: Head | None, readiness: Readiness) -> Completion:
         completed_at=head.completed_at,
         force_used=head.force_used,
         last_checked_at=head.last_checked_at,
+        retired_at=head.retired_at,
+        retired_by=head.retired_by,
+        retired_reason=head.retired_reason,
         readiness=readiness,
     )
 

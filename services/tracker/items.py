@@ -79,6 +79,11 @@ def patched(tx: Tx, before: domain.Item, body: ItemPatch) -> Change:
     try:
         return apply_patch(before, patch, tx.actor, tx.now)
     except EpisodeEnded:
+        if before.retired_at is not None:
+            raise Conflict(
+                f"Item {body.item_id} is no work any longer: its subject was retired. It opens again when somebody has "
+                "the gate judge the subject and its rule fails. Note, assignee and labels may be edited."
+            ) from None
         raise Conflict(
             f"Item {before.id} is resolved: run {before.gate_run_id} passed {before.rule_id}. If you doubt it, run "
             "the gate: the item opens again when its rule fails. Note and assignee may be edited."

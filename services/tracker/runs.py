@@ -13,6 +13,7 @@ from services.tracker.domain.deadlines import Terms
 from services.tracker.domain.episodes import judge, wants_terms
 from services.tracker.domain.plan import Options, Run, Verdict
 from services.tracker.requests import RunRequest, count_request, lock_for_run
+from services.tracker.retirement import revive, stays_retired
 from services.tracker.terms import terms_of
 
 # Only those of which the run speaks: a board may hold hundreds that it can't change.
@@ -34,21 +35,29 @@ async def on_gate_decided(tx: Tx, data: GateDecided) -> None:
     if data.run_number <= head.run_number:
         return
     key = (head.site, head.gate, head.subject)
+    if stays_retired(head, data):
+        await _advance(tx, data, *key)
+        return
+    await revive(tx, head, data)
     rows = await tx.connection.fetch(LOAD_ITEMS, *key, [rule.id for rule in data.rules])
     items = {row["rule_id"]: domain.to_item(dict(row)) for row in rows}
     options = Options(request.include_warnings, request.max_items) if request is not None else Options()
     run = _run(tx, data, request)
     terms = await terms_of(tx.connection, tx.site) if wants_terms(items, run) else Terms()
     changes = await write(tx, judge(items, run, options, terms), run_id=data.run_id)
-    await tx.connection.execute(
-        ADVANCE_BOARD, *key, data.run_number, data.run_id, data.version, data.decision, data.decided_at
-    )
+    await _advance(tx, data, *key)
     kinds = Counter(change.kind for change in changes)
     reopened_count = kinds["reopened"] + kinds["refused"]
     if request is not None:
         await count_request(tx, request, kinds["opened"], reopened_count, kinds["resolved"])
     if kinds["opened"] + reopened_count:
         await reopen_board(tx, head, f"Run {data.run_id} found work to do.")
+
+
+async def _advance(tx: Tx, data: GateDecided, *key: str) -> None:
+    await tx.connection.execute(
+        ADVANCE_BOARD, *key, data.run_number, data.run_id, data.version, data.decision, data.decided_at
+    )
 
 
 def _run(tx: Tx, data: GateDecided, request: RunRequest | None) -> Run:

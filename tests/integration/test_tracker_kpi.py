@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -17,10 +18,11 @@ from libs.common.contracts.governance.runs import RuleStatus
 from libs.common.contracts.tracker.clocks import DueBody, PauseBody, ResumeBody, move_due, pause_item, resume_item
 from libs.common.contracts.tracker.items import Item, ItemPatch, patch_item
 from libs.common.contracts.tracker.kpi import KPI_JOB, KpiWindow, SeriesFilter, run_kpi
+from libs.common.contracts.tracker.retirement import Retire, retire_board
 from libs.common.contracts.tracker.sla import SLA_RULES, SlaFilter, SlaRule, SlaRules
 from libs.common.contracts.versions import Publication
 from libs.common.ids import uuid7
-from libs.common.problems import NotFound
+from libs.common.problems import Conflict, NotFound
 from libs.common.service import JobDone, Tx
 from services.tracker import kpi
 from services.tracker.domain.kpi import day_of, hour_of
@@ -37,13 +39,16 @@ async def fold(desk: Desk) -> None:
         await kpi.fold(Tx("tracker", connection, CloudEvent(str(uuid7()), "/x", "x", site=desk.site), desk.now))
 
 
-async def something(desk: Desk, rng: random.Random) -> None:
+async def something(desk: Desk, rng: random.Random, *, retiring: bool = True) -> None:
     """One thing that happens to the board."""
     items = list((await desk.items()).values())
     if not items or rng.random() < 0.4:
         gate = rng.choice(("operations", "release"))
         await desk.decided({rule: rng.choice(STATES) for rule in RULES if rng.random() < 0.8}, gate=gate)
         return
+    if retiring and rng.random() < 0.1:
+        with contextlib.suppress(NotFound, Conflict):
+            await desk.order(retire_board, Retire(gate="release", subject="site", reason="gone"))
     item = rng.choice(items)
     if item.is_active and rng.random() < 0.4:
         await something_with_a_clock(desk, rng, item)
@@ -224,7 +229,7 @@ async def test_items_of_before_are_counted_when_the_sums_are_made(desk: Desk) ->
     rng = random.Random(99)
     await without_sla(desk, "d")
     for _ in range(30):
-        await something(desk, rng)
+        await something(desk, rng, retiring=False)
         desk.later(rng.choice((0.5, 7.0)))
     await desk.decided({"a": "fail", "d": "fail"}, gate="third")
     waits = (await desk.items(gate="third"))["a"]

@@ -73,6 +73,7 @@ class Desk:
         gate: str = "operations",
         subject: str = "site",
         at: datetime | None = None,
+        trigger: str = "api",
     ) -> Applied:
         """A run of the gate; ``rules`` says how each rule came out."""
         self.runs = max(self.runs, number or self.runs + 1)
@@ -84,7 +85,7 @@ class Desk:
             site=self.site,
             subject=subject,
             at=at or self.now,
-        )
+        ).model_copy(update={"trigger": trigger})
         source = "/headgate/governance"
         message = CloudEvent(str(uuid7()), source, gate_decided.type, site=self.site, actor="gus", causationid=cause)
         return await self.apply(message, data, command=False)

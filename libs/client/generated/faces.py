@@ -90,6 +90,7 @@ FACES: dict[str, Face] = {
     "tracker.board.complete": Face(
         "items complete", flags={"completion_note": "--note", "force": "--force"}, **_OF_BOARD
     ),
+    "tracker.board.retire": Face("items retire", arguments=("subject",)),
     "tracker.escalation.get": Face("items escalation"),
     "tracker.escalation.acknowledge": Face("items acknowledge"),
     "tracker.escalation.unacknowledge": Face("items unacknowledge"),

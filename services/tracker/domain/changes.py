@@ -14,6 +14,7 @@ from services.tracker.domain.item import TOLD, Item, differences
 ChangeKind = Literal[
     "opened", "updated", "reopened", "refused", "resolved", "judged",
     "patched", "paused", "resumed", "due_moved", "recounted", "assigned", "taken", "handed_over", "released",
+    "retired",
 ]  # fmt: skip
 
 _KEPT_ELSEWHERE = frozenset({"detail"})  # large, and the run that says it keeps it

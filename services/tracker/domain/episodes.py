@@ -6,7 +6,7 @@ that a filtered plan leaves out, stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -150,6 +150,7 @@ def _reopen(before: Item, planned: Planned, run: Run, terms: Terms) -> Change:
         completion_checked=False,
         completed_at=None,
         verified_at=None,
+        retired_at=None,
         responded_at=None,
         is_active=True,
         completion_note=add_note(before.completion_note, run.decided_at, text),
@@ -176,6 +177,24 @@ def _resolve(before: Item, verdict: Verdict, run: Run, terms: Terms) -> Change:
         ),
     )
     return _change("resolved", before, after, run)
+
+
+def retire(items: Iterable[Item], terms: Terms, actor: str, now: datetime) -> list[Change]:
+    """What the retirement of their subject does to active items: they are work no longer, and nothing is verified.
+
+    A pause ends with it, as with a resolution.
+    """
+    return [
+        change(
+            "retired",
+            item,
+            replace(resumed(item, terms.calendar, now), is_active=False, retired_at=now),
+            actor,
+            now,
+        )
+        for item in items
+        if item.is_active
+    ]
 
 
 def _change(kind: ChangeKind, before: Item, after: Item, run: Run) -> Change:

@@ -33,8 +33,9 @@ class Item:
     ``due_at`` is ``opened_at`` plus ``sla_hours`` of working time plus what was paused, unless a person set it
     (``due_by_hand``, ``due_reason``); without ``sla_hours`` there is no deadline. While ``paused_at`` is set the clock
     stands still; ``pauses`` holds begin and end of the episode's earlier pauses, one after the other.
-    ``completed_at`` is when the present claim was made. ``verified_at`` is when a run passed the rule; an active item
-    has none. ``responded_at``: when a person first did something about the episode. ``revision`` counts the changes
+    ``completed_at`` is when the present claim was made. ``verified_at`` is when a run passed the rule, ``retired_at``
+    when its subject was retired; an active item has neither. ``responded_at``: when a person first did something about
+    the episode. ``revision`` counts the changes
     that are told. Statements and events take their columns from here: a field that says nothing never changes.
     """
 
@@ -72,6 +73,7 @@ class Item:
     revision: Annotated[int, BOTH_UNTOLD] = 1
     responded_at: Annotated[datetime | None, BOTH_UNTOLD] = None
     labels: Annotated[list[str], PERSON] = field(default_factory=list)
+    retired_at: Annotated[datetime | None, RUN] = None
     due_by_hand: Annotated[bool, BOTH] = False
     due_reason: Annotated[str, BOTH] = ""
     paused_at: Annotated[datetime | None, BOTH] = None

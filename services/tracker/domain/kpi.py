@@ -3,7 +3,7 @@
 A measure is a number for each (site, gate, owner role, rule), some also for each hour or day (``bucket``, UTC) or
 assignee.
 *Stock* is what there is now: a change takes its item as it was away and adds it as it is. *Flow* is what happened on a
-day, and only ever grows.
+day, and only ever grows. An item of a retired subject is not active, and so no work.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def flow(change: Change) -> Iterator[Delta]:
     if grown := is_open(item) - (before is not None and is_open(before)):
         yield _one(item, "backlog", day_of(item.updated_at), grown)
     if change.kind in ("opened", "reopened"):
-        yield _one(item, change.kind, day_of(item.opened_at))
+        anew = before is None or before.retired_at is not None  # a subject that came back is no fix that did not hold
+        yield _one(item, "opened" if anew else "reopened", day_of(item.opened_at))
     elif change.kind == "refused":
         yield _one(item, "refused", day_of(item.gate_generated_at))
     elif change.kind == "resolved" and item.verified_at is not None and item.completed_at is not None:

@@ -89,4 +89,6 @@ get_overview = Query(
     summary="Counts of the board",
 )
 board_synced = Event("tracker.board.synced", data=BoardSynced, summary="A board was brought in line with a fresh run")
-board_reopened = Event("tracker.board.reopened", data=BoardReopened, summary="A completed board became active again")
+board_reopened = Event(
+    "tracker.board.reopened", data=BoardReopened, summary="A completed or retired board became active again"
+)

@@ -38,6 +38,9 @@ class Completion(Open):
     completed_at: Time | None
     force_used: bool
     last_checked_at: Time | None
+    retired_at: Time | None = None
+    retired_by: str | None = None
+    retired_reason: str | None = None
     readiness: Readiness
 
 

@@ -85,6 +85,7 @@ class Item(Open):
     revision: int = 1
     responded_at: Time | None = None
     labels: list[str] = []
+    retired_at: Time | None = None
     due_by_hand: bool = False
     due_reason: str = ""
     paused_at: Time | None = None
