@@ -12,6 +12,7 @@ from hypothesis import settings
 from deploy.embedded import Server, free_port, start_nats, start_postgres
 from deploy.installation import NatsUser, nats_config
 from deploy.local import LocalStack
+from tests.memory import data_folder
 from tests.stack import Stack, drop_database, make_stack, make_template
 from tests.workers import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 
@@ -37,15 +38,16 @@ structlog.configure(
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """PostgreSQL without fsync; `url` is the superuser's. Tests make databases or schemas of their own in it."""
     folder = tmp_path_factory.mktemp("postgres")
-    server = start_postgres(
-        folder / "data",
-        port=free_port(),
-        superuser_password=secrets.token_urlsafe(24),
-        durable=False,
-        log=folder / "postgres.log",
-    )
-    yield server
-    server.stop()
+    with data_folder(folder) as data:
+        server = start_postgres(
+            data / "data",
+            port=free_port(),
+            superuser_password=secrets.token_urlsafe(24),
+            durable=False,
+            log=folder / "postgres.log",
+        )
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -54,18 +56,19 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("nats")
     port, monitor_port = free_port(), free_port()
     admin = NatsUser("admin", secrets.token_urlsafe(24), publish_allow=(">",), subscribe_allow=(">",))
-    config = nats_config(
-        port=port,
-        monitor_port=monitor_port,
-        store_dir=folder / "store",
-        server_name=f"headgate-test-{secrets.token_hex(4)}",
-        users=[admin],
-        durable=False,
-        max_file_store_bytes=1 << 50,  # each test's streams reserve their limits
-    )
-    server = start_nats(folder, port=port, monitor_port=monitor_port, config=config, log=folder / "nats.log")
-    yield server
-    server.stop()
+    with data_folder(folder) as data:
+        config = nats_config(
+            port=port,
+            monitor_port=monitor_port,
+            store_dir=data / "store",
+            server_name=f"headgate-test-{secrets.token_hex(4)}",
+            users=[admin],
+            durable=False,
+            max_file_store_bytes=1 << 50,  # each test's streams reserve their limits
+        )
+        server = start_nats(folder, port=port, monitor_port=monitor_port, config=config, log=folder / "nats.log")
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")

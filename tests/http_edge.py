@@ -19,6 +19,34 @@ from tests.stack import Stack
 OWNER = "hg_" + "owner" * 9
 
 
+class PromptServer(uvicorn.Server):
+    """Uvicorn that ends when it is told to: its own loop looks every 0.1 s, and then waits 0.1 s whatever there is."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Serve until `end`."""
+        await self.on_tick(0)  # sets the headers of every answer
+        await self._told.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let the requests in hand end, for as long as the real server does."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+            while self.server_state.connections or self.server_state.tasks:
+                await asyncio.sleep(0.002)
+        await self.lifespan.shutdown()
+
+    def end(self) -> None:
+        """Say that it is time; `serve` returns when all is closed."""
+        self._told.set()
+
+
 class Http:
     """A running edge; `client` speaks as the owner."""
 
@@ -28,7 +56,7 @@ class Http:
         self.running: Running
         self.edge: Edge
         self.url = ""
-        self._server: uvicorn.Server
+        self._server: PromptServer
         self._serving: asyncio.Task[None]
         self._clients: list[httpx2.AsyncClient] = []
 
@@ -42,7 +70,7 @@ class Http:
         listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         config = server_config(app, host="127.0.0.1", port=0, lifespan=True)
-        self._server = uvicorn.Server(config)
+        self._server = PromptServer(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
         self.client = self.of(OWNER)
         async with asyncio.timeout(10):
@@ -56,7 +84,7 @@ class Http:
         for client in self._clients:
             await client.aclose()
         self.edge.stopping.set()
-        self._server.should_exit = True
+        self._server.end()
         await self._serving
 
     def of(self, token: str | None, **headers: str) -> httpx2.AsyncClient:

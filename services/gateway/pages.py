@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
+from functools import cache
 
 import orjson
 from starlette.requests import Request
@@ -45,15 +46,25 @@ def routes(access: Access, health: Health, public_url: str | None) -> list[Route
     return [Route(path, pages[path], methods=["GET"]) for path in PUBLIC]
 
 
-def _document(access: Access, public_url: str | None) -> Page:
-    page = reference.page()
+@cache
+def _documents(public_url: str | None) -> tuple[dict[str, tuple[str, bytes]], str]:
+    """The kind and the bytes of each of `DOCUMENTS`, and the reference page's policy.
+
+    Made once in a process: they follow from the contracts, and the schemas of all models take a third of a second.
+    """
+    api = openapi.document(public_url)
+    page = reference.page(api)
     documents = {
         "/": ("application/json", orjson.dumps(_index())),
-        "/openapi.json": ("application/json", orjson.dumps(openapi.document(public_url))),
+        "/openapi.json": ("application/json", orjson.dumps(api)),
         "/asyncapi.json": ("application/json", orjson.dumps(asyncapi.document())),
         "/reference": ("text/html; charset=utf-8", page.encode()),
     }
-    policy = _policy_of(page)
+    return documents, _policy_of(page)
+
+
+def _document(access: Access, public_url: str | None) -> Page:
+    documents, policy = _documents(public_url)
 
     async def document(request: Request) -> Response:
         path = request.scope["path"]

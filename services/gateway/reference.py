@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
 from libs.common.contracts.roles import ROLES
-from services.gateway import asyncapi, openapi
+from services.gateway import asyncapi
 
 
-def page() -> str:
-    """The page as HTML."""
+def page(api: Mapping[str, Any]) -> str:
+    """The page as HTML; ``api`` is the OpenAPI document."""
     text = (resources.files("services.gateway") / "reference.html").read_text()
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(text).render(
-        services=_by_service(),
+        services=_by_service(api),
         roles=list(ROLES),
         permissions=_permissions(),
         events=asyncapi.events(),
     )
 
 
-def _by_service() -> dict[str, list[dict[str, Any]]]:
+def _by_service(api: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
-    for path, methods in openapi.document()["paths"].items():
+    for path, methods in api["paths"].items():
         for method, entry in methods.items():
             body = entry.get("requestBody", {}).get("content", {})
             schema = body.get("application/json", {}).get("schema", {})

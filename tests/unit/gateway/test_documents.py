@@ -74,7 +74,7 @@ def test_asyncapi_holds_together() -> None:
 
 
 def test_the_page_names_everything_and_loads_nothing() -> None:
-    page = reference.page()
+    page = reference.page(openapi.document())
     for path in openapi.document()["paths"]:
         assert path in page
     assert not re.search(r'src=|href="(?:[a-z]+:|//)', page)
