@@ -107,6 +107,11 @@ def write_last(tx: Tx, change: Change) -> Item:
     return _tell(tx, change)
 
 
+def keep_last(tx: Tx, change: Change) -> None:
+    """Store a change of which nobody is told as the closing change of its command; see `write_last`."""
+    tx.close_with(WRITE, [_stored(change)], [], [delta._asdict() for delta in deltas([change])])
+
+
 def entry(
     tx: Tx,
     item: domain.Item,

@@ -20,9 +20,10 @@ from libs.common.contracts.tracker.comments import (
 from libs.common.listing import Listing, newest
 from libs.common.problems import Conflict, Forbidden, NotFound
 from libs.common.service import Read, Table, Tx
-from services.tracker.changes import NOTED, entry
+from services.tracker.changes import NOTED, entry, keep_last
 from services.tracker.domain import item as domain
-from services.tracker.items import lock_alone, must_exist
+from services.tracker.domain.changes import answered
+from services.tracker.items import lock_alone, lock_item, must_exist
 
 _COLUMNS = "id, item AS item_id, author, at, text, withdrawn_by, withdrawn_at"
 LIST_COMMENTS = Listing(
@@ -55,13 +56,18 @@ RETURNING {_COLUMNS}
 
 
 async def add_comment(tx: Tx, body: CommentAdd) -> Comment:
-    """Add a comment; raises `NotFound`, and `Conflict` if the item has `MAX_COMMENTS` of them."""
-    item = await lock_alone(tx, body.item_id)
+    """Add a comment; raises `NotFound`, and `Conflict` if the item has `MAX_COMMENTS` of them.
+
+    In an episode to which nobody has responded it is the response. So the board is locked, as for any other change.
+    """
+    _, item = await lock_item(tx, body.item_id, None)
     noted = [entry(tx, item, "commented")]
     row = await tx.connection.fetchrow(ADD_COMMENT, item.id, tx.actor, tx.now, body.text, MAX_COMMENTS, noted)
     if row is None:
         raise Conflict(f"Item {item.id} has {MAX_COMMENTS} comments, which is all that an item may have.")
     comment = Comment.model_validate(dict(row))
+    if (response := answered(item, tx.actor, tx.now)) is not None:
+        keep_last(tx, response)
     tx.emit(comment_added, _told(item, comment), subject=str(item.id))
     return comment
 

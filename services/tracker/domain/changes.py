@@ -14,7 +14,7 @@ from services.tracker.domain.item import TOLD, Item, differences
 ChangeKind = Literal[
     "opened", "updated", "reopened", "refused", "resolved", "judged",
     "patched", "paused", "resumed", "due_moved", "recounted", "assigned", "taken", "handed_over", "released",
-    "retired",
+    "retired", "commented",
 ]  # fmt: skip
 
 _KEPT_ELSEWHERE = frozenset({"detail"})  # large, and the run that says it keeps it
@@ -63,3 +63,13 @@ def change_by_person(kind: ChangeKind, before: Item, after: Item, actor: str, no
     if before.is_active and before.responded_at is None and after != before:
         after = replace(after, responded_at=now)
     return change(kind, before, after, actor, now)
+
+
+def answered(before: Item, actor: str, now: datetime) -> Change | None:
+    """What a person's comment does to an item: the first thing that is said or done in an episode is the response.
+
+    None: somebody has responded before, or the episode is over. Nothing that is told changes, so no tag grows stale.
+    """
+    if not before.is_active or before.responded_at is not None:
+        return None
+    return change("commented", before, replace(before, responded_at=now), actor, now)
