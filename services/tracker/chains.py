@@ -10,7 +10,6 @@ from typing import Any
 
 from libs.common import versions
 from libs.common.contracts.tracker import chains as contract
-from libs.common.contracts.tracker.calendars import CALENDAR
 from libs.common.contracts.tracker.chains import CHAINS, Chains
 from libs.common.contracts.versions import Published
 from libs.common.listing import Source
@@ -20,17 +19,21 @@ from services.tracker.domain.duty import Duty
 from services.tracker.domain.escalation import Chain
 from services.tracker.domain.item import Item
 from services.tracker.people import duty_of
-from services.tracker.terms import to_calendar
+from services.tracker.terms import with_calendar
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a site escalates by, now. ``chains`` and ``frozen`` (their canonical JSON, by name) are those in force."""
+    """What a site escalates by, now. ``chains`` and ``frozen`` (their canonical JSON, by name) are those in force.
+
+    ``calendar_problem``: see `services.tracker.terms.Reading`.
+    """
 
     published: Published[Chains]
     chains: tuple[Chain, ...]
     frozen: Mapping[str, str]
     calendar: Calendar
+    calendar_problem: str | None
     duty: Duty
 
     @property
@@ -49,14 +52,15 @@ class Rules:
 
 
 async def rules_of(source: Source, site: str, now: datetime) -> Rules:
-    """What a site escalates by. Raises `Conflict` or `Invalid` if what was published does not fit this Headgate."""
-    published, calendar = await versions.current_of(source, site, CHAINS, CALENDAR)
+    """What a site escalates by. Raises `Conflict` if the chains that were published do not fit this Headgate."""
+    published, reading = await with_calendar(source, site, CHAINS)
     chains = published.content.chains
     return Rules(
         published=published,
         chains=tuple(to_chain(chain) for chain in chains),
         frozen={chain.name: versions.canonical(chain) for chain in chains},
-        calendar=to_calendar(calendar.content),
+        calendar=reading.calendar,
+        calendar_problem=reading.problem,
         duty=await duty_of(source, site, now),
     )
 

@@ -184,7 +184,10 @@ async def latest(read: Read, params: Nothing) -> bytes:
 
 
 async def check(source: Connection | asyncpg.Pool, site: str, now: datetime) -> EscalationCheck:
-    """Which steps did not run when they were due. Raises `Conflict` if the site's chains can't be read."""
+    """Which steps did not run when they were due, and whether the calendar can be read.
+
+    Raises `Conflict` if the site's chains can't be read.
+    """
     rules = await rules_of(source, site, now)
     settings = rules.settings
     late: list[LateStep] = []
@@ -204,10 +207,11 @@ async def check(source: Connection | asyncpg.Pool, site: str, now: datetime) -> 
     late.sort(key=lambda one: -one.minutes_late)
     return EscalationCheck(
         generated_at=now,
-        status="critical" if late else "success",
+        status="critical" if late else "success" if rules.calendar_problem is None else "warning",
         enabled=settings.enabled,
         late_count=count,
         late=late[:MAX_SHOWN],
+        calendar_problem=rules.calendar_problem,
     )
 
 
@@ -227,11 +231,11 @@ async def run_escalation(tx: Tx) -> JobDone:
 
 
 async def run_check(tx: Tx) -> JobDone | None:
-    """The self-check as a job: a run is told only when something is late."""
+    """The self-check as a job: a run is told only when something is late, or the calendar can't be read."""
     found = await check(tx.connection, tx.site, tx.now)
-    if not found.late_count:
+    if found.status == "success":
         return None
-    return JobDone("critical", found.model_dump(mode="json", include={"late_count", "late"}))
+    return JobDone(found.status, found.model_dump(mode="json", include={"late_count", "late", "calendar_problem"}))
 
 
 TABLE = Table(

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from typing import TypeVar
 
 from holidays import country_holidays
 
+from libs.common.contracts.base import Model
 from libs.common.contracts.tracker.calendars import CALENDAR, CalendarContent, HolidaysOf, Weekday, minutes
 from libs.common.contracts.tracker.sla import SLA_RULES, Severity, SlaRules
+from libs.common.contracts.versions import Document, Published
 from libs.common.listing import Source
-from libs.common.problems import Invalid
+from libs.common.problems import Conflict, Invalid
+from libs.common.telemetry import log
 from libs.common.versions import current, current_of
 from services.tracker.domain.calendars import ALWAYS, Calendar, Holidays, Span, no_holidays
 from services.tracker.domain.deadlines import SlaRule, Terms
 from services.tracker.domain.plan import priority
 
+C = TypeVar("C", bound=Model)
 _WEEK: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PRIORITIES: dict[Severity, int] = {
     "required_fail": priority("fail", True),
@@ -27,21 +33,72 @@ _PRIORITIES: dict[Severity, int] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A site's calendar as far as this Headgate can read it. ``problem``: what it can't read, and what holds instead.
+
+    What can't be read makes time run, so that deadlines come earlier, never later.
+    """
+
+    calendar: Calendar
+    problem: str | None = None
+
+
 async def terms_of(source: Source, site: str) -> Terms:
-    """The terms in force at a site; one round trip."""
-    calendar, rules = await current_of(source, site, CALENDAR, SLA_RULES)
-    return to_terms(calendar.content, rules.content)
+    """The terms in force at a site, one round trip. A verdict counts, so what can't be read is no reason to fail.
+
+    Instead of SLA rules that can't be read the hours of the gate's policy hold; for the calendar see `Reading`.
+    """
+    try:
+        calendar, rules = await current_of(source, site, CALENDAR, SLA_RULES)
+        return _terms(site, _readable(calendar.content), rules.content)
+    except Conflict:
+        return _terms(site, await reading_of(source, site), await _rules_of(source, site))
+
+
+async def reading_of(source: Source, site: str) -> Reading:
+    """The calendar in force at a site."""
+    try:
+        return _readable((await current(source, CALENDAR, site)).content)
+    except Conflict as error:
+        return Reading(ALWAYS, f"{error.detail} Until then time counts day and night.")
 
 
 async def calendar_of(source: Source, site: str) -> Calendar:
-    """The calendar in force at a site."""
-    return to_calendar((await current(source, CALENDAR, site)).content)
+    """The same without the problem."""
+    return (await reading_of(source, site)).calendar
 
 
-def to_terms(calendar: CalendarContent, rules: SlaRules) -> Terms:
-    """Documents as the domain has them. Raises `Invalid`, see `to_calendar`."""
+async def with_calendar(source: Source, site: str, document: Document[C]) -> tuple[Published[C], Reading]:
+    """A document and the calendar in force at a site, in one round trip. Raises `Conflict` for the document only."""
+    try:
+        published, calendar = await current_of(source, site, document, CALENDAR)
+        return published, _readable(calendar.content)
+    except Conflict:
+        return await current(source, document, site), await reading_of(source, site)
+
+
+async def _rules_of(source: Source, site: str) -> SlaRules:
+    try:
+        return (await current(source, SLA_RULES, site)).content
+    except Conflict as error:
+        log.warning("the hours of the gates' policies hold", site=site, error=error.detail)
+        return SLA_RULES.default
+
+
+def _readable(content: CalendarContent) -> Reading:
+    try:
+        return Reading(to_calendar(content))
+    except Invalid as error:
+        without = to_calendar(content.model_copy(update={"holidays": None}))
+        return Reading(without, f"{error.detail} Until then holidays count as any other day.")
+
+
+def _terms(site: str, reading: Reading, rules: SlaRules) -> Terms:
+    if reading.problem is not None:
+        log.warning("deadlines come earlier than they should", site=site, error=reading.problem)
     return Terms(
-        calendar=to_calendar(calendar),
+        calendar=reading.calendar,
         rules=tuple(
             SlaRule(
                 sla_hours=rule.sla_hours,

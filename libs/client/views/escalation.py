@@ -62,13 +62,14 @@ def _targets(targets: Sequence[TargetTold]) -> str:
 def checked(session: Session, answer: Any, _fields: Mapping[str, Any]) -> int:
     """What is late; the exit code says the same."""
     found = read_as(EscalationCheck, answer)
+    problem = [] if found.calendar_problem is None else [Text(clean(found.calendar_problem), style="yellow")]
     if not found.late_count:
-        session.emit(answer, Text("Nothing is late.", style="green"))
-        return 0
+        session.emit(answer, Text("Nothing is late.", style="green"), *problem)
+        return int(bool(problem))
     rows = [(step.item_id, step.rule_id, step.chain, step.level, step.due_at, step.minutes_late) for step in found.late]
     head = Text(f"{found.late_count} steps did not run when they were due.", style="red")
     columns = ("item", "rule", "chain", "level", "due", "minutes late")
-    session.emit(answer, head, Text(), table(columns, rows))
+    session.emit(answer, head, *problem, Text(), table(columns, rows))
     return 1
 
 

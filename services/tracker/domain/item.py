@@ -35,7 +35,8 @@ class Item:
     stands still; ``pauses`` holds begin and end of the episode's earlier pauses, one after the other.
     ``completed_at`` is when the present claim was made. ``verified_at`` is when a run passed the rule, ``retired_at``
     when its subject was retired; an active item has neither. ``responded_at``: when a person first did something about
-    the episode, or commented. ``revision`` counts the changes that are told. Statements and events take their columns from here: a field that says nothing never changes.
+    the episode, or commented. ``revision`` counts the changes that are told. Statements and events take their columns
+    from here: a field that says nothing never changes.
     """
 
     id: int

@@ -80,3 +80,6 @@ def test_what_is_late_is_the_exit_code(gateway: FakeGateway, tool: Tool) -> None
     assert (result.exit_code, "99" in result.stdout) == (1, True)
     result = tool("escalation", "check")
     assert (result.exit_code, result.stdout) == (0, "Nothing is late.\n")
+    gateway.on(f"GET {BOARD}/escalate/check", Says(fine | {"status": "warning", "calendar_problem": "No holidays"}))
+    result = tool("escalation", "check")
+    assert (result.exit_code, result.stdout) == (1, "Nothing is late.\nNo holidays\n")

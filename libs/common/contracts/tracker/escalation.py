@@ -102,13 +102,18 @@ class LateStep(Open):
 
 
 class EscalationCheck(Open):
-    """``status``: success, or critical with the first 50 steps that are late, latest first."""
+    """``status``: critical with the first 50 steps that are late, latest first; else success.
+
+    A ``calendar_problem`` makes it a warning at least: the site's calendar can't be read as it was published. It says
+    why, what to do, and what holds until then.
+    """
 
     generated_at: Time
-    status: Literal["success", "critical"]
+    status: Literal["success", "warning", "critical"]
     enabled: bool
     late_count: int
     late: list[LateStep]
+    calendar_problem: str | None = None
 
 
 class TargetTold(Open):

@@ -113,7 +113,8 @@ class KpiDay(Open):
     """A day (UTC). ``backlog`` is open items at its end; means are over what ended, or was answered, on that day.
 
     ``mttr_hours``: opened until a run passed the rule. ``lead_hours``: opened until the claim that was confirmed.
-    ``first_response_hours``: opened until a person first did something about it, or commented. Null: nothing to take a mean of.
+    ``first_response_hours``: opened until a person first did something about it, or commented.
+    Null: nothing to take a mean of.
     ``reopened_percent``: reopened and refused, beside opened and these.
     """
 
