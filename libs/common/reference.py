@@ -60,7 +60,7 @@ def _fields(model: Any) -> Iterator[str]:
 
 
 def _answer(operation: Operation, http: Http) -> str:
-    return "the file itself" if http.blob else _result(operation.result)
+    return f"a file, `{http.file}`" if http.file else _result(operation.result)
 
 
 def _result(declared: Any) -> str:
@@ -86,6 +86,8 @@ def _operation(operation: Operation, fields: type[BaseModel]) -> Iterator[str]:
     yield f"Permission `{operation.permission}` · answers {http.status} {_answer(operation, http)}" + (
         f" · refuses with {', '.join(map(str, errors))}" if errors else ""
     )
+    if http.basic:
+        yield "\nAlso by HTTP Basic: the user's name, and a token as the password"
     if http.csv:
         yield f"\nAs CSV: `{http.csv_path or http.path + '.csv'}`, columns `{','.join(http.csv.columns)}`"
     rows = list(_fields(fields))

@@ -21,7 +21,7 @@ from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Command, Contract, Event, Query
 from libs.common.contracts.jobs import JobStatus
 from libs.common.ids import uuid7
-from libs.common.problems import Refusal, TooLarge
+from libs.common.problems import Forbidden, Refusal, TooLarge
 from libs.common.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -220,6 +220,15 @@ class Read:
     permissions: frozenset[str] = frozenset()
     message: CloudEvent | None = None
     asker: Asker | None = None
+
+    def sites_of(self, only_site: str | None) -> list[str] | None:
+        """The sites to look at: that one, else all that the asker may see; None: every site. Raises `Forbidden`."""
+        every = "*" in self.sites
+        if only_site is None:
+            return None if every else sorted(set(self.sites))
+        if not every and only_site not in self.sites:
+            raise Forbidden(f"Your scope does not hold the site {only_site}; leave only_site away.")
+        return [only_site]
 
     async def ask(self, query: Query, params: BaseModel, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
         """Ask another service in the name of who asks here, with the same site, scope and permissions.

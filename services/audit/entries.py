@@ -9,7 +9,6 @@ import orjson
 
 from libs.common.contracts.audit import entries as contract
 from libs.common.contracts.audit.entries import MAX_LISTED_PAYLOAD_BYTES, EntryFilter
-from libs.common.problems import Forbidden
 from libs.common.service import Read, Table
 
 # With its payload twice (parsed, and as text with its quotes escaped) a page stays below the bus's 8 MB.
@@ -69,7 +68,7 @@ def build(read: Read, wanted: EntryFilter) -> tuple[str, list[Any]]:
         values.append(value)
         return f"${len(values)}"
 
-    sites = _sites(read, wanted)
+    sites = read.sites_of(wanted.only_site)
     found = {
         "type": _full_type(wanted.type) if wanted.type else None,
         "actor": wanted.actor,
@@ -93,16 +92,6 @@ def build(read: Read, wanted: EntryFilter) -> tuple[str, list[Any]]:
     else:
         page = PAGE_OF_SITES.format(**blanks, sites=place(sites))
     return SELECT_ENTRIES.format(page=page, max_payload=MAX_LISTED_PAYLOAD_BYTES, page_bytes=PAGE_BYTES), values
-
-
-def _sites(read: Read, wanted: EntryFilter) -> list[str] | None:
-    """The sites to look at; None: all."""
-    every = "*" in read.sites
-    if wanted.only_site is not None:
-        if not every and wanted.only_site not in read.sites:
-            raise Forbidden(f"Your scope does not hold the site {wanted.only_site}; leave only_site away.")
-        return [wanted.only_site]
-    return None if every else sorted(set(read.sites))
 
 
 def _full_type(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from functools import cache
 
@@ -29,13 +30,15 @@ class Access:
         self._per_token = per_token
         self._per_address = per_address
 
-    async def admit(self, request: Request, permission: str) -> Principal:
+    async def admit(self, request: Request, permission: str, *, basic: bool = False) -> Principal:
         """The caller, if its token is valid, within its rate limit, and its role holds the permission.
+
+        ``basic``: the token may come by HTTP Basic, too.
 
         Raises `Unauthorized`, `TooMany`, `Forbidden` or `Unavailable`.
         """
         context = context_of(request)
-        principal = await self._authenticate(request, context)
+        principal = await self._authenticate(request, context, basic=basic)
         context.who = principal.username
         allowance = self._per_token.hit(str(principal.token_id))
         context.headers.update(allowance.headers())
@@ -64,14 +67,19 @@ class Access:
                 retry_after_s=allowance.reset_s,
             )
 
-    async def _authenticate(self, request: Request, context: Context) -> Principal:
+    async def _authenticate(self, request: Request, context: Context, *, basic: bool) -> Principal:
         try:
-            secret = secret_of(request)
+            username, secret = (basic and login_of(request)) or (None, secret_of(request))
             principal = await self._identity.by_secret(secret)
-            if principal is None:
-                raise Unauthorized("The token is unknown, expired or revoked, or its user is not active. " + HOW)
+            if principal is None or username not in (None, principal.username):
+                of_whom = "" if username is None else ", or of another user than the one named"
+                raise Unauthorized(
+                    f"The token is unknown, expired or revoked, or its user is not active{of_whom}. " + HOW
+                )
         except Unauthorized:
             self.limit_stranger(context)
+            if basic:  # beside the challenge of the answer itself: else no calendar asks its user for a password
+                context.headers["WWW-Authenticate"] = 'Basic realm="headgate", charset="UTF-8"'
             raise
         return principal
 
@@ -107,6 +115,26 @@ class Access:
 def _checks(result: str, role: str) -> Counter:
     """The series; roles are few, and looking it up by its labels costs more than counting."""
     return PERMISSION_CHECKS.labels(result, role)
+
+
+def login_of(request: Request) -> tuple[str, str] | None:
+    """User name and secret of `Authorization: Basic` (RFC 7617); None if the caller sent another kind, or more than it.
+
+    Raises `Unauthorized` for what can't be read.
+    """
+    values = request.headers.getlist("authorization")
+    scheme, _, packed = values[0].strip().partition(" ") if len(values) == 1 else ("", "", "")
+    if scheme.lower() != "basic" or "x-admin-token" in request.headers:
+        return None
+    try:
+        username, colon, secret = base64.b64decode(packed.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        username = colon = secret = ""
+    if not colon:
+        raise Unauthorized(
+            "What was sent by HTTP Basic can't be read. Send your user name, and a token as the password."
+        )
+    return username, secret
 
 
 def secret_of(request: Request) -> str:

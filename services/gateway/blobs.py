@@ -19,8 +19,10 @@ from services.gateway.answers import unchanged
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-async def blob_answer(request: Request, blob: Blob, bucket: Bucket) -> Response:
-    """The file to download. Raises `NotFound` if it is gone, `Unavailable` if the bucket can't be asked.
+async def blob_answer(request: Request, blob: Blob, bucket: Bucket | None) -> Response:
+    """The file to download; without a bucket it has come along.
+
+    Raises `NotFound` if it is gone, `Unavailable` if the bucket can't be asked.
 
     If the content turns out wrong on the way, the last piece is missing and the connection broken: by its length a
     reader sees that it is not whole.
@@ -37,6 +39,8 @@ async def blob_answer(request: Request, blob: Blob, bucket: Bucket) -> Response:
     if blob.content_zlib_base64 is not None:
         content = zlib.decompress(base64.b64decode(blob.content_zlib_base64))
         return Response(content, 200, headers, media_type=blob.media_type)
+    if bucket is None:
+        raise NotFound(blob.gone)
     try:
         pieces = bucket.read(await bucket.find(blob.sha256))
         first = await anext(pieces)  # what can't be read at all is an answer, not a broken connection

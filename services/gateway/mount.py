@@ -88,8 +88,12 @@ def binding_of(operation: Operation) -> Binding:
         raise MountError(f"{operation.name}: unknown seal {http.seal}")
     if http.reader is not None and http.reader not in READERS:
         raise MountError(f"{operation.name}: unknown reader {http.reader}")
-    if http.blob is not None and (http.blob not in {plan.name for plan in BUCKETS} or operation.result is not Blob):
-        raise MountError(f"{operation.name}: a file comes as a Blob from a bucket that there is")
+    if (http.file is not None) != (operation.result is Blob):
+        raise MountError(f"{operation.name}: a file comes as a Blob, and a Blob as a file")
+    if http.bucket is not None and (http.file is None or http.bucket not in {plan.name for plan in BUCKETS}):
+        raise MountError(f"{operation.name}: a bucket that there is holds an answer that is a file")
+    if http.basic and not isinstance(operation, Query):
+        raise MountError(f"{operation.name}: HTTP Basic is for questions; browsers send it unasked")
     if http.if_match is not None and (http.if_match not in fields or PreconditionFailed not in operation.errors):
         raise MountError(f"{operation.name}: If-Match needs its field, and 412 among the errors")
     if operation.sited and "site" in fields:
@@ -138,7 +142,7 @@ def routes(parts: Parts) -> list[Route]:
 def _endpoint(parts: Parts, binding: Binding, path: str, csv: Csv | None) -> Endpoint:
     async def answer(request: Request) -> Response:
         context_of(request).route = path
-        principal = await parts.access.admit(request, binding.operation.permission)
+        principal = await parts.access.admit(request, binding.operation.permission, basic=binding.http.basic)
         query = read_query(request, binding.query_parameters)
         asked = query.pop("site", None) if binding.operation.sited else None
         site = await parts.access.site_of(principal, binding.operation, asked, names_object=binding.names_object)
@@ -196,9 +200,9 @@ async def _ask(
     )
     data = {"params": params, "sites": principal.sites, "permissions": _PERMISSIONS.get(principal.role, ())}
     reply = await parts.questions.ask(query, envelope, orjson.dumps(data))
-    if binding.http.blob is not None and reply.status == 200:
+    if binding.http.file is not None and reply.status == 200:
         blob = Blob.model_validate_json(reply.body)
-        return await blob_answer(request, blob, parts.buckets[binding.http.blob])
+        return await blob_answer(request, blob, parts.buckets[binding.http.bucket] if binding.http.bucket else None)
     if csv is None and binding.http.csv is not None and wants_csv(request):
         csv = binding.http.csv
     answer = reply_answer(request, reply, csv, parts.clock(), revision=binding.http.revision)

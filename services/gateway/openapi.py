@@ -56,6 +56,7 @@ ACCEPTED: dict[str, Any] = {
     },
 }
 ALWAYS: tuple[type[Refusal], ...] = (Unauthorized, Forbidden, Invalid, TooMany, Unavailable, TimedOut)
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"adminToken": []}]
 SITE = {
     "name": "site",
     "in": "query",
@@ -119,12 +120,13 @@ def document(public_url: str | None = None) -> dict[str, Any]:
         },
         "servers": [{"url": public_url or "/"}],
         "paths": dict(sorted(paths.items())),
-        "security": [{"bearer": []}, {"adminToken": []}],
+        "security": SECURITY,
         "components": {
             "schemas": {name: components[name] for name in sorted(_used(paths, components))},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "hg_…"},
                 "adminToken": {"type": "apiKey", "in": "header", "name": "X-Admin-Token"},
+                "basic": {"type": "http", "scheme": "basic", "description": "The user's name, and a token"},
             },
         },
     }
@@ -174,6 +176,8 @@ def _operation(
         "parameters": _parameters(schemas, binding, http, fixed),
         "responses": _responses(schemas, operation, http, csv),
     }
+    if http.basic:
+        entry["security"] = [*SECURITY, {"basic": []}]
     if isinstance(operation, Command) and (body := _body(schemas, binding, http)):
         entry["requestBody"] = body
     return entry
@@ -235,8 +239,8 @@ def _body(schemas: Schemas, binding: Binding, http: Http) -> dict[str, Any] | No
 def _responses(schemas: Schemas, operation: Operation, http: Http, csv: Csv | None) -> dict[str, Any]:
     as_json = {"application/json": {"schema": schemas.result(operation.name)}}
     as_csv = {"text/csv": {"schema": {"type": "string"}}}
-    if http.blob is not None:
-        content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    if http.file is not None:
+        content = {http.file: {"schema": {"type": "string", "format": "binary"}}}
     elif csv is not None:
         content = as_csv
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from libs.common.contracts.roles import ROLES, SELF_SERVICE, may
 from services.gateway import openapi
 from services.gateway.mount import binding_of, mounted, paths_of
 from services.gateway.pages import PUBLIC
-from tests.http_edge import Http
+from tests.http_edge import OWNER, Http
 from tests.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -93,6 +94,14 @@ async def test_strangers_get_401_everywhere_but_on_the_public_pages(http: Http) 
             assert answer.headers["WWW-Authenticate"].startswith("Bearer"), case
             assert answer.headers["content-type"] == "application/problem+json", case
     assert all(not path.startswith("/api") for path in PUBLIC)
+
+
+async def test_a_password_opens_nothing_but_what_says_so(http: Http) -> None:
+    basic = http.of(None, Authorization="Basic " + base64.b64encode(f"owner:{OWNER}".encode()).decode())
+    for case in CASES:
+        assert case.operation.http is not None
+        refused = (await case.ask(basic, case.filled("999999"))).status_code == 401
+        assert refused is not case.operation.http.basic, case
 
 
 async def test_each_role_may_exactly_what_the_table_says(http: Http) -> None:

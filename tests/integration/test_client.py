@@ -168,7 +168,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
             judged = made.face.judges or operation.name == "tracker.readiness.get"
             assert result.exit_code in ((0, 1) if judged else (0,)), (words, result.output)
             assert result.stdout.strip(), words
-        if operation.http.blob is None:  # a file comes as it is
+        if operation.http.file is None:  # a file comes as it is
             json.loads(result.stdout)
         read += 1
     assert read >= 20

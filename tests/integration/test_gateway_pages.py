@@ -81,7 +81,7 @@ async def test_every_file_that_the_page_names_is_served_here_and_may_be_kept(htt
     assert (await anonymous.get("/docs/assets/..%2Fexplorer.py")).status_code == 404
     document = (await anonymous.get("/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
-    assert set(document["components"]["securitySchemes"]) == {"bearer", "adminToken"}
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "adminToken", "basic"}
 
 
 async def test_large_files_travel_packed_where_the_caller_reads_gzip(http: Http) -> None:

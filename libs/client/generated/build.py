@@ -88,7 +88,7 @@ class Made:
             yield _keyword("every_page", Annotated[bool, typer.Option("--all", help=text)], False)
         if self.http.csv is not None:
             yield _keyword("csv", Annotated[bool, typer.Option("--csv", help="Print CSV.")], False)
-        if self.http.blob is not None:
+        if self.http.file is not None:
             text = "The file to write; without it the answer goes to standard output."
             yield _keyword("output", Annotated[str, typer.Option("--output", "-o", help=text)], "-")
 
@@ -139,7 +139,7 @@ class Made:
                 fields[self.face.site_field] = session.site
             else:
                 session.note("headgate: this concerns the whole installation, so --site says nothing here.")
-        if self.http.blob is not None:
+        if self.http.file is not None:
             self._download(session, output, fields)
             return None
         if csv:

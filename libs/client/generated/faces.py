@@ -64,6 +64,10 @@ FACES: dict[str, Face] = {
     "tracker.items.list": Face("items list", flags={"include_inactive": "--all"}, **_OF_BOARD),
     "tracker.items.page": Face("items pages", flags={"include_inactive": "--resolved"}, **_OF_BOARD),
     "tracker.items.get": Face("items show"),
+    "tracker.items.feed": Face(
+        "items feed", "Write your due items (or those of --assignee) as an iCalendar file, of all sites or of --site.",
+        hidden=frozenset({"only_site"}), site_field="only_site",
+    ),
     "tracker.item.patch": Face(
         "items patch",
         flags={

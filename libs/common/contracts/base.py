@@ -82,8 +82,10 @@ class Http:
     ``query`` names fields of a command's model that come from the query string (fields in the path are found by
     themselves, the rest is the JSON body). ``csv_path`` is a further path that always answers CSV. ``reader`` names
     a decoder of the gateway for bodies that are not one JSON object; ``seal`` one that adds a secret at the edge.
-    ``blob`` names the bucket of an operation whose answer is a file: its result is a `Blob`, and the edge sends the
-    file's bytes instead.
+    ``file`` is the media type of an operation whose answer is a file: its result is a `Blob`, and the edge sends the
+    file's bytes instead. ``bucket`` is where files lie that are too large to come along in it.
+    ``basic``: the question may also be asked with HTTP Basic, by the user's name and a token as the password, since who
+    asks it can send nothing else.
     ``revision`` names the field of the result that counts a thing's changes: its ETag begins with it. ``if_match``
     names the field of a command that says which revision it is about: the edge fills it from ``If-Match``, the service
     compares it where the thing is locked.
@@ -98,7 +100,9 @@ class Http:
     reader: str | None = None
     seal: str | None = None
     also: tuple[str, ...] = ()
-    blob: str | None = None
+    file: str | None = None
+    bucket: str | None = None
+    basic: bool = False
     revision: str | None = None
     if_match: str | None = None
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import zlib
+
 from libs.common.contracts.base import Open
 
 
 class Blob(Open):
-    """A file as an answer, see `Http.blob`. ``sha256`` (hex) and ``size`` (bytes) are of the file itself.
+    """A file as an answer, see `Http.file`. ``sha256`` (hex) and ``size`` (bytes) are of the file itself.
 
     A small one comes along in ``content_zlib_base64``; without that it lies in the operation's bucket under its
     SHA-256. ``gone`` is what the caller is told if it does not lie there any more.
@@ -18,3 +22,14 @@ class Blob(Open):
     filename: str
     content_zlib_base64: str | None = None
     gone: str = "The file is not kept any more."
+
+    @classmethod
+    def of(cls, content: bytes, *, media_type: str, filename: str) -> Blob:
+        """A small file that comes along."""
+        return cls(
+            sha256=hashlib.sha256(content).hexdigest(),
+            size=len(content),
+            media_type=media_type,
+            filename=filename,
+            content_zlib_base64=base64.b64encode(zlib.compress(content)).decode(),
+        )

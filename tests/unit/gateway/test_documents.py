@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
+import pytest
 
 from libs.common.contracts import CONTRACTS
+from libs.common.contracts.base import GET, POST, Command, Http, Nothing, Query
+from libs.common.contracts.blobs import Blob
+from libs.common.contracts.tracker.items import BASE
 from services.gateway import asyncapi, openapi, reference
+from services.gateway.mount import MountError, binding_of
 
 
 def _refs(value: Any) -> Iterator[str]:
@@ -62,6 +67,37 @@ def test_csv_twins_are_documented() -> None:
     paths = openapi.document()["paths"]
     for path in ("/api/audit/entries.csv", "/api/ops/governance/gate/remediation/csv"):
         assert list(paths[path]["get"]["responses"]["200"]["content"]) == ["text/csv"]
+
+
+def test_an_answer_that_is_a_file_says_of_which_kind() -> None:
+    paths = openapi.document()["paths"]
+    feed = paths[f"{BASE}/items.ics"]["get"]
+    assert list(feed["responses"]["200"]["content"]) == ["text/calendar"]
+    assert list(paths["/api/signals/{signal_id}/report"]["get"]["responses"]["200"]["content"]) == [
+        "application/octet-stream"
+    ]
+    by_basic = [path for path, methods in paths.items() for one in methods.values() if "security" in one]
+    assert by_basic == [f"{BASE}/items.ics"], "nothing else may be asked with a password"
+    assert {"basic": []} in feed["security"]
+
+
+@pytest.mark.parametrize(
+    ("http", "result"),
+    [
+        (GET("/x", file="text/plain"), Nothing),
+        (GET("/x"), Blob),
+        (GET("/x", file="text/plain", bucket="nowhere"), Blob),
+        (GET("/x", bucket="reports"), Nothing),
+    ],
+)
+def test_a_file_that_can_not_be_answered_is_not_mounted(http: Http, result: Any) -> None:
+    with pytest.raises(MountError):
+        binding_of(Query("gateway.paper.get", result=result, permission="me:read", http=http))
+
+
+def test_nothing_that_changes_anything_takes_a_password() -> None:
+    with pytest.raises(MountError, match="Basic"):
+        binding_of(Command("gateway.paper.fold", permission="me:read", http=POST("/x", basic=True)))
 
 
 def test_asyncapi_holds_together() -> None:

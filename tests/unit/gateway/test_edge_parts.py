@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import threading
 import time
@@ -18,7 +19,7 @@ from libs.common.contracts.gateway.users import Role
 from libs.common.contracts.roles import ROLES, may
 from libs.common.problems import Invalid, Unauthorized, Unavailable
 from services.gateway import limits, outcomes
-from services.gateway.access import secret_of
+from services.gateway.access import login_of, secret_of
 from services.gateway.answers import wants_csv
 from services.gateway.commands import idempotency_key_of, preference_of
 from services.gateway.identity import Principal
@@ -77,6 +78,21 @@ def test_where_a_secret_may_stand() -> None:
             secret_of(request(*headers))
 
 
+def test_a_login_is_read_only_where_it_stands_alone() -> None:
+    packed = base64.b64encode("ann:hg_x:ü".encode()).decode()
+    assert login_of(request(("Authorization", f"basic {packed}"))) == ("ann", "hg_x:ü")
+    for headers in (
+        (),
+        (("Authorization", "Bearer hg_x"),),
+        (("Authorization", f"Basic {packed}"), ("Authorization", "Bearer hg_x")),
+        (("Authorization", f"Basic {packed}"), ("X-Admin-Token", "hg_x")),
+    ):
+        assert login_of(request(*headers)) is None, headers
+    for odd in ("", "!", "YQ==", base64.b64encode(b"ann:\xff").decode(), "YW5u\xe9"):
+        with pytest.raises(Unauthorized):
+            login_of(request(("Authorization", f"Basic {odd}")))
+
+
 @pytest.mark.parametrize(
     ("accept", "csv"),
     [
@@ -127,7 +143,7 @@ def test_a_limit_moves_with_the_clock_and_callers_are_bounded(monkeypatch: pytes
 def test_the_minute_before_counts_by_what_is_left_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1_200_000_000.0]  # a whole minute
     monkeypatch.setattr(time, "time", lambda: now[0])
-    limiter = limits.Limiter(10)
+    limiter, threads = limits.Limiter(10), threading.active_count()
     assert sum(limiter.hit("a").allowed for _ in range(20)) == 10
     now[0] += 60
     first = limiter.hit("a")
@@ -139,7 +155,7 @@ def test_the_minute_before_counts_by_what_is_left_of_it(monkeypatch: pytest.Monk
     assert limiter.hit("a").remaining == 10 - 3 - 1, "half of the six of the minute before still counts"
     now[0] += 600
     assert limiter.hit("a").remaining == 9
-    assert threading.active_count() == 1
+    assert threading.active_count() == threads
 
 
 async def test_waiters_are_woken_by_their_own_outcome_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ get_report = Query(
     params=SignalKey,
     result=Blob,
     permission="signal:read",
-    http=GET("/api/signals/{signal_id}/report", blob="reports"),
+    http=GET("/api/signals/{signal_id}/report", file="application/octet-stream", bucket="reports"),
     errors=(NotFound,),
     summary="The report behind a signal, as the tool wrote it",
 )
