@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from libs.client.cli import app
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
+from services.tracker.service import SERVICE as TRACKER
 from tests.http_edge import OWNER, Http
 from tests.stack import Stack
 
@@ -55,7 +56,8 @@ Tool = Callable[..., Awaitable[Result]]
 
 @pytest_asyncio.fixture
 async def tool(stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Tool]:
-    await stack.start(make_service(packaged_policies()))
+    # `gate explain` asks the tracker who mends what, and has patience while it is away.
+    await stack.start(make_service(packaged_policies()), TRACKER)
     edge = await Http(stack).open()
     monkeypatch.setenv("HEADGATE_URL", edge.url)
     monkeypatch.setenv("HEADGATE_TOKEN", OWNER)
