@@ -64,6 +64,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _body_bytes = 0  # since the clock last began anew
     _in_head = True
+    _between = True  # two messages: what comes next begins one
+    _begun = 0  # messages
     _deaf = False  # what comes after bytes that can't be read has no meaning
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -86,13 +88,16 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deaf or self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
+        begun = self._begun + self._between
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
             self.send_400_response("The request is not well-formed HTTP/1.1.")
         except httptools.HttpParserUpgrade as offered:
             self._ignore_upgrade(data[offered.args[0] :])
-        if self._in_head and not self._deaf:
+        # Only bytes that are all of this head count. One that begins behind the rest of a body, or behind another
+        # request, counts from the next piece on: that rest may be long, and a client that did no wrong would get a 431.
+        if self._in_head and self._begun <= begun and not self._deaf:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refusal = _head_too_large()
@@ -113,6 +118,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """A request begins: the clock runs."""
         super().on_message_begin()
         self._in_head, self._head_bytes = True, 0
+        self._between, self._begun = False, self._begun + 1
         if self._late is None:
             self._wait()
 
@@ -182,6 +188,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is here, unless it is one that `_ignore_upgrade` begins anew."""
+        self._between = True
         if not self.parser.should_upgrade():
             self._arrived()
             super().on_message_complete()

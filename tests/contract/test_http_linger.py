@@ -161,6 +161,40 @@ async def test_a_connection_is_kept_when_the_rest_of_a_refused_body_is_small() -
         writer.close()
 
 
+@pytest.mark.parametrize("behind", [b" " * 5000, b" " * 5000 + HEAD % 0 + HEAD % 0])
+async def test_a_head_that_begins_behind_a_long_body_may_end_later(
+    behind: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_server, "MAX_HEAD_BYTES", 1000)
+    head = HEAD % 0
+    async with serving(refusing()) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(HEAD % 5000)
+        await asyncio.wait_for(reader.readuntil(b"too large"), 5)
+        writer.write(behind + head[:20])  # one read of the server
+        for _ in range(behind.count(b"HTTP/1.1")):
+            await asyncio.wait_for(reader.readuntil(b"too large"), 5)
+        await asyncio.sleep(0.05)
+        writer.write(head[20:])
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        writer.close()
+
+
+async def test_a_head_that_begins_behind_a_body_is_still_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "MAX_HEAD_BYTES", 1000)
+    async with serving(refusing()) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(HEAD % 1000)
+        await asyncio.wait_for(reader.readuntil(b"too large"), 5)
+        writer.write(b" " * 1000 + b"GET / HTTP/1.1\r\nHost: x\r\nX-Endless: ")
+        for _ in range(2):
+            await asyncio.sleep(0.05)
+            writer.write(b"x" * 1000)
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 431 ")
+        writer.close()
+
+
 async def test_a_head_that_is_refused_leaves_a_readable_answer() -> None:
     async with serving(refusing()) as address:
         reader, writer = await asyncio.open_connection(*address)
