@@ -65,6 +65,7 @@ class Edge:
         await bootstrap(self.running)
         await self.outcomes.start(self.running.bus, self.running.instance)
         await self.identity.start(self.running.bus)
+        await self.running.bus.settle()  # a token that another gateway revokes from now on is heard of here
         spawn(self.running, "edge uses", self.identity.keep_storing_uses())
         spawn(self.running, "edge refusals", self.refusals.keep_flushing())
         spawn(self.running, "edge latency", publish_latency(self.running, self.latency))
