@@ -22,7 +22,9 @@ EXPECTED_EVENT = {
     "report": "headgate.governance.signal.recorded.v1",
     "unreadable": "headgate.governance.signal.recorded.v1",
     "escalate": "headgate.tracker.job.finished.v1",
+    "assign": "headgate.tracker.job.finished.v1",
 }
+ITEM = "headgate.tracker.item."
 RAISED = "headgate.tracker.escalation.raised.v1"
 Poison = tuple[str, str]  # consumer that must bury it, SHA-256 of its bytes
 
@@ -38,6 +40,7 @@ def check(
         *outcomes(attempts, world),
         *applied(world),
         *told_once(world),
+        *remembered(world),
         *chain(world),
         *prefixes(world, heads),
         *drained(world, poison),
@@ -46,7 +49,7 @@ def check(
 
 def key_of(attempt: Attempt) -> str:
     """How an attempt is named where its effect shows."""
-    return attempt.command_id if attempt.kind in ("gate", "sync", "escalate") else attempt.marker
+    return attempt.command_id if attempt.kind in ("gate", "sync", "escalate", "assign") else attempt.marker
 
 
 def effect_counts(world: World) -> dict[str, Counter[str]]:
@@ -59,6 +62,7 @@ def effect_counts(world: World) -> dict[str, Counter[str]]:
         "report": Counter(row.key for row in world.reports),
         "unreadable": Counter(row.key for row in world.unreadable),
         "escalate": Counter(row.key for row in world.escalations),
+        "assign": Counter(row.key for row in world.assignments),
     }
 
 
@@ -77,8 +81,8 @@ def effects(attempts: list[Attempt], world: World) -> list[str]:
             problems.append(f"I1/I2 {attempt.kind} {attempt.marker} was {attempt.answer} but is there {found} times")
     for kind, left in counts.items():
         problems += [f"I1 a {kind} {key} is there that nobody asked for" for key in left]
-    rows = (*world.signals, *world.runs, *world.notes, *world.reports, *world.unreadable, *world.escalations)
-    for row in rows:
+    rows = (*world.signals, *world.runs, *world.notes, *world.reports, *world.unreadable)
+    for row in (*rows, *world.escalations, *world.assignments):
         if row.site != SITE:
             problems.append(f"I1 {row.key} is in the site {row.site}")
     if len(set(world.run_numbers)) != len(world.run_numbers):
@@ -163,6 +167,29 @@ def told_once(world: World) -> list[str]:
         problems.append("I1 an escalation took a step twice")
     if world.raised != len(world.steps):
         problems.append(f"I1 runs say that they told {world.raised} steps, {len(world.steps)} are there")
+    return problems
+
+
+def remembered(world: World) -> list[str]:
+    """I1 of items: each change in the ledger is in the audit log once, and the other way round; runs give an item that
+    nobody has once, and count it."""
+    entries = (envelope(link)["data"] for link in world.links if link.type.startswith(ITEM))
+    told = Counter(
+        (int(item["id"]), int(item["revision"]))
+        for data in entries
+        if isinstance(data, dict) and isinstance(item := data["item"], dict)
+    )
+    kept = Counter((item, revision) for item, revision, _ in world.changes)
+    given = Counter(item for item, _, kind in world.changes if kind == "assigned")
+    problems = [
+        f"I1 revision {revision} of the item {item} is {kept[item, revision]} times in the ledger, "
+        f"{told[item, revision]} times in the audit log"
+        for item, revision in kept | told
+        if (kept[item, revision], told[item, revision]) != (1, 1)
+    ]
+    problems += [f"I1 the item {item} was given {count} times" for item, count in given.items() if count > 1]
+    if world.gave != given.total():
+        problems.append(f"I1 runs say that they gave {world.gave} items, the ledger has {given.total()}")
     return problems
 
 

@@ -16,6 +16,7 @@ import httpx2
 from libs.common.contracts.governance.reports import record_report
 from libs.common.contracts.governance.runs import run_gate
 from libs.common.contracts.governance.signals import record_signals
+from libs.common.contracts.tracker.assignment import run_auto_assign
 from libs.common.contracts.tracker.board import sync_board
 from libs.common.contracts.tracker.escalation import run_escalation
 from libs.common.contracts.tracker.items import patch_item
@@ -23,21 +24,24 @@ from libs.common.ids import command_id
 
 ACTOR = "owner"  # whose token the bootstrap makes
 SITE = "global"
-Kind = Literal["signal", "gate", "refusal", "sync", "report", "unreadable", "escalate"]
+Kind = Literal["signal", "gate", "refusal", "sync", "report", "unreadable", "escalate", "assign"]
 Answer = Literal["acknowledged", "refused", "unknown"]
 OPERATIONS: dict[Kind, str] = {
     "signal": record_signals.name, "gate": run_gate.name, "refusal": patch_item.name, "sync": sync_board.name,
     "report": record_report.name, "unreadable": record_report.name, "escalate": run_escalation.name,
+    "assign": run_auto_assign.name,
 }  # fmt: skip
 NO_ITEM = 2**53  # an item that never exists: its PATCH is refused
 TRACKER = "/api/ops/governance/gate/remediation/tracker"
 MIX: tuple[tuple[Kind, int], ...] = (
-    ("signal", 60), ("gate", 14), ("refusal", 8), ("sync", 8), ("report", 3), ("unreadable", 3), ("escalate", 4),
+    ("signal", 58), ("gate", 14), ("refusal", 8), ("sync", 8), ("report", 3), ("unreadable", 3), ("escalate", 4),
+    ("assign", 2),
 )  # fmt: skip
 # An episode lasts two days at the most: so every open item escalates.
 PATHS: dict[Kind, str] = {
     "gate": "/api/gates/operations/runs", "sync": f"{TRACKER}/sync",
     "escalate": f"{TRACKER}/escalate/run?include_due_soon_hours=168",
+    "assign": f"{TRACKER}/auto-assign/run?limit=500",
 }  # fmt: skip
 REPORT_BYTES = 200_000  # more than a command carries by itself
 MAX_IN_FLIGHT = 200
@@ -52,7 +56,7 @@ PROBES: dict[str, str] = {
 class Attempt:
     """One request. ``marker`` names it in the service's own rows, ``command_id`` on the bus and in the audit log.
 
-    ``signal_id``: of a report that was answered 201.
+    ``signal_id``: of a report that was answered 201. ``body``: what a run or a sync is asked for with.
     """
 
     kind: Kind
@@ -62,19 +66,22 @@ class Attempt:
     status: int = 0
     latency_ms: float = 0.0
     signal_id: int = 0
+    body: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class Driver:
     """Sends attempts with at most ``width`` at once, each a single time: an unknown answer stays unknown.
 
-    With several gateways it takes them in turn. ``wait_s`` is how long the gateway may wait for an outcome.
+    With several gateways it takes them in turn. ``wait_s`` is how long the gateway may wait for an outcome. With
+    ``new_boards`` each sync is about a subject that nobody has heard of before.
     """
 
     urls: Sequence[str]
     token: str
     width: int = 16
     wait_s: int = 10
+    new_boards: bool = False
     attempts: list[Attempt] = field(default_factory=list)
     heads: list[tuple[int, str]] = field(default_factory=list)
     run: str = field(default_factory=lambda: secrets.token_hex(4))
@@ -88,12 +95,13 @@ class Driver:
         reports: int = 0,
         unreadable: int = 0,
         escalations: int = 0,
+        assigns: int = 0,
     ) -> list[Attempt]:
         """Make attempts, evenly mixed."""
         kinds: list[tuple[float, Kind]] = []
         counts: list[tuple[Kind, int]] = [
             ("signal", signals), ("gate", gates), ("refusal", refusals), ("sync", syncs), ("report", reports),
-            ("unreadable", unreadable), ("escalate", escalations),
+            ("unreadable", unreadable), ("escalate", escalations), ("assign", assigns),
         ]  # fmt: skip
         for kind, count in counts:
             kinds += [((n + 0.5) / count, kind) for n in range(count)]
@@ -103,6 +111,8 @@ class Driver:
         """Make one attempt."""
         marker = f"{self.run}-{len(self.attempts)}"
         made = Attempt(kind, marker, str(command_id(ACTOR, SITE, OPERATIONS[kind], marker)))
+        if kind == "sync" and self.new_boards:
+            made.body = {"gate": "release", "subject": marker, "version": "1"}
         self.attempts.append(made)
         return made
 
@@ -233,7 +243,7 @@ def _request(client: httpx2.AsyncClient, attempt: Attempt, url: str, headers: di
     if attempt.kind == "refusal":
         body = {"completion_note": attempt.marker}
         return client.build_request("PATCH", f"{url}{TRACKER}/items/{NO_ITEM}", json=body, headers=headers)
-    return client.build_request("POST", f"{url}{PATHS[attempt.kind]}", json={}, headers=headers)
+    return client.build_request("POST", f"{url}{PATHS[attempt.kind]}", json=attempt.body, headers=headers)
 
 
 def report(marker: str, *, readable: bool = True) -> bytes:

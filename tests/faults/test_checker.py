@@ -8,11 +8,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import orjson
 import pytest
 
-from tests.faults.checker import RAISED, Poison, check, tally
+from tests.faults.checker import ITEM, RAISED, Poison, check, tally
 from tests.faults.driver import SITE, Attempt, Driver
 from tests.faults.world import Link, Row, World
 
@@ -24,8 +25,11 @@ POISON: list[Poison] = [("audit-events", "aa"), ("tracker-events", "aa"), ("trac
 def link(seq: int, previous: bytes, cause: str, name: str, site: str = SITE) -> Link:
     """An entry that fits the chain, by docs/audit-log.md."""
     event_id, recorded_at = str(uuid.uuid4()), START + timedelta(seconds=seq)
-    name, _, key = name.partition(" ")  # of a step that was told, its key
-    data = {"key": key} if key else None
+    name, _, about = name.partition(" ")  # of a step that was told, its key; of an item, its id and revision
+    data: dict[str, object] | None = {"key": about} if about else None
+    if name.startswith(ITEM):
+        number, _, revision = about.partition("/")
+        data = {"item": {"id": int(number), "revision": int(revision)}}
     payload = orjson.dumps({"id": event_id, "type": name, "site": site, "causationid": cause, "data": data})
     micros = (recorded_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     body = previous + seq.to_bytes(8, "big") + micros.to_bytes(8, "big") + hashlib.sha256(payload).digest()
@@ -45,16 +49,19 @@ def relink(world: World, entries: list[tuple[str, str, str]]) -> None:
 def entries_of(world: World) -> list[tuple[str, str, str]]:
     """What `relink` takes."""
     events = [orjson.loads(entry.payload) for entry in world.links]
-    return [
-        (one["causationid"], f"{one['type']} {one['data']['key']}" if one["data"] else one["type"], one["site"])
-        for one in events
-    ]
+    return [(one["causationid"], f"{one['type']} {_about(one['data'])}".rstrip(), one["site"]) for one in events]
+
+
+def _about(data: dict[str, Any] | None) -> str:
+    if data is None:
+        return ""
+    return str(data["key"]) if "key" in data else "{id}/{revision}".format(**data["item"])
 
 
 def sound() -> tuple[list[Attempt], World, list[tuple[int, str]]]:
     """Attempts of every kind and answer, and a world in which all of them came out as they should."""
     driver, world = Driver(["http://127.0.0.1:1"], ""), World()
-    attempts = driver.plan(signals=12, gates=6, refusals=3, syncs=2, reports=4, unreadable=4, escalations=4)
+    attempts = driver.plan(signals=12, gates=6, refusals=3, syncs=2, reports=4, unreadable=4, escalations=4, assigns=4)
     entries = []
     for number, attempt in enumerate(attempts):
         if attempt.kind == "refusal":
@@ -81,6 +88,15 @@ def sound() -> tuple[list[Attempt], World, list[tuple[int, str]]]:
             entries += [
                 (attempt.command_id, "headgate.tracker.job.finished.v1", SITE),
                 (attempt.command_id, f"{RAISED} {step}", SITE),
+            ]
+        elif attempt.kind == "assign":
+            world.assignments.append(Row(attempt.command_id, SITE))
+            world.changes += [(number, 1, "opened"), (number, 2, "assigned")]
+            world.gave += 1
+            entries += [
+                (attempt.command_id, "headgate.tracker.job.finished.v1", SITE),
+                ("a run", f"{ITEM}opened.v1 {number}/1", SITE),
+                (attempt.command_id, f"{ITEM}assigned.v1 {number}/2", SITE),
             ]
         else:
             run = attempt.command_id
@@ -148,6 +164,7 @@ def tail_cut(attempts: list[Attempt], world: World) -> None:
             world.unreadable = [row for row in world.unreadable if row.key != one.marker]
             world.runs = [row for row in world.runs if row.key != one.command_id]
             world.escalations = [row for row in world.escalations if row.key != one.command_id]
+            world.assignments = [row for row in world.assignments if row.key != one.command_id]
 
 
 def duplicate_outcome(attempts: list[Attempt], world: World) -> None:
@@ -185,6 +202,26 @@ def step_not_counted(attempts: list[Attempt], world: World) -> None:
     world.raised -= 1
 
 
+def given_twice(attempts: list[Attempt], world: World) -> None:
+    item = world.changes[-1][0]
+    world.changes.append((item, 3, "assigned"))
+    world.gave += 1
+    relink(world, [*entries_of(world), ("another run", f"{ITEM}assigned.v1 {item}/3", SITE)])
+
+
+def gift_not_counted(attempts: list[Attempt], world: World) -> None:
+    world.gave -= 1
+
+
+def change_not_told(attempts: list[Attempt], world: World) -> None:
+    item = world.changes[-1][0]
+    relink(world, [entry for entry in entries_of(world) if not entry[1].endswith(f" {item}/2")])
+
+
+def change_forgotten(attempts: list[Attempt], world: World) -> None:
+    world.changes = [change for change in world.changes if change != world.changes[0]]
+
+
 def swallowed_poison(attempts: list[Attempt], world: World) -> None:
     world.letters.remove(POISON[1])
 
@@ -204,6 +241,10 @@ MUTATIONS: tuple[tuple[Callable[[list[Attempt], World], None], str], ...] = (
     (step_of_nobody, "was told that is not there"),
     (step_taken_twice, "took a step twice"),
     (step_not_counted, "runs say that they told"),
+    (given_twice, "was given 2 times"),
+    (gift_not_counted, "runs say that they gave"),
+    (change_not_told, "1 times in the ledger, 0 times in the audit log"),
+    (change_forgotten, "0 times in the ledger, 1 times in the audit log"),
     (swallowed_poison, "is not among the dead letters"),
 )
 

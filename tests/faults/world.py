@@ -14,23 +14,27 @@ from libs.common.bus import connect
 from libs.common.contracts import SERVICES
 from libs.common.topology import Topology, durables
 
+ESCALATION, AUTO_ASSIGN = "ops_governance_remediation_escalation", "ops_governance_remediation_auto_assign"
 SIGNALS = "SELECT event_id, site FROM governance.signals WHERE source = '/faults'"
 # Readable reports, and such as were refused and kept; each is about a subject of its own.
 REPORTS = (
     "SELECT subject, site, source FROM governance.signals WHERE source IN ('/faults/report', '/faults/unreadable')"
 )
 RUNS = "SELECT command_id::text, site, run_number FROM governance.runs WHERE command_id IS NOT NULL"
-NOTES = "SELECT completion_note, site FROM tracker.item WHERE completion_note <> ''"
-# Runs of the escalation that somebody asked for, and the command that did, as its event names it.
-ESCALATIONS = """
+# Those of people; what runs note begins with its time.
+NOTES = "SELECT completion_note, site FROM tracker.item WHERE completion_note <> '' AND completion_note NOT LIKE '[%'"
+# Runs of a job that somebody asked for, and the command that did, as its event names it.
+JOB_RUNS = """
 SELECT event ->> 'causationid' AS cause, job_run.site
 FROM tracker.job_run LEFT JOIN (
     SELECT convert_from(payload, 'UTF8')::jsonb AS event FROM tracker.outbox WHERE kind = 'event'
 ) AS told ON event ->> 'type' = 'headgate.tracker.job.finished.v1' AND (event #>> '{data,run_id}')::bigint = run_id
-WHERE job_name = 'ops_governance_remediation_escalation' AND trigger = 'api'
+WHERE job_name = $1 AND trigger = 'api'
 """
 STEPS = "SELECT key::text, item, episode, level, repeat FROM tracker.escalation_step WHERE outcome = 'raised'"
 RAISED = "SELECT coalesce(sum((detail ->> 'raised_count')::bigint), 0)::bigint FROM tracker.job_run"
+LEDGER = "SELECT item, revision, kind FROM tracker.item_change"
+GAVE = "SELECT coalesce(sum((detail ->> 'assigned_count')::bigint), 0)::bigint FROM tracker.job_run"
 OUTCOMES = "SELECT command_id::text, http_status FROM {service}.outcomes"
 LETTERS = "SELECT consumer, encode(sha256(payload), 'hex') FROM {service}.dead_letters WHERE state = 'held'"
 # What the tracker asked governance to run, and for which of its own commands.
@@ -78,8 +82,8 @@ class World:
 
     ``sent``: id of a run that the tracker asked for -> the command that made it ask. ``boards``: (gate and subject, the
     number of its last run, the last run that the tracker has applied). ``steps``: what escalations told, (key, (item,
-    episode, level, repeat)); ``raised``: how many steps runs say they told. ``letters``: (consumer, SHA-256 of
-    the payload).
+    episode, level, repeat)); ``raised``: how many steps runs say they told. ``changes``: the ledger, (item, revision,
+    kind); ``gave``: how many items runs say they gave out. ``letters``: (consumer, SHA-256 of the payload).
     """
 
     signals: list[Row] = field(default_factory=list)
@@ -92,6 +96,9 @@ class World:
     escalations: list[Row] = field(default_factory=list)
     steps: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     raised: int = 0
+    assignments: list[Row] = field(default_factory=list)
+    changes: list[tuple[int, int, str]] = field(default_factory=list)
+    gave: int = 0
     notes: list[Row] = field(default_factory=list)
     outcomes: list[tuple[str, int]] = field(default_factory=list)
     letters: list[tuple[str, str]] = field(default_factory=list)
@@ -116,9 +123,12 @@ async def read_world(database_url: str) -> World:
         world.sent = {r["message_id"]: r["cause"] for r in await connection.fetch(SENT)}
         for row in await connection.fetch(BOARDS):
             world.boards.append((f"{row['gate']} of {row['subject']}", row["run_number"], row["seen"]))
-        world.escalations = [Row(r["cause"] or "nobody", r["site"]) for r in await connection.fetch(ESCALATIONS)]
+        for job, rows in ((ESCALATION, world.escalations), (AUTO_ASSIGN, world.assignments)):
+            rows += [Row(r["cause"] or "nobody", r["site"]) for r in await connection.fetch(JOB_RUNS, job)]
         world.steps = [(r["key"], tuple(r)[1:]) for r in await connection.fetch(STEPS)]
         world.raised = await connection.fetchval(RAISED)
+        world.changes = [tuple(r) for r in await connection.fetch(LEDGER)]
+        world.gave = await connection.fetchval(GAVE)
         for service in SERVICES:
             world.outcomes += [tuple(r) for r in await connection.fetch(OUTCOMES.format(service=service))]
             world.letters += [tuple(r) for r in await connection.fetch(LETTERS.format(service=service))]

@@ -1,4 +1,4 @@
-"""An episode's clock, whatever happens in whatever order: runs, claims, pauses, moves by hand, calendars, rules."""
+"""An episode, whatever happens in whatever order: runs, claims, hands, pauses, moves, calendars, retirement."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from services.tracker.domain import hands
 from services.tracker.domain.calendars import ALWAYS, Calendar
-from services.tracker.domain.changes import Change
+from services.tracker.domain.changes import Change, answered
 from services.tracker.domain.claims import Patch, apply_patch
 from services.tracker.domain.deadlines import ClockRefused, SlaRule, Terms, due_at, move, pause, recount, resume
-from services.tracker.domain.episodes import judge, wants_terms
+from services.tracker.domain.episodes import judge, retire, wants_terms
 from services.tracker.domain.item import Item, is_overdue
 from services.tracker.domain.kpi import FLOW, Delta, deltas, stock
 from services.tracker.domain.plan import Options, Run, Verdict
@@ -45,6 +46,12 @@ class Clock(RuleBasedStateMachine):
         self.runs = 0
         self.sums: Counter[Delta] = Counter()
         self.last: Run = run(0)
+        self.responded: set[tuple[str, int]] = set()
+        self.kinds: Counter[str] = Counter()
+
+    @initialize(found=st.tuples(*(st.sampled_from(("fail", "warning")) for _ in NAMES)))
+    def it_begins_with_work(self, found: tuple[Any, ...]) -> None:
+        self.a_run(found, required=True, late_minutes=0)
 
     @rule(minutes=st.sampled_from((0, 1, 59, 240, 1440, 4321)))
     def time_passes(self, minutes: int) -> None:
@@ -67,6 +74,31 @@ class Clock(RuleBasedStateMachine):
     def a_person_claims(self, name: str, status: Any) -> None:
         if (item := self.items.get(name)) is not None and item.is_active:
             self.take([apply_patch(item, Patch(status=status), "ann", self.now)])
+
+    @rule(name=names, what=st.sampled_from(("take", "give", "release", "comment")))
+    def it_goes_from_hand_to_hand(self, name: str, what: str) -> None:
+        item = self.items.get(name)
+        if item is None:
+            return
+        free = item.is_active and item.status != "done" and item.assignee is None
+        before = item.responded_at
+        try:
+            if what == "take":
+                self.take([hands.take(item, "ann", self.now)])
+            elif what == "release":
+                self.take([hands.release(item, "", "ann", self.now)])
+            elif what == "give" and free:
+                self.take([hands.give(item, "bob", "least load", self.now)])
+                assert self.items[name].responded_at == before, "a run is no person"
+            elif what == "comment" and (change := answered(item, "ann", self.now)) is not None:
+                assert not change.told, "no tag grows stale"
+                self.take([change])
+        except hands.NotPossible:
+            return
+
+    @rule()
+    def the_subject_is_retired(self) -> None:
+        self.take(retire(self.items.values(), self.terms, "mia", self.now))
 
     @rule(name=names)
     def a_person_pauses(self, name: str) -> None:
@@ -118,15 +150,22 @@ class Clock(RuleBasedStateMachine):
             if change.before is not None:
                 self.moved_for_a_reason(change, change.before)
             self.items[change.item.rule_id] = change.item
+            self.kinds[change.kind] += 1
+            if change.item.responded_at is not None:
+                self.responded.add((change.item.rule_id, change.item.episode))
         for delta in deltas(changes):
             self.sums[delta._replace(amount=0)] += delta.amount
 
     def moved_for_a_reason(self, change: Change, before: Item) -> None:
         """What the whole machine is about: a deadline never moves by itself, and a verified item has passed."""
         after = change.item
-        if before.is_active and not after.is_active:
+        if change.kind == "retired":
+            assert (before.is_active, after.retired_at, after.verified_at) == (True, self.now, None)
+        elif before.is_active and not after.is_active:
             assert (change.kind, after.verified_at) == ("resolved", self.last.decided_at)
             assert {one.status for one in self.last.verdicts if one.rule_id == after.rule_id} == {"pass"}
+        if before.responded_at is not None and before.episode == after.episode:
+            assert after.responded_at == before.responded_at, "the first response stays the first"
         if before.episode != after.episode:
             assert change.kind == "reopened"
             return
@@ -153,7 +192,9 @@ class Clock(RuleBasedStateMachine):
             assert (item.due_reason != "") == item.due_by_hand
             assert (item.pause_reason != "") == (item.paused_at is not None)
             assert item.is_active or item.paused_at is None
-            assert (item.verified_at is None) == item.is_active
+            assert item.is_active == (item.verified_at is None and item.retired_at is None)
+            assert item.verified_at is None or item.retired_at is None
+            assert item.verified_at is None or item.status == "done"
             assert list(item.pauses) == sorted(item.pauses)
 
     @invariant()
@@ -163,10 +204,18 @@ class Clock(RuleBasedStateMachine):
             for delta in stock(item):
                 counted[delta._replace(amount=0)] += delta.amount
         assert {key: amount for key, amount in self.sums.items() if amount and key.measure not in FLOW} == dict(counted)
+        flow: Counter[str] = Counter()
+        for key, amount in self.sums.items():
+            flow[key.measure] += amount
+        assert flow["backlog"] == flow["open"], "what came and went is what is there"
+        assert flow["opened"] + flow["reopened"] == sum(item.episode for item in self.items.values())
+        assert (flow["resolved"], flow["refused"]) == (self.kinds["resolved"], self.kinds["refused"])
+        assert flow["responded"] == len(self.responded), "one for each episode at the most"
+        assert flow["sla_met"] + flow["sla_missed"] <= flow["resolved"]
         due = sum(amount for key, amount in counted.items() if key.measure == "due")
         late = [item for item in self.items.values() if is_overdue(item, self.now)]
         assert len(late) <= due, "whatever is late is among what is due"
 
 
-Clock.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Clock.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
 test_the_clock = Clock.TestCase
