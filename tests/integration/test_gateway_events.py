@@ -129,7 +129,10 @@ async def test_a_position_that_is_no_longer_held_is_a_gap(http: Http) -> None:
         assert (await frames.next())["id"] == position
 
 
-async def test_a_revoked_token_ends_its_stream(http: Http) -> None:
+async def test_a_revoked_token_ends_its_stream(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sse.CHECK_TOKEN_EVERY_S + sse.FETCH_S < 5
+    monkeypatch.setattr(sse, "FETCH_S", sse.FETCH_S / 5)
+    monkeypatch.setattr(sse, "CHECK_TOKEN_EVERY_S", sse.CHECK_TOKEN_EVERY_S / 5)
     ann = await http.user("ann", "viewer")
     token_id = (await ann.get("/api/me")).json()["token_id"]
     async with reading(ann) as frames, asyncio.timeout(5):

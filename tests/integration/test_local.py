@@ -194,8 +194,8 @@ def test_a_broken_service_is_named_and_retried_slowly(
     private: Path, said: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deploy.local.stack.FIRST_DELAY_S", 0.01)
-    environment = {"HEADGATE_POOL_SIZE": "many"}
-    stack = LocalStack(private, env=environment, show=lambda name, line: said.append((name, line)))
+    environment, two = {"HEADGATE_POOL_SIZE": "many"}, ("gateway", "governance")
+    stack = LocalStack(private, env=environment, services=two, show=lambda name, line: said.append((name, line)))
     stack.start()
     try:
         line = await_that(
