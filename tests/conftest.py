@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import traceback
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import settings
 from deploy.embedded import Server, free_port, start_nats, start_postgres
 from deploy.installation import NatsUser, nats_config
 from deploy.local import LocalStack
+from libs.common import running
 from tests.memory import data_folder
 from tests.stack import Stack, drop_database, make_stack, make_template
 from tests.workers import pytest_collection_modifyitems, pytest_xdist_make_scheduler
@@ -32,6 +34,19 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+
+@pytest.fixture(autouse=True)
+def deaths(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What tasks of services died of in a test; it fails by that. In earnest the process ends: here all tests would."""
+    found: list[str] = []
+
+    def note(task: str, error: BaseException) -> None:
+        found.append(f"{task}: {''.join(traceback.format_exception(error))}")
+
+    monkeypatch.setattr(running, "give_up", note)
+    yield found
+    assert found == [], "\n".join(["a task of a service died", *found])
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 ROOT = Path(__file__).parents[1]
 LOCAL_STACK = "the running local stack"
 # First those that take longest, so that none of them is left to one worker at the end; last the many short ones.
-LONGEST = ("test_upgrade.py", "test_local.py", LOCAL_STACK, "test_sweep.py", "test_loop.py", "test_new_service.py",
+LONGEST = ("test_upgrade.py", "test_local.py", LOCAL_STACK, "test_loop.py", "test_new_service.py",
            "test_backup.py", "test_embedded.py")  # fmt: skip
 
 

@@ -79,13 +79,18 @@ async def end_tasks(tasks: Collection[asyncio.Task[None]]) -> None:
         log.error("task does not end", task=task.get_name())
 
 
+def give_up(task: str, error: BaseException) -> None:
+    """Say what a task died of, and tell this process to stop; the supervisor starts it again."""
+    log.error("task died", task=task, error=repr(error), exc_info=error)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def spawn(running: Running, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Run a task for as long as the service is up. One that dies takes the process down: the supervisor restarts it."""
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
-            log.error("task died", task=name, error=repr(error), exc_info=error)
-            os.kill(os.getpid(), signal.SIGTERM)
+            give_up(name, error)
 
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(ended)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+from types import SimpleNamespace
+from typing import Any
 
-from libs.common.running import end_tasks
+from libs.common.running import end_tasks, give_up, spawn
 
 
 async def test_a_task_that_swallows_a_cancellation_is_ended_all_the_same() -> None:
@@ -42,3 +45,29 @@ async def test_what_a_task_dies_of_does_not_stop_the_others() -> None:
     await end_tasks([task, other])
     assert isinstance(task.exception(), RuntimeError)
     assert other.cancelled()
+
+
+async def test_a_task_that_dies_is_told_of_and_one_that_is_cancelled_is_not(deaths: list[str]) -> None:
+    async def broken() -> None:
+        raise RuntimeError("in the middle of it")
+
+    service: Any = SimpleNamespace(tasks=[])
+    cancelled = spawn(service, "cancelled", asyncio.sleep(60))
+    cancelled.cancel()
+    await asyncio.wait([cancelled, spawn(service, "broken", broken())])
+    await asyncio.sleep(0)
+    (told,) = deaths
+    assert told.startswith("broken: ")
+    assert "in the middle of it" in told
+    deaths.clear()
+
+
+async def test_to_give_up_is_to_be_told_to_stop() -> None:
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    try:
+        give_up("task", RuntimeError("in the middle of it"))
+        async with asyncio.timeout(5):
+            await told.wait()
+    finally:
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
-from time import perf_counter
+from time import process_time
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
@@ -318,6 +318,6 @@ def test_a_long_closure_is_found_wherever_it_lies() -> None:
 
 def test_years_are_walked_by_days() -> None:
     start = utc("2026-01-01T00:00")
-    began = perf_counter()
+    began = process_time()
     BERLIN.between(start, start + 3650 * DAY)
-    assert perf_counter() - began < 1.0, "ten years are 3,650 steps and not five million"
+    assert process_time() - began < 1.0, "ten years are 3,650 steps and not five million"
