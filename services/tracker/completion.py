@@ -74,6 +74,12 @@ def _readiness(counts: Counts, decision: Decision | None, now: datetime) -> Read
     )
 
 
+def _but(readiness: Readiness, blocker: str) -> Readiness:
+    score = min(99, readiness.readiness_score_percent)
+    blockers = [*readiness.blockers, blocker]
+    return readiness.model_copy(update={"readiness_score_percent": score, "ready": False, "blockers": blockers})
+
+
 def _overview(counts: Counts, now: datetime) -> Overview:
     return Overview(
         generated_at=now,
@@ -147,11 +153,14 @@ async def resume_complete(
 ) -> Completion:
     """Complete the board if it is ready; if not, only by force and with exceptions. Raises `Conflict` with blockers.
 
-    ``force_used`` is true only if force was needed.
+    ``force_used`` is true only if force was needed. A NO_GO of the version that was asked about is in the way also when
+    a run of another version has overtaken it: the board follows that one, and nobody asked about it.
     """
     head = await lock_board(tx, data.gate, data.subject)
     board = Board(gate=head.gate, subject=head.subject)
     readiness = _readiness(await _count(tx.connection, tx.site, board, tx.now), head.decision, tx.now)
+    if data.decision != "go" and data.version != head.version:
+        readiness = _but(readiness, f"Run {data.run_id}, which this asked for, is NO_GO for version {data.version}.")
     if not readiness.ready and not body.force:
         raise Conflict(
             "The board is not ready: clear the blockers, or send force and a completion_note to close with exceptions.",

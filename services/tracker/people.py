@@ -59,14 +59,14 @@ SELECT username, role, display_name, max_open_items, (
 ) AS away_until
 FROM person WHERE {_HERE} ORDER BY username
 """  # noqa: S608 - our own text
-# Whoever is told of things; nobody while not all people are known.
+# Whoever is told of things; nobody while not all people are known. Who has left is away for good, at every site.
 SELECT_DUTY = """
-SELECT username, role, EXISTS (
+SELECT username, role, NOT active OR EXISTS (
     SELECT FROM absence
     WHERE absence.username = person.username AND cancelled_at IS NULL AND away_from <= $2 AND away_to > $2
 ) AS away
 FROM person CROSS JOIN people_known
-WHERE since IS NOT NULL AND active AND sites && ARRAY['*', $1] ORDER BY username
+WHERE since IS NOT NULL AND (NOT active OR sites && ARRAY['*', $1]) ORDER BY username
 """
 SELECT_PERSON = f"SELECT username FROM person WHERE {_HERE} AND username = $3"  # noqa: S608
 # Open items wherever they are: a person has one day for all sites. While a clock is paused nothing is urgent.

@@ -12,7 +12,7 @@ from services.tracker.board import LOCK_BOARD, Head, to_head
 from services.tracker.changes import write
 from services.tracker.domain import item as domain
 from services.tracker.domain.episodes import retire
-from services.tracker.requests import SITE_GATE
+from services.tracker.requests import SITE_GATE, RunRequest
 from services.tracker.terms import terms_of
 
 LOAD_ACTIVE = "SELECT * FROM item WHERE site = $1 AND gate = $2 AND subject = $3 AND is_active"
@@ -62,13 +62,16 @@ async def retire_board(tx: Tx, body: Retire) -> Retired:
     return retired
 
 
-def stays_retired(head: Head, run: GateDecided) -> bool:
+def stays_retired(head: Head, run: GateDecided, request: RunRequest | None) -> bool:
     """Whether a run says nothing about a retired board.
 
     Only somebody who has the subject judged brings it back. A run of before, which comes late, does not, and neither
-    does one that is made because a fact grew old: nobody reports facts about what is released no more.
+    does one that is made because a fact grew old: nobody reports facts about what is released no more. What was asked
+    for here after the retirement counts even if governance's clock lags behind ours.
     """
     if head.retired_at is None:
+        return False
+    if request is not None and request.requested_at > head.retired_at:
         return False
     return run.decided_at <= head.retired_at or run.trigger == "schedule"
 

@@ -35,7 +35,7 @@ async def on_gate_decided(tx: Tx, data: GateDecided) -> None:
     if data.run_number <= head.run_number:
         return
     key = (head.site, head.gate, head.subject)
-    if stays_retired(head, data):
+    if stays_retired(head, data, request):
         await _advance(tx, data, *key)
         return
     await revive(tx, head, data)

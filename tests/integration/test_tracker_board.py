@@ -66,6 +66,35 @@ async def test_old_and_repeated_runs_change_nothing(desk: Desk) -> None:
     assert found["b"].gate_run_id == 1005
 
 
+async def test_a_completion_overtaken_by_a_go_of_another_version_is_not_ready(desk: Desk) -> None:
+    """The board follows the newer run; whoever asked about version 1 must not read its NO_GO as done."""
+    go = decided(rule("a", "pass"), run_number=9, site=desk.site, gate="release", subject="app", version="2")
+    message = CloudEvent(str(uuid7()), "/headgate/governance", gate_decided.type, site=desk.site, actor="gus")
+    for force, expected in ((False, 409), (True, 200)):
+        body = CompleteBody(gate="release", subject="app", version="1", force=force, completion_note="we must")
+        (sent,) = (await desk.order(complete_board, body)).staged
+        message.id = str(uuid7())
+        await desk.apply(message, go, command=False)
+        own = decided(
+            rule("a", "fail"),
+            run_number=8,
+            decision="no_go",
+            site=desk.site,
+            gate="release",
+            subject="app",
+            version="1",
+        )
+        late = CloudEvent(
+            str(uuid7()), message.source, message.type, site=desk.site, actor="gus", causationid=str(sent.message_id)
+        )
+        (ended,) = (await desk.apply(late, own, command=False)).ended
+        answer = orjson.loads(ended.body)
+        assert ended.http_status == expected, answer
+        blockers = answer["blockers"] if not force else answer["readiness"]["blockers"]
+        assert blockers == ["Run 1008, which this asked for, is NO_GO for version 1."]
+    assert (answer["status"], answer["readiness"]["ready"]) == ("completed_with_exceptions", False)
+
+
 async def test_a_sync_overtaken_by_a_newer_run_is_answered_with_the_newer(desk: Desk) -> None:
     asked = await desk.order(sync_board, SyncBody())
     await desk.decided({"a": "fail"}, number=9)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,10 +11,9 @@ import pytest
 import pytest_asyncio
 
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts.base import Command, Nothing
-from libs.common.contracts.gateway.users import UserView, user_changed
+from libs.common.contracts.base import Nothing
 from libs.common.contracts.tracker import assignment as contract
-from libs.common.contracts.tracker.assignment import ASSIGNMENT, AssignmentPolicy, AutoAssign, WorkloadFilter
+from libs.common.contracts.tracker.assignment import ASSIGNMENT, AssignmentPolicy
 from libs.common.contracts.tracker.hands import HandOver, Release, Take, hand_over_item, release_item, take_item
 from libs.common.contracts.tracker.items import ItemPatch, patch_item
 from libs.common.contracts.tracker.people import (
@@ -36,41 +34,11 @@ from libs.common.postgres import make_pool
 from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Tx
 from services.tracker import assignment, people, proposals
-from tests.integration.tracker_desk import START, Desk
+from tests.integration.tracker_crew import NEVER_ASKED, Office
 from tests.plans import generic_plan, nodes
 from tests.stack import Stack
 
 pytestmark = pytest.mark.integration
-
-NEVER_ASKED = "UPDATE people_known SET since = now()"  # the gateway is not there to be asked
-
-
-class Office(Desk):
-    """A desk with people. Their names begin with the site's, since the modules' tests share one table of people."""
-
-    async def hire(self, name: str, role: str, *, sites: list[str] | None = None, **more: Any) -> str:
-        """A user as the gateway tells of one; returns the username."""
-        username = f"{name}-{self.site}"
-        given = {"display_name": name, "active": True, "created_at": START, "revision": 1, **more}
-        given = {name: value for name, value in given.items() if value is not None}
-        data = UserView(username=username, role=role, sites=sites or [self.site], **given)  # type: ignore[arg-type]
-        message = CloudEvent(str(uuid7()), "/headgate/gateway", user_changed.type, site="global", actor="root")
-        await self.apply(message, data, command=False)
-        return username
-
-    async def ordered(self, command: Command, body: Any, actor: str = "ann", site: str = "") -> Any:
-        """The result of a command."""
-        (ended,) = (await self.order(command, body, actor, site)).ended
-        return orjson.loads(ended.body)
-
-    async def assign(self, **given: Any) -> Any:
-        return await self.ordered(contract.run_auto_assign, AutoAssign(**given))
-
-    async def workload(self, **given: Any) -> contract.Workload:
-        return await assignment.get_workload(self.read(), WorkloadFilter(**given))
-
-    def short(self, username: str | None) -> str | None:
-        return username and username.removesuffix(f"-{self.site}")
 
 
 @pytest_asyncio.fixture
@@ -247,20 +215,30 @@ async def test_who_is_away_gets_nothing(office: Office) -> None:
             await office.order(cancel_own_absence, OwnAbsenceKey(absence_id=wrong), actor=ann)
 
 
+async def away(office: Office) -> set[str]:
+    """Who of the test's people is not there; those who have left are known at every site."""
+    found = (await people.duty_of(office.pool, office.site, office.now)).away
+    return {name for name in found if name.endswith(office.site)}
+
+
 async def test_who_is_there_is_told(office: Office) -> None:
     ann, max_ = await office.hire("ann", "owner"), await office.hire("max", "manager")
     vic = await office.hire("vic", "viewer")
     await office.hire("far", "manager", sites=["elsewhere"])
     there = await people.duty_of(office.pool, office.site, office.now)
     assert there.by_role == {"owner": (ann,), "manager": (max_,), "viewer": (vic,)}
-    assert (there.by_owner_role["DR Owner"], there.away) == ((ann,), frozenset())
+    assert (there.by_owner_role["DR Owner"], await away(office)) == ((ann,), set())
     assert "Ops Lead" not in there.by_owner_role
     absence = PersonAbsence(username=ann, away_from=office.now, away_to=office.now + timedelta(hours=1))
     await office.order(set_absence, absence)
     there = await people.duty_of(office.pool, office.site, office.now)
-    assert (there.by_owner_role["DR Owner"], there.away) == ((max_,), frozenset({ann}))
+    assert (there.by_owner_role["DR Owner"], await away(office)) == ((max_,), {ann})
     office.later(1)
-    assert (await people.duty_of(office.pool, office.site, office.now)).away == frozenset()
+    assert await away(office) == set()
+    await office.hire("ann", "owner", active=False, revision=2)
+    there = await people.duty_of(office.pool, office.site, office.now)
+    assert await away(office) == {ann}, "who has left hears of nothing, so the next level's turn comes"
+    assert there.by_owner_role["DR Owner"] == (max_,)
 
 
 async def test_absences_and_limits_are_of_people_of_the_site(office: Office) -> None:
@@ -305,52 +283,6 @@ async def test_an_item_goes_from_hand_to_hand(office: Office) -> None:
     assert office.events == ["item.assigned"] * 3 + ["item.updated"]
     with pytest.raises(NotFound):
         await office.order(take_item, Take(item_id=key), actor=ann, site="elsewhere")
-
-
-SUBJECTS, RULES = 250, 8
-SPREAD = """
-SELECT count(*) AS items, count(*) FILTER (WHERE assignee IS NULL) AS unassigned,
-    count(*) FILTER (WHERE revision <> changes) AS torn, count(*) FILTER (WHERE given > 1) AS twice,
-    count(*) FILTER (WHERE assignee IS DISTINCT FROM last_given) AS lost,
-    count(*) FILTER (WHERE reason NOT LIKE '%warning') AS stale
-FROM item CROSS JOIN LATERAL (
-    SELECT count(*) AS changes, count(*) FILTER (WHERE kind = 'assigned') AS given,
-        (array_agg(after ->> 'assignee') FILTER (WHERE kind = 'assigned'))[1] AS last_given
-    FROM item_change WHERE item_change.item = item.id
-) AS ledger
-WHERE site = $1
-"""
-
-
-async def test_many_runs_at_once_give_nothing_twice_and_lose_nothing(office: Office) -> None:
-    names = [await office.hire(f"p{number}", "operator") for number in range(7)]
-    await office.ordered(limit_person, PersonLimit(username=names[0], max_open_items=100))
-    failing = {f"r{number}": "fail" for number in range(RULES)}
-    warning = dict.fromkeys(failing, "warning")
-
-    async def judge(rules: Any, subject: int, number: int) -> None:
-        await office.decided(rules, gate="release", subject=f"s{subject}", number=number)
-
-    for subject in range(SUBJECTS):
-        await judge(failing, subject, 1)
-    results, _ = await asyncio.gather(
-        asyncio.gather(*(office.assign(limit=500) for _ in range(8))),
-        asyncio.gather(*(judge(warning, subject, 2) for subject in range(SUBJECTS))),
-    )
-    while (last := await office.assign(limit=500))["assigned_count"]:
-        results.append(last)
-    given = [one["id"] for result in results for one in result["assignments"]]
-    assert len(given) == len(set(given)) == SUBJECTS * RULES
-    row = await office.pool.fetchrow(SPREAD, office.site)
-    assert row is not None
-    assert dict(row) == {
-        "items": SUBJECTS * RULES, "unassigned": 0, "torn": 0, "twice": 0, "lost": 0, "stale": 0,
-    }  # fmt: skip
-    spread = {one.username: one.open_items for one in await people.list_people(office.read(), Nothing())}
-    assert spread[names[0]] == 100, "the limit holds, however many runs there are at once"
-    others = [count for name, count in spread.items() if name != names[0]]
-    assert sum(others) == SUBJECTS * RULES - 100
-    assert max(others) - min(others) < 100, others
 
 
 async def test_what_is_given_out_is_read_off_indexes(stack: Stack) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import orjson
 import pytest
 
-from libs.common.contracts.tracker.board import Board
+from libs.common.contracts.tracker.board import Board, SyncBody, sync_board
 from libs.common.contracts.tracker.clocks import PauseBody, pause_item
 from libs.common.contracts.tracker.items import ItemPatch, patch_item
 from libs.common.contracts.tracker.retirement import Retire, retire_board
@@ -105,6 +106,16 @@ async def test_runs_that_nobody_asked_for_bring_nothing_back(shop: Desk) -> None
     assert (shop.events, await shop.items(gate="release")) == ([], before)
     number = await shop.pool.fetchval("SELECT run_number FROM board WHERE site = $1", shop.site)
     assert number == shop.runs
+
+
+async def test_a_sync_brings_it_back_though_governance_has_a_slow_clock(shop: Desk) -> None:
+    shop.later(0.01)
+    body = SyncBody(gate="release", subject="shop", version="1")
+    (asked,) = (await shop.order(sync_board, body)).staged
+    early = shop.now - timedelta(minutes=5)
+    applied = await shop.decided({"a": "fail"}, cause=str(asked.message_id), gate="release", subject="shop", at=early)
+    answer = orjson.loads(applied.ended[0].body)
+    assert (answer["decision"], answer["reopened_count"], answer["active_count"]) == ("no_go", 1, 1)
 
 
 async def test_what_cannot_be_retired(desk: Desk) -> None:

@@ -1,6 +1,7 @@
 """Six weeks at two sites in Morocco, where the clocks go back on 15 February 2026 and forward again on 22 March.
 
-Every deadline here was counted by hand. Local time is UTC+1 before and after, UTC+0 between.
+Every deadline, and every telling of an escalation, was counted by hand. Local time is UTC+1 before and after, UTC+0
+between.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from pydantic import BaseModel
 
 from libs.common.contracts.base import Command
 from libs.common.contracts.tracker.calendars import CALENDAR, CalendarContent, HolidaysOf, OwnDay, Weekday
+from libs.common.contracts.tracker.chains import Chain, Level
 from libs.common.contracts.tracker.clocks import PauseBody, ResumeBody, pause_item, resume_item
-from libs.common.contracts.tracker.escalation import EscalateBody, run_escalation
+from libs.common.contracts.tracker.escalation import JOB, EscalateBody, run_escalation
 from libs.common.contracts.tracker.sla import SLA_RULES, SlaFilter, SlaRule, SlaRules
 from libs.common.contracts.versions import Publication
 from services.tracker.sla import get_sla
 from tests.integration.tracker_desk import Desk
+from tests.integration.tracker_tower import BOSS, TEAM, Tower
 
 pytestmark = pytest.mark.integration
 
+TWENTY = timedelta(minutes=20)
 ZONE = "Africa/Casablanca"
 WORKDAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday")
 OFFICE = CalendarContent(
@@ -45,12 +49,28 @@ def utc(text: str) -> datetime:
     return datetime.fromisoformat(f"2026-{text}").replace(tzinfo=UTC)
 
 
+# Two working days until the boss hears of it; the team hears of it each working day until then.
+TWO_DAYS = Chain(
+    name="two-days",
+    levels=(
+        Level(targets=(TEAM,), repeat_minutes=480, max_repeats=2),
+        Level(targets=(BOSS,), wait_minutes=960),
+    ),
+)
+
+
 class Site:
-    """A site whose gate is judged anew every six hours, whatever else happens."""
+    """A site whose gate is judged anew every six hours, whatever else happens.
+
+    ``told``: what its escalation told by the clock (when, in UTC; rule, level, repeat), where it has chains.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self.tower = Tower(desk)
         self.states: dict[str, Any] = {}
+        self.escalates = False
+        self.told: list[tuple[str, str, int, int]] = []
 
     async def order(self, command: Command, body: BaseModel) -> Any:
         (ended,) = (await self.desk.order(command, body)).ended
@@ -64,14 +84,28 @@ class Site:
     async def publish(self, calendar: CalendarContent) -> None:
         await self.order(CALENDAR.publish, Publication[CalendarContent](content=calendar, reason="the hours"))
 
+    async def escalate_by(self, chain: Chain) -> None:
+        await self.tower.publish(chain)
+        self.escalates = True
+
     async def until(self, at: str) -> None:
         """Time passes; what fails goes on failing, and no deadline moves by itself."""
         before = await self.due()
-        while (step := self.desk.now + timedelta(hours=6)) < utc(at):
+        while (step := self._next_step()) <= utc(at):
             self.desk.now = step
-            await self.desk.decided(self.states)
+            if step.minute == 0 and step.hour % 6 == 2:
+                await self.desk.decided(self.states)
+            if self.escalates:
+                self.desk.told = []
+                await self.tower.job("escalation_ladder" if step.minute == 0 else JOB)
+                self.told += [(f"{step:%m-%dT%H:%M}", *one) for one in self.tower.steps()]
         self.desk.now = utc(at)
         assert await self.due() == before
+
+    def _next_step(self) -> datetime:
+        """The ladder's turn comes on the hour, and the escalation's at 20 past, as its schedule says."""
+        hour = self.desk.now.replace(minute=0)
+        return next(one for one in (hour + TWENTY, hour + 3 * TWENTY) if one > self.desk.now)
 
     async def judged(self, **states: Any) -> None:
         self.states |= states
@@ -98,9 +132,33 @@ class Site:
         return int(found["candidate_count"])
 
 
+# Whoever is due within twelve hours is told when the office opens, or at once where it is open. wiki has no deadline.
+TOLD = [
+    # backup is due on Monday at 15:00. That evening's telling does not come: its clock stands.
+    ("02-16T09:00", "backup", 1, 0),
+    # docs is due on Wednesday at 15:00.
+    ("02-18T09:00", "docs", 1, 0),
+    # backup goes on at 11:00; the boss's turn would have come on Tuesday at 17:00.
+    ("02-18T11:20", "backup", 2, 0),
+    # Eight hours after nine. docs is worse by then, and late, but one escalation: nothing is told twice.
+    ("02-18T17:00", "docs", 1, 1),
+    # disk is due on Friday at 16:30. Nothing on Thursday, an own day off.
+    ("02-20T09:00", "disk", 1, 0),
+    # Sixteen hours after Wednesday at nine: the boss's turn goes before another telling of the team's.
+    ("02-20T17:00", "docs", 2, 0),
+    # backup fails again on Friday, and is due on Monday at 9:30: a new episode, told anew. Then it has been told.
+    ("02-23T09:00", "backup", 1, 0),
+    ("02-23T17:00", "backup", 1, 1),
+    ("02-24T17:00", "backup", 2, 0),
+    # net is due on Monday at 15:00, UTC+1 by then. Nothing at the feast, nothing at the weekend.
+    ("03-23T08:00", "net", 1, 0),
+]
+
+
 async def test_six_weeks_in_an_office(desk: Desk) -> None:
     office = Site(desk)
     await office.begin("02-09T08:00", OFFICE)
+    await office.escalate_by(TWO_DAYS)
 
     # Friday, 15:00 there. backup: 2 h on Friday, 6 h on Monday, when 15:00 is 15:00 UTC. docs: 2 + 8 + 8 + 6 h.
     await office.until("02-13T14:00")
@@ -162,6 +220,7 @@ async def test_six_weeks_in_an_office(desk: Desk) -> None:
         ("disk", 1, "02-20T16:30"),
         ("docs", 1, "02-16T15:00"),
     ]
+    assert office.told == TOLD
 
 
 async def test_six_weeks_of_nights(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from services.tracker.domain.item import Item
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """The people of a site: by role those who are there, and by name those who are away.
+    """The people of a site: by role those who are there, and by name those who are away, or have left.
 
     ``by_owner_role`` says which people an item's owner role stands for. A name or an owner role that nobody knows
     counts as somebody: items may be given to people without an account, and a channel may know them. So does a role
