@@ -13,12 +13,13 @@ from libs.common.service import Connection, JobDone, Tx
 
 RECORD = """
 INSERT INTO job_run (job_name, site, trigger, actor, status, started_at, finished_at, parent_run, policy_version,
-    detail)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING run_id
+    detail, run_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, coalesce($11, nextval('job_run_id'))) RETURNING run_id
 """
 LATEST = """
 SELECT * FROM job_run WHERE job_name = $1 AND site = $2 ORDER BY finished_at DESC, run_id DESC LIMIT 1
 """
+NEXT_RUN_ID = "SELECT nextval('job_run_id')"
 PRUNE_RUNS = "DELETE FROM job_run WHERE finished_at < $1"
 PRUNE_TICKS = "DELETE FROM job_tick WHERE due_at < $1"
 
@@ -30,10 +31,11 @@ async def record(
     *,
     trigger: JobTrigger = "api",
     parent_run: int | None = None,
+    run_id: int | None = None,
     started_at: datetime | None = None,
     finished_at: datetime | None = None,
 ) -> JobRun:
-    """Keep that a job has run in ``tx.site``, and tell it. Times default to ``tx.now``.
+    """Keep that a job has run in ``tx.site``, and tell it. Times default to ``tx.now``; ``run_id`` to the next one.
 
     A run that had nothing to do (``done`` is None) is kept and not told: the audit log is no place for idle ticks.
     """
@@ -49,10 +51,16 @@ async def record(
         "policy_version": done.policy_version if done else None,
         "detail": dict(done.detail) if done else {},
     }
-    run = JobRun(run_id=await tx.connection.fetchval(RECORD, *values.values()), **values)
+    run = JobRun(run_id=await tx.connection.fetchval(RECORD, *values.values(), run_id), **values)
     if done is not None:
         tx.emit(job_event(tx.service), run, subject=str(run.run_id))
     return run
+
+
+async def next_run_id(tx: Tx) -> int:
+    """The number of a run that is recorded later, for those of its parts that are recorded before it."""
+    number: int = await tx.connection.fetchval(NEXT_RUN_ID)
+    return number
 
 
 async def latest(source: asyncpg.Pool | Connection, site: str, job_name: str) -> JobRun | None:

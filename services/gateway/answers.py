@@ -69,7 +69,10 @@ def json_answer(request: Request, body: bytes, *, status: int = 200, revision: s
 def csv_answer(request: Request, body: bytes, csv: Csv, now: datetime) -> Response:
     """The same result as CSV to download."""
     document = orjson.loads(body)
-    rows = document.get(csv.rows, []) if isinstance(document, dict) else document
+    if callable(csv.rows):
+        rows = csv.rows(document)
+    else:
+        rows = document.get(csv.rows, []) if isinstance(document, dict) else document
     text = table(csv.columns, rows).encode()
     etag = etag_of(text)
     headers = {

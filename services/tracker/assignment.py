@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import orjson
 
@@ -16,6 +17,7 @@ from libs.common.contracts.tracker.assignment import (
     ASSIGNMENT,
     JOB,
     Assignment,
+    AssignmentPolicy,
     AutoAssign,
     AutoAssigned,
     Candidates,
@@ -23,6 +25,8 @@ from libs.common.contracts.tracker.assignment import (
     Workload,
     WorkloadFilter,
 )
+from libs.common.contracts.tracker.autopilot import PlanStep
+from libs.common.contracts.versions import Published
 from libs.common.listing import Source
 from libs.common.problems import NotFound
 from libs.common.schedules import Schedule
@@ -32,7 +36,7 @@ from services.tracker.domain import kpi as measures
 from services.tracker.domain.assignment import Proposal
 from services.tracker.domain.item import Item
 from services.tracker.people import learn, people_here
-from services.tracker.proposals import SELECT_UNASSIGNED, Plan, give_out, make_plan, plan_for
+from services.tracker.proposals import SELECT_UNASSIGNED, Plan, give_out, make_plan, plan_for, take_planned
 
 NOBODY = "unassigned"
 
@@ -125,15 +129,39 @@ async def auto_assign(tx: Tx, *, dry_run: bool = False, limit: int | None = None
     gives = policy.enabled and not dry_run
     plan = await make_plan(tx.connection, tx.site, tx.now, wanted, policy, locked=gives)
     workload = await _workload(tx.connection, tx.site, tx.now, plan)
-    changes = await give_out(tx, plan.given) if gives else []
-    reasons = {item.id: proposal.reason for item, proposal in plan.found}
-    nobody = len(plan.found) - len(plan.given)
     # With fewer than wanted, what is missing was being changed by somebody else.
     skipped = max(0, min(wanted, workload.unassigned_open_count) - len(plan.found)) if gives else 0
+    return await _done(tx, published, plan, workload, {"dry_run": dry_run, "limit": wanted}, skipped)
+
+
+async def assign_planned(tx: Tx, steps: Sequence[PlanStep]) -> tuple[JobDone, dict[int, str]]:
+    """Give items to whom a plan says; also returns by item why a step was left. People must have been learnt.
+
+    The detail of the record is as that of `auto_assign`.
+    """
+    published = await versions.current(tx.connection, ASSIGNMENT, tx.site)
+    plan, whys = await take_planned(tx, steps, published.content)
+    workload = await _workload(tx.connection, tx.site, tx.now, plan)
+    more = {"dry_run": False, "limit": len(steps)}
+    return await _done(tx, published, plan, workload, more, len(whys)), whys
+
+
+async def _done(
+    tx: Tx,
+    published: Published[AssignmentPolicy],
+    plan: Plan,
+    workload: Workload,
+    asked: Mapping[str, Any],
+    skipped: int,
+) -> JobDone:
+    """Give out what is planned, unless it is a dry run or the policy says no; what there is to say of it."""
+    enabled = published.content.enabled
+    changes = await give_out(tx, plan.given) if enabled and not asked["dry_run"] else []
+    reasons = {item.id: proposal.reason for item, proposal in plan.found}
+    nobody = len(plan.found) - len(plan.given)
     detail = {
-        "enabled": policy.enabled,
-        "dry_run": dry_run,
-        "limit": wanted,
+        "enabled": enabled,
+        **asked,
         "workload": workload.model_dump(mode="json"),
         "candidate_count": len(plan.found) + skipped,
         "assigned_count": len(changes),
@@ -142,7 +170,7 @@ async def auto_assign(tx: Tx, *, dry_run: bool = False, limit: int | None = None
         "updated_ids": [change.item.id for change in changes],
         "assignments": [_assignment(change.item, reasons).model_dump() for change in changes],
     }
-    status: JobStatus = "warning" if not policy.enabled or (nobody and not changes) else "success"
+    status: JobStatus = "warning" if not enabled or (nobody and not changes) else "success"
     return JobDone(status, detail, policy_version=f"{published.source} {published.version}")
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,13 +21,14 @@ from libs.common.contracts.tracker.escalation import (
     EscalationCheck,
     LateStep,
 )
+from libs.common.listing import Source
 from libs.common.problems import NotFound
 from libs.common.schedules import Schedule
 from libs.common.service import Connection, Job, JobDone, Read, Table, Tx
 from services.tracker.board import sites
 from services.tracker.chains import Rules, rules_of, thaw
 from services.tracker.domain import item as domain
-from services.tracker.ladder import Advanced, advance, climb_on, first_rungs
+from services.tracker.ladder import Advanced, Rung, advance, climb_on, first_rungs
 from services.tracker.sla import standing
 
 MAX_BEGUN = 500  # escalations that one run begins; the next one goes on
@@ -68,6 +68,7 @@ ORDER BY {_ORDER} LIMIT $3
 SELECT_NOT_BEGUN = f"""
 SELECT item.*, count(*) OVER () AS every FROM item LEFT JOIN escalation ON {_ESCALATION}
 WHERE {_CANDIDATE} AND {_NOT_BEGUN} AND {_FITS.format("$4")} AND item.opened_at <= $5
+    AND ($7::bigint[] IS NULL OR item.id = ANY ($7))
 ORDER BY {_ORDER} LIMIT $6
 """  # noqa: S608
 # What rested goes on with its item; and an acknowledgement ends with the claim that a run refused after it.
@@ -96,9 +97,10 @@ def until(now: datetime, hours: int) -> datetime:
     return now + timedelta(hours=hours) if hours else now - timedelta(microseconds=1)
 
 
-async def escalate(tx: Tx, body: EscalateBody) -> JobDone:
+async def escalate(tx: Tx, body: EscalateBody, *, begin: Sequence[int] | None = None) -> JobDone:
     """Escalate at ``tx.site``; what a run of the job, one by hand and one of the autopilot do.
 
+    ``begin``: begin the escalations of these items and leave all others, also those under way, to the other jobs.
     A dry run does all of it and takes it back. Raises `Conflict` if the site's chains can't be read.
     """
     rules = await rules_of(tx.connection, tx.site, tx.now)
@@ -111,7 +113,7 @@ async def escalate(tx: Tx, body: EscalateBody) -> JobDone:
     shown = await tx.connection.fetch(SHOW_CANDIDATES, tx.site, border, MAX_SHOWN)
     done, left_over = Advanced(), 0
     if settings.enabled and notify and counted["candidates"]:
-        done, left_over = await (_rehearse if body.dry_run else _perform)(tx, rules, border)
+        done, left_over = await (_rehearse if body.dry_run else _perform)(tx, rules, border, begin)
     detail = {
         "enabled": settings.enabled,
         "due_soon_hours": hours,
@@ -125,7 +127,8 @@ async def escalate(tx: Tx, body: EscalateBody) -> JobDone:
         "notify_error": NO_NOTIFIER,
         "notify_channels": [],
         "items": [_candidate(dict(row), tx.now).model_dump(mode="json") for row in shown],
-        **asdict(done),
+        **done.counts(),
+        "started_ids": done.begun_ids,
         "raised_count": 0 if body.dry_run else done.raised_count,
         "would_raise_count": done.raised_count if body.dry_run else 0,
         "unmatched_count": counted["unmatched"],
@@ -145,21 +148,30 @@ def _status(enabled: bool, candidates: int, critical: int) -> JobStatus:
     return "warning" if candidates else "success"
 
 
-async def _perform(tx: Tx, rules: Rules, border: datetime) -> tuple[Advanced, int]:
+async def _perform(tx: Tx, rules: Rules, border: datetime, begin: Sequence[int] | None) -> tuple[Advanced, int]:
     """Begin what has not begun, let what is due go on; also returns how many candidates are left for the next run."""
-    await tx.connection.execute(WAKE_RESTING, tx.site, border, tx.now)
-    rows = await tx.connection.fetch(SELECT_NOT_BEGUN, tx.site, border, tx.now, rules.fitting, tx.now, MAX_BEGUN)
-    new = first_rungs([domain.to_item(dict(row)) for row in rows], rules, tx.now)
-    return await advance(tx, {tx.site: rules}, new), (rows[0]["every"] if rows else 0) - len(rows)
+    if begin is None:
+        await tx.connection.execute(WAKE_RESTING, tx.site, border, tx.now)
+    new, every = await to_begin(tx.connection, tx.site, tx.now, rules, border, begin)
+    return await advance(tx, {tx.site: rules}, new, due=begin is None), every - len(new)
 
 
-async def _rehearse(tx: Tx, rules: Rules, border: datetime) -> tuple[Advanced, int]:
+async def to_begin(
+    source: Source, site: str, now: datetime, rules: Rules, border: datetime, among: Sequence[int] | None = None
+) -> tuple[list[Rung], int]:
+    """Where escalations that have not begun would, the most urgent first, ``among`` those items; and how many can."""
+    values = (site, border, now, rules.fitting, now, MAX_BEGUN, among)
+    rows = await source.fetch(SELECT_NOT_BEGUN, *values)
+    return first_rungs([domain.to_item(dict(row)) for row in rows], rules, now), rows[0]["every"] if rows else 0
+
+
+async def _rehearse(tx: Tx, rules: Rules, border: datetime, begin: Sequence[int] | None) -> tuple[Advanced, int]:
     """Do it, and take it back: what a dry run says is what a real one would have done."""
     staged = len(tx.staged)
     point = tx.connection.transaction()
     await point.start()
     try:
-        return await _perform(tx, rules, border)
+        return await _perform(tx, rules, border, begin)
     finally:
         await point.rollback()
         del tx.staged[staged:]
@@ -199,7 +211,9 @@ async def check(source: Connection | asyncpg.Pool, site: str, now: datetime) -> 
             chain = thaw(row["content"]).name
             late.append(_late(row["item"], row["rule_id"], chain, row["level"] + 1, row["look_at"], now))
             count = row["every"]
-        missed = await source.fetch(SELECT_NOT_BEGUN, site, begun_by + window, now, rules.fitting, begun_by, MAX_SHOWN)
+        missed = await source.fetch(
+            SELECT_NOT_BEGUN, site, begun_by + window, now, rules.fitting, begun_by, MAX_SHOWN, None
+        )
         for row in missed:
             due_at = max(row["due_at"] - window, row["opened_at"])
             late.append(_late(row["id"], row["rule_id"], None, 0, due_at, now))

@@ -7,7 +7,7 @@ transaction that wrote its row tells it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -87,6 +87,11 @@ class Advanced:
     raised_count: int = 0
     skipped_count: int = 0
     waiting_count: int = 0
+    begun_ids: list[int] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """The counts, by their names."""
+        return {name: value for name, value in asdict(self).items() if name != "begun_ids"}
 
 
 def first_rungs(found: Sequence[Item], rules: Rules, now: datetime) -> list[Rung]:
@@ -95,16 +100,21 @@ def first_rungs(found: Sequence[Item], rules: Rules, now: datetime) -> list[Rung
     return [Rung(item, item.episode, chain, rules.frozen[chain.name], begin(now)) for item, chain in pairs]
 
 
-async def advance(tx: Tx, rules: Mapping[str, Rules], new: Sequence[Rung] = ()) -> Advanced:
-    """Begin the escalations of ``new``, and let those of the sites that are due go up their chains.
+def foresee(rungs: Sequence[Rung], rules: Rules, now: datetime) -> list[tuple[Rung, Climb]]:
+    """What becomes of escalations of one site that begin now, without beginning them."""
+    looked = [(rung, look(rung, rules, now)) for rung in rungs]
+    return [(rung, climbed) for rung, climbed in looked if climbed is not None]
+
+
+async def advance(tx: Tx, rules: Mapping[str, Rules], new: Sequence[Rung] = (), *, due: bool = True) -> Advanced:
+    """Begin the escalations of ``new``, and let those of the sites that are ``due`` go up their chains.
 
     Three statements at the most, however many there are.
     """
-    result = Advanced()
-    begun = await _begin(tx, [(rung, _look(tx, rung, rules[rung.item.site])) for rung in new], rules)
-    result.started_count = len(begun)
-    rows = await tx.connection.fetch(LOCK_DUE, tx.now, list(rules), MAX_STEPS)
-    moved = [(rung, _look(tx, rung, rules[rung.item.site])) for rung in map(_rung, rows)]
+    begun = await _begin(tx, [(rung, look(rung, rules[rung.item.site], tx.now)) for rung in new], rules)
+    result = Advanced(started_count=len(begun), begun_ids=[rung.item.id for rung, _ in begun])
+    rows = await tx.connection.fetch(LOCK_DUE, tx.now, list(rules), MAX_STEPS) if due else []
+    moved = [(rung, look(rung, rules[rung.item.site], tx.now)) for rung in map(_rung, rows)]
     if not begun and not moved:
         return result
     every = [*begun, *((rung, climbed) for rung, climbed in moved if climbed is not None)]
@@ -119,19 +129,19 @@ async def advance(tx: Tx, rules: Mapping[str, Rules], new: Sequence[Rung] = ()) 
 
 
 def _by_urgency(item: Item) -> tuple[int, datetime, int]:
-    assert item.due_at is not None  # noqa: S101 - else `_look` gives it up
+    assert item.due_at is not None  # noqa: S101 - else `look` gives it up
     return item.priority, item.due_at, item.id
 
 
-def _look(tx: Tx, rung: Rung, rules: Rules) -> Climb | None:
+def look(rung: Rung, rules: Rules, now: datetime) -> Climb | None:
     """What becomes of an escalation now; None: its item needs nobody any more, or not yet."""
-    item, until = rung.item, tx.now + timedelta(hours=rules.settings.include_due_soon_hours)
+    item, until = rung.item, now + timedelta(hours=rules.settings.include_due_soon_hours)
     started = rung.position.level > 0
     if rung.episode != item.episode or not item.is_active or item.status == "done":
         return None
     if item.paused_at is not None or item.due_at is None or (started and item.due_at > until):
         return None
-    return climb(rung.chain, item, rung.position, rules.calendar, tx.now, rules.duty.find)
+    return climb(rung.chain, item, rung.position, rules.calendar, now, rules.duty.find)
 
 
 async def _begin(
@@ -257,4 +267,4 @@ async def climb_on(tx: Tx) -> JobDone | None:
     done = await advance(tx, rules) if rules else Advanced()
     if not done.raised_count and not done.skipped_count:
         return None
-    return JobDone("warning" if unreadable else "success", {**asdict(done), "unreadable_sites": unreadable})
+    return JobDone("warning" if unreadable else "success", {**done.counts(), "unreadable_sites": unreadable})

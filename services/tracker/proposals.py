@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,11 +10,12 @@ from typing import Any
 
 from libs.common import versions
 from libs.common.contracts.tracker.assignment import ASSIGNMENT, AssignmentPolicy
+from libs.common.contracts.tracker.autopilot import PlanStep
 from libs.common.listing import Source
 from libs.common.service import Tx
 from services.tracker.changes import write
 from services.tracker.domain import item as domain
-from services.tracker.domain.assignment import Person, Proposal, Work, propose
+from services.tracker.domain.assignment import Person, Proposal, Work, obstacle, propose
 from services.tracker.domain.changes import Change
 from services.tracker.domain.hands import give, take_back
 from services.tracker.domain.item import Item
@@ -38,6 +40,8 @@ SELECT 1 FROM board WHERE (site, gate, subject) IN (
     SELECT site, gate, subject FROM item WHERE site = $1 AND id = ANY ($2::bigint[])
 ) ORDER BY site, gate, subject FOR UPDATE
 """
+# Of a plan: what still waits for somebody, also where it is not among the first any more.
+LOCK_PLANNED = f"SELECT item.* FROM item WHERE {_UNASSIGNED} AND item.id = ANY ($2::bigint[]) FOR UPDATE"  # noqa: S608
 # Those that the run gave and to which nothing has happened since but verdicts that say the same and new calendars; with
 # the status that they had before it.
 SELECT_AS_LEFT = """
@@ -98,14 +102,44 @@ async def plan_for(
     """A plan for given items and people."""
     loads = await loads_of(source, [row["username"] for row in people], now) if items else {}
     persons = [_person(row, loads.get(row["username"], Load()), policy) for row in people]
-    works = [Work(one.id, one.owner_role, one.priority, None if one.paused_at else one.due_at) for one in items]
+    works = [_work(item) for item in items]
     return Plan(list(zip(items, propose(works, persons, now), strict=True)), list(people))
+
+
+def _work(item: Item) -> Work:
+    return Work(item.id, item.owner_role, item.priority, None if item.paused_at else item.due_at)
 
 
 def _person(row: Mapping[str, Any], load: Load, policy: AssignmentPolicy) -> Person:
     own = row["max_open_items"]
     limit = own if own is not None else policy.max_open_items
     return Person(row["username"], row["role"], load.open_items, load.halves, limit, row["away_until"])
+
+
+async def take_planned(tx: Tx, steps: Sequence[PlanStep], policy: AssignmentPolicy) -> tuple[Plan, dict[int, str]]:
+    """What of a plan's steps can be done just as they say, locked; and by item why the others can't be."""
+    await tx.connection.execute(TAKE_TURN)
+    ids = [step.item_id for step in steps]
+    await tx.connection.execute(LOCK_BOARDS_OF, tx.site, ids)
+    items = {row["id"]: domain.to_item(dict(row)) for row in await tx.connection.fetch(LOCK_PLANNED, tx.site, ids)}
+    people: list[Mapping[str, Any]] = [dict(row) for row in await people_of(tx.connection, tx.site, tx.now)]
+    loads = await loads_of(tx.connection, [row["username"] for row in people], tx.now)
+    persons = {row["username"]: _person(row, loads.get(row["username"], Load()), policy) for row in people}
+    found: list[tuple[Item, Proposal]] = []
+    given: Counter[str] = Counter()
+    whys: dict[int, str] = {}
+    for step in steps:
+        item, name = items.get(step.item_id), step.assignee or ""
+        if item is None:
+            whys[step.item_id] = "It waits for nobody any longer."
+        elif (item.episode, item.revision) != (step.episode, step.revision):
+            whys[step.item_id] = f"It has been changed (revision {item.revision}, planned at {step.revision})."
+        elif (why := obstacle(persons.get(name), given[name])) is not None:
+            whys[step.item_id] = f"{name} {why}."
+        else:
+            given[name] += 1
+            found.append((item, Proposal(_work(item), name, step.why)))
+    return Plan(found, people), whys
 
 
 async def give_out(tx: Tx, given: Iterable[tuple[Item, Proposal]]) -> list[Change]:

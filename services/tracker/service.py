@@ -28,6 +28,7 @@ from services.tracker import (
     sla,
     sync,
 )
+from services.tracker.autopilot import evaluation, flight, plans, policy, reports, undo
 
 SERVICE = Service.of(
     CONTRACT,
@@ -55,5 +56,12 @@ SERVICE = Service.of(
     hands.TABLE,
     assignment.POLICY,
     assignment.TABLE,
+    policy.TABLE,
+    policy.DOCUMENT,
+    evaluation.TABLE,
+    plans.TABLE,
+    flight.TABLE,
+    undo.TABLE,
+    reports.TABLE,
     gauges=gauges.refresh,
 )

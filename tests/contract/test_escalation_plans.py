@@ -46,7 +46,7 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "what is due": (ladder.LOCK_DUE, (NOW, ["site-1", "site-2"], 1000)),
     "candidates, counted": (escalation.COUNT_CANDIDATES, ("site-1", BORDER, ANY)),
     "candidates, shown": (escalation.SHOW_CANDIDATES, ("site-1", BORDER, 50)),
-    "not begun": (escalation.SELECT_NOT_BEGUN, ("site-1", BORDER, NOW, ANY, NOW, 500)),
+    "not begun": (escalation.SELECT_NOT_BEGUN, ("site-1", BORDER, NOW, ANY, NOW, 500, None)),
     "late": (escalation.SELECT_LATE_STEPS, ("site-1", NOW, 50)),
     "sites": (board.SELECT_SITES, ()),
     "one": (acknowledgement.SELECT_ESCALATION, (77, "site-1")),

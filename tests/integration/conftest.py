@@ -14,6 +14,7 @@ from libs.common.migrations import login_role
 from libs.common.postgres import make_pool
 from services.tracker.service import SERVICE
 from tests.http_edge import Http
+from tests.integration.tracker_cockpit import Cockpit, staffed
 from tests.integration.tracker_desk import Desk
 from tests.integration.tracker_office import SITE, Office
 from tests.stack import Stack, drop_database
@@ -50,3 +51,11 @@ async def office(stack: Stack) -> AsyncIterator[Office]:
     await stack.start(SERVICE)
     yield Office(edge)
     await edge.close()
+
+
+@pytest_asyncio.fixture
+async def cockpit(tracker_url: str) -> AsyncIterator[Cockpit]:
+    """The tracker's handlers with people, chains and items that nobody has."""
+    pool = await make_pool(tracker_url, schema="tracker", size=10, application="test")
+    yield await staffed(pool)
+    await pool.close()

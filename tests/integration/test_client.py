@@ -142,9 +142,9 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     run = json.loads((await tool("gate", "run", "release", *ABOUT, "--json")).stdout)
     assert (await tool("ops-gate", "run")).exit_code == 1
     await http.stack.heard(item_opened)
-    for job in ("kpi", "escalation", "auto_assign"):
+    for job in ("kpi", "escalation", "auto_assign", "autopilot"):
         assert (await tool("jobs", "run", f"ops_governance_remediation_{job}")).exit_code == 0
-    for document in ("chains", "calendar", "sla-rules", "assignment"):
+    for document in ("chains", "calendar", "sla-rules", "assignment", "autopilot-policy"):
         content = json.loads((await tool(document, "show", "--json")).stdout)["content"]
         body = json.dumps({"content": content, "reason": "first"})
         published = await tool(document, "publish", "--file", "-", stdin=body)
@@ -165,7 +165,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
             words += ["app@1.0", "--gate", "release"]
         for more in ((), ("--json",)):
             result = await tool(*words, *more)
-            judged = made.face.judges or operation.name == "tracker.readiness.get"
+            judged = made.face.judges or operation.name in ("tracker.readiness.get", "tracker.autopilot.anomalies")
             assert result.exit_code in ((0, 1) if judged else (0,)), (words, result.output)
             assert result.stdout.strip(), words
         if operation.http.file is None:  # a file comes as it is

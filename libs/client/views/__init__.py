@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from libs.client.session import Session
-from libs.client.views import audit, escalation, gate, general, identity, items, kpi, people, signals
+from libs.client.views import audit, autopilot, escalation, gate, general, identity, items, kpi, people, signals
 from libs.common.contracts.base import Operation
 
 # Session, the answer as it came, and the fields that were sent; the result is the exit code (None: 0).
@@ -18,6 +18,7 @@ BY_RESULT: dict[Any, View] = {
     **items.BY_RESULT,
     **kpi.BY_RESULT,
     **escalation.BY_RESULT,
+    **autopilot.BY_RESULT,
     **identity.BY_RESULT,
     **people.BY_RESULT,
     **signals.BY_RESULT,

@@ -8,7 +8,7 @@ and a handler; nobody edits the gateway for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -68,9 +68,12 @@ class Nothing(Model):
 
 @dataclass(frozen=True, slots=True)
 class Csv:
-    """How a result reads as CSV: ``rows`` names the list in the result, ``filename`` gets a time stamp added."""
+    """How a result reads as CSV: ``rows`` names the list in the result, or makes the rows from it as JSON.
 
-    rows: str
+    ``filename`` gets a time stamp added.
+    """
+
+    rows: str | Callable[[Json], Iterable[Json]]
     columns: tuple[str, ...]
     filename: str
 

@@ -24,8 +24,8 @@ Reason = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(printable_name)
 ]
 Source = Literal["own", "global", "default"]
-_WHY = "Why, in a line; it stays in the history"
-_EXPECTED = "Refuse (409) unless this is the site's own newest version; 0: it has none"
+WHY = "Why, in a line; it stays in the history"
+EXPECTED = "Refuse (409) unless this is the site's own newest version; 0: it has none"
 
 
 class Published(Open, Generic[C]):
@@ -49,14 +49,14 @@ class Published(Open, Generic[C]):
 
 class Publication(Model, Generic[C]):
     content: C = Field(description="The whole document; it replaces the one before")
-    reason: Reason = Field(description=_WHY)
-    expected_version: int | None = Field(None, ge=0, le=MAX_VERSION, description=_EXPECTED)
+    reason: Reason = Field(description=WHY)
+    expected_version: int | None = Field(None, ge=0, le=MAX_VERSION, description=EXPECTED)
 
 
 class Rollback(Model):
     version: int = Field(ge=1, le=MAX_VERSION, description="The version whose content is published again")
-    reason: Reason = Field(description=_WHY)
-    expected_version: int | None = Field(None, ge=0, le=MAX_VERSION, description=_EXPECTED)
+    reason: Reason = Field(description=WHY)
+    expected_version: int | None = Field(None, ge=0, le=MAX_VERSION, description=EXPECTED)
 
 
 class VersionFilter(Model):

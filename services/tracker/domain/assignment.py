@@ -74,6 +74,17 @@ def preference(owner_role: str) -> tuple[tuple[Role, ...], ...]:
     return tuple((role,) for role in ROLES) if owner_role in OWNERS_WORK else (ROLES,)
 
 
+def obstacle(person: Person | None, more: int) -> str | None:
+    """Why somebody can't take one more item beside ``more`` that they are to get already; None: they can."""
+    if person is None:
+        return "is not responsible here any longer"
+    if person.away_until is not None:
+        return f"is away until {person.away_until:%Y-%m-%d %H:%M} UTC"
+    if person.limit is not None and person.open_items + more >= person.limit:
+        return f"has {person.open_items + more} open items, as many as the limit allows"
+    return None
+
+
 def propose(works: Iterable[Work], people: Sequence[Person], now: datetime) -> list[Proposal]:
     """A proposal for each work, in the given order; each adds to its assignee's load before the next is made.
 

@@ -43,9 +43,9 @@ def test_every_operation_has_exactly_one_handler(name: str) -> None:
 def test_what_a_module_answers_stands_in_its_own_table(name: str) -> None:
     package = importlib.import_module(f"services.{name}")
     modules = [
-        importlib.import_module(f"{package.__name__}.{found.name}")
-        for found in pkgutil.iter_modules(package.__path__)
-        if found.name != "__main__"
+        importlib.import_module(found.name)
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+        if not found.name.endswith(".__main__")
     ]
     homes = {module.__name__ for module in modules if hasattr(module, "TABLE") or hasattr(module, "table")}
     homes.add(versions.__name__)  # answers documents, with the table that a module asked it for

@@ -55,10 +55,11 @@ class ChannelTold(Open):
 class Escalated(Open):
     """A run of the escalation. ``notify_*`` tell what the notifier did; while there is none, ``notify_error`` says so.
 
-    ``started_count``: items whose escalation began. ``raised_count``: events `tracker.escalation.raised`; a dry run
-    raises none and says in ``would_raise_count`` how many a real one would now. ``skipped_count``: levels that nobody
-    was there for; ``waiting_count``: items whose level waits for somebody. ``unmatched_count``: candidates that no
-    chain is for. ``left_over_count``: candidates that the next run takes up, since one run begins 500 at the most.
+    ``started_count`` and ``started_ids``: items whose escalation began. ``raised_count``: events
+    `tracker.escalation.raised`; a dry run raises none and says in ``would_raise_count`` how many a real one would now.
+    ``skipped_count``: levels that nobody was there for; ``waiting_count``: items whose level waits for somebody.
+    ``unmatched_count``: candidates that no chain is for. ``left_over_count``: candidates that the next run takes up,
+    since one run begins 500 at the most.
     """
 
     run_id: int
@@ -86,6 +87,7 @@ class Escalated(Open):
     waiting_count: int
     unmatched_count: int
     left_over_count: int
+    started_ids: list[int] = []
     chains_source: str
     chains_version: int
 

@@ -1,0 +1,1 @@
+"""The autopilot: policy and switch, evaluation, plans, runs, undo, reports."""
