@@ -7,7 +7,6 @@ left running; the folder of the demo stays only after a failure, for its logs.
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import os
 import shutil
@@ -32,7 +31,6 @@ from deploy.demo.reports import (
     BREAK,
     COBERTURA,
     JUNIT,
-    ROOT,
     RUFF,
     DemoFailed,
     Processes,
@@ -48,7 +46,8 @@ SUBJECT = "headgate"
 GOOD, BROKEN, MENDED = "1.0.0", "1.1.0", "1.1.1"
 TOOL_TIMEOUT_S = 120.0
 SETTLE_S = 20.0  # the tracker hears of a verdict within milliseconds; this is for slow machines
-STEPS = 7
+LATER_HOURS = 26
+STEPS = 8
 
 
 class Demo:
@@ -64,7 +63,13 @@ class Demo:
         self.processes = Processes(kept | {"COLUMNS": str(columns - 2), "XDG_CONFIG_HOME": str(folder / "config")})
         if picture is not None or (console.is_terminal and not os.environ.get("NO_COLOR")):
             self.processes.environment["FORCE_COLOR"] = "1"
-        self.stack = LocalStack(folder / "data")
+        self.clock = folder / "hours-ahead"
+        self.stack = LocalStack(
+            folder / "data",
+            # Its jobs rest: what the autopilot does is shown step by step.
+            env={"HEADGATE_SCHEDULES": json.dumps({"tracker.*": "off"})},
+            programs={"tracker": ["-m", "deploy.demo.tracker", str(self.clock)]},
+        )
         self.pool = ThreadPoolExecutor(max_workers=4)
         self.reports: dict[str, Future[Reports]] = {}
         self.tail: subprocess.Popen[bytes] | None = None
@@ -84,6 +89,7 @@ class Demo:
         self.release_good()
         self.release_broken()
         self.work_on_items()
+        self.fly()
         self.release_mended()
         self.prove()
         self.look_further()
@@ -166,6 +172,31 @@ class Demo:
         self.tool("items", "patch", str(number), "--assignee", "ann", "--status", "in_progress")
         self.tool("gate", "explain", "release", "--subject", SUBJECT, expect=1)
 
+    def fly(self) -> None:
+        """A day passes, nobody has mended anything, and the autopilot says what it would do; its plan is approved."""
+        with self.screen.drawn():
+            self.step("A day later nothing is mended: the autopilot makes a plan, and escalates")
+            self.screen.say(f"The demo sets the tracker's clock {LATER_HOURS} hours on.")
+        self.write_clock(LATER_HOURS)
+        with self.screen.drawn():
+            self.tool("autopilot", "preview")
+        seen = self.ask("autopilot", "preview")
+        late = [step for step in seen["plan"]["steps"] if step["action"] == "escalation"]
+        if not late:
+            self.fail("The autopilot's plan escalates nothing, though items are overdue")
+        self.tool("autopilot", "run", "--plan-hash", seen["plan_hash"])
+        with self.screen.drawn():
+            self.tool("items", "escalation", str(late[0]["item_id"]))
+        run = self.ask("autopilot", "latest")
+        if run["escalation"]["raised_count"] != len(late):
+            self.fail("The autopilot did not do what its plan said")
+
+    def write_clock(self, hours: int) -> None:
+        """Set the tracker's clock on, at once for whoever reads the file."""
+        new = self.clock.with_suffix(".new")
+        new.write_text(str(hours), encoding="utf-8")
+        new.replace(self.clock)
+
     def release_mended(self) -> None:
         """Version 1.1.1: the function is mended; the same tests run and pass."""
         with self.screen.drawn():
@@ -247,18 +278,7 @@ class Demo:
 
     def show_edit(self) -> None:
         """The change, as a diff."""
-        whole = (ROOT / BREAK.path).read_text(encoding="utf-8")
-        lines = difflib.unified_diff(
-            whole.splitlines(),
-            whole.replace(BREAK.before, BREAK.after).splitlines(),
-            BREAK.path,
-            BREAK.path,
-            "",
-            "",
-            2,
-            "",
-        )
-        for line in lines:
+        for line in BREAK.diff():
             style = {"+": "green", "-": "red"}.get(line[:1], "dim")
             self.screen.print(Text(f"    {line}", style=style))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,6 +54,12 @@ class Edit:
         if text.count(old) != 1:
             raise DemoFailed(f"{self.path} no longer reads {old!r} once; give the demo another line to break.")
         file.write_text(text.replace(old, new), encoding="utf-8")
+
+    def diff(self) -> Iterator[str]:
+        """The change as lines of a unified diff."""
+        whole = (ROOT / self.path).read_text(encoding="utf-8")
+        changed = whole.replace(self.before, self.after)
+        return difflib.unified_diff(whole.splitlines(), changed.splitlines(), self.path, self.path, "", "", 2, "")
 
 
 # A claim of "done" must fall by a run that was decided after it; the broken function lets it fall by an older run.

@@ -204,13 +204,15 @@ def _settle() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-async def serve(service: Service, settings: Settings, app: Callable[[Running], ASGIApp] | None = None) -> None:
+async def serve(
+    service: Service, settings: Settings, app: Callable[[Running], ASGIApp] | None = None, clock: Clock = wall_clock
+) -> None:
     """Run until SIGTERM or SIGINT; then stop taking requests, finish what is in hand, and end."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    running = await start(service, settings)
+    running = await start(service, settings, clock=clock)
     config = server_config(
         app(running) if app else health.app(running),
         host=settings.http_host,
@@ -235,13 +237,13 @@ async def serve(service: Service, settings: Settings, app: Callable[[Running], A
         raise StartError(f"port {settings.port_of(service.name)} can't be listened on; set HEADGATE_HTTP_PORT")
 
 
-def main(service: Service, app: Callable[[Running], ASGIApp] | None = None) -> None:
+def main(service: Service, app: Callable[[Running], ASGIApp] | None = None, clock: Clock = wall_clock) -> None:
     """The process of one service: `python -m services.<name>`. Exit code 1 with one sentence if it can't start."""
     settings = Settings()
     setup_logs(service.name, settings.log_level, settings.log_format)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(service, settings, app))
+            runner.run(serve(service, settings, app, clock))
     except (StartError, Unavailable) as error:
         sys.stderr.write(f"headgate {service.name}: {error}\n")
         sys.exit(1)

@@ -56,8 +56,12 @@ KEPT_AFTER_END = timedelta(days=1)  # so that who comes late is told so
 
 
 def hash_of(site: str, policy_digest: str, plan: Plan, *, force: bool) -> str:
-    """What names a plan: SHA-256 (hex) of what will be done, by which policy, and where; the same for the same plan."""
-    named = {"site": site, "policy": policy_digest, "force": force, "plan": plan.model_dump(mode="json")}
+    """What names a plan: SHA-256 (hex) of what will be done, by which policy, and where; the same for the same plan.
+
+    Reasons are left out: they tell how late things are, which each minute changes.
+    """
+    steps = plan.model_dump(mode="json", exclude={"steps": {"__all__": {"why"}}})
+    named = {"site": site, "policy": policy_digest, "force": force, "plan": steps}
     return hashlib.sha256(orjson.dumps(named, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
