@@ -1,4 +1,4 @@
-"""`make bench`: each figure beside a floor that is measured in the same run, in turns. About three minutes."""
+"""`make bench`: each figure beside a floor that is measured in the same run, in turns. About seven minutes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import assign, boards, command, consumer, growth, query, relay, reports, uploads
+from bench import assign, boards, command, consumer, growth, items, query, relay, reports, uploads
 from bench.figures import Report, heading, keep, machine
 from bench.lab import BenchError, Lab
 from deploy.embedded import EmbeddedError
@@ -35,6 +35,7 @@ def _benches(arguments: argparse.Namespace) -> dict[str, Bench]:
         "boards": boards.run,
         "command": command.run,
         "assign": assign.run,
+        "items": items.run,
         "query": query.run,
         "relay": relay.run,
         "reports": reports.run,

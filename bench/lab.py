@@ -29,7 +29,7 @@ from libs.common.topology import Topology
 ROOT = Path(__file__).resolve().parents[1]
 WAIT_S = 30.0
 POLL_S = 0.004
-_PASSWORDS = {service: f"bench-password-{service}" for service in SERVICES}
+PASSWORDS = {service: f"bench-password-{service}" for service in SERVICES}
 
 
 class BenchError(RuntimeError):
@@ -91,7 +91,7 @@ class Space:
         """The environment of one service in this space."""
         return {
             **os.environ,
-            "HEADGATE_DATABASE_URL": admin.service_url(self.database_url, login_role(service), _PASSWORDS[service]),
+            "HEADGATE_DATABASE_URL": admin.service_url(self.database_url, login_role(service), PASSWORDS[service]),
             "HEADGATE_NATS_URL": self.nats_url,
             "HEADGATE_NAMESPACE": self.topology.namespace,
             "HEADGATE_DATA_DIR": str(self.folder),
@@ -228,7 +228,7 @@ class Lab:
         await self._admin("CREATE DATABASE template_bench")
         connection = await asyncpg.connect(self._database("template_bench"))
         try:
-            await migrations.migrate(connection, _PASSWORDS)
+            await migrations.migrate(connection, PASSWORDS)
         finally:
             await connection.close()
         return "template_bench"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from libs.common.contracts.base import Nothing
@@ -46,19 +47,22 @@ SUMS_BY_BUCKET = _SUMMED.format(columns="measure, bucket", both=_BOTH)
 SUMS_BY_OWNER = _SUMMED.format(columns="owner_role, rule_id", both=_BOTH)
 _OPEN = "site = $1 AND is_active AND status <> 'done' AND ($2::text IS NULL OR gate = $2)"
 # Every figure of a moment in one statement, so that they agree also where others commit meanwhile. Parts of an hour and
-# of a day, which a sum over whole ones can't tell, are counted. $5 is the next full hour, $6 that in which soon ends.
+# of a day, which a sum over whole ones can't tell, are counted. $5 is the next full hour, $6 that in which soon ends,
+# $10 the beginning of the day. What was due before it is summed by days: hours grow too many.
 LOOK = f"""
-SELECT CASE WHEN measure <> 'due' THEN measure WHEN bucket < $5 THEN 'due_begun' WHEN bucket < $6 THEN 'due_soon'
-    ELSE 'due_later' END AS name, assignee, sum(amount)::bigint AS amount
+SELECT CASE WHEN measure NOT IN ('due', 'due_on') THEN measure WHEN bucket < $5 THEN 'due_begun' ELSE 'due_soon'
+    END AS name, assignee, CASE WHEN measure = 'open_since' THEN bucket END AS day, sum(amount)::bigint AS amount
 FROM {_BOTH}
-WHERE site = $1 AND ($2::text IS NULL OR gate = $2) AND measure = ANY ($3::text[])
-    AND (measure <> 'completed' OR bucket >= $4)
-GROUP BY name, assignee
-UNION ALL SELECT 'rest_of_hour', '', count(*) FROM item
+WHERE site = $1 AND ($2::text IS NULL OR gate = $2) AND (
+    measure = ANY ($3::text[]) OR measure = 'completed' AND bucket >= $4
+    OR measure = 'due_on' AND bucket < $10 OR measure = 'due' AND bucket >= $10 AND bucket < $6
+)
+GROUP BY name, assignee, day
+UNION ALL SELECT 'rest_of_hour', '', NULL, count(*) FROM item
 WHERE {_OPEN} AND paused_at IS NULL AND due_at >= $7 AND due_at < $5
-UNION ALL SELECT 'last_part', '', count(*) FROM item
+UNION ALL SELECT 'last_part', '', NULL, count(*) FROM item
 WHERE {_OPEN} AND paused_at IS NULL AND due_at >= $6 AND due_at < $8
-UNION ALL SELECT 'first_part', '', count(*) FROM item
+UNION ALL SELECT 'first_part', '', NULL, count(*) FROM item
 WHERE site = $1 AND ($2::text IS NULL OR gate = $2) AND completed_at >= $9 AND completed_at < $4
 """  # noqa: S608 - our own text
 # The nth open items by age among those that opened on a day or later.
@@ -95,7 +99,7 @@ SELECT count(*) FROM gone
 """
 FORGET_ZEROS = "DELETE FROM kpi_total WHERE amount = 0"
 FOLDED_AT_ONCE = 200_000
-_LOOKED_AT = (*measures.STOCK, measures.ASSIGNED, measures.DUE, measures.COMPLETED)
+_WHOLE = (*measures.STOCK, measures.ASSIGNED, measures.OPEN_SINCE)
 
 
 class _Board:
@@ -111,13 +115,14 @@ class _Board:
         next_hour, first_day = hour_of(now) + hour, day_of(since) + timedelta(days=1)
         last_hour = max(next_hour, hour_of(until))
         rows = await self.connection.fetch(
-            LOOK, self.site, self.gate, list(_LOOKED_AT), first_day, next_hour, last_hour, now, until, since
+            LOOK, self.site, self.gate, list(_WHOLE), first_day, next_hour, last_hour, now, until, since, day_of(now)
         )
-        found = {(row["name"], row["assignee"]): row["amount"] for row in rows if row["amount"]}
+        since_day = {row["day"]: row["amount"] for row in rows if row["day"] is not None}
+        found = {(row["name"], row["assignee"]): row["amount"] for row in rows if row["amount"] and row["day"] is None}
         held = {who: amount for (name, who), amount in sorted(found.items()) if name == measures.ASSIGNED}
         sums = {name: amount for (name, who), amount in found.items() if not who}
         soon = sum(sums.get(name, 0) for name in ("rest_of_hour", "due_soon", "last_part"))
-        median, oldest = await self._ages(sums.get("open", 0))
+        median, oldest = await self._ages(sums.get("open", 0), since_day)
         seen = view.Now(
             at=now,
             stock=sums,
@@ -129,15 +134,15 @@ class _Board:
         )
         return seen, held
 
-    async def _ages(self, count: int) -> tuple[datetime | None, datetime | None]:
-        """When the middle open item opened (of an even number: the mean of the middle two), and the oldest."""
+    async def _ages(self, count: int, since_day: Mapping[datetime, int]) -> tuple[datetime | None, datetime | None]:
+        """When the middle open item opened (of an even number: the mean of the middle two), and the oldest.
+
+        ``since_day`` is how many of the open ones opened on which day.
+        """
         if not count:
             return None, None
-        rows = await self.connection.fetch(
-            SUMS_BY_BUCKET, self.site, [measures.OPEN_SINCE], NO_BUCKET, self.gate, None, None
-        )
         place, day = (count - 1) // 2, NO_BUCKET
-        for day, amount in sorted((row["bucket"], row["amount"]) for row in rows):  # noqa: B007
+        for day, amount in sorted(since_day.items()):  # noqa: B007
             if place < amount:
                 break
             place -= amount

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,6 +30,7 @@ from services.tracker.domain.kpi import day_of, hour_of
 from services.tracker.sla import get_sla
 from tests.integration.tracker_desk import START, Desk
 from tests.plans import generic_plan, nodes
+from tests.stack import Stack
 
 RULES = ("a", "b", "c", "d", "e")
 STATES: tuple[RuleStatus, ...] = ("fail", "fail", "warning", "pass")
@@ -252,11 +254,12 @@ async def test_items_of_before_are_counted_when_the_sums_are_made(desk: Desk) ->
 
 
 def fill_of_the_migration() -> str:
-    """The two statements of the migration that count what there is."""
+    """The statements of the migrations that count what there is."""
     from importlib import resources
 
-    text = (resources.files("services.tracker") / "migrations" / "0006_kpi.sql").read_text()
-    return text[text.index("INSERT INTO kpi_total") : text.index("GRANT")]
+    folder = resources.files("services.tracker") / "migrations"
+    texts = ((folder / name).read_text() for name in ("0006_kpi.sql", "0011_kpi_due_on.sql"))
+    return "\n".join(one for text in texts for one in re.findall(r"^INSERT INTO kpi_total.*?;$", text, re.M | re.S))
 
 
 @pytest.mark.parametrize(
@@ -271,6 +274,42 @@ async def test_no_figure_is_read_by_a_scan(tracker_url: str, name: str) -> None:
     finally:
         await connection.close()
     assert not [kind for kind in kinds if "Seq Scan" in kind], kinds
+
+
+MANY_SUMS = """
+INSERT INTO tracker.kpi_total (site, measure, bucket, gate, owner_role, rule_id, assignee, amount)
+SELECT 'global', measure, timestamptz '2026-01-01 00:00Z' + n * interval '1 hour', 'release', 'Ops Lead', 'rule', '', 1
+FROM unnest(ARRAY['due', 'due_on', 'completed', 'resolved', 'opened']) AS measure, generate_series(1, 4000) AS n;
+ANALYZE tracker.kpi_total
+"""
+
+
+async def test_the_figures_of_a_moment_read_only_the_days_and_hours_that_they_need(stack: Stack) -> None:
+    admin = await stack.superuser()
+    try:
+        await admin.execute(MANY_SUMS)
+    finally:
+        await admin.close()
+    url = stack.settings("tracker").database_url
+    assert url is not None
+    connection = await asyncpg.connect(url.get_secret_value(), server_settings={"search_path": "tracker"})
+    try:
+        await connection.execute("SET enable_seqscan = off")
+        found = nodes(await generic_plan(connection, kpi.LOOK))
+        nth = nodes(await generic_plan(connection, kpi.NTH_OPENED))
+    finally:
+        await connection.close()
+    sums = " ".join(node["Index Cond"] for node in found if node.get("Index Name") == "kpi_total_pkey")
+    for measure, bounds in {
+        "completed": ("(bucket >= $4)",),
+        "due_on": ("(bucket < $10)",),
+        "due": ("(bucket >= $10)", "(bucket < $6)"),
+    }.items():
+        wanted = " AND ".join((f"(measure = '{measure}'::text)", *bounds))
+        assert wanted in sums, (measure, sums)
+    whole = {node["Index Name"]: node["Node Type"] for node in (*found, *nth) if node.get("Relation Name") == "item"}
+    for index in ("item_completed", "item_open_since"):
+        assert whole[index] == "Index Only Scan", "many rows: without a look at each in the table"
 
 
 def test_times_are_in_utc() -> None:

@@ -25,9 +25,9 @@ FLOW = (
     "opened", "reopened", "refused", "resolved", "resolve_s", "lead_s", "sla_met", "sla_missed", "responded",
     "response_s", "backlog",
 )  # fmt: skip
-# Stock by time: open items by the hour in which they are due (as long as their clock runs) and the day on which they
-# opened, all items by the day on which they were claimed or found done.
-DUE, OPEN_SINCE, COMPLETED = "due", "open_since", "completed"
+# Stock by time: open items by the hour and the day in which they are due (as long as their clock runs) and the day on
+# which they opened, all items by the day on which they were claimed or found done.
+DUE, DUE_ON, OPEN_SINCE, COMPLETED = "due", "due_on", "open_since", "completed"
 ASSIGNED = "assigned"  # open items by assignee
 
 
@@ -94,6 +94,7 @@ def stock(item: Item) -> Iterator[Delta]:
         yield _one(item, ASSIGNED, assignee=item.assignee)
     if item.due_at is not None and item.paused_at is None:
         yield _one(item, DUE, hour_of(item.due_at))
+        yield _one(item, DUE_ON, day_of(item.due_at))
 
 
 def flow(change: Change) -> Iterator[Delta]:
