@@ -141,12 +141,13 @@ async def _escalation(source: Connection | asyncpg.Pool, item_id: int, site: str
         return Escalation(item_id=item_id, episode=row["episode"], state="none")
     steps = await source.fetch(SELECT_STEPS, item_id, row["episode"], MAX_STEPS_SHOWN)
     state = _state(found, now)
+    chain = thaw(row["content"]) if row["content"] is not None else None
     return Escalation.model_validate(
         {
             **found,
             "item_id": item_id,
             "state": state,
-            "chain": thaw(row["content"]).name if row["content"] is not None else None,
+            "chain": chain.name if chain is not None else None,
             "next_at": found["look_at"] if state in ("running", "snoozed", "waiting") else None,
             "steps": [StepTaken.model_validate(dict(step)) for step in steps],
         }

@@ -8,11 +8,14 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from pydantic import ValidationError
+
 from libs.common import versions
 from libs.common.contracts.tracker import chains as contract
 from libs.common.contracts.tracker.chains import CHAINS, Chains
 from libs.common.contracts.versions import Published
 from libs.common.listing import Source
+from libs.common.telemetry import log
 from services.tracker.domain import escalation as domain
 from services.tracker.domain.calendars import Calendar
 from services.tracker.domain.duty import Duty
@@ -66,9 +69,13 @@ async def rules_of(source: Source, site: str, now: datetime) -> Rules:
 
 
 @lru_cache(maxsize=256)
-def thaw(frozen: str) -> Chain:
-    """A chain from its canonical JSON."""
-    return to_chain(contract.Chain.model_validate_json(frozen))
+def thaw(frozen: str) -> Chain | None:
+    """A chain from its canonical JSON; None for one of an older Headgate that this one can't read."""
+    try:
+        return to_chain(contract.Chain.model_validate_json(frozen))
+    except ValidationError as error:
+        log.warning("a frozen chain can't be read", errors=error.error_count())
+        return None
 
 
 def to_chain(chain: contract.Chain) -> Chain:

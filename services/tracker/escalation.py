@@ -208,8 +208,9 @@ async def check(source: Connection | asyncpg.Pool, site: str, now: datetime) -> 
         begun_by = now - BEGIN_LATE
         window = timedelta(hours=settings.include_due_soon_hours)
         for row in await source.fetch(SELECT_LATE_STEPS, site, now - STEP_LATE, MAX_SHOWN):
-            chain = thaw(row["content"]).name
-            late.append(_late(row["item"], row["rule_id"], chain, row["level"] + 1, row["look_at"], now))
+            chain = thaw(row["content"])
+            name = chain.name if chain is not None else None
+            late.append(_late(row["item"], row["rule_id"], name, row["level"] + 1, row["look_at"], now))
             count = row["every"]
         missed = await source.fetch(
             SELECT_NOT_BEGUN, site, begun_by + window, now, rules.fitting, begun_by, MAX_SHOWN, None

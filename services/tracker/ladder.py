@@ -7,7 +7,7 @@ transaction that wrote its row tells it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -70,11 +70,14 @@ WHERE look_at > $2 AND acknowledged_at IS NULL AND (snoozed_until IS NULL OR sno
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """An item on its chain. ``frozen`` is the chain's canonical JSON, ``episode`` the escalation's."""
+    """An item on its chain. ``frozen`` is the chain's canonical JSON, ``episode`` the escalation's.
+
+    Without a ``chain`` the one that it began with can't be read any more, and no other is for it now.
+    """
 
     item: Item
     episode: int
-    chain: Chain
+    chain: Chain | None
     frozen: str
     position: Position
 
@@ -114,7 +117,7 @@ async def advance(tx: Tx, rules: Mapping[str, Rules], new: Sequence[Rung] = (), 
     begun = await _begin(tx, [(rung, look(rung, rules[rung.item.site], tx.now)) for rung in new], rules)
     result = Advanced(started_count=len(begun), begun_ids=[rung.item.id for rung, _ in begun])
     rows = await tx.connection.fetch(LOCK_DUE, tx.now, list(rules), MAX_STEPS) if due else []
-    moved = [(rung, look(rung, rules[rung.item.site], tx.now)) for rung in map(_rung, rows)]
+    moved = [(rung, look(rung, rules[rung.item.site], tx.now)) for rung in (_rung(row, rules) for row in rows)]
     if not begun and not moved:
         return result
     every = [*begun, *((rung, climbed) for rung, climbed in moved if climbed is not None)]
@@ -137,7 +140,7 @@ def look(rung: Rung, rules: Rules, now: datetime) -> Climb | None:
     """What becomes of an escalation now; None: its item needs nobody any more, or not yet."""
     item, until = rung.item, now + timedelta(hours=rules.settings.include_due_soon_hours)
     started = rung.position.level > 0
-    if rung.episode != item.episode or not item.is_active or item.status == "done":
+    if rung.chain is None or rung.episode != item.episode or not item.is_active or item.status == "done":
         return None
     if item.paused_at is not None or item.due_at is None or (started and item.due_at > until):
         return None
@@ -207,18 +210,19 @@ def _steps(tx: Tx, rung: Rung, climbed: Climb) -> list[dict[str, Any]]:
 
 
 def _tell(tx: Tx, rung: Rung, climbed: Climb) -> None:
-    step = climbed.step
+    step, chain = climbed.step, rung.chain
     assert step is not None  # noqa: S101 - only steps that were taken are told
-    levels = len(rung.chain.levels)
+    assert chain is not None  # noqa: S101 - and those are of a chain
+    levels = len(chain.levels)
     raised = EscalationRaised(
         key=step.key(rung.item),
         item=ItemAnswer.model_validate(rung.item, from_attributes=True),
         level=step.level,
         levels=levels,
         repeat=step.repeat,
-        chain=rung.chain.name,
+        chain=chain.name,
         targets=[TargetTold.model_validate(asdict(one)) for one in climbed.told],
-        why=why(rung.item, rung.chain, step, tx.now),
+        why=why(rung.item, chain, step, tx.now),
     )
     tx.emit(escalation_raised, raised, subject=str(rung.item.id), site=rung.item.site)
 
@@ -240,10 +244,15 @@ def _span(time: timedelta) -> str:
     return f"{minutes // 60} h" if minutes < 72 * 60 else f"{minutes // 1440} days"
 
 
-def _rung(row: asyncpg.Record) -> Rung:
-    state = row["rung"]
+def _rung(row: asyncpg.Record, rules: Mapping[str, Rules]) -> Rung:
+    """Where an escalation is. If its chain can't be read any more, it goes on by the one that is in force for it: on
+    the same level, or on the last if that has fewer."""
+    state, item = row["rung"], items.to_item(dict(row))
     position = Position(**{name: state[name] for name in ("level", "repeat", "level_at", "told_at", "reached")})
-    return Rung(items.to_item(dict(row)), state["episode"], thaw(row["frozen"]), row["frozen"], position)
+    chain = thaw(row["frozen"])
+    if chain is None and (chain := rules[item.site].chain_of(item)) is not None:
+        position = replace(position, level=min(position.level, len(chain.levels)))
+    return Rung(item, state["episode"], chain, row["frozen"], position)
 
 
 async def look_again(tx: Tx) -> None:

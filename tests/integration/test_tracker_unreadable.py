@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import asyncpg
 import orjson
 import pytest
 
 from libs.common.contracts.tracker.calendars import CALENDAR, CalendarContent
+from libs.common.contracts.tracker.chains import Level
 from libs.common.contracts.tracker.clocks import PauseBody, ResumeBody, pause_item, resume_item
 from libs.common.contracts.tracker.retirement import Retire, retire_board
 from libs.common.contracts.tracker.sla import SLA_RULES
@@ -16,7 +18,7 @@ from libs.common.contracts.versions import Publication
 from libs.common.versions import digest_of
 from services.tracker.escalation import check
 from tests.integration.tracker_desk import Desk
-from tests.integration.tracker_tower import TWO_LEVELS, Tower
+from tests.integration.tracker_tower import BOSS, TEAM, TWO_LEVELS, Tower, chain
 
 pytestmark = pytest.mark.integration
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
@@ -82,6 +84,37 @@ async def test_a_verdict_counts_under_a_calendar_that_cannot_be_read(
     assert await tower.job("escalation_check") is None
     await desk.decided({"a": "pass"})
     assert not (await desk.items())["a"].is_active
+
+
+async def test_an_escalation_whose_frozen_chain_cannot_be_read_goes_on_by_the_present_one(
+    tower: Tower, tracker_url: str
+) -> None:
+    """And it holds up no other: the ladder is one job for all sites."""
+    await tower.publish(TWO_LEVELS)
+    ids = await tower.fails("a")
+    await tower.run()
+    other = Tower(Desk(tower.desk.pool))
+    other.desk.now = tower.desk.now
+    await other.publish(chain(Level(targets=(TEAM,)), Level(targets=(BOSS,), wait_minutes=60)))
+    await other.fails("x")
+    await other.run()
+    admin = await asyncpg.connect(tracker_url.partition("?")[0], server_settings={"search_path": "tracker"})
+    try:
+        await admin.execute("INSERT INTO frozen_chain VALUES ($1, $2)", "0" * 64, '{"rungs": 1}')
+        await admin.execute("UPDATE escalation SET chain_digest = repeat('0', 64) WHERE item = $1", ids["a"])
+    finally:
+        await admin.close()
+    tower.desk.told, other.desk.told = [], []
+    tower.desk.later(1)
+    await tower.job("escalation_ladder")
+    told = [(one.data["item"]["rule_id"], one.data["level"]) for one in tower.desk.told if one.name.endswith("raised")]
+    assert sorted(told) == [("a", 2), ("x", 2)], "the second level, and nobody twice"
+    assert (await tower.state(ids["a"])).chain is None
+    assert (await check(tower.desk.pool, tower.desk.site, tower.desk.now)).status == "success"
+    short = chain(Level(targets=(BOSS,), repeat_minutes=20, max_repeats=1))
+    await tower.publish(short)
+    tower.desk.told = []
+    assert [step[1:] for step in await tower.tick(60)] == [("a", 1, 1)], "of fewer levels the last"
 
 
 async def test_without_readable_rules_the_hours_of_the_policy_hold(tower: Tower) -> None:

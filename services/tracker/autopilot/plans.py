@@ -151,6 +151,7 @@ def _escalation(rung: Rung, climbed: Climb, now: datetime) -> PlanStep:
     if step is None:
         state = "nobody of its first level is there" if climbed.waiting else "its first level's turn comes later"
         return _step("escalation", rung.item, f"Its escalation begins; {state}.", level=0)
+    assert rung.chain is not None  # noqa: S101 - else nobody would be told
     return _step(
         "escalation",
         rung.item,
