@@ -1,4 +1,4 @@
-"""`make bench`: each figure beside a floor that is measured in the same run, in turns. About seven minutes."""
+"""`make bench`: each figure beside a floor that is measured in the same run, in turns. About five minutes."""
 
 from __future__ import annotations
 
