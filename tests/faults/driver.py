@@ -17,6 +17,7 @@ from libs.common.contracts.governance.reports import record_report
 from libs.common.contracts.governance.runs import run_gate
 from libs.common.contracts.governance.signals import record_signals
 from libs.common.contracts.tracker.assignment import run_auto_assign
+from libs.common.contracts.tracker.autopilot import run_autopilot
 from libs.common.contracts.tracker.board import sync_board
 from libs.common.contracts.tracker.escalation import run_escalation
 from libs.common.contracts.tracker.items import patch_item
@@ -24,12 +25,12 @@ from libs.common.ids import command_id
 
 ACTOR = "owner"  # whose token the bootstrap makes
 SITE = "global"
-Kind = Literal["signal", "gate", "refusal", "sync", "report", "unreadable", "escalate", "assign"]
+Kind = Literal["signal", "gate", "refusal", "sync", "report", "unreadable", "escalate", "assign", "fly"]
 Answer = Literal["acknowledged", "refused", "unknown"]
 OPERATIONS: dict[Kind, str] = {
     "signal": record_signals.name, "gate": run_gate.name, "refusal": patch_item.name, "sync": sync_board.name,
     "report": record_report.name, "unreadable": record_report.name, "escalate": run_escalation.name,
-    "assign": run_auto_assign.name,
+    "assign": run_auto_assign.name, "fly": run_autopilot.name,
 }  # fmt: skip
 NO_ITEM = 2**53  # an item that never exists: its PATCH is refused
 TRACKER = "/api/ops/governance/gate/remediation/tracker"
@@ -41,7 +42,7 @@ MIX: tuple[tuple[Kind, int], ...] = (
 PATHS: dict[Kind, str] = {
     "gate": "/api/gates/operations/runs", "sync": f"{TRACKER}/sync",
     "escalate": f"{TRACKER}/escalate/run?include_due_soon_hours=168",
-    "assign": f"{TRACKER}/auto-assign/run?limit=500",
+    "assign": f"{TRACKER}/auto-assign/run?limit=500", "fly": f"{TRACKER}/autopilot/run?force=true",
 }  # fmt: skip
 REPORT_BYTES = 200_000  # more than a command carries by itself
 MAX_IN_FLIGHT = 200
@@ -96,12 +97,14 @@ class Driver:
         unreadable: int = 0,
         escalations: int = 0,
         assigns: int = 0,
+        flights: int = 0,
     ) -> list[Attempt]:
         """Make attempts, evenly mixed."""
         kinds: list[tuple[float, Kind]] = []
         counts: list[tuple[Kind, int]] = [
             ("signal", signals), ("gate", gates), ("refusal", refusals), ("sync", syncs), ("report", reports),
             ("unreadable", unreadable), ("escalate", escalations), ("assign", assigns),
+            ("fly", flights),
         ]  # fmt: skip
         for kind, count in counts:
             kinds += [((n + 0.5) / count, kind) for n in range(count)]

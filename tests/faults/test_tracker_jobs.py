@@ -15,6 +15,7 @@ import pytest
 from deploy.local.stack import LocalStack
 from libs.common.contracts.governance.runs import gate_decided
 from libs.common.contracts.tracker.assignment import run_auto_assign
+from libs.common.contracts.tracker.autopilot import run_autopilot
 from libs.common.contracts.tracker.board import sync_board
 from libs.common.contracts.tracker.escalation import run_escalation
 from tests.faults import halted
@@ -31,11 +32,13 @@ RULES = 3  # of the release gate, at least
 BEFORE: tuple[tuple[Kind, str], ...] = (
     ("escalate", "escalation_step"), ("escalate", "job_run"), ("escalate", "outbox"),
     ("assign", "item_change"), ("assign", "outbox"),
+    ("fly", "item_change"), ("fly", "escalation_step"), ("fly", "autopilot_run"),
     ("sync", "run_request"), ("sync", "item_change"), ("sync", "outcomes"),
 )  # fmt: skip
 # Or when that is committed, and before anybody hears of it.
 AFTER: tuple[tuple[Kind, Moment, str], ...] = (
     ("escalate", "tell", run_escalation.type), ("assign", "ack", run_auto_assign.type),
+    ("fly", "tell", run_autopilot.type), ("fly", "ack", run_autopilot.type),
     ("sync", "ack", sync_board.type), ("sync", "tell", gate_decided.type), ("sync", "ack", gate_decided.type),
 )  # fmt: skip
 SEED, ROUNDS = 20260301, 3
@@ -44,6 +47,7 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE relation = $1::regclass AND NOT g
 DONE: dict[Kind, str] = {
     "escalate": "SELECT count(*) FROM tracker.escalation",
     "assign": "SELECT count(*) FROM tracker.item WHERE assignee IS NOT NULL",
+    "fly": "SELECT count(*) FROM tracker.item WHERE assignee IS NOT NULL",
     "sync": "SELECT count(*) FROM tracker.item WHERE subject <> 'site'",
 }
 BOARDS = "SELECT count(*) FROM tracker.board WHERE subject LIKE $1 AND run_number > 0"
@@ -119,12 +123,15 @@ async def settle(local: LocalStack, driver: Driver) -> World:
     world.run_numbers = []  # they count per subject
     world.escalations = [row for row in world.escalations if row.key in mine]
     world.assignments = [row for row in world.assignments if row.key in mine]
+    world.flights = [row for row in world.flights if row.key in mine]
     return world
 
 
 def one(driver: Driver, kind: Kind) -> list[Attempt]:
     """One piece of such work, of a subject of its own where it is a sync."""
-    return driver.plan(escalations=kind == "escalate", assigns=kind == "assign", syncs=kind == "sync")
+    return driver.plan(
+        escalations=kind == "escalate", assigns=kind == "assign", syncs=kind == "sync", flights=kind == "fly"
+    )
 
 
 @pytest.mark.parametrize(("kind", "place"), BEFORE)
@@ -194,7 +201,7 @@ async def test_killed_at_any_moment(local: LocalStack, inside: asyncpg.Connectio
     cut = 0
     for number in range(ROUNDS):
         await open_items(driver, inside, f"any-{number}")
-        attempts = driver.plan(signals=4, escalations=8, assigns=8, syncs=8)
+        attempts = driver.plan(signals=4, escalations=8, assigns=8, syncs=8, flights=4)
         running = asyncio.create_task(driver.send(attempts))
         await asyncio.sleep(rng.random() * 0.25)
         await kill_tracker(local)

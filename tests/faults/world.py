@@ -15,6 +15,7 @@ from libs.common.contracts import SERVICES
 from libs.common.topology import Topology, durables
 
 ESCALATION, AUTO_ASSIGN = "ops_governance_remediation_escalation", "ops_governance_remediation_auto_assign"
+AUTOPILOT = "ops_governance_remediation_autopilot"
 SIGNALS = "SELECT event_id, site FROM governance.signals WHERE source = '/faults'"
 # Readable reports, and such as were refused and kept; each is about a subject of its own.
 REPORTS = (
@@ -97,6 +98,7 @@ class World:
     steps: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     raised: int = 0
     assignments: list[Row] = field(default_factory=list)
+    flights: list[Row] = field(default_factory=list)
     changes: list[tuple[int, int, str]] = field(default_factory=list)
     gave: int = 0
     notes: list[Row] = field(default_factory=list)
@@ -123,7 +125,8 @@ async def read_world(database_url: str) -> World:
         world.sent = {r["message_id"]: r["cause"] for r in await connection.fetch(SENT)}
         for row in await connection.fetch(BOARDS):
             world.boards.append((f"{row['gate']} of {row['subject']}", row["run_number"], row["seen"]))
-        for job, rows in ((ESCALATION, world.escalations), (AUTO_ASSIGN, world.assignments)):
+        jobs = ((ESCALATION, world.escalations), (AUTO_ASSIGN, world.assignments), (AUTOPILOT, world.flights))
+        for job, rows in jobs:
             rows += [Row(r["cause"] or "nobody", r["site"]) for r in await connection.fetch(JOB_RUNS, job)]
         world.steps = [(r["key"], tuple(r)[1:]) for r in await connection.fetch(STEPS)]
         world.raised = await connection.fetchval(RAISED)
