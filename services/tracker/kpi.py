@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from libs.common.contracts.base import Nothing
@@ -102,6 +103,42 @@ FOLDED_AT_ONCE = 200_000
 _WHOLE = (*measures.STOCK, measures.ASSIGNED, measures.OPEN_SINCE)
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What there is at one moment: sums of stock by measure, open items by assignee and by the day they opened on.
+
+    ``overdue`` and ``due_soon`` are open items whose clock runs, ``done`` those completed since the window began.
+    """
+
+    stock: Mapping[str, int]
+    held: Mapping[str, int]
+    since_day: Mapping[datetime, int]
+    overdue: int
+    due_soon: int
+    done: int
+
+
+async def count(
+    connection: Connection, site: str, gate: str | None, now: datetime, *, until: datetime, since: datetime
+) -> Counts:
+    """Count the items of a site's boards, or of one gate's, off the sums. Due soon is what is due before ``until``."""
+    next_hour, first_day = hour_of(now) + timedelta(hours=1), day_of(since) + timedelta(days=1)
+    last_hour = max(next_hour, hour_of(until))
+    rows = await connection.fetch(
+        LOOK, site, gate, list(_WHOLE), first_day, next_hour, last_hour, now, until, since, day_of(now)
+    )
+    found = {(row["name"], row["assignee"]): row["amount"] for row in rows if row["amount"] and row["day"] is None}
+    sums = {name: amount for (name, who), amount in found.items() if not who}
+    return Counts(
+        stock=sums,
+        held={who: amount for (name, who), amount in sorted(found.items()) if name == measures.ASSIGNED},
+        since_day={row["day"]: row["amount"] for row in rows if row["day"] is not None},
+        overdue=sums.get("due_begun", 0) - sums.get("rest_of_hour", 0),
+        due_soon=sum(sums.get(name, 0) for name in ("rest_of_hour", "due_soon", "last_part")) if until > now else 0,
+        done=sums.get(measures.COMPLETED, 0) + sums.get("first_part", 0),
+    )
+
+
 class _Board:
     """Asks about the boards of a site, or those of one of its gates, in one snapshot."""
 
@@ -110,29 +147,19 @@ class _Board:
 
     async def look(self, window_days: int, due_soon_hours: int) -> tuple[view.Now, dict[str, int]]:
         """What there is now, and the open items of each assignee."""
-        now, hour = self.now, timedelta(hours=1)
-        since, until = now - timedelta(days=window_days), now + timedelta(hours=due_soon_hours)
-        next_hour, first_day = hour_of(now) + hour, day_of(since) + timedelta(days=1)
-        last_hour = max(next_hour, hour_of(until))
-        rows = await self.connection.fetch(
-            LOOK, self.site, self.gate, list(_WHOLE), first_day, next_hour, last_hour, now, until, since, day_of(now)
-        )
-        since_day = {row["day"]: row["amount"] for row in rows if row["day"] is not None}
-        found = {(row["name"], row["assignee"]): row["amount"] for row in rows if row["amount"] and row["day"] is None}
-        held = {who: amount for (name, who), amount in sorted(found.items()) if name == measures.ASSIGNED}
-        sums = {name: amount for (name, who), amount in found.items() if not who}
-        soon = sum(sums.get(name, 0) for name in ("rest_of_hour", "due_soon", "last_part"))
-        median, oldest = await self._ages(sums.get("open", 0), since_day)
+        since, until = self.now - timedelta(days=window_days), self.now + timedelta(hours=due_soon_hours)
+        counts = await count(self.connection, self.site, self.gate, self.now, until=until, since=since)
+        median, oldest = await self._ages(counts.stock.get("open", 0), counts.since_day)
         seen = view.Now(
-            at=now,
-            stock=sums,
-            overdue=sums.get("due_begun", 0) - sums.get("rest_of_hour", 0),
-            due_soon=soon if due_soon_hours else 0,
-            done_in_window=sums.get(measures.COMPLETED, 0) + sums.get("first_part", 0),
+            at=self.now,
+            stock=counts.stock,
+            overdue=counts.overdue,
+            due_soon=counts.due_soon,
+            done_in_window=counts.done,
             median_opened_at=median,
             oldest_opened_at=oldest,
         )
-        return seen, held
+        return seen, dict(counts.held)
 
     async def _ages(self, count: int, since_day: Mapping[datetime, int]) -> tuple[datetime | None, datetime | None]:
         """When the middle open item opened (of an even number: the mean of the middle two), and the oldest.

@@ -12,7 +12,7 @@ import pytest
 import libs.common
 from libs.common.contracts import SERVICES
 from libs.common.listing import Key, Listing
-from services.tracker.sla import SLA_OF_BOARD, SLA_OF_GATE
+from services.tracker.sla import COUNT_BOARD, HELD_OF_BOARD, RISK_OF_BOARD, RISK_OF_SITE
 from tests.plans import generic_plan, nodes
 from tests.stack import Stack
 
@@ -67,24 +67,22 @@ async def test_every_list_has_an_index_for_each_of_its_readings(stack: Stack, se
     assert problems == {}
 
 
-@pytest.mark.parametrize("statement", [SLA_OF_GATE, SLA_OF_BOARD])
+@pytest.mark.parametrize("statement", [COUNT_BOARD, HELD_OF_BOARD, RISK_OF_BOARD, RISK_OF_SITE])
 async def test_the_sla_reads_active_rows_off_indexes_only(stack: Stack, statement: str) -> None:
     url = stack.settings("tracker").database_url
     assert url is not None
     connection = await asyncpg.connect(url.get_secret_value(), server_settings={"search_path": "tracker"})
     try:
         await _only_indexes(connection)
-        await connection.execute("SET enable_sort = on")  # ten rows that are sorted once more for the answer
+        await connection.execute("SET enable_sort = on")  # ten rows of each gate, that are sorted once more
         plan = await generic_plan(connection, statement)
     finally:
         await connection.close()
     scans = [node for node in nodes(plan) if node.get("Relation Name") == "item"]
-    assert len(scans) == 3
+    assert scans
     for node in scans:
-        # Of a full table the planner takes item_counted for the counts; of this empty one it takes any small enough.
-        name, found = node["Index Name"], node["Index Cond"]
-        assert name in ("item_counted", "item_open_since", "item_open_due") or "(is_active = true)" in found, node
-        assert "(site = $1)" in found, node
+        assert node["Node Type"] in ("Index Scan", "Index Only Scan"), node
+        assert "(site = $1)" in node["Index Cond"], node
 
 
 def test_the_lists_are_found() -> None:

@@ -20,14 +20,14 @@ from libs.common.contracts.tracker.clocks import DueBody, PauseBody, ResumeBody,
 from libs.common.contracts.tracker.items import Item, ItemPatch, patch_item
 from libs.common.contracts.tracker.kpi import KPI_JOB, KpiWindow, SeriesFilter, run_kpi
 from libs.common.contracts.tracker.retirement import Retire, retire_board
-from libs.common.contracts.tracker.sla import SLA_RULES, SlaFilter, SlaRule, SlaRules
+from libs.common.contracts.tracker.sla import SLA_RULES, SlaRule, SlaRules
 from libs.common.contracts.versions import Publication
 from libs.common.ids import uuid7
 from libs.common.problems import Conflict, NotFound
 from libs.common.service import JobDone, Tx
 from services.tracker import kpi
 from services.tracker.domain.kpi import day_of, hour_of
-from services.tracker.sla import get_sla
+from services.tracker.sla import standing
 from tests.integration.tracker_desk import START, Desk
 from tests.plans import generic_plan, nodes
 from tests.stack import Stack
@@ -109,6 +109,30 @@ async def counted(desk: Desk, window_days: int, due_soon_hours: int) -> dict[str
     }
 
 
+async def stood(desk: Desk, due_soon_hours: int, gate: str | None) -> dict[str, Any]:
+    """How the items of a site or of a gate stand, counted one by one."""
+    every = [*(await desk.items()).values(), *(await desk.items(gate="release")).values()]
+    active = [item for item in every if item.is_active and gate in (None, item.gate)]
+    still = [item for item in active if item.status != "done"]
+    running = [item.due_at for item in still if item.due_at and item.paused_at is None]
+    until = desk.now + timedelta(hours=due_soon_hours)
+    far = datetime.max.replace(tzinfo=UTC)
+    by_risk = sorted(still, key=lambda one: (one.priority, one.due_at or far, one.id))
+    return {
+        "total_items": len(active),
+        "open_items": len(still),
+        "done_count": len(active) - len(still),
+        "overdue_count": sum(due < desk.now for due in running),
+        "due_soon_count": sum(desk.now <= due <= until for due in running) if due_soon_hours else 0,
+        "critical_open_count": sum(item.rule_status == "fail" and item.required for item in still),
+        "unassigned_open_count": sum(item.assignee is None for item in still),
+        "paused_count": sum(item.paused_at is not None for item in still),
+        "no_sla_count": sum(item.due_at is None and item.paused_at is None for item in still),
+        "held": Counter(item.assignee or "unassigned" for item in still),
+        "risk": [item.id for item in by_risk[:10]],
+    }
+
+
 def alike(figures: dict[str, Any], recount: dict[str, Any]) -> bool:
     """Ages may differ in their last place by rounding."""
     return all(
@@ -133,9 +157,13 @@ async def test_the_sums_equal_a_recount_at_every_moment(desk: Desk, seed: int) -
         recount = await counted(desk, window_days, due_soon_hours)
         assert alike(found.metrics.model_dump(), recount), (found.metrics, recount)
         assert sum(found.assignee_open_counts.values()) == found.metrics.open_items
-        shown = await get_sla(desk.read(), SlaFilter())
-        alone = await kpi.get_kpi(desk.read(), KpiWindow(gate="operations"))
-        assert shown.metrics.overdue_count == alone.metrics.overdue_count
+        for gate in (None, "operations", "release"):
+            async with desk.pool.acquire() as connection:
+                shown = await standing(connection, desk.site, desk.now, due_soon_hours, gate)
+            more = {"held": shown.assignee_open_counts, "risk": [one.id for one in shown.top_risk_items]}
+            stands = shown.metrics.model_dump() | more
+            wanted_counts = await stood(desk, due_soon_hours, gate)
+            assert {name: stands[name] for name in wanted_counts} == wanted_counts
 
 
 async def test_a_day_of_the_series_is_what_happened_on_it(desk: Desk) -> None:
@@ -258,7 +286,7 @@ def fill_of_the_migration() -> str:
     from importlib import resources
 
     folder = resources.files("services.tracker") / "migrations"
-    texts = ((folder / name).read_text() for name in ("0006_kpi.sql", "0011_kpi_due_on.sql"))
+    texts = ((folder / name).read_text() for name in ("0006_kpi.sql", "0011_kpi_due_on.sql", "0012_clocks_counted.sql"))
     return "\n".join(one for text in texts for one in re.findall(r"^INSERT INTO kpi_total.*?;$", text, re.M | re.S))
 
 

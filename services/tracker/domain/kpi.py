@@ -19,7 +19,7 @@ from services.tracker.domain.item import Item
 NO_BUCKET = datetime(1970, 1, 1, tzinfo=UTC)
 STOCK = (
     "total", "active", "pending", "in_progress", "blocked", "done", "open", "critical_open", "unassigned_open",
-    "opened_s",
+    "paused_open", "no_sla_open", "opened_s",
 )  # fmt: skip
 FLOW = (
     "opened", "reopened", "refused", "resolved", "resolve_s", "lead_s", "sla_met", "sla_missed", "responded",
@@ -92,7 +92,11 @@ def stock(item: Item) -> Iterator[Delta]:
         yield _one(item, "unassigned_open")
     else:
         yield _one(item, ASSIGNED, assignee=item.assignee)
-    if item.due_at is not None and item.paused_at is None:
+    if item.paused_at is not None:
+        yield _one(item, "paused_open")
+    elif item.due_at is None:
+        yield _one(item, "no_sla_open")
+    else:
         yield _one(item, DUE, hour_of(item.due_at))
         yield _one(item, DUE_ON, day_of(item.due_at))
 
