@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 import nats.js.errors
+import stamina
 
 from libs.common import outbox
 from libs.common.asking import Asker
@@ -29,7 +30,7 @@ from libs.common.contracts.base import Nothing, Query
 from libs.common.contracts.jobs import JobState, jobs_query
 from libs.common.job_runs import record
 from libs.common.outbox import Relay
-from libs.common.postgres import UNREACHABLE
+from libs.common.postgres import LOST_RACES, UNREACHABLE
 from libs.common.pull import Puller
 from libs.common.schedules import Schedule
 from libs.common.service import Clock, Job, JobDone, QueryHandler, Read, Service, Tx
@@ -185,22 +186,27 @@ class Jobs:
             site=site,
         )
         try:
-            async with self._pool.acquire() as connection, connection.transaction():
-                if await connection.fetchval(SERVE, job.name, site, due) is None:
-                    return False
-                with span(self._service.name, f"job {job.name}") as message.traceparent:
-                    tx = Tx(self._service.name, connection, message, started, self._asker)
-                    done = await job.handler(tx)
-                    await tx.close()
-                if not job.keeps_record:
-                    await self._record(tx, job, done)
-                await outbox.stage(connection, tx.staged)
+            return await self._serve(job, due, message, started)
         except AWAY:
             raise
         except Exception as error:
             log.exception("job failed", job=job.name, site=site)
             await self._keep_failure(job, due, message, error)
             return False
+
+    @stamina.retry(on=LOST_RACES, attempts=4, timeout=None, wait_initial=0.1, wait_max=2.0)
+    async def _serve(self, job: Job, due: datetime, message: CloudEvent, started: datetime) -> bool:
+        """One try. Whoever loses a deadlock tries again: nothing of the run is there, and its instant is not served."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            if await connection.fetchval(SERVE, job.name, message.site, due) is None:
+                return False
+            with span(self._service.name, f"job {job.name}") as message.traceparent:
+                tx = Tx(self._service.name, connection, message, started, self._asker)
+                done = await job.handler(tx)
+                await tx.close()
+            if not job.keeps_record:
+                await self._record(tx, job, done)
+            await outbox.stage(connection, tx.staged)
         self._relay.nudge()
         return True
 

@@ -10,6 +10,8 @@ import orjson
 
 from libs.common.telemetry import log_query
 
+# A transaction that lost to another one: it has left nothing, and may be tried again at once.
+LOST_RACES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 # The server is away, restarting, full or read-only: nothing is wrong with the message, so nothing counts against it.
 UNREACHABLE: tuple[type[BaseException], ...] = (
     OSError,

@@ -134,16 +134,18 @@ async def auto_assign(tx: Tx, *, dry_run: bool = False, limit: int | None = None
     return await _done(tx, published, plan, workload, {"dry_run": dry_run, "limit": wanted}, skipped)
 
 
-async def assign_planned(tx: Tx, steps: Sequence[PlanStep]) -> tuple[JobDone, dict[int, str]]:
+async def assign_planned(
+    tx: Tx, steps: Sequence[PlanStep], nobody: int = 0, *, dry_run: bool = False
+) -> tuple[JobDone, dict[int, str]]:
     """Give items to whom a plan says; also returns by item why a step was left. People must have been learnt.
 
-    The detail of the record is as that of `auto_assign`.
+    ``nobody``: items for which the plan found nobody. The detail of the record is as that of `auto_assign`.
     """
     published = await versions.current(tx.connection, ASSIGNMENT, tx.site)
     plan, whys = await take_planned(tx, steps, published.content)
     workload = await _workload(tx.connection, tx.site, tx.now, plan)
-    more = {"dry_run": False, "limit": len(steps)}
-    return await _done(tx, published, plan, workload, more, len(whys)), whys
+    more = {"dry_run": dry_run, "limit": len(steps) + nobody}
+    return await _done(tx, published, plan, workload, more, len(whys), nobody), whys
 
 
 async def _done(
@@ -153,17 +155,21 @@ async def _done(
     workload: Workload,
     asked: Mapping[str, Any],
     skipped: int,
+    beside: int = 0,
 ) -> JobDone:
-    """Give out what is planned, unless it is a dry run or the policy says no; what there is to say of it."""
+    """Give out what is planned, unless it is a dry run or the policy says no; what there is to say of it.
+
+    ``beside`` counts items for which nobody was found, and which the plan does not hold.
+    """
     enabled = published.content.enabled
     changes = await give_out(tx, plan.given) if enabled and not asked["dry_run"] else []
     reasons = {item.id: proposal.reason for item, proposal in plan.found}
-    nobody = len(plan.found) - len(plan.given)
+    nobody = len(plan.found) - len(plan.given) + beside
     detail = {
         "enabled": enabled,
         **asked,
         "workload": workload.model_dump(mode="json"),
-        "candidate_count": len(plan.found) + skipped,
+        "candidate_count": len(plan.found) + skipped + beside,
         "assigned_count": len(changes),
         "skipped_count": skipped,
         "no_candidate_count": nobody,

@@ -30,7 +30,7 @@ SELECT_UNASSIGNED = f"SELECT * FROM item WHERE {_UNASSIGNED} ORDER BY {_ORDER} L
 LOCK_UNASSIGNED = f"""
 SELECT item.* FROM item JOIN board USING (site, gate, subject)
 WHERE {_UNASSIGNED} ORDER BY {_ORDER} LIMIT $2
-FOR UPDATE OF item SKIP LOCKED FOR SHARE OF board SKIP LOCKED
+FOR NO KEY UPDATE OF item SKIP LOCKED FOR SHARE OF board SKIP LOCKED
 """  # noqa: S608
 # One run after another: each must see the loads that the one before left.
 TAKE_TURN = "SELECT since FROM people_known FOR UPDATE"
@@ -40,8 +40,11 @@ SELECT 1 FROM board WHERE (site, gate, subject) IN (
     SELECT site, gate, subject FROM item WHERE site = $1 AND id = ANY ($2::bigint[])
 ) ORDER BY site, gate, subject FOR UPDATE
 """
-# Of a plan: what still waits for somebody, also where it is not among the first any more.
-LOCK_PLANNED = f"SELECT item.* FROM item WHERE {_UNASSIGNED} AND item.id = ANY ($2::bigint[]) FOR UPDATE"  # noqa: S608
+# Of a plan: what still waits for somebody, also where it is not among the first any more. Not FOR UPDATE: who writes of
+# an item elsewhere, such as an acknowledgement, holds its key, and would wait for us while we wait for them.
+LOCK_PLANNED = f"""
+SELECT item.* FROM item WHERE {_UNASSIGNED} AND item.id = ANY ($2::bigint[]) FOR NO KEY UPDATE
+"""  # noqa: S608
 # Those that the run gave and to which nothing has happened since but verdicts that say the same and new calendars; with
 # the status that they had before it.
 SELECT_AS_LEFT = """

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
 
 from libs.common import jobs as machine
@@ -132,6 +133,24 @@ async def test_a_job_that_fails_says_why_and_is_tried_again_by_its_schedule(stac
     await look(stack)
     assert [run["status"] for run in await runs_of(stack)] == ["failed", "success"]
     assert await pool.fetchval("SELECT count(*) FROM run_request") == 1
+
+
+async def test_a_job_that_loses_a_deadlock_tries_again(stack: Stack) -> None:
+    tries = 0
+
+    async def loses_twice(tx: Tx) -> JobDone:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise asyncpg.DeadlockDetectedError("deadlock detected")
+        return JobDone(detail={"tries": tries})
+
+    stack.clock.now = NOON
+    await stack.start(with_job(loses_twice), schedules=HOURLY)
+    stack.clock.advance(hours=1)
+    await look(stack)
+    [run] = await runs_of(stack)
+    assert (run["status"], run["detail"]) == ("success", {"tries": 3})
 
 
 async def test_a_run_that_had_nothing_to_do_is_kept_and_not_told(stack: Stack) -> None:

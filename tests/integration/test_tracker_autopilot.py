@@ -8,21 +8,29 @@ from datetime import timedelta
 import pytest
 
 from libs.common.cloudevents import CloudEvent
+from libs.common.contracts.base import Nothing
 from libs.common.contracts.tracker import autopilot as contract
 from libs.common.contracts.tracker.autopilot import RunBody, StopBody
 from libs.common.contracts.tracker.autopilot_policy import (
     AutopilotChange,
+    PolicyBody,
+    set_policy,
 )
-from libs.common.contracts.tracker.escalation import Acknowledge, acknowledge
+from libs.common.contracts.tracker.chains import CHAINS, Chain, Chains, Level, Target
+from libs.common.contracts.tracker.escalation import Acknowledge, Snooze, acknowledge, snooze, unacknowledge
 from libs.common.contracts.tracker.hands import Take, take_item
 from libs.common.contracts.tracker.items import ItemPatch, patch_item
+from libs.common.contracts.versions import Publication
 from libs.common.ids import uuid7
 from libs.common.problems import Conflict
 from libs.common.service import Tx
+from services.tracker.assignment import assign_planned
 from services.tracker.autopilot import flight, plans, policy
 from tests.integration.tracker_cockpit import Cockpit
 
 pytestmark = pytest.mark.integration
+
+WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
 
 
 async def test_a_preview_says_what_a_run_then_does(cockpit: Cockpit) -> None:
@@ -76,8 +84,15 @@ async def test_a_plan_is_done_just_so_or_refused_with_what_differs(cockpit: Cock
     await cockpit.order(acknowledge, Acknowledge(item_id=items["a"].id), actor="ann")
     refusal = await cockpit.refused(plan_hash=seen["plan_hash"])
     differs = {(one["action"], one["rule_id"]): one["why"] for one in refusal.extra["differences"]}
-    assert differs[("auto_assign", "b")] == "It waits for nobody any longer."
-    assert "rests" in differs[("escalation", "a")]
+    assert differs[("auto_assign", "b")] == "It has been changed since the plan was made."
+    assert differs[("escalation", "b")] == differs[("auto_assign", "b")]
+    cockpit.later(0.1)
+    seen = await cockpit.preview()
+    await cockpit.order(unacknowledge, Acknowledge(item_id=items["a"].id), actor="ann")
+    await cockpit.order(snooze, Snooze(item_id=items["c"].id, until=cockpit.now + timedelta(days=1)), actor="ann")
+    refusal = await cockpit.refused(plan_hash=seen["plan_hash"])
+    assert [one["rule_id"] for one in refusal.extra["differences"]] == ["c"]
+    assert "rests" in refusal.extra["differences"][0]["why"]
     after = await cockpit.items()
     assert after["a"].assignee is None, "nothing was done"
     assert (
@@ -87,7 +102,7 @@ async def test_a_plan_is_done_just_so_or_refused_with_what_differs(cockpit: Cock
     ) == 0
     fresh = await cockpit.preview()
     assert fresh["plan_hash"] != seen["plan_hash"]
-    assert (await cockpit.run(plan_hash=fresh["plan_hash"]))["touched_count"] == 3
+    assert (await cockpit.run(plan_hash=fresh["plan_hash"]))["approved"]
 
 
 @pytest.mark.parametrize("what", ["away", "full", "changed"])
@@ -199,13 +214,23 @@ async def test_a_stop_waits_for_the_run_under_way(cockpit: Cockpit) -> None:
         await transaction.start()
         await flight.fly(Tx("tracker", connection, message, cockpit.now), RunBody(), "api")
         stop = asyncio.create_task(cockpit.order(contract.stop_autopilot, StopBody(reason="now")))
-        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
-        while not await connection.fetchval(waits) and not stop.done():
+        while not await connection.fetchval(WAITS) and not stop.done():
             await asyncio.sleep(0)
         assert not stop.done(), "it is no stop while a run can still store what it does"
         await transaction.commit()
     await stop
     assert (await policy.switch_of(cockpit.pool, cockpit.site)).stopped
+
+
+async def test_a_word_to_an_escalation_waits_for_no_run(cockpit: Cockpit) -> None:
+    seen = await cockpit.preview()
+    item = (await cockpit.items())["a"]
+    message = CloudEvent(str(uuid7()), "/headgate/gateway", "run", site=cockpit.site, actor="ann")
+    async with cockpit.pool.acquire() as connection, connection.transaction():
+        steps = contract.Preview.model_validate(seen).plan.steps
+        await assign_planned(Tx("tracker", connection, message, cockpit.now), steps)
+        async with asyncio.timeout(10):  # else the run would wait for whoever waits for it
+            await cockpit.order(acknowledge, Acknowledge(item_id=item.id))
 
 
 async def test_runs_at_once_act_once(cockpit: Cockpit) -> None:
@@ -222,3 +247,54 @@ async def test_the_cap_leaves_the_rest_to_the_next_run(cockpit: Cockpit) -> None
     assert [step["rule_id"] for step in first["planned_steps"]] == ["a", "b", "a", "b"]
     second = await cockpit.run()
     assert (second["touched_count"], second["left_out_count"], second["auto_assign"]["assigned_count"]) == (1, 0, 1)
+
+
+async def test_who_else_would_be_told_is_a_difference(cockpit: Cockpit) -> None:
+    managers = Chain(name="test", calendar="always", levels=(Level(targets=(Target(role="manager"),)),))
+    mia = await cockpit.hire("mia", "manager")
+    chains = Chains(chains=(managers,))
+    await cockpit.order(CHAINS.publish, Publication[Chains](content=chains, reason="a test"))
+    cockpit.later(5)
+    seen = await cockpit.preview()
+    assert seen["plan"]["steps"][-1]["targets"] == [f"role manager ({mia})"]
+    eve = await cockpit.hire("eve", "manager")
+    whys = {one["why"] for one in (await cockpit.refused(plan_hash=seen["plan_hash"])).extra["differences"]}
+    assert whys == {f"Planned to tell role manager ({mia}); now it would be role manager ({eve}, {mia})."}
+
+
+async def test_what_nobody_can_take_is_said(cockpit: Cockpit) -> None:
+    for name in ("ole", "pia"):
+        await cockpit.hire(name, "operator", active=False, revision=2)
+    await cockpit.decided({"a": "pass", "b": "pass", "c": "warning"})
+    for given in ({"dry_run": True}, {}):
+        run = await cockpit.run(**given)
+        assert (run["status"], run["no_candidate_count"], run["touched_count"]) == ("warning", 1, 0)
+        child = run["auto_assign"]
+        assert (child["candidate_count"], child["no_candidate_count"], child["status"]) == (1, 1, "warning")
+    assert (await cockpit.guard()).guard.reason == "no_recent_run", "what moved nothing holds up no other run"
+
+
+async def test_a_dry_run_says_what_a_real_one_does(cockpit: Cockpit) -> None:
+    await cockpit.configure(max_touched_items=2)
+    cockpit.later(5)
+    dry, real = await cockpit.run(dry_run=True), await cockpit.run()
+    assert dry["auto_assign"]["candidate_count"] == real["auto_assign"]["candidate_count"] == 2
+    assert dry["escalation"]["would_raise_count"] == real["escalation"]["raised_count"] == 2
+    assert dry["planned_steps"] == real["planned_steps"]
+    assert (dry["metrics_after"]["unassigned_open_count"], dry["escalation"]["raised_count"]) == (3, 0)
+
+
+async def test_of_two_changes_of_the_policy_none_is_lost(cockpit: Cockpit) -> None:
+    await cockpit.configure(cooldown_minutes=5)
+    message = CloudEvent(str(uuid7()), "/headgate/gateway", "configure", site=cockpit.site, actor="ann")
+    async with cockpit.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await policy.set_policy(Tx("tracker", connection, message, cockpit.now), PolicyBody(enabled=False))
+        other = asyncio.create_task(cockpit.order(set_policy, PolicyBody(cooldown_minutes=60)))
+        while not await connection.fetchval(WAITS) and not other.done():
+            await asyncio.sleep(0)
+        await transaction.commit()
+    with pytest.raises(Conflict, match="read it, then publish again"):
+        await other
+    assert not (await policy.get_policy(cockpit.read(), Nothing())).policy.enabled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from libs.common.contracts.tracker.autopilot_reports import (
     history_rows,
     summary_rows,
 )
+from libs.common.contracts.tracker.escalation import Acknowledge, Snooze, acknowledge, snooze
 from libs.common.contracts.tracker.hands import Take, take_item
 from libs.common.contracts.tracker.items import ItemPatch, patch_item
 from libs.common.contracts.versions import Publication
@@ -60,8 +62,8 @@ async def test_one_action_that_fails_leaves_the_other_alone(cockpit: Cockpit, mo
 
 async def test_what_did_not_move_is_said(cockpit: Cockpit, monkeypatch: pytest.MonkeyPatch) -> None:
 
-    async def forgets(tx: Tx, steps: Any) -> Any:
-        return await assign_planned(tx, steps[1:])
+    async def forgets(tx: Tx, steps: Any, nobody: int) -> Any:
+        return await assign_planned(tx, steps[1:], nobody)
 
     monkeypatch.setattr(actions, "assign_planned", forgets)
     run = await cockpit.run()
@@ -83,16 +85,19 @@ async def test_a_run_is_undone_where_nobody_has_worked_on_it(cockpit: Cockpit) -
     undone = await cockpit.ordered(contract.undo_run, UndoBody(run_id=run["run_id"], reason="too eager"))
     ids = {rule: item.id for rule, item in items.items()}
     assert (undone["released_ids"], undone["left_ids"]) == ([ids["a"], ids["c"]], [ids["b"]])
-    assert undone["acknowledged_ids"] == [ids["a"], ids["b"], ids["c"]]
+    assert undone["snoozed_ids"] == [ids["a"], ids["c"]]
     assert cockpit.events[-1] == "autopilot.undone"
     after = await cockpit.items()
     assert [after[rule].assignee is None for rule in "abc"] == [True, False, True]
-    state = await cockpit.pool.fetchrow("SELECT acknowledged_by, reason FROM escalation WHERE item = $1", ids["a"])
+    state = await cockpit.pool.fetchrow(
+        "SELECT snoozed_by, reason, snoozed_until FROM escalation WHERE item = $1", ids["a"]
+    )
     assert state is not None
-    assert (state["acknowledged_by"], state["reason"]) == (
+    assert (state["snoozed_by"], state["reason"]) == (
         "ann",
         f"Undid the autopilot's run {run['run_id']}: too eager",
     )
+    assert state["snoozed_until"] == cockpit.now + timedelta(days=1), "and then somebody hears of it again"
     for number, error, words in (
         (run["run_id"], Conflict, "undid run"),
         (run["auto_assign"]["run_id"], NotFound, "no run"),
@@ -106,6 +111,35 @@ async def test_a_run_is_undone_where_nobody_has_worked_on_it(cockpit: Cockpit) -
     with pytest.raises(NotFound):
         await cockpit.order(contract.undo_run, UndoBody(run_id=run["run_id"], reason="x"), site="elsewhere")
     assert (await cockpit.summary()).undone_runs == 1
+
+
+async def test_a_word_to_an_escalation_is_work(cockpit: Cockpit) -> None:
+    cockpit.later(5)
+    run = await cockpit.run()
+    items = await cockpit.items()
+    cockpit.later(0.1)
+    until = cockpit.now + timedelta(hours=2)
+    await cockpit.order(acknowledge, Acknowledge(item_id=items["a"].id), actor=f"ole-{cockpit.site}")
+    await cockpit.order(snooze, Snooze(item_id=items["b"].id, until=until), actor=f"pia-{cockpit.site}")
+    undone = await cockpit.ordered(contract.undo_run, UndoBody(run_id=run["run_id"], reason="too eager"))
+    assert (undone["released_ids"], undone["snoozed_ids"]) == ([items["c"].id], [items["c"].id])
+    assert undone["left_ids"] == [items["a"].id, items["b"].id]
+    assert await cockpit.pool.fetchval("SELECT snoozed_until FROM escalation WHERE item = $1", items["b"].id) == until
+
+
+async def test_what_began_otherwise_than_planned_is_undone_too(
+    cockpit: Cockpit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cockpit.later(5)
+
+    async def broken(*_: Any) -> Any:
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr(actions, "assign_planned", broken)
+    run = await cockpit.run()
+    assert (run["escalation"]["raised_count"], run["touched_count"]) == (3, 3)
+    undone = await cockpit.ordered(contract.undo_run, UndoBody(run_id=run["run_id"], reason="half done"))
+    assert len(undone["snoozed_ids"]) == 3
 
 
 async def test_in_shadow_it_only_says_what_it_would_do(cockpit: Cockpit) -> None:

@@ -12,7 +12,8 @@ from libs.client.http import read_as
 from libs.client.session import Session
 from libs.client.show import clean, facts, plain, table
 from libs.client.views.general import words
-from libs.common.contracts.tracker.autopilot import AutopilotRun, GuardShown, PlanStep, Preview, Switch
+from libs.common.contracts.tracker.autopilot import AutopilotRun, Guard, GuardShown, PlanStep, Preview, Switch
+from libs.common.contracts.tracker.autopilot_policy import AutopilotPolicy
 from libs.common.contracts.tracker.autopilot_reports import Anomalies, History
 
 WATCHED = ("open_items", "unassigned_open_count", "overdue_count", "critical_open_count")
@@ -25,7 +26,7 @@ def previewed(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None
     if seen.plan.left_out_count:
         parts.append(Text(f"{seen.plan.left_out_count} more steps are left to later runs (max_touched_items)."))
     parts += [Text(clean(error), style="red") for error in seen.errors]
-    parts += [Text(), _may(seen.switch, seen.guard.reason, seen.guard.minutes_until_ready)]
+    parts += [Text(), _may(seen.switch, seen.policy, seen.guard)]
     if seen.plan_hash is not None:
         parts.append(Text(f"Approve until {seen.ends_at:%Y-%m-%d %H:%M} UTC:"))
         parts.append(Text(f"headgate autopilot run --plan-hash {seen.plan_hash}", no_wrap=True, overflow="ignore"))
@@ -37,17 +38,19 @@ def guarded(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     shown = read_as(GuardShown, answer)
     figures = [(words(name), getattr(shown.evaluation.metrics, name)) for name in WATCHED]
     planned = ", ".join(words(action) for action in shown.evaluation.planned_actions) or "nothing"
-    may = _may(shown.switch, shown.guard.reason, shown.guard.minutes_until_ready)
+    may = _may(shown.switch, shown.policy, shown.guard)
     session.emit(answer, may, facts([*figures, ("called for", planned)]))
 
 
-def _may(switch: Switch, reason: str, minutes: int) -> Text:
+def _may(switch: Switch, policy: AutopilotPolicy, guard: Guard) -> Text:
     if switch.stopped:
         where = "at every site" if switch.scope == "global" else "here"
         said = f"Stopped {where} by {clean(switch.stopped_by)}: {clean(switch.reason)}"
         return Text(said, style="red")
-    if reason == "cooldown_active":
-        return Text(f"It has acted a short while ago; it may again in {minutes} min.", style="yellow")
+    if not policy.enabled:
+        return Text("It is disabled by its policy.", style="yellow")
+    if guard.reason == "cooldown_active":
+        return Text(f"It has acted a short while ago; it may again in {guard.minutes_until_ready} min.", style="yellow")
     return Text("It may act now.", style="green")
 
 

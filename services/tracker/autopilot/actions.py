@@ -16,7 +16,7 @@ from libs.common.contracts.tracker.autopilot_policy import AutopilotPolicy
 from libs.common.contracts.tracker.escalation import JOB as ESCALATE_JOB
 from libs.common.contracts.tracker.escalation import EscalateBody
 from libs.common.service import JobDone, Tx
-from services.tracker.assignment import assign_planned, auto_assign
+from services.tracker.assignment import assign_planned
 from services.tracker.autopilot.plans import apart, names
 from services.tracker.escalation import escalate
 
@@ -37,11 +37,15 @@ WHERE escalation.started_at = $2 AND escalation.item = ANY ($1::bigint[])
 
 @dataclass(slots=True)
 class Acted:
-    """What came of a plan: the run of each action, the items moved, why steps were left, and what failed."""
+    """What came of a plan: the run of each action, the items moved, why steps were left, and what failed.
+
+    ``otherwise``: what was done, and not as the plan said.
+    """
 
     runs: dict[Action, JobRun] = field(default_factory=dict)
     moved: dict[Action, list[int]] = field(default_factory=dict)
     whys: dict[Action, dict[int, str]] = field(default_factory=dict)
+    otherwise: dict[Action, dict[int, str]] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -50,35 +54,66 @@ class Acted:
         """The items moved, by whichever action."""
         return {item for items in self.moved.values() for item in items}
 
+    @property
+    def differences(self) -> dict[Action, dict[int, str]]:
+        """By action and item, what was not done just as the plan said."""
+        return {action: {**self.otherwise.get(action, {}), **whys} for action, whys in self.whys.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Did:
+    """An action's record, why steps were left, and what was done otherwise."""
+
+    done: JobDone
+    whys: dict[int, str]
+    otherwise: dict[int, str] = field(default_factory=dict)
+
 
 async def act(tx: Tx, plan: Plan, policy: AutopilotPolicy, run_id: int, acted: Acted) -> None:
     """Do a plan, and note what came of it. What one action raises leaves the other alone; nothing of it stays."""
-    doing = {"auto_assign": _assign, "escalation": _escalate}
     for action in plan.actions:
         steps = [step for step in plan.steps if step.action == action]
 
         async def one(action: Action = action, steps: Sequence[PlanStep] = steps) -> None:
-            done, whys = await doing[action](tx, steps, policy)
-            acted.runs[action] = await _record(tx, action, done, run_id)
-            acted.moved[action] = [step.item_id for step in steps if step.item_id not in whys]
-            acted.whys[action] = whys
-            acted.checks.append(_check(action, steps, whys))
+            if action == "auto_assign":
+                did = await _assign(tx, steps, plan.no_candidate_count)
+            else:
+                did = await _escalate(tx, steps, policy)
+            acted.runs[action] = await _record(tx, action, did.done, run_id)
+            acted.moved[action] = [step.item_id for step in steps if step.item_id not in did.whys]
+            acted.whys[action], acted.otherwise[action] = did.whys, did.otherwise
+            acted.checks.append(_check(action, steps, did.whys))
 
         await apart(tx, action, acted.errors, one())
 
 
 async def rehearse(tx: Tx, plan: Plan, policy: AutopilotPolicy, run_id: int, acted: Acted) -> None:
     """The runs of the plan's actions as dry ones, which say what real ones would do."""
+    dry: dict[Action, JobDone] = {}
     for action in plan.actions:
+        steps = [step for step in plan.steps if step.action == action]
 
-        async def one(action: Action = action) -> None:
+        async def one(action: Action = action, steps: Sequence[PlanStep] = steps) -> None:
             if action == "auto_assign":
-                done = await auto_assign(tx, dry_run=True, limit=policy.auto_assign_max_items)
+                dry[action], _ = await assign_planned(tx, steps, plan.no_candidate_count, dry_run=True)
             else:
-                done = await escalate(tx, _body(policy, dry_run=True))
-            acted.runs[action] = await _record(tx, action, done, run_id)
+                dry[action] = await _as_if_given(tx, plan, steps, policy)
+            acted.runs[action] = await _record(tx, action, dry[action], run_id)
 
         await apart(tx, action, acted.errors, one())
+
+
+async def _as_if_given(tx: Tx, plan: Plan, steps: Sequence[PlanStep], policy: AutopilotPolicy) -> JobDone:
+    """A dry run of the escalation on items that have been given out first, which is taken back."""
+    staged = len(tx.staged)
+    point = tx.connection.transaction()
+    await point.start()
+    try:
+        await assign_planned(tx, [step for step in plan.steps if step.action == "auto_assign"])
+        return await escalate(tx, _body(policy, dry_run=True), begin=[step.item_id for step in steps])
+    finally:
+        await point.rollback()
+        del tx.staged[staged:]
 
 
 async def _record(tx: Tx, action: Action, done: JobDone, run_id: int) -> JobRun:
@@ -94,27 +129,26 @@ def _body(policy: AutopilotPolicy, *, dry_run: bool = False) -> EscalateBody:
     )
 
 
-async def _assign(tx: Tx, steps: Sequence[PlanStep], _policy: AutopilotPolicy) -> tuple[JobDone, dict[int, str]]:
-    done, whys = await assign_planned(tx, steps)
+async def _assign(tx: Tx, steps: Sequence[PlanStep], nobody: int) -> Did:
+    done, whys = await assign_planned(tx, steps, nobody)
     ids = [step.item_id for step in steps]
     rows = await tx.connection.fetch(SELECT_GIVEN, ids, [step.assignee for step in steps])
-    return done, whys | _missing(ids, {row["id"] for row in rows}, whys, "It was to be given, and nobody has it.")
+    return Did(done, whys | _missing(ids, {row["id"] for row in rows}, whys, "It was to be given, and nobody has it."))
 
 
-async def _escalate(tx: Tx, steps: Sequence[PlanStep], policy: AutopilotPolicy) -> tuple[JobDone, dict[int, str]]:
+async def _escalate(tx: Tx, steps: Sequence[PlanStep], policy: AutopilotPolicy) -> Did:
     ids = [step.item_id for step in steps]
     done = await escalate(tx, _body(policy), begin=ids)
     begun = {row["item"]: row for row in await tx.connection.fetch(SELECT_BEGUN, ids, tx.now)}
     gone = "Its escalation has begun without this, rests, or has nothing to begin with any more."
-    whys = _missing(ids, begun, {}, gone)
+    otherwise = {}
     for step in steps:
-        row = begun.get(step.item_id)
-        if row is None:
+        if (row := begun.get(step.item_id)) is None:
             continue
-        told = [names(one["kind"], one["name"]) for one in row["targets"] or ()]
+        told = [names(one["kind"], one["name"], one["people"]) for one in row["targets"] or ()]
         if (row["key"], told) != (step.key, step.targets):
-            whys[step.item_id] = f"Planned to tell {_all(step.targets)}; now it would be {_all(told)}."
-    return done, whys
+            otherwise[step.item_id] = f"Planned to tell {_all(step.targets)}; now it would be {_all(told)}."
+    return Did(done, _missing(ids, begun, {}, gone), otherwise)
 
 
 def _missing(ids: Iterable[int], found: Iterable[int], known: Mapping[int, str], reason: str) -> dict[int, str]:

@@ -17,7 +17,7 @@ from services.tracker.domain import autopilot as domain
 from services.tracker.domain.autopilot import Guarded, LastRun, Triggers
 from services.tracker.kpi import snapshot
 
-SELECT_LAST = "SELECT run_id, ran_at FROM autopilot_run WHERE site = $1 AND executed ORDER BY ran_at DESC LIMIT 1"
+SELECT_LAST = "SELECT run_id, ran_at FROM autopilot_run WHERE site = $1 AND executed ORDER BY run_id DESC LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from libs.common.service import Job, JobDone, Read, Table, Tx
 from libs.common.versions import current
 from services.tracker.autopilot.actions import MAX_SHOWN, Acted, act, rehearse
 from services.tracker.autopilot.evaluation import Seen, look, metrics_now
-from services.tracker.autopilot.plans import differs, draft, hash_of, take_approved, unlearnt
+from services.tracker.autopilot.plans import changed_since, differs, draft, hash_of, take_approved, unlearnt
 from services.tracker.autopilot.policy import hold_switch
 from services.tracker.board import sites
 from services.tracker.domain import autopilot as domain
@@ -80,10 +80,11 @@ async def fly(tx: Tx, body: RunBody, trigger: JobTrigger) -> JobRun:
             raise Conflict(f"The plan can't be done now: {_REFUSED[skip_reason]}", reason=skip_reason)
         skip_reason = None
     run_id = await job_runs.next_run_id(tx)
-    acted = Acted()
+    acted, plan = Acted(), Plan(actions=[], steps=[], touched_count=0, left_out_count=0)
     if approved is not None:
         plan = approved
-    else:
+        _refuse(plan, await changed_since(tx, plan), [])
+    elif skip_reason is None:
         plan, acted.errors = await draft(tx, seen.policy, seen.evaluation.planned_actions, away)
     flight = Flight(plan, body.dry_run, shadow=seen.policy.shadow and approved is None, skip_reason=skip_reason)
     if skip_reason is not None:
@@ -94,13 +95,11 @@ async def fly(tx: Tx, body: RunBody, trigger: JobTrigger) -> JobRun:
         await _keep_shadow(tx, plan)
     else:
         await act(tx, plan, seen.policy, run_id, acted)
-    if approved is not None and (acted.errors or any(acted.whys.values())):
-        raise Conflict(
-            "The plan can't be done just as it was approved, so nothing was done. Preview again.",
-            differences=differs(plan, acted.whys)[:MAX_SHOWN],
-            failed=acted.errors,
-        )
+    if approved is not None:
+        _refuse(plan, acted.differences, acted.errors)
     detail = await _detail(tx, seen, flight, acted) | {"approved": approved is not None}
+    if approved is not None:
+        detail |= {"plan_hash": body.plan_hash, "planned_actions": plan.actions}
     done = JobDone(
         _status(detail, acted),
         detail,
@@ -109,6 +108,16 @@ async def fly(tx: Tx, body: RunBody, trigger: JobTrigger) -> JobRun:
     run = await job_runs.record(tx, JOB, done, trigger=trigger, run_id=run_id)
     await tx.connection.execute(KEEP_RUN, _row(tx, run, flight, acted))
     return run
+
+
+def _refuse(plan: Plan, differences: Mapping[Action, Mapping[int, str]], failed: list[str]) -> None:
+    """Raises `Conflict` unless an approved plan was done, or can be, just as it was approved."""
+    if failed or any(differences.values()):
+        raise Conflict(
+            "The plan can't be done just as it was approved, so nothing was done. Preview again.",
+            differences=differs(plan, differences)[:MAX_SHOWN],
+            failed=failed,
+        )
 
 
 _REFUSED: Mapping[str | None, str] = {
@@ -153,6 +162,7 @@ async def _detail(tx: Tx, seen: Seen, flight: Flight, acted: Acted) -> dict[str,
         "planned_steps": [step.model_dump() for step in plan.steps[:MAX_SHOWN]],
         "touched_count": len(acted.touched),
         "left_out_count": plan.left_out_count,
+        "no_candidate_count": plan.no_candidate_count,
         "checks": [check.model_dump() for check in acted.checks],
         "errors": acted.errors,
         "auto_assign": _child(acted, "auto_assign"),
@@ -171,8 +181,8 @@ def _row(tx: Tx, run: JobRun, flight: Flight, acted: Acted) -> dict[str, Any]:
         "run_id": run.run_id,
         "site": run.site,
         "ran_at": tx.now,
-        # If everything failed, the cooldown must not keep the next run from trying again.
-        "executed": flight.acts and bool(acted.runs),
+        # What moved nothing must not keep the next run from acting.
+        "executed": flight.acts and bool(acted.touched),
         **{name: detail[name] for name in names},
         **{name: detail["metrics_after"][name] for name in counts},
         "errors_count": len(acted.errors),
@@ -190,7 +200,8 @@ def _status(detail: Mapping[str, Any], acted: Acted) -> JobStatus:
     after = KpiMetrics.model_validate(detail["metrics_after"])
     status = domain.status(after, acted.errors, detail["planned_actions"])
     unmoved = not all(check.ok for check in acted.checks)
-    return "warning" if status == "success" and unmoved else status
+    nobody = detail["no_candidate_count"]
+    return "warning" if status == "success" and (unmoved or nobody) else status
 
 
 async def run_by_hand(tx: Tx, body: RunBody) -> AutopilotRun:

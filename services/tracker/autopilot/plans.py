@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import asyncpg
 import orjson
 
 from libs.common import versions
@@ -24,7 +23,7 @@ from libs.common.contracts.tracker.autopilot import (
     autopilot_previewed,
 )
 from libs.common.contracts.tracker.autopilot_policy import POLICY_KEY, AutopilotPolicy
-from libs.common.postgres import UNREACHABLE
+from libs.common.postgres import LOST_RACES, UNREACHABLE
 from libs.common.problems import Conflict, Refusal
 from libs.common.schedules import Schedule
 from libs.common.service import Job, Table, Tx
@@ -38,7 +37,7 @@ from services.tracker.domain.item import Item
 from services.tracker.escalation import to_begin, until
 from services.tracker.ladder import Rung, foresee, why
 from services.tracker.people import learn
-from services.tracker.proposals import plan_assignments
+from services.tracker.proposals import LOCK_BOARDS_OF, TAKE_TURN, plan_assignments
 
 KEEP_PLAN = """
 INSERT INTO autopilot_plan (site, plan_hash, ends_at, force, policy_digest, plan) VALUES ($1, $2, $3, $4, $5, $6)
@@ -48,9 +47,10 @@ ON CONFLICT (site, plan_hash) DO UPDATE SET ends_at = greatest(autopilot_plan.en
 TAKE_PLAN = (
     "DELETE FROM autopilot_plan WHERE site = $1 AND plan_hash = $2 RETURNING ends_at, force, policy_digest, plan"
 )
+SELECT_REVISIONS = "SELECT id, episode, revision FROM item WHERE site = $1 AND id = ANY ($2::bigint[])"
 FORGET_PLANS = "DELETE FROM autopilot_plan WHERE ends_at < $1"
 # A whole message that meets one of these is tried again, so they are not kept as an action's failure.
-AGAIN: tuple[type[BaseException], ...] = (*UNREACHABLE, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+AGAIN: tuple[type[BaseException], ...] = (*UNREACHABLE, *LOST_RACES)
 MAX_ERROR = 1000
 KEPT_AFTER_END = timedelta(days=1)  # so that who comes late is told so
 
@@ -60,7 +60,7 @@ def hash_of(site: str, policy_digest: str, plan: Plan, *, force: bool) -> str:
 
     Reasons are left out: they tell how late things are, which each minute changes.
     """
-    steps = plan.model_dump(mode="json", exclude={"steps": {"__all__": {"why"}}})
+    steps = plan.model_dump(mode="json", exclude={"no_candidate_count": True, "steps": {"__all__": {"why"}}})
     named = {"site": site, "policy": policy_digest, "force": force, "plan": steps}
     return hashlib.sha256(orjson.dumps(named, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
@@ -93,6 +93,15 @@ async def unlearnt(tx: Tx) -> Refusal | None:
     return None
 
 
+@dataclass(slots=True)
+class Drafted:
+    """The steps of each action that could be planned; items that nobody can take, and what was beyond the limits."""
+
+    steps: dict[Action, list[PlanStep]] = field(default_factory=dict)
+    nobody: int = 0
+    beyond: int = 0
+
+
 async def draft(
     tx: Tx, policy: AutopilotPolicy, actions: Sequence[Action], away: Refusal | None
 ) -> tuple[Plan, list[str]]:
@@ -100,46 +109,49 @@ async def draft(
 
     ``away`` is what `unlearnt` returned: without people nothing can be given out.
     """
-    found: dict[Action, list[PlanStep]] = {}
+    found = Drafted()
     errors: list[str] = []
     if "auto_assign" in actions:
         await apart(tx, "auto_assign", errors, _assignments(tx, policy, found, away))
     if "escalation" in actions:
         await apart(tx, "escalation", errors, _escalations(tx, policy, found))
-    room = capped(
-        {action: [step.item_id for step in steps] for action, steps in found.items()}, policy.max_touched_items
+    every = [step for steps in found.steps.values() for step in steps]
+    kept = [every[place] for place in capped([step.item_id for step in every], policy.max_touched_items)]
+    plan = Plan(
+        actions=list(found.steps),
+        steps=kept,
+        touched_count=len({step.item_id for step in kept}),
+        left_out_count=len(every) - len(kept) + found.beyond,
+        no_candidate_count=found.nobody,
     )
-    kept = [step for action, steps in found.items() for step in steps[: room[action]]]
-    every = sum(len(steps) for steps in found.values())
-    touched = len({step.item_id for step in kept})
-    return Plan(actions=list(found), steps=kept, touched_count=touched, left_out_count=every - len(kept)), errors
+    return plan, errors
 
 
-async def _assignments(
-    tx: Tx, policy: AutopilotPolicy, found: dict[Action, list[PlanStep]], away: Refusal | None
-) -> None:
+async def _assignments(tx: Tx, policy: AutopilotPolicy, found: Drafted, away: Refusal | None) -> None:
     if away is not None:
         raise away
     how = (await versions.current(tx.connection, ASSIGNMENT, tx.site)).content
     limit = policy.auto_assign_max_items
     proposed = await plan_assignments(tx.connection, tx.site, tx.now, limit, policy=how) if how.enabled else []
-    found["auto_assign"] = [
+    found.steps["auto_assign"] = [
         _step("auto_assign", item, proposal.reason, assignee=proposal.assignee)
         for item, proposal in proposed
         if proposal.assignee is not None
     ]
+    found.nobody = len(proposed) - len(found.steps["auto_assign"])
 
 
-async def _escalations(tx: Tx, policy: AutopilotPolicy, found: dict[Action, list[PlanStep]]) -> None:
+async def _escalations(tx: Tx, policy: AutopilotPolicy, found: Drafted) -> None:
     rules = await rules_of(tx.connection, tx.site, tx.now)
     rungs: list[Rung] = []
     if policy.notify_enabled and rules.settings.enabled and rules.settings.notify_enabled:
         border = until(tx.now, policy.escalation_due_soon_hours)
-        rungs, _ = await to_begin(tx.connection, tx.site, tx.now, rules, border)
+        rungs, every = await to_begin(tx.connection, tx.site, tx.now, rules, border)
+        found.beyond += every - len(rungs)
     # Assigning comes first, so that who gets an item is told of it.
-    given = {step.item_id: step.assignee for step in found.get("auto_assign", [])[: policy.max_touched_items]}
+    given = {step.item_id: step.assignee for step in found.steps.get("auto_assign", [])[: policy.max_touched_items]}
     rungs = [replace(rung, item=_as_given(rung.item, given)) for rung in rungs]
-    found["escalation"] = [_escalation(rung, climbed, tx.now) for rung, climbed in foresee(rungs, rules, tx.now)]
+    found.steps["escalation"] = [_escalation(rung, climbed, tx.now) for rung, climbed in foresee(rungs, rules, tx.now)]
 
 
 def _as_given(item: Item, given: Mapping[int, str | None]) -> Item:
@@ -158,13 +170,13 @@ def _escalation(rung: Rung, climbed: Climb, now: datetime) -> PlanStep:
         why(rung.item, rung.chain, step, now),
         level=step.level,
         key=step.key(rung.item),
-        targets=[names(one.kind, one.name) for one in climbed.told],
+        targets=[names(one.kind, one.name, one.people) for one in climbed.told],
     )
 
 
-def names(kind: str, name: str) -> str:
-    """A target as plans name it."""
-    return f"{kind} {name}"
+def names(kind: str, name: str, people: Sequence[str]) -> str:
+    """A target as plans name it: with the people that it stands for, where these are not the name itself."""
+    return f"{kind} {name}" if list(people) in ([], [name]) else f"{kind} {name} ({', '.join(people)})"
 
 
 def _step(action: Action, item: Item, reason: str, **more: Any) -> PlanStep:
@@ -239,6 +251,20 @@ async def take_approved(tx: Tx, plan_hash: str, policy_digest: str) -> tuple[Pla
     if row["policy_digest"] != policy_digest:
         raise Conflict("The autopilot's policy has been changed since the plan was made. Preview again.")
     return Plan.model_validate(row["plan"]), row["force"]
+
+
+async def changed_since(tx: Tx, plan: Plan) -> dict[Action, dict[int, str]]:
+    """Lock the boards of a plan's items, and say which items are not as it was made for; by action and item."""
+    ids = sorted({step.item_id for step in plan.steps})
+    await tx.connection.execute(TAKE_TURN)  # as every run that gives something out: first this, then boards
+    await tx.connection.execute(LOCK_BOARDS_OF, tx.site, ids)
+    rows = await tx.connection.fetch(SELECT_REVISIONS, tx.site, ids)
+    now = {row["id"]: (row["episode"], row["revision"]) for row in rows}
+    whys: dict[Action, dict[int, str]] = {action: {} for action in plan.actions}
+    for step in plan.steps:
+        if now.get(step.item_id) != (step.episode, step.revision):
+            whys[step.action][step.item_id] = "It has been changed since the plan was made."
+    return whys
 
 
 def differs(plan: Plan, whys: Mapping[Action, Mapping[int, str]]) -> list[dict[str, Any]]:

@@ -98,8 +98,9 @@ async def get_policy(read: Read, _params: Nothing) -> PolicyShown:
 async def set_policy(tx: Tx, body: PolicyBody) -> PolicyShown:
     """Publish the policy in force with some settings changed. Raises as `versions.publish`."""
     now = await versions.current(tx.connection, POLICY, tx.site)
-    wanted = body.over(now.content)
-    return _shown(await versions.publish(tx, POLICY, wanted, body.reason, body.expected_version), tx.site)
+    # Of two changes at once each keeps what the other has set: who comes second is refused, and reads again.
+    expected = now.own_version if body.expected_version is None else body.expected_version
+    return _shown(await versions.publish(tx, POLICY, body.over(now.content), body.reason, expected), tx.site)
 
 
 def _shown(published: Published[AutopilotPolicy], site: str) -> PolicyShown:

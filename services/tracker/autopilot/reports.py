@@ -26,6 +26,7 @@ from libs.common.contracts.tracker.autopilot_reports import (
     Summary,
     SummaryWindow,
 )
+from libs.common.contracts.tracker.escalation import JOB as ESCALATION_JOB
 from libs.common.listing import Source
 from libs.common.service import Read, Table
 from services.tracker.domain import autopilot as domain
@@ -47,7 +48,11 @@ SELECT_SHADOWS = """
 SELECT shadow.action, CASE
     WHEN shadow.action = 'auto_assign' AND got.assignee IS NOT NULL THEN
         CASE WHEN got.actor = $3 THEN 'by_run' WHEN got.assignee = shadow.assignee THEN 'same' ELSE 'other' END
-    WHEN shadow.action = 'escalation' AND escalation.started_at >= shadow.planned_at THEN 'same'
+    WHEN shadow.action = 'escalation' AND escalation.started_at >= shadow.planned_at THEN
+        CASE WHEN EXISTS (
+            SELECT FROM job_run WHERE job_name = $4 AND job_run.site = $1 AND trigger <> 'api'
+                AND finished_at >= escalation.started_at AND started_at = escalation.started_at
+        ) THEN 'by_run' ELSE 'same' END
     WHEN item.episode <> shadow.episode OR NOT item.is_active OR item.status = 'done' THEN 'other'
     ELSE 'open' END AS outcome, count(*) AS count
 FROM autopilot_shadow AS shadow JOIN item ON item.id = shadow.item
@@ -73,7 +78,7 @@ async def get_summary(read: Read, wanted: SummaryWindow) -> Summary:
     """The runs of a window in figures."""
     since = read.now - timedelta(days=wanted.days)
     runs = await _window(read.pool, read.site, since)
-    shadow = await read.pool.fetch(SELECT_SHADOWS, read.site, since, SYSTEM)
+    shadow = await read.pool.fetch(SELECT_SHADOWS, read.site, since, SYSTEM, ESCALATION_JOB)
     skipped = sum(run.skipped for run in runs)
     statuses = Counter[str](run.status for run in runs)
     return Summary(

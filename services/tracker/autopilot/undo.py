@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from libs.common.contracts.tracker import autopilot as contract
 from libs.common.contracts.tracker.autopilot import UndoBody, Undone, autopilot_undone
-from libs.common.contracts.tracker.escalation import EscalationChanged, escalation_acknowledged
+from libs.common.contracts.tracker.escalation import EscalationChanged, escalation_snoozed
 from libs.common.problems import Conflict, NotFound
 from libs.common.service import Table, Tx
-from services.tracker.proposals import undo_assignments
+from services.tracker.proposals import LOCK_BOARDS_OF, undo_assignments
+
+# What was told can't be untold. It rests for so long, and not for ever: an undo that everybody forgets loses no duty.
+RESTS = timedelta(days=1)
 
 LOCK_RUN = "SELECT * FROM autopilot_run WHERE run_id = $1 AND site = $2 FOR UPDATE"
 MARK_UNDONE = "UPDATE autopilot_run SET undone_at = $2, undone_by = $3, undone_reason = $4 WHERE run_id = $1"
-# What was told can't be untold, but nobody else is; whom a person has calmed already stays theirs.
-ACKNOWLEDGE_BEGUN = """
-UPDATE escalation SET acknowledged_at = $3, acknowledged_by = $4, reason = $5
-FROM item
-WHERE item.id = escalation.item AND item.episode = escalation.episode AND item.is_active AND item.status <> 'done'
-    AND escalation.item = ANY ($1::bigint[]) AND escalation.started_at = $2 AND escalation.acknowledged_at IS NULL
-    AND (escalation.snoozed_until IS NULL OR escalation.snoozed_until <= $3)
-RETURNING escalation.item, escalation.episode
+# Items that are as the run left them: open, and no person has changed them or said a word to their escalation.
+SELECT_UNTOUCHED = """
+SELECT item.id FROM item LEFT JOIN escalation ON escalation.item = item.id AND escalation.episode = item.episode
+WHERE item.site = $1 AND item.id = ANY ($2::bigint[]) AND item.is_active AND item.status <> 'done'
+    AND escalation.acknowledged_at IS NULL AND escalation.snoozed_by IS NULL AND escalation.reason IS NULL
+    AND NOT EXISTS (
+        SELECT FROM item_change AS later
+        WHERE later.item = item.id AND later.at > $3 AND later.kind NOT IN ('updated', 'recounted')
+    )
+"""
+REST_BEGUN = """
+UPDATE escalation SET snoozed_until = $3, snoozed_by = $4, reason = $5,
+    look_at = CASE WHEN look_at IS NOT NULL THEN greatest(look_at, $3) END
+WHERE item = ANY ($1::bigint[]) AND started_at = $2 AND acknowledged_at IS NULL AND snoozed_by IS NULL
+RETURNING item, episode
 """
 
 
@@ -31,23 +43,26 @@ async def undo(tx: Tx, body: UndoBody) -> Undone:
         raise Conflict(f"Run {body.run_id} did nothing that could be taken back.")
     if row["undone_at"] is not None:
         raise Conflict(f"{row['undone_by']} undid run {body.run_id} at {row['undone_at']:%Y-%m-%d %H:%M} UTC already.")
-    released = [change.item.id for change in await undo_assignments(tx, row["given_ids"], row["ran_at"])]
-    reason = f"Undid the autopilot's run {body.run_id}: {body.reason}"[:500]
-    calmed = await tx.connection.fetch(ACKNOWLEDGE_BEGUN, row["begun_ids"], row["ran_at"], tx.now, tx.actor, reason)
-    for one in calmed:
-        changed = EscalationChanged(item_id=one["item"], episode=one["episode"], reason=reason)
-        tx.emit(escalation_acknowledged, changed, subject=str(one["item"]))
+    given, begun, at = row["given_ids"], row["begun_ids"], row["ran_at"]
+    every = sorted({*given, *begun})
+    await tx.connection.execute(LOCK_BOARDS_OF, tx.site, every)
+    untouched = {one["id"] for one in await tx.connection.fetch(SELECT_UNTOUCHED, tx.site, every, at)}
+    released = await undo_assignments(tx, [item for item in given if item in untouched], at)
+    reason, until = f"Undid the autopilot's run {body.run_id}: {body.reason}"[:500], tx.now + RESTS
+    rests = [item for item in begun if item in untouched]
+    resting = await tx.connection.fetch(REST_BEGUN, rests, at, until, tx.actor, reason)
+    for one in resting:
+        changed = EscalationChanged(item_id=one["item"], episode=one["episode"], reason=reason, until=until)
+        tx.emit(escalation_snoozed, changed, subject=str(one["item"]))
     await tx.connection.execute(MARK_UNDONE, body.run_id, tx.now, tx.actor, body.reason)
-    acknowledged = sorted(one["item"] for one in calmed)
-    every = {*row["given_ids"], *row["begun_ids"]}
     undone = Undone(
         run_id=body.run_id,
         undone_at=tx.now,
         undone_by=tx.actor,
         reason=body.reason,
-        released_ids=released,
-        acknowledged_ids=acknowledged,
-        left_ids=sorted((every - {*released, *acknowledged}) | (set(row["given_ids"]) - set(released))),
+        released_ids=[change.item.id for change in released],
+        snoozed_ids=sorted(one["item"] for one in resting),
+        left_ids=[item for item in every if item not in untouched],
     )
     tx.emit(autopilot_undone, undone, subject=str(body.run_id))
     return undone

@@ -6,7 +6,7 @@ disabled autopilot was an error; a legal 0 became the default.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
@@ -82,7 +82,7 @@ def call(figures: Figures, triggers: Triggers, *, force: bool) -> Called:
 def guard(last: LastRun | None, cooldown: timedelta, now: datetime, *, stopped: bool, force: bool) -> Guarded:
     """Whether a run may act now. Nothing overrides a stop; ``force`` overrides the cooldown.
 
-    A last run in the future, which only a clock set back can bring, holds for one cooldown at the most.
+    A last run that lies further in the future than the cooldown says that a clock was set back, and nothing else.
     """
     if stopped:
         return Guarded(False, "stopped")
@@ -90,8 +90,8 @@ def guard(last: LastRun | None, cooldown: timedelta, now: datetime, *, stopped: 
         return Guarded(True, "force_override")
     if last is None or not cooldown:
         return Guarded(True, "no_recent_run")
-    next_at = min(last.at, now) + cooldown
-    if now < next_at:
+    next_at = last.at + cooldown
+    if now < next_at and last.at <= now + cooldown:
         return Guarded(False, "cooldown_active", next_at, ceil((next_at - now) / timedelta(minutes=1)))
     return Guarded(True, "cooldown_passed", next_at)
 
@@ -116,18 +116,15 @@ def status(after: Figures, errors: Sequence[str], done: Sequence[Action]) -> Lit
     return "warning" if after.unassigned_open_count and "auto_assign" not in done else "success"
 
 
-def capped(steps: Mapping[Action, Sequence[int]], cap: int) -> dict[Action, int]:
-    """How many steps of each action (their items, in order) there is room for with ``cap`` touched items.
+def capped(items: Sequence[int], cap: int) -> list[int]:
+    """Which steps, by place, there is room for with ``cap`` touched items; ``items`` are theirs, in order.
 
-    An item that two actions touch counts once.
+    An item that several steps touch counts once.
     """
     touched: set[int] = set()
-    room: dict[Action, int] = {}
-    for action, items in steps.items():
-        room[action] = 0
-        for item in items:
-            if item not in touched and len(touched) >= cap:
-                break
+    kept = []
+    for place, item in enumerate(items):
+        if item in touched or len(touched) < cap:
             touched.add(item)
-            room[action] += 1
-    return room
+            kept.append(place)
+    return kept

@@ -49,9 +49,9 @@ CREATE TABLE autopilot_run (
     CHECK ((undone_at IS NULL) = (undone_by IS NULL)),
     CHECK (undone_at IS NULL OR executed)
 );
-CREATE INDEX autopilot_run_executed ON autopilot_run (site, ran_at DESC) WHERE executed;
+CREATE INDEX autopilot_run_executed ON autopilot_run (site, run_id DESC) WHERE executed;
 
--- What shadow runs would have done, when first: a suggestion is one, however many runs repeat it.
+-- What shadow runs would have done, when first: one suggestion for each item, however many runs repeat or change it.
 CREATE TABLE autopilot_shadow (
     site text NOT NULL,
     item bigint NOT NULL REFERENCES item,
@@ -59,7 +59,7 @@ CREATE TABLE autopilot_shadow (
     action text NOT NULL CHECK (action IN ('auto_assign', 'escalation')),
     assignee text NOT NULL DEFAULT '',
     planned_at timestamptz NOT NULL,
-    PRIMARY KEY (item, episode, action, assignee)
+    PRIMARY KEY (item, episode, action)
 );
 CREATE INDEX autopilot_shadow_newest ON autopilot_shadow (site, planned_at DESC);
 

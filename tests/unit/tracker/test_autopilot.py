@@ -54,7 +54,8 @@ def test_when_it_may_act() -> None:
     assert guard(1, wait=timedelta()) == Guarded(True, "no_recent_run")
     assert guard(29.5) == Guarded(False, "cooldown_active", NOW + timedelta(seconds=30), 1)
     assert guard(30).reason == "cooldown_passed"
-    assert guard(-600) == Guarded(False, "cooldown_active", NOW + half_an_hour, 30), "a clock that was set back"
+    assert guard(-1) == Guarded(False, "cooldown_active", NOW + timedelta(minutes=31), 31)
+    assert guard(-31).ready, "a clock was set back, and must not hold for days"
     assert guard(1, force=True) == Guarded(True, "force_override")
     assert guard(None, stopped=True, force=True) == Guarded(False, "stopped")
 
@@ -84,11 +85,11 @@ def test_how_a_run_ends() -> None:
 
 
 def test_a_cap_counts_an_item_once() -> None:
-    steps: dict[domain.Action, list[int]] = {"auto_assign": [1, 2, 3], "escalation": [2, 1, 9]}
-    assert domain.capped(steps, 4) == {"auto_assign": 3, "escalation": 3}
-    assert domain.capped(steps, 3) == {"auto_assign": 3, "escalation": 2}
-    assert domain.capped(steps, 2) == {"auto_assign": 2, "escalation": 2}
-    assert domain.capped({}, 2) == {}
+    items = [1, 2, 3, 2, 9, 1]
+    assert domain.capped(items, 4) == [0, 1, 2, 3, 4, 5]
+    assert domain.capped(items, 3) == [0, 1, 2, 3, 5]
+    assert domain.capped(items, 2) == [0, 1, 3, 5]
+    assert domain.capped([], 2) == []
 
 
 def seen(**changed: float | str | None) -> list[str]:

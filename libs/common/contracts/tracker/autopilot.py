@@ -100,12 +100,16 @@ class PlanStep(Open):
 
 
 class Plan(Open):
-    """What a run does, step by step. ``left_out_count``: steps that the cap on touched items leaves to a later run."""
+    """What a run does, step by step. ``left_out_count``: steps that its limits leave to a later run.
+
+    ``no_candidate_count``: items that nobody can take now.
+    """
 
     actions: list[Action]
     steps: list[PlanStep]
     touched_count: int
     left_out_count: int
+    no_candidate_count: int = 0
 
 
 class PreviewBody(Force):
@@ -180,6 +184,7 @@ class AutopilotRun(Open):
     planned_steps: list[PlanStep]
     touched_count: int
     left_out_count: int
+    no_candidate_count: int = 0
     auto_assign: AutoAssigned | None
     escalation: Escalated | None
     checks: list[Check]
@@ -191,7 +196,7 @@ class StopBody(Model):
 
 
 class RunKey(Model):
-    run_id: int = Field(ge=1, description="A run of the autopilot")
+    run_id: int = Field(ge=1, le=2**63 - 1, description="A run of the autopilot")
 
 
 class UndoBody(RunKey):
@@ -199,7 +204,7 @@ class UndoBody(RunKey):
 
 
 class Undone(Open):
-    """``released_ids``: items that nobody has again. ``acknowledged_ids``: items whose escalation goes no further.
+    """``released_ids``: items that nobody has again. ``snoozed_ids``: items whose escalation rests for a day.
 
     ``left_ids``: items that somebody has worked on since; they stay as they are.
     """
@@ -209,7 +214,7 @@ class Undone(Open):
     undone_by: str
     reason: str
     released_ids: list[int]
-    acknowledged_ids: list[int]
+    snoozed_ids: list[int]
     left_ids: list[int]
 
 

@@ -94,8 +94,8 @@ class ActionCounts(Open):
 class ShadowShare(Open):
     """What shadow runs would have done, each suggestion once, and what happened since.
 
-    ``same_count``: people gave the item to the same person, or its escalation began. ``other_count``: people gave it to
-    somebody else, or it was done without. ``by_run_count``: another run gave it out. ``open_count``: nothing yet.
+    ``same_count``: people gave the item to the same person, or had its escalation begin. ``other_count``: people gave
+    it to somebody else, or it was done without. ``by_run_count``: another job did it. ``open_count``: nothing yet.
     ``agreement_percent``: same beside same and other; null while there is neither.
     """
 
