@@ -100,7 +100,7 @@ docs: install ## write docs/reference from the contracts, and what compose and P
 	@$(BIN)/python -m libs.client.reference
 	@$(BIN)/python -m deploy.container.files
 
-faults: install ## do harm to a running Headgate and check that nothing is lost (about 4 minutes)
+faults: install ## do harm to a running Headgate and check that nothing is lost (about 5 minutes)
 	$(BIN)/python -m pytest tests/faults -m faults -s
 
 faults-long: install ## the same for FAULTS_MINUTES from the next seed on; needs root; results add up in .faults/
