@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import orjson
+
 from libs.common.contracts.base import Nothing
 from libs.common.contracts.tracker import kpi as contract
 from libs.common.contracts.tracker.kpi import (
@@ -247,12 +249,12 @@ async def run_hourly(tx: Tx) -> JobDone:
     return await take(tx, KpiWindow())
 
 
-async def latest_kpi(read: Read, _params: Nothing) -> KpiRun:
-    """The newest run in the site. Raises `NotFound`."""
+async def latest_kpi(read: Read, _params: Nothing) -> bytes:
+    """The newest run in the site as JSON of `KpiRun`; one that failed has the reason instead. Raises `NotFound`."""
     run = await latest(read.pool, read.site, KPI_JOB)
-    if run is None or run.status == "failed":
+    if run is None:
         raise NotFound("The KPIs have not been taken in this site yet; take them with POST …/tracker/kpi/run.")
-    return KpiRun.model_validate(envelope(run))
+    return orjson.dumps(envelope(run), option=orjson.OPT_UTC_Z)
 
 
 async def get_series(read: Read, wanted: SeriesFilter) -> KpiSeries:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 
 from libs.common import job_runs
@@ -18,7 +19,7 @@ from libs.common.contracts.base import Nothing
 from libs.common.contracts.governance.runs import RuleStatus
 from libs.common.contracts.tracker.clocks import DueBody, PauseBody, ResumeBody, move_due, pause_item, resume_item
 from libs.common.contracts.tracker.items import Item, ItemPatch, patch_item
-from libs.common.contracts.tracker.kpi import KPI_JOB, KpiWindow, SeriesFilter, run_kpi
+from libs.common.contracts.tracker.kpi import KPI_JOB, KpiRun, KpiWindow, SeriesFilter, run_kpi
 from libs.common.contracts.tracker.retirement import Retire, retire_board
 from libs.common.contracts.tracker.sla import SLA_RULES, SlaRule, SlaRules
 from libs.common.contracts.versions import Publication
@@ -203,7 +204,7 @@ async def test_a_run_keeps_the_figures_and_latest_reads_them(desk: Desk) -> None
     desk.later(200)
     applied = await desk.order(run_kpi, KpiWindow(window_days=7, due_soon_hours=0))
     assert applied.ended[0].http_status == 200
-    found = await kpi.latest_kpi(desk.read(), Nothing())
+    found = KpiRun.model_validate_json(await kpi.latest_kpi(desk.read(), Nothing()))
     assert (found.job_name, found.trigger, found.status, found.window_days) == (KPI_JOB, "api", "critical", 7)
     assert (found.metrics.overdue_count, found.metrics.due_soon_count) == (1, 0)
     assert found.recommendations == [
@@ -213,6 +214,13 @@ async def test_a_run_keeps_the_figures_and_latest_reads_them(desk: Desk) -> None
     ]
     [item] = found.top_overdue_items
     assert (item.rule_id, item.overdue_hours) == ("a", 196.0), "due after 4 hours"
+    desk.later(1)
+    message = CloudEvent(str(uuid7()), "/x", "x", site=desk.site, actor="service:tracker")
+    async with desk.pool.acquire() as connection, connection.transaction():
+        tx = Tx("tracker", connection, message, desk.now)
+        await job_runs.record(tx, KPI_JOB, JobDone("failed", {"reason": "no luck"}), trigger="schedule")
+    newest = orjson.loads(await kpi.latest_kpi(desk.read(), Nothing()))
+    assert (newest["status"], newest["reason"]) == ("failed", "no luck")
 
 
 async def test_the_backlog_is_read_from_the_newest_runs(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 from libs.client.http import read_as
 from libs.client.session import Session
 from libs.client.show import clean, facts, plain, table
-from libs.client.views.general import words
+from libs.client.views.general import failed, words
 from libs.common.contracts.tracker.autopilot import AutopilotRun, Guard, GuardShown, PlanStep, Preview, Switch
 from libs.common.contracts.tracker.autopilot_policy import AutopilotPolicy
 from libs.common.contracts.tracker.autopilot_reports import Anomalies, History
@@ -67,9 +67,7 @@ def _to(step: PlanStep) -> str:
 
 def ran(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     """What a run did, what it changed, and what did not move; of one that failed the reason."""
-    if answer.get("status") == "failed":
-        reason = f"  run {answer.get('run_id')}: {clean(answer.get('reason'))}"
-        session.emit(answer, Text.assemble(plain("fail"), reason))
+    if failed(session, answer):
         return
     run = read_as(AutopilotRun, answer)
     parts: list[RenderableType] = [Text.assemble(plain(run.status), f"  run {run.run_id}: {_did(run)}")]

@@ -11,14 +11,13 @@ from rich.text import Text
 from libs.client.http import read_as
 from libs.client.session import Session
 from libs.client.show import clean, facts, plain, table
+from libs.client.views.general import failed
 from libs.common.contracts.tracker.escalation import Escalated, Escalation, EscalationCheck, TargetTold
 
 
 def ran(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     """What a run found and did, and its candidates; of one that failed the reason."""
-    if answer.get("status") == "failed":
-        reason = f"  run {answer.get('run_id')}: {clean(answer.get('reason'))}"
-        session.emit(answer, Text.assemble(plain("fail"), reason))
+    if failed(session, answer):
         return
     run = read_as(Escalated, answer)
     did = f"{run.would_raise_count} would be told" if run.dry_run else f"{run.raised_count} told"

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from libs.client.http import read_as
 from libs.client.session import Session
-from libs.client.show import clean, facts, table
+from libs.client.show import clean, facts, plain, table
 from libs.common.contracts.base import Page
 
 MAX_COLUMNS = 9
@@ -25,6 +25,15 @@ _PLAIN = (str, int, float, bool, datetime, UUID)
 def words(name: str) -> str:
     """A field's name as people read it."""
     return name.replace("_", " ")
+
+
+def failed(session: Session, answer: Any) -> bool:
+    """Whether the answer is a run that failed as a whole; then its reason is shown."""
+    if answer.get("status") != "failed":
+        return False
+    reason = f"  run {answer.get('run_id')}: {clean(answer.get('reason'))}"
+    session.emit(answer, Text.assemble(plain("fail"), reason))
+    return True
 
 
 def of(shape: Any) -> Callable[[Session, Any, Mapping[str, Any]], None]:

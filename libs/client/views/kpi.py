@@ -11,7 +11,7 @@ from rich.text import Text
 from libs.client.http import read_as
 from libs.client.session import Session
 from libs.client.show import clean, facts, table
-from libs.client.views.general import words
+from libs.client.views.general import failed, words
 from libs.common.contracts.tracker.kpi import Kpi, KpiFacts, KpiRun, KpiSeries
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -49,7 +49,9 @@ def kpi_series(session: Session, answer: Any, _fields: Mapping[str, Any]) -> Non
 
 
 def kpi(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
-    """The figures, the trend of the backlog, and what to do next."""
+    """The figures, the trend of the backlog, and what to do next; of a run that failed the reason."""
+    if failed(session, answer):
+        return
     shape = KpiRun if "run_id" in answer else Kpi
     found: KpiFacts = read_as(shape, answer)
     history = found.backlog_history
