@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from libs.common import versions
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.base import Nothing
 from libs.common.contracts.tracker import autopilot as contract
@@ -208,6 +210,7 @@ async def test_a_stop_holds_at_once_and_nothing_gets_past_it(cockpit: Cockpit) -
 
 
 async def test_a_stop_waits_for_the_run_under_way(cockpit: Cockpit) -> None:
+    await cockpit.run(dry_run=True)  # the site has had its switch before
     message = CloudEvent(str(uuid7()), "/headgate/gateway", "run", site=cockpit.site, actor="ann")
     async with cockpit.pool.acquire() as connection:
         transaction = connection.transaction()
@@ -234,6 +237,7 @@ async def test_a_word_to_an_escalation_waits_for_no_run(cockpit: Cockpit) -> Non
 
 
 async def test_runs_at_once_act_once(cockpit: Cockpit) -> None:
+    await cockpit.run(dry_run=True)
     runs = await asyncio.gather(*(cockpit.run() for _ in range(6)))
     assert sorted(run["skipped"] for run in runs) == [False, *[True] * 5]
     assert sum((run["auto_assign"] or {"assigned_count": 0})["assigned_count"] for run in runs) == 3
@@ -284,17 +288,21 @@ async def test_a_dry_run_says_what_a_real_one_does(cockpit: Cockpit) -> None:
     assert (dry["metrics_after"]["unassigned_open_count"], dry["escalation"]["raised_count"]) == (3, 0)
 
 
-async def test_of_two_changes_of_the_policy_none_is_lost(cockpit: Cockpit) -> None:
+async def test_of_two_changes_of_the_policy_none_is_lost(cockpit: Cockpit, monkeypatch: pytest.MonkeyPatch) -> None:
     await cockpit.configure(cooldown_minutes=5)
-    message = CloudEvent(str(uuid7()), "/headgate/gateway", "configure", site=cockpit.site, actor="ann")
-    async with cockpit.pool.acquire() as connection:
-        transaction = connection.transaction()
-        await transaction.start()
-        await policy.set_policy(Tx("tracker", connection, message, cockpit.now), PolicyBody(enabled=False))
-        other = asyncio.create_task(cockpit.order(set_policy, PolicyBody(cooldown_minutes=60)))
-        while not await connection.fetchval(WAITS) and not other.done():
-            await asyncio.sleep(0)
-        await transaction.commit()
+    real, met = versions.current, False
+
+    async def meanwhile(*asked: Any) -> Any:
+        """Between the reading and the writing of one change another one is made."""
+        nonlocal met
+        found = await real(*asked)
+        if not met:
+            met = True
+            await cockpit.configure(enabled=False)
+        return found
+
+    monkeypatch.setattr(versions, "current", meanwhile)
     with pytest.raises(Conflict, match="read it, then publish again"):
-        await other
+        await cockpit.order(set_policy, PolicyBody(cooldown_minutes=60))
+    assert met
     assert not (await policy.get_policy(cockpit.read(), Nothing())).policy.enabled

@@ -42,11 +42,17 @@ pytestmark = pytest.mark.integration
 async def test_one_action_that_fails_leaves_the_other_alone(cockpit: Cockpit, monkeypatch: pytest.MonkeyPatch) -> None:
     cockpit.later(5)
 
-    async def broken(*_: Any) -> Any:
+    async def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr(actions, "assign_planned", broken)
+    async def breaks_late(*given: Any) -> Any:
+        await assign_planned(*given)
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr(actions, "assign_planned", breaks_late)
     run = await cockpit.run()
+    assert run["metrics_after"]["unassigned_open_count"] == 3, "nothing of it stays"
+    assert "item.assigned" not in cockpit.events
     assert (run["status"], run["actions"], run["errors"]) == (
         "critical", ["escalation"], ["auto_assign: RuntimeError('no luck')"],
     )  # fmt: skip
