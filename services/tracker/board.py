@@ -28,16 +28,16 @@ UPDATE board SET completion_status = 'active', completion_note = '', completed_b
     force_used = false
 WHERE site = $1 AND gate = $2 AND subject = $3
 """
-# The sites that have boards, one step in the index for each.
-SELECT_SITES = """
-WITH RECURSIVE found AS (
+# Of a WITH RECURSIVE: the sites that have boards, one step in the index for each; the last step finds NULL.
+SITES = """
+sites AS (
     (SELECT site FROM board ORDER BY site LIMIT 1)
     UNION ALL
-    SELECT (SELECT board.site FROM board WHERE board.site > found.site ORDER BY board.site LIMIT 1)
-    FROM found WHERE found.site IS NOT NULL
+    SELECT (SELECT board.site FROM board WHERE board.site > sites.site ORDER BY board.site LIMIT 1)
+    FROM sites WHERE sites.site IS NOT NULL
 )
-SELECT site FROM found WHERE site IS NOT NULL
 """
+SELECT_SITES = f"WITH RECURSIVE {SITES} SELECT site FROM sites WHERE site IS NOT NULL"  # noqa: S608 - our own text
 
 
 @dataclass(frozen=True, slots=True)

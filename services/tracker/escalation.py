@@ -23,6 +23,7 @@ from libs.common.contracts.tracker.escalation import (
 )
 from libs.common.listing import Source
 from libs.common.problems import NotFound
+from libs.common.savepoints import taken_back
 from libs.common.schedules import Schedule
 from libs.common.service import Connection, Job, JobDone, Read, Table, Tx
 from services.tracker.board import sites
@@ -167,14 +168,8 @@ async def to_begin(
 
 async def _rehearse(tx: Tx, rules: Rules, border: datetime, begin: Sequence[int] | None) -> tuple[Advanced, int]:
     """Do it, and take it back: what a dry run says is what a real one would have done."""
-    staged = len(tx.staged)
-    point = tx.connection.transaction()
-    await point.start()
-    try:
+    async with taken_back(tx):
         return await _perform(tx, rules, border, begin)
-    finally:
-        await point.rollback()
-        del tx.staged[staged:]
 
 
 def _candidate(row: Mapping[str, Any], now: datetime) -> Candidate:

@@ -7,33 +7,28 @@ from weakref import WeakKeyDictionary
 import asyncpg
 from prometheus_client import CollectorRegistry, Gauge
 
+from services.tracker.board import SITES
+
+_COUNTED = """
+SELECT gate, CASE WHEN measure IN ('due', 'due_on') THEN 'overdue' ELSE measure END AS measure, amount
+FROM {table} AS sums WHERE sums.site = sites.site AND (
+    measure IN ('pending', 'in_progress', 'blocked', 'done')
+    OR measure = 'due_on' AND bucket < day OR measure = 'due' AND bucket >= day AND bucket < hour
+)
+"""
 # Every few seconds, so off the sums, a site at a time: counting the items themselves would read them all. What is due
 # in this very hour a sum can't tell.
-COUNT_ACTIVE = """
-WITH RECURSIVE sites AS (
-    (SELECT site FROM board ORDER BY site LIMIT 1)
-    UNION ALL
-    SELECT (SELECT board.site FROM board WHERE board.site > sites.site ORDER BY board.site LIMIT 1)
-    FROM sites WHERE sites.site IS NOT NULL
-), clock AS (SELECT now() AS now, date_trunc('hour', now(), 'UTC') AS hour, date_trunc('day', now(), 'UTC') AS day)
+COUNT_ACTIVE = f"""
+WITH RECURSIVE {SITES},
+clock AS (SELECT now() AS now, date_trunc('hour', now(), 'UTC') AS hour, date_trunc('day', now(), 'UTC') AS day)
 SELECT gate, measure, sum(amount)::bigint AS amount FROM sites, clock, LATERAL (
-    SELECT gate, CASE WHEN measure IN ('due', 'due_on') THEN 'overdue' ELSE measure END AS measure, amount
-    FROM (
-        SELECT gate, measure, bucket, amount FROM kpi_total WHERE kpi_total.site = sites.site
-            AND (measure IN ('pending', 'in_progress', 'blocked', 'done') OR measure = 'due_on' AND bucket < day
-                OR measure = 'due' AND bucket >= day AND bucket < hour)
-        UNION ALL
-        SELECT gate, measure, bucket, amount FROM kpi_delta WHERE kpi_delta.site = sites.site
-            AND (measure IN ('pending', 'in_progress', 'blocked', 'done') OR measure = 'due_on' AND bucket < day
-                OR measure = 'due' AND bucket >= day AND bucket < hour)
-    ) AS counted
-    UNION ALL
+    {_COUNTED.format(table="kpi_total")} UNION ALL {_COUNTED.format(table="kpi_delta")} UNION ALL
     SELECT gate, 'overdue', 1 FROM item
     WHERE item.site = sites.site AND is_active AND status <> 'done' AND paused_at IS NULL
         AND due_at >= hour AND due_at < now
 ) AS found
 GROUP BY gate, measure
-"""
+"""  # noqa: S608 - our own text
 
 _GAUGES: WeakKeyDictionary[CollectorRegistry, tuple[Gauge, Gauge]] = WeakKeyDictionary()
 

@@ -15,6 +15,7 @@ from libs.common.contracts.tracker.autopilot import Action, Check, Plan, PlanSte
 from libs.common.contracts.tracker.autopilot_policy import AutopilotPolicy
 from libs.common.contracts.tracker.escalation import JOB as ESCALATE_JOB
 from libs.common.contracts.tracker.escalation import EscalateBody
+from libs.common.savepoints import taken_back
 from libs.common.service import JobDone, Tx
 from services.tracker.assignment import assign_planned
 from services.tracker.autopilot.plans import apart, names
@@ -89,31 +90,24 @@ async def act(tx: Tx, plan: Plan, policy: AutopilotPolicy, run_id: int, acted: A
 
 async def rehearse(tx: Tx, plan: Plan, policy: AutopilotPolicy, run_id: int, acted: Acted) -> None:
     """The runs of the plan's actions as dry ones, which say what real ones would do."""
-    dry: dict[Action, JobDone] = {}
     for action in plan.actions:
         steps = [step for step in plan.steps if step.action == action]
 
         async def one(action: Action = action, steps: Sequence[PlanStep] = steps) -> None:
             if action == "auto_assign":
-                dry[action], _ = await assign_planned(tx, steps, plan.no_candidate_count, dry_run=True)
+                done, _ = await assign_planned(tx, steps, plan.no_candidate_count, dry_run=True)
             else:
-                dry[action] = await _as_if_given(tx, plan, steps, policy)
-            acted.runs[action] = await _record(tx, action, dry[action], run_id)
+                done = await _as_if_given(tx, plan, steps, policy)
+            acted.runs[action] = await _record(tx, action, done, run_id)
 
         await apart(tx, action, acted.errors, one())
 
 
 async def _as_if_given(tx: Tx, plan: Plan, steps: Sequence[PlanStep], policy: AutopilotPolicy) -> JobDone:
     """A dry run of the escalation on items that have been given out first, which is taken back."""
-    staged = len(tx.staged)
-    point = tx.connection.transaction()
-    await point.start()
-    try:
+    async with taken_back(tx):
         await assign_planned(tx, [step for step in plan.steps if step.action == "auto_assign"])
         return await escalate(tx, _body(policy, dry_run=True), begin=[step.item_id for step in steps])
-    finally:
-        await point.rollback()
-        del tx.staged[staged:]
 
 
 async def _record(tx: Tx, action: Action, done: JobDone, run_id: int) -> JobRun:

@@ -79,24 +79,16 @@ async def get_summary(read: Read, wanted: SummaryWindow) -> Summary:
     since = read.now - timedelta(days=wanted.days)
     runs = await _window(read.pool, read.site, since)
     shadow = await read.pool.fetch(SELECT_SHADOWS, read.site, since, SYSTEM, ESCALATION_JOB)
-    skipped = sum(run.skipped for run in runs)
-    statuses = Counter[str](run.status for run in runs)
     return Summary(
         generated_at=read.now,
         window_days=wanted.days,
-        total_runs=len(runs),
-        executed_runs=sum(run.executed for run in runs),
-        skipped_runs=skipped,
+        **_metrics(runs).model_dump(exclude={"consecutive_cooldown_skips"}),
         dry_runs=sum(run.dry_run and not run.skipped for run in runs),
         shadow_runs=sum(run.shadow and not run.dry_run and not run.skipped for run in runs),
         undone_runs=sum(run.undone_at is not None for run in runs),
-        status_counts=StatusCounts(**statuses),
+        status_counts=StatusCounts(**Counter[str](run.status for run in runs)),
         planned_action_counts=_actions([run.planned_actions for run in runs]),
         executed_action_counts=_actions([run.actions for run in runs if run.executed]),
-        cooldown_blocked_runs=sum(run.skip_reason == "cooldown_active" for run in runs),
-        error_runs=sum(_erred(run) for run in runs),
-        success_rate_percent=judged.percent(statuses["success"], len(runs), 100.0),
-        skipped_rate_percent=judged.percent(skipped, len(runs), 0.0),
         shadow={action: _share(action, shadow) for action in domain.ACTIONS},
         latest_run=runs[0] if runs else None,
     )
@@ -105,17 +97,7 @@ async def get_summary(read: Read, wanted: SummaryWindow) -> Summary:
 async def get_anomalies(read: Read, wanted: AnomalyWindow) -> Anomalies:
     """What looks wrong about the runs of a window."""
     runs = await _window(read.pool, read.site, read.now - timedelta(days=wanted.days))
-    skipped = sum(run.skipped for run in runs)
-    metrics = AnomalyMetrics(
-        total_runs=len(runs),
-        executed_runs=sum(run.executed for run in runs),
-        skipped_runs=skipped,
-        success_rate_percent=judged.percent(sum(run.status == "success" for run in runs), len(runs), 100.0),
-        skipped_rate_percent=judged.percent(skipped, len(runs), 0.0),
-        cooldown_blocked_runs=sum(run.skip_reason == "cooldown_active" for run in runs),
-        error_runs=sum(_erred(run) for run in runs),
-        consecutive_cooldown_skips=judged.cooldown_skips(run.skip_reason for run in runs),
-    )
+    metrics = _metrics(runs)
     latest = runs[0] if runs else None
     seen = judged.Figures(
         **metrics.model_dump(exclude={"executed_runs", "skipped_runs"}),
@@ -136,16 +118,27 @@ async def get_anomalies(read: Read, wanted: AnomalyWindow) -> Anomalies:
     )
 
 
+def _metrics(runs: Sequence[PastRun]) -> AnomalyMetrics:
+    """The figures of runs, newest first."""
+    skipped = sum(run.skipped for run in runs)
+    return AnomalyMetrics(
+        total_runs=len(runs),
+        executed_runs=sum(run.executed for run in runs),
+        skipped_runs=skipped,
+        success_rate_percent=judged.percent(sum(run.status == "success" for run in runs), len(runs), 100.0),
+        skipped_rate_percent=judged.percent(skipped, len(runs), 0.0),
+        cooldown_blocked_runs=sum(run.skip_reason == "cooldown_active" for run in runs),
+        error_runs=sum(run.errors_count > 0 or run.status == "failed" for run in runs),
+        consecutive_cooldown_skips=judged.cooldown_skips(run.skip_reason for run in runs),
+    )
+
+
 async def _window(source: Source, site: str, since: datetime) -> list[PastRun]:
     return _runs(await source.fetch(SELECT_WINDOW, site, since, MAX_RUNS))
 
 
 def _runs(rows: Sequence[asyncpg.Record]) -> list[PastRun]:
     return [PastRun(**{name: value for name, value in row.items() if value is not None}) for row in rows]
-
-
-def _erred(run: PastRun) -> bool:
-    return run.errors_count > 0 or run.status == "failed"
 
 
 def _actions(each: Sequence[Sequence[Action]]) -> ActionCounts:
