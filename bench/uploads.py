@@ -23,7 +23,7 @@ from bench.query import gateway
 from libs.common.buckets import REPORTS
 from libs.common.objects import Bucket
 from services.gateway.uploads import INLINE_BYTES
-from services.governance.domain.reports import parse_report
+from services.governance.domain.readers.reports import parse_report
 
 ROUNDS = 5
 

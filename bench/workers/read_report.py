@@ -16,7 +16,7 @@ from xml.parsers import expat  # the file is made by the bench
 
 import ijson  # type: ignore[import-untyped]
 
-from services.governance.domain.reports import parse_report
+from services.governance.domain.readers.reports import parse_report
 
 
 def _bare(report_format: str, path: Path) -> None:

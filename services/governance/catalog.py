@@ -11,7 +11,7 @@ from libs.common.contracts.governance import gates as contract
 from libs.common.contracts.governance.gates import GateInfo, GateName, RuleInfo
 from libs.common.problems import Invalid, NotFound
 from libs.common.service import Read, Table
-from services.governance.domain.policy import Policy
+from libs.judge.policy import Policy
 
 SITE_SUBJECT = "site"  # the subject of gates that judge a whole site
 

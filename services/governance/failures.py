@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from libs.common.service import Tx
-from services.governance.domain.failures import KIND, Mark, Shown, follow, shown_by
+from libs.judge.failures import KIND, Mark, Shown, follow, shown_by
 
 SELECT_OPEN = "SELECT fact_id, test, signal_id, time FROM open_failures WHERE fact_id = ANY ($1::bigint[])"
 # Reports that came before the one at hand and were made after it, and what one of them shows.

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from libs.common.contracts.governance.runs import GateSummary, RuleResult
+from libs.judge.facts import MAX_PARTS, Fact, Facts, OpenFailure, Seen
+from libs.judge.failures import MAX_READ
+from libs.judge.policy import Policy
+from libs.judge.test_ids import PRINT_CHARS
+from libs.judge.verdict import Verdict, judge
 from services.governance.catalog import Target
-from services.governance.domain.facts import MAX_PARTS, Fact, Facts, OpenFailure, Seen
-from services.governance.domain.failures import MAX_READ
-from services.governance.domain.policy import Policy
-from services.governance.domain.test_ids import PRINT_CHARS
-from services.governance.domain.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     from libs.common.service import Connection

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from libs.common.problems import Invalid
 from libs.common.service import Tx
-from services.governance.domain.facts import MAX_PARTS, Seen
+from libs.judge.facts import MAX_PARTS, Seen
 from services.governance.parts import RESOLVED_KEPT
 
 PARTS_INSIDE = frozenset({"sarif", "alertmanager"})

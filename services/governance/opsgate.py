@@ -20,8 +20,8 @@ from libs.common.contracts.governance.operations import (
 from libs.common.problems import NotFound
 from libs.common.schedules import Schedule
 from libs.common.service import Connection, Job, Read, Table, Tx
+from libs.judge.policy import settings_view
 from services.governance.catalog import Catalog
-from services.governance.domain.policy import settings_view
 from services.governance.gate import look, summary_of
 from services.governance.runs import run_asked, run_on_schedule
 

@@ -24,7 +24,7 @@ from libs.common.objects import Bucket, ObjectGone
 from libs.common.problems import Invalid, NotFound, TooLarge
 from libs.common.schedules import Schedule
 from libs.common.service import Job, JobDone, Read, Table, Tx
-from services.governance.domain.reports import MAX_REPORT_BYTES
+from services.governance.domain.readers.reports import MAX_REPORT_BYTES
 
 MEMORY_BYTES = 1024 * 1024  # of one report while it is read; the rest lies in a file without a name
 SPLIT = "split it into parts (part=unit, part=integration)"

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from libs.common.problems import Invalid
 from libs.common.service import Tx
-from services.governance.domain.facts import MAX_PARTS
+from libs.judge.facts import MAX_PARTS
 
 ALERTS = "alert.alertmanager"
 RESOLVED_KEPT = timedelta(days=7)

@@ -17,10 +17,10 @@ from libs.common.contracts.governance.signals import SignalReceipts
 from libs.common.objects import Bucket
 from libs.common.problems import Invalid, TooLarge
 from libs.common.service import Refused, Table, Tx
+from libs.judge.facts import Seen
+from libs.judge.report_base import DEFAULT_PART, file_part, joined_part
 from services.governance.catalog import SITE_SUBJECT, Catalog
-from services.governance.domain.facts import Seen
-from services.governance.domain.report_base import DEFAULT_PART, file_part, joined_part
-from services.governance.domain.reports import KIND_OF, BadReport, ParsedSignal, parse_report
+from services.governance.domain.readers.reports import KIND_OF, BadReport, ParsedSignal, parse_report
 from services.governance.heads import PARTS_INSIDE, Sender, note_report
 from services.governance.originals import Original, keep, opened
 from services.governance.signals import NewSignal, receipt, store

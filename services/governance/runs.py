@@ -27,8 +27,8 @@ from libs.common.listing import Listing, newest
 from libs.common.problems import NotFound
 from libs.common.schedules import Schedule
 from libs.common.service import Closing, Job, JobDone, Read, Table, Tx
+from libs.judge.policy import settings_view
 from services.governance.catalog import Catalog, Target
-from services.governance.domain.policy import settings_view
 from services.governance.gate import facts_used, look, rules_of, summary_of
 
 MAX_REJUDGED = 100

@@ -8,9 +8,9 @@ from libs.common.buckets import REPORTS
 from libs.common.contracts.governance import CONTRACT
 from libs.common.objects import Bucket
 from libs.common.service import Service
+from libs.judge.policy import Policy
 from services.governance import catalog as gates
 from services.governance import opsgate, originals, plan, pruning, reports, runs, signals
-from services.governance.domain.policy import Policy
 
 
 def make_service(

@@ -31,9 +31,9 @@ from libs.common.contracts.governance.signals import (
 from libs.common.listing import Listing, newest
 from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
+from libs.judge.kinds import check_data
+from libs.judge.report_base import DEFAULT_PART, remarked
 from services.governance.catalog import SITE_SUBJECT, Catalog
-from services.governance.domain.report_base import DEFAULT_PART, remarked
-from services.governance.domain.signals import check_data
 from services.governance.failures import is_test_report, keep_failures
 from services.governance.parts import refuse_too_many
 

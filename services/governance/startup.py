@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from libs.common.runtime import StartError
-from services.governance.domain.policy import Policy, PolicyError, apply_overrides, load_policies
+from libs.judge.policy import Policy, PolicyError, apply_overrides, load_policies
 
 OVERRIDE_PREFIX = "GOVERNANCE_GATE_"
 

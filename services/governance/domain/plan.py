@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.governance.domain.verdict import Decision, RuleResult, RuleStatus, Verdict
+from libs.judge.verdict import Decision, RuleResult, RuleStatus, Verdict
 
 MAX_PLAN_ITEMS = 200
 DEFAULT_MAX_ITEMS = 30

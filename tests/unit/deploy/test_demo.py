@@ -14,7 +14,7 @@ from rich.console import Console
 from deploy.demo.__main__ import BROKEN, MENDED
 from deploy.demo.reports import BREAK, ROOT, DemoFailed, Edit, Processes, watchdog
 from deploy.demo.screen import Screen
-from services.governance.domain.alertmanager import parse_alertmanager
+from services.governance.domain.readers.alertmanager import parse_alertmanager
 
 SVG = "{http://www.w3.org/2000/svg}"
 PICTURE = ROOT / "docs" / "demo.svg"

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from services.governance.domain.facts import Fact, Facts
-from services.governance.domain.policy import load_policies
-from services.governance.domain.reports import parse_report
-from services.governance.domain.verdict import RuleResult, Verdict
+from libs.judge.facts import Fact, Facts
+from libs.judge.policy import load_policies
+from libs.judge.verdict import RuleResult, Verdict
+from services.governance.domain.readers.reports import parse_report
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 POLICIES_FOLDER = Path(__file__).parents[3] / "services" / "governance" / "policies"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from services.governance.domain.alertmanager import group_part
-from services.governance.domain.reports import BadReport, parse_report
-from services.governance.domain.signals import check_data
+from libs.judge.kinds import check_data
+from services.governance.domain.readers.alertmanager import group_part
+from services.governance.domain.readers.reports import BadReport, parse_report
 from tests.unit.governance.samples import webhook
 
 REAL = {

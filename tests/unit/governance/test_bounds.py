@@ -8,12 +8,12 @@ import orjson
 import pytest
 
 from libs.common.topology import MAX_PAYLOAD_BYTES
-from services.governance.domain.derive import MAX_NAME_CHARS, NAMED, derive
-from services.governance.domain.facts import MAX_PARTS, Fact, Facts
-from services.governance.domain.reports import parse_report
-from services.governance.domain.signals import check_data
-from services.governance.domain.test_ids import pack
-from services.governance.domain.verdict import judge
+from libs.judge.derive import MAX_NAME_CHARS, NAMED, derive
+from libs.judge.facts import MAX_PARTS, Fact, Facts
+from libs.judge.kinds import check_data
+from libs.judge.test_ids import pack
+from libs.judge.verdict import judge
+from services.governance.domain.readers.reports import parse_report
 from services.governance.gate import _entries, rules_of
 from tests.unit.governance.samples import (
     NOW,

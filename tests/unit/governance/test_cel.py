@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cel_expr_python import cel  # type: ignore[import-untyped]
 
-from services.governance.domain.cel import BadExpression, Outcome, compile_condition, read_outcome
+from libs.judge.cel import BadExpression, Outcome, compile_condition, read_outcome
 
 VARIABLES = {"fact": "map", "parts": "list_of_maps", "n": "int"}
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from services.governance.domain.reports import BadReport, parse_report
-from services.governance.domain.signals import check_data
+from libs.judge.kinds import check_data
+from services.governance.domain.readers.reports import BadReport, parse_report
 
 
 def parse(content: bytes) -> dict[str, Any]:

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.governance.domain import failures
-from services.governance.domain.facts import OpenFailure, Seen
-from services.governance.domain.failures import Mark, Shown, follow, shown_by, still_failing
-from services.governance.domain.junit import parse_junit
-from services.governance.domain.signals import check_data
-from services.governance.domain.test_ids import pack
+from libs.judge import failures
+from libs.judge.facts import OpenFailure, Seen
+from libs.judge.failures import Mark, Shown, follow, shown_by, still_failing
+from libs.judge.kinds import check_data
+from libs.judge.test_ids import pack
+from services.governance.domain.readers.junit import parse_junit
 from tests.unit.governance.samples import NOW, case, fact, junit, junit_data
 
 FAIL = "<failure/>"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from services.governance.domain.facts import Fact
-from services.governance.domain.heirs import renamed
-from services.governance.domain.test_ids import UNNAMED, pack, vanished
+from libs.judge.facts import Fact
+from libs.judge.heirs import renamed
+from libs.judge.test_ids import UNNAMED, pack, vanished
 from tests.unit.governance.samples import fact, junit_data
 
 

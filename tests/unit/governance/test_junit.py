@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from services.governance.domain import junit as junit_module
-from services.governance.domain import report_base, report_xml
-from services.governance.domain.reports import FORMATS, MAX_REPORT_BYTES, BadReport, parse_report
-from services.governance.domain.signals import check_data
+from libs.judge import report_base
+from libs.judge.kinds import check_data
+from services.governance.domain.readers import junit as junit_module
+from services.governance.domain.readers import report_xml
+from services.governance.domain.readers.reports import FORMATS, MAX_REPORT_BYTES, BadReport, parse_report
 from tests.unit.governance.samples import case, junit
 
 FAILURE = '<failure message="assert 1 == 2">trace</failure>'

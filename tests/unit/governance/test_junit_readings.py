@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from services.governance.domain import junit as junit_module
-from services.governance.domain import test_ids
-from services.governance.domain.reports import parse_report
-from services.governance.domain.signals import check_data
-from services.governance.domain.test_ids import fingerprint, is_nameless, owner_of, prints
+from libs.judge import test_ids
+from libs.judge.kinds import check_data
+from libs.judge.test_ids import fingerprint, is_nameless, owner_of, prints
+from services.governance.domain.readers import junit as junit_module
+from services.governance.domain.readers.reports import parse_report
 from tests.unit.governance.samples import case, junit
 
 FAIL, ERROR, SKIP = '<failure message="no"/>', "<error/>", "<skipped/>"

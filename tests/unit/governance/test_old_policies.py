@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from services.governance.domain.facts import Fact, Facts, OpenFailure, Seen
-from services.governance.domain.policy import Policy, parse_policy
-from services.governance.domain.verdict import RuleResult, judge
+from libs.judge.facts import Fact, Facts, OpenFailure, Seen
+from libs.judge.policy import Policy, parse_policy
+from libs.judge.verdict import RuleResult, judge
 from tests.unit.governance.samples import NOW, coverage_data, fact, junit_data, tiny_policy
 
 SHORT = [{"what": "tests", "announced": 1000, "found": 2}]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from services.governance.domain.facts import Facts
-from services.governance.domain.policy import apply_overrides
-from services.governance.domain.verdict import judge
+from libs.judge.facts import Facts
+from libs.judge.policy import apply_overrides
+from libs.judge.verdict import judge
 from tests.unit.governance.samples import GOOD_OPERATIONS, NOW, OPERATIONS, fact, operations_facts, rule
 
 RULE_OF = {

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from services.governance.domain.facts import Facts
+from libs.judge.facts import Facts
+from libs.judge.verdict import judge
 from services.governance.domain.plan import make_plan
-from services.governance.domain.verdict import judge
 from tests.unit.governance.samples import NOW, OPERATIONS, operations_facts, rule
 
 NOTHING = judge(OPERATIONS, Facts(), NOW)

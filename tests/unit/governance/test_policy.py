@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.governance.domain.policy import PolicyError, apply_overrides, load_policies, parse_policy, settings_view
-from services.governance.domain.policy_model import look_up
+from libs.judge.policy import PolicyError, apply_overrides, load_policies, parse_policy, settings_view
+from libs.judge.policy_model import look_up
 from tests.unit.governance.samples import OPERATIONS, POLICIES_FOLDER, RELEASE, tiny_policy
 
 ONE_MORE_RULE = tiny_policy().split(b"rules:\n")[1].decode()

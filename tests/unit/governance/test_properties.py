@@ -8,11 +8,11 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.governance.domain.facts import Fact, Facts
-from services.governance.domain.policy import Policy
-from services.governance.domain.reports import FORMATS, BadReport, parse_report
-from services.governance.domain.signals import KINDS, check_data
-from services.governance.domain.verdict import judge
+from libs.judge.facts import Fact, Facts
+from libs.judge.kinds import KINDS, check_data
+from libs.judge.policy import Policy
+from libs.judge.verdict import judge
+from services.governance.domain.readers.reports import FORMATS, BadReport, parse_report
 from tests.unit.governance.samples import (
     GOOD_OPERATIONS,
     NOW,

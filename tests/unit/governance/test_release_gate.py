@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from services.governance.domain.facts import Fact, Facts, OpenFailure, Seen
-from services.governance.domain.overrides import apply_overrides
-from services.governance.domain.policy import parse_policy
-from services.governance.domain.test_ids import pack
-from services.governance.domain.verdict import Verdict, judge
+from libs.judge.facts import Fact, Facts, OpenFailure, Seen
+from libs.judge.overrides import apply_overrides
+from libs.judge.policy import parse_policy
+from libs.judge.test_ids import pack
+from libs.judge.verdict import Verdict, judge
 from tests.unit.governance.samples import (
     NOW,
     RELEASE,

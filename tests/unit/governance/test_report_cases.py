@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from services.governance.domain.facts import Fact, Facts
-from services.governance.domain.overrides import apply_overrides
-from services.governance.domain.reports import BadReport, ParsedSignal, parse_report
-from services.governance.domain.signals import check_data
-from services.governance.domain.verdict import RuleResult, judge
+from libs.judge.facts import Fact, Facts
+from libs.judge.kinds import check_data
+from libs.judge.overrides import apply_overrides
+from libs.judge.verdict import RuleResult, judge
+from services.governance.domain.readers.reports import BadReport, ParsedSignal, parse_report
 from tests.unit.governance.samples import NOW, RELEASE, fact, good_release, rule
 
 FOLDER = Path(__file__).parents[2] / "reports"

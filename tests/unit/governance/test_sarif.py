@@ -12,13 +12,13 @@ import pytest
 from pydantic import TypeAdapter
 
 from libs.common.contracts.names import Part
-from services.governance.domain import sarif as sarif_module
-from services.governance.domain import sarif_log
-from services.governance.domain.derive import derive
-from services.governance.domain.report_base import file_part, part_name
-from services.governance.domain.reports import BadReport, parse_report
-from services.governance.domain.signals import check_data
-from services.governance.domain.test_ids import PRINT_CHARS
+from libs.judge.derive import derive
+from libs.judge.kinds import check_data
+from libs.judge.report_base import file_part, part_name
+from libs.judge.test_ids import PRINT_CHARS
+from services.governance.domain.readers import sarif as sarif_module
+from services.governance.domain.readers import sarif_log
+from services.governance.domain.readers.reports import BadReport, parse_report
 from tests.unit.governance.samples import fact, sarif
 
 SOURCE = "import subprocess\n\n\ndef go(x):\n    subprocess.call('ls ' + x, shell=True)\n    assert x\n"

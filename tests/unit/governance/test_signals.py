@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.governance.domain.signals import KINDS, check_data, parse_time
+from libs.judge.kinds import KINDS, check_data, parse_time
 from tests.unit.governance.samples import GOOD_OPERATIONS, coverage_data, finding, junit_data, scan_data, watchdog
 
 GOOD: dict[str, Any] = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import yaml
 
-from services.governance.domain.policy_model import PolicyError
+from libs.judge.policy_model import PolicyError
 
 MAX_POLICY_BYTES = 64 * 1024
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
-from services.governance.domain.cel import Condition
+from libs.judge.cel import Condition
 
 ParameterValue = bool | int | float | str
 SubjectMode = Literal["site", "version"]

@@ -8,7 +8,7 @@ stands in the id of a failure only where one report has the id under several, as
 
 from __future__ import annotations
 
-from services.governance.domain.report_base import clean_text
+from libs.judge.report_base import clean_text
 
 SKIPPED, PASSED, FAILED, ERROR = range(4)
 

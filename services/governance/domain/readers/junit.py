@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from services.governance.domain.junit_runs import ERROR, FAILED, PASSED, SKIPPED, Runs
-from services.governance.domain.junit_suites import MAX_NESTED_SUITES, Suite, compare
-from services.governance.domain.report_base import (
+from libs.judge.junit_runs import ERROR, FAILED, PASSED, SKIPPED, Runs
+from libs.judge.report_base import (
     DEFAULT_PART,
     JSON,
     BadReport,
@@ -24,9 +23,7 @@ from services.governance.domain.report_base import (
     clean_text,
     counted,
 )
-from services.governance.domain.report_text import Source
-from services.governance.domain.report_xml import read_xml
-from services.governance.domain.test_ids import (
+from libs.judge.test_ids import (
     MAX_LISTED_BYTES,
     PRINT_CHARS,
     can_list,
@@ -35,6 +32,9 @@ from services.governance.domain.test_ids import (
     owner_of,
     pack,
 )
+from services.governance.domain.readers.junit_suites import MAX_NESTED_SUITES, Suite, compare
+from services.governance.domain.readers.report_text import Source
+from services.governance.domain.readers.report_xml import read_xml
 
 MAX_TESTS = 500_000
 MAX_SKIPPED_LISTED = 1_000

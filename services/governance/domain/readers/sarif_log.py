@@ -12,8 +12,8 @@ from typing import Any
 
 import ijson  # type: ignore[import-untyped]
 
-from services.governance.domain.report_base import JSON, MAX_DEPTH, BadReport
-from services.governance.domain.report_text import CHUNK_BYTES, Source
+from libs.judge.report_base import JSON, MAX_DEPTH, BadReport
+from services.governance.domain.readers.report_text import CHUNK_BYTES, Source
 
 MAX_RUNS = 1_000
 MAX_HEAD_VALUES = 1_000_000  # of all tools, rules, invocations and artifacts together

@@ -13,10 +13,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
-from services.governance.domain.cel import BadExpression, Condition, compile_condition
-from services.governance.domain.derive import DERIVED_KEYS
-from services.governance.domain.overrides import apply_overrides, check_setting, settings_view
-from services.governance.domain.policy_model import (
+from libs.judge.cel import BadExpression, Condition, compile_condition
+from libs.judge.derive import DERIVED_KEYS
+from libs.judge.kinds import KINDS
+from libs.judge.overrides import apply_overrides, check_setting, settings_view
+from libs.judge.policy_model import (
     EVERY_PART,
     VARIABLES,
     WATCHDOG,
@@ -30,8 +31,7 @@ from services.governance.domain.policy_model import (
     Setting,
     placeholders,
 )
-from services.governance.domain.policy_yaml import LinedDict, read_yaml
-from services.governance.domain.signals import KINDS
+from libs.judge.policy_yaml import LinedDict, read_yaml
 
 __all__ = ["Policy", "PolicyError", "Rule", "apply_overrides", "load_policies", "parse_policy", "settings_view"]
 

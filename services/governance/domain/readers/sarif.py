@@ -19,7 +19,7 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import BinaryIO
 
-from services.governance.domain.report_base import (
+from libs.judge.report_base import (
     JSON,
     BadReport,
     ParsedSignal,
@@ -31,10 +31,10 @@ from services.governance.domain.report_base import (
     counted,
     part_name,
 )
-from services.governance.domain.report_text import Source
-from services.governance.domain.sarif_log import RunHead, read_heads, read_results
-from services.governance.domain.sarif_rules import Rules
-from services.governance.domain.test_ids import pack
+from libs.judge.test_ids import pack
+from services.governance.domain.readers.report_text import Source
+from services.governance.domain.readers.sarif_log import RunHead, read_heads, read_results
+from services.governance.domain.readers.sarif_rules import Rules
 
 MAX_SEVERE = 5_000  # listed; of more the fingerprints are kept, as a verdict compares each one
 MAX_LESSER = 2_000  # listed; of more only the number is kept

@@ -13,7 +13,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from services.governance.domain.policy_model import Policy, PolicyError, Rule, Setting
+from libs.judge.policy_model import Policy, PolicyError, Rule, Setting
 
 MAX_NUMBER = 1_000_000.0  # keeps ages within what dates can hold
 _TRUE = ("true", "1", "yes", "on")

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from services.governance.domain.report_base import MAX_REPORT_BYTES, BadReport
+from libs.judge.report_base import MAX_REPORT_BYTES, BadReport
 
 CHUNK_BYTES = 256 * 1024
 _MAX_REFERENCE = 64  # of "&#x0000...1b;": what a piece may keep back for the next one

@@ -10,7 +10,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import BinaryIO
 
-from services.governance.domain.report_base import (
+from libs.judge.report_base import (
     JSON,
     MAX_COUNT,
     BadReport,
@@ -22,8 +22,8 @@ from services.governance.domain.report_base import (
     clean_text,
     counted,
 )
-from services.governance.domain.report_json import read_json
-from services.governance.domain.report_text import Source
+from services.governance.domain.readers.report_json import read_json
+from services.governance.domain.readers.report_text import Source
 
 MAX_ALERTS = 5_000
 WATCHDOG = "Watchdog"

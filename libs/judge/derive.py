@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from services.governance.domain.facts import Fact
-from services.governance.domain.report_base import DEFAULT_PART, announced_words
-from services.governance.domain.test_ids import UNNAMED, fingerprint, unpack, vanished
+from libs.judge.facts import Fact
+from libs.judge.report_base import DEFAULT_PART, announced_words
+from libs.judge.test_ids import UNNAMED, fingerprint, unpack, vanished
 
 NAMED = 5  # how many names a sentence lists
 MAX_NAME_CHARS = 200  # of each; a run is stored and told whole, so what it lists stays short

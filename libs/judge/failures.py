@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.governance.domain.facts import Fact, OpenFailure
-from services.governance.domain.junit_runs import host_suffix
-from services.governance.domain.test_ids import fingerprint, is_nameless, owner_of, prints, unpack
+from libs.judge.facts import Fact, OpenFailure
+from libs.judge.junit_runs import host_suffix
+from libs.judge.test_ids import fingerprint, is_nameless, owner_of, prints, unpack
 
 KIND = "test.junit"
 MAX_OPEN = 50_000  # kept of one part: as many as one report may name. Beyond it the part fails for good in this version

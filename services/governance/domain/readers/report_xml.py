@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from xml.parsers import expat  # its events are bounded here; ElementTree would hold the whole tree
 
-from services.governance.domain.report_base import MAX_DEPTH, BadReport
-from services.governance.domain.report_text import Source
+from libs.judge.report_base import MAX_DEPTH, BadReport
+from services.governance.domain.readers.report_text import Source
 
 MAX_XML_ELEMENTS = 4_000_000
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from services.governance.domain.derive import COMPARED_KINDS, derive, part_words
-from services.governance.domain.facts import Fact, Facts, newest_of_each_part
-from services.governance.domain.failures import KIND as TESTS
-from services.governance.domain.failures import age_words, still_failing
-from services.governance.domain.heirs import renamed
-from services.governance.domain.policy_model import EVERY_PART, WATCHDOG, Policy, Rule, look_up
-from services.governance.domain.report_base import clean_text, remarked
-from services.governance.domain.signals import KINDS, check_data, known_data, parse_time
+from libs.judge.derive import COMPARED_KINDS, derive, part_words
+from libs.judge.facts import Fact, Facts, newest_of_each_part
+from libs.judge.failures import KIND as TESTS
+from libs.judge.failures import age_words, still_failing
+from libs.judge.heirs import renamed
+from libs.judge.kinds import KINDS, check_data, known_data, parse_time
+from libs.judge.policy_model import EVERY_PART, WATCHDOG, Policy, Rule, look_up
+from libs.judge.report_base import clean_text, remarked
 
 __all__ = ["Fact", "Facts", "RuleResult", "Summary", "Verdict", "judge"]
 

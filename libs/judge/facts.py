@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.governance.domain.report_base import JSON
+from libs.judge.report_base import JSON
 
 MAX_PARTS = 200  # of one kind of one version of a subject: a run reads them all
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from services.governance.domain.report_base import JSON, MAX_DEPTH, BadReport
-from services.governance.domain.report_text import Source
+from libs.judge.report_base import JSON, MAX_DEPTH, BadReport
+from services.governance.domain.readers.report_text import Source
 
 MAX_JSON_CHARS = 8 * 1024 * 1024
 MAX_JSON_NODES = 2_000_000

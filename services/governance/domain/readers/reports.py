@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO
 
-from services.governance.domain.alertmanager import parse_alertmanager
-from services.governance.domain.cobertura import parse_cobertura
-from services.governance.domain.junit import parse_junit
-from services.governance.domain.report_base import MAX_REPORT_BYTES, BadReport, ParsedSignal
-from services.governance.domain.sarif import parse_sarif
+from libs.judge.report_base import MAX_REPORT_BYTES, BadReport, ParsedSignal
+from services.governance.domain.readers.alertmanager import parse_alertmanager
+from services.governance.domain.readers.cobertura import parse_cobertura
+from services.governance.domain.readers.junit import parse_junit
+from services.governance.domain.readers.sarif import parse_sarif
 
 __all__ = ["FORMATS", "KIND_OF", "MAX_REPORT_BYTES", "BadReport", "ParsedSignal", "parse_report"]
 

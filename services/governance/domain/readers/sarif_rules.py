@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from services.governance.domain.report_base import JSON, as_list, as_object, as_text
+from libs.judge.report_base import JSON, as_list, as_object, as_text
 
 
 class Rules:

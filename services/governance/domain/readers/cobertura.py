@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping
 from typing import BinaryIO
 
-from services.governance.domain.report_base import (
+from libs.judge.report_base import (
     DEFAULT_PART,
     JSON,
     BadReport,
@@ -27,8 +27,8 @@ from services.governance.domain.report_base import (
     counted,
     whole_number,
 )
-from services.governance.domain.report_text import Source
-from services.governance.domain.report_xml import read_xml
+from services.governance.domain.readers.report_text import Source
+from services.governance.domain.readers.report_xml import read_xml
 
 MAX_BLOCKS = 1_000_000
 _BLOCK = 64  # lines that share one number of twice as many bits: valid ones low, covered ones high

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from services.governance.domain.facts import Fact
-from services.governance.domain.report_base import DEFAULT_PART
-from services.governance.domain.test_ids import fingerprint, prints, unpack
+from libs.judge.facts import Fact
+from libs.judge.report_base import DEFAULT_PART
+from libs.judge.test_ids import fingerprint, prints, unpack
 
 TESTS, COVERAGE = "test.junit", "coverage.cobertura"
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from services.governance.domain.junit_runs import ERROR, FAILED, SKIPPED
-from services.governance.domain.report_base import Remarks, clean_text, counted, whole_number
+from libs.judge.junit_runs import ERROR, FAILED, SKIPPED
+from libs.judge.report_base import Remarks, clean_text, counted, whole_number
 
 MAX_NESTED_SUITES = 16
 MAX_SENTENCES = 100

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from services.governance.domain.report_base import JSON, MAX_COUNT
-from services.governance.domain.test_ids import PRINT_CHARS
+from libs.judge.report_base import JSON, MAX_COUNT
+from libs.judge.test_ids import PRINT_CHARS
 
 MAX_LIST = 50_000
 MAX_TEXT_CHARS = 500
