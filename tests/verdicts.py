@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
-from libs.common.contracts.governance.runs import GateDecided, GateSummary, RuleResult
+from libs.common.contracts.governance.runs import GateDecided, GateSummary, RuleResult, RuleStatus
 
 
 def rule(
     name: str,
-    status: Literal["pass", "fail", "warning"],
+    status: RuleStatus,
     *,
     required: bool = True,
     message: str = "",

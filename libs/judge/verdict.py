@@ -4,14 +4,16 @@ Only a condition that gives true over valid, fresh facts passes a rule. The newe
 it is broken. Missing, stale, future or broken facts fail the rule, with a sentence that says what was observed and what
 is wanted. Decision and status follow section 1.2 of the facility system's rules: NO_GO for a failed required rule, for
 a warning where warnings aren't allowed, or for a weighted score below the minimum.
+
+What people decided (`standing`) is weighed last: a waiver takes a failing rule out of the count, a hold forbids GO.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from libs.judge.derive import COMPARED_KINDS, derive, part_words
 from libs.judge.facts import Fact, Facts, newest_of_each_part
@@ -21,88 +23,32 @@ from libs.judge.heirs import renamed
 from libs.judge.kinds import KINDS, check_data, known_data, parse_time
 from libs.judge.policy_model import EVERY_PART, WATCHDOG, Policy, Rule, look_up
 from libs.judge.report_base import clean_text, remarked
+from libs.judge.results import Decision, RuleResult, RuleStatus, RunStatus, Summary, Verdict
+from libs.judge.standing import NOBODY_DECIDED, Standing, Waiver, holds, moments, used, without
 
-__all__ = ["Fact", "Facts", "RuleResult", "Summary", "Verdict", "judge"]
+__all__ = ["Decision", "Fact", "Facts", "RuleResult", "RuleStatus", "RunStatus", "Summary", "Verdict", "judge"]
 
 MAX_FUTURE = timedelta(minutes=5)
 MAX_REASONS = 3
 MAX_NOTES = 10
 MAX_PROBLEM_CHARS = 300
 NEVER, NEVER_SENT = "there was no good one before", "no good one of this sender is known"
+_UNSEEN = ("incomplete", "missing_parts", "missing_tools", "failed_tools", "empty_parts")  # what nobody has looked at
 _TICK = timedelta(microseconds=1)  # a fact of exactly the maximum age is still good
 
-Decision = Literal["go", "no_go"]
-RunStatus = Literal["success", "warning", "critical"]
-RuleStatus = Literal["pass", "fail", "warning"]
 
-
-@dataclass(frozen=True, slots=True)
-class RuleResult:
-    """What became of one rule.
-
-    ``baseline``: "none" or the number of the run compared with, None for rules that compare nothing. ``expires_at``:
-    when a passing rule goes stale. ``notes``: what was odd in the reports that it read. ``facts_used``: signal ids of
-    the current facts, sorted.
-    """
-
-    id: str
-    required: bool
-    status: RuleStatus
-    passed: bool
-    weight: float
-    message: str
-    detail: dict[str, Any]
-    observed: str
-    wanted: str
-    facts_used: tuple[int, ...]
-    owner_role: str
-    sla_hours: int
-    action: str
-    baseline: str | None = None
-    expires_at: datetime | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Counts over the rules. ``weighted_score_percent`` has two places and is 100.0 when no rule has a weight."""
-
-    total_rules: int
-    required_rules: int
-    passed_rules: int
-    failure_count: int
-    warning_count: int
-    weighted_total: float
-    weighted_passed: float
-    weighted_score_percent: float
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """GO or NO_GO. ``reasons``: a sentence for each thing that forbids GO, empty on GO.
-
-    ``next_change_at``: the first moment at which a rule that passes now will be stale.
-    """
-
-    decision: Decision
-    status: RunStatus
-    rules: tuple[RuleResult, ...]
-    summary: Summary
-    reasons: tuple[str, ...]
-    next_change_at: datetime | None
-    baseline_run: int | None
-
-
-def judge(policy: Policy, facts: Facts, now: datetime) -> Verdict:
+def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBODY_DECIDED) -> Verdict:
     """Judge ``facts`` by ``policy`` at ``now`` (with a zone). The same input always gives the same verdict.
 
     Raises ValueError only if ``now`` has no zone.
     """
     if now.tzinfo is None:
         raise ValueError("now must have a time zone")
-    results = tuple(_judge_rule(policy, rule, facts, now) for rule in policy.rules)
+    results = tuple(_weigh(policy, rule, facts, now, standing) for rule in policy.rules)
     summary = _summary(results)
-    reasons = [result.message for result in results if result.status == "fail"]
+    held = holds(standing, now)
+    reasons = [hold.message for hold in held]
+    reasons += [result.message for result in results if result.status == "fail"]
     if not results:
         reasons.append("The policy has no rules; wanted at least 1.")
     if not policy.allow_warning and summary.warning_count:
@@ -112,22 +58,30 @@ def judge(policy: Policy, facts: Facts, now: datetime) -> Verdict:
             f"The weighted score is {summary.weighted_score_percent:g} percent; "
             f"wanted at least {policy.min_weighted_score_percent:g} percent."
         )
-    status: RunStatus = "critical" if reasons else "warning" if summary.warning_count else "success"
+    status: RunStatus = (
+        "critical" if reasons else "warning" if summary.warning_count or summary.waived_count else "success"
+    )
     expiries = [result.expires_at for result in results if result.expires_at is not None]
+    in_force = {waiver.waiver_id for waiver in standing.waivers_of(facts.version, now)}
+    needed = {waiver.waiver_id for result in results for waiver in result.waivers}
     return Verdict(
         decision="no_go" if reasons else "go",
         status=status,
         rules=results,
         summary=summary,
         reasons=tuple(reasons),
-        next_change_at=min(expiries, default=None),
+        next_change_at=min((*expiries, *moments(standing, now)), default=None),
         baseline_run=facts.baseline_run,
+        holds=held,
+        unused_waivers=tuple(sorted(in_force - needed)),
     )
 
 
 def _summary(results: Sequence[RuleResult]) -> Summary:
-    total = float(sum(result.weight for result in results))
-    passed = float(sum(result.weight for result in results if result.passed))
+    counted = [result for result in results if result.status != "waived"]
+    total = float(sum(result.weight for result in counted))
+    passed = float(sum(result.weight for result in counted if result.passed))
+    nothing_left = any(result.weight > 0 for result in results if result.status == "waived")
     return Summary(
         total_rules=len(results),
         required_rules=sum(result.required for result in results),
@@ -136,7 +90,34 @@ def _summary(results: Sequence[RuleResult]) -> Summary:
         warning_count=sum(result.status == "warning" for result in results),
         weighted_total=round(total, 4),
         weighted_passed=round(passed, 4),
-        weighted_score_percent=round(100 * passed / total, 2) if total > 0 else 100.0,
+        weighted_score_percent=round(100 * passed / total, 2) if total > 0 else 0.0 if nothing_left else 100.0,
+        waived_count=len(results) - len(counted),
+    )
+
+
+def _weigh(policy: Policy, rule: Rule, facts: Facts, now: datetime, standing: Standing) -> RuleResult:
+    """What the facts say of a rule, and if they fail it, whether a waiver takes it out of the count."""
+    result = _judge_rule(policy, rule, facts, now)
+    if result.passed:
+        return result
+    mine = [waiver for waiver in standing.waivers_of(facts.version, now) if waiver.rule_id == rule.id]
+    of_findings = {waiver.fingerprint: waiver for waiver in mine if waiver.fingerprint}
+    if of_findings and result.has_evidence:
+        rest, seen = without(facts, rule.kind, of_findings)
+        if seen and _judge_rule(policy, rule, rest, now).passed:
+            return _waived(result, [of_findings[name] for name in sorted(seen)])
+    whole = [w for w in mine if not w.fingerprint and (result.has_evidence or w.without_evidence)]
+    # Of several the one that lasts longest is enough.
+    return _waived(result, [max(whole, key=lambda one: (one.ends_at, -one.waiver_id))]) if whole else result
+
+
+def _waived(result: RuleResult, waivers: Sequence[Waiver]) -> RuleResult:
+    ends = [waiver.ends_at for waiver in waivers]
+    return replace(
+        result,
+        status="waived",
+        waivers=tuple(map(used, waivers)),
+        expires_at=min([*ends, *([result.stale_at] if result.stale_at is not None else [])]),
     )
 
 
@@ -149,6 +130,7 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
     values["baseline"] = {"exists": bool(base), "run": (facts.baseline_run or 0) if base else 0}
     current: list[Fact] = []
     wrong = _without_zone([*mine, *base, *unread])
+    has_evidence = False
     if not wrong:
         current = newest_of_each_part(mine)
         # What the last GO used can't be sent anew, so keys that had no meaning then are not held against it.
@@ -162,9 +144,12 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
             wrong = [_missing(rule, version)]
         elif not wrong:
             values |= _fact_values(rule, current, baseline, policy.parameters, now)
-            wrong = [*_condition_failures(rule, values), *_stale(rule, current, now)]
-            wrong = wrong or _unasked(policy, values["derived"])
+            unjudged, failed = _condition_failures(rule, values)
+            stale = _stale(rule, current, now)
+            has_evidence = not (unjudged or stale or any(values["derived"].get(key) for key in _UNSEEN))
+            wrong = [*failed, *stale] or _unasked(policy, values["derived"])
     passed = not wrong
+    stale_at = _expiry(rule, current) if has_evidence else None
     if passed:
         observed, wanted = rule.sentence.render(values)
     else:
@@ -188,8 +173,10 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
         sla_hours=rule.sla_hours,
         action=rule.action,
         baseline=against,
-        expires_at=_expiry(rule, current) if passed else None,
+        expires_at=stale_at if passed else None,
         notes=_notes(current),
+        has_evidence=has_evidence,
+        stale_at=stale_at,
     )
 
 
@@ -229,15 +216,16 @@ def _small(fact: Fact) -> dict[str, Any]:
     return {key: data[key] for key in kind.keys if key in data and key not in kind.bulk}
 
 
-def _condition_failures(rule: Rule, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _condition_failures(rule: Rule, values: Mapping[str, Any]) -> tuple[bool, list[tuple[str, str]]]:
+    """Whether the condition could not be judged, and what is wrong."""
     visible = {name: values[name] for name in ("fact", "parts", "baseline", "params", "derived")}
     outcome = rule.condition.evaluate(visible)
     if outcome.passed:
-        return []
+        return False, []
     if outcome.reason:
-        return [(f"the condition could not be judged ({outcome.reason})", rule.sentence.render(values)[1])]
+        return True, [(f"the condition could not be judged ({outcome.reason})", rule.sentence.render(values)[1])]
     matching = [reason.sentence for reason in rule.reasons if reason.when.evaluate(visible).passed]
-    return [sentence.render(values) for sentence in matching[:MAX_REASONS] or [rule.sentence]]
+    return False, [sentence.render(values) for sentence in matching[:MAX_REASONS] or [rule.sentence]]
 
 
 def _unasked(policy: Policy, derived: Mapping[str, Any]) -> list[tuple[str, str]]:

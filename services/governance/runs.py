@@ -18,6 +18,7 @@ from libs.common.contracts.governance.runs import (
     GateDecided,
     GateRun,
     GateTarget,
+    Hold,
     RuleResult,
     RunFilter,
     RunKey,
@@ -33,6 +34,7 @@ from services.governance.gate import facts_used, look, rules_of, summary_of
 
 MAX_REJUDGED = 100
 _RULES = TypeAdapter(list[RuleResult])
+_HOLDS = TypeAdapter(list[Hold])
 GATE_DECISIONS = Counter(
     "headgate_gate_decisions",
     "Attempts to store a verdict; one that is rolled back and done again counts twice",
@@ -46,15 +48,18 @@ INSERT INTO gate_heads (gate, site, subject, run_number) VALUES ($1, $2, $3, 1)
 ON CONFLICT (gate, site, subject) DO UPDATE SET run_number = gate_heads.run_number + 1
 RETURNING run_number, nextval('job_run_id') AS run_id
 """
+# A GO that rests on a waiver is no baseline: what was waived would be known from then on, also when the waiver is over.
 STORE_RUN = Closing("""
 run AS (
     INSERT INTO runs (gate, site, subject, version, run_number, trigger, actor, decision, status, decided_at, summary,
-        rules, reasons, policy_digest, settings, baseline_run, next_change_at, fact_signals, command_id, run_id)
+        rules, reasons, policy_digest, settings, baseline_run, next_change_at, fact_signals, command_id, run_id, holds,
+        unused_waivers)
     OVERRIDING SYSTEM VALUE
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 ), head AS (
     UPDATE gate_heads SET version = $4, decision = $8, next_change_at = $17,
-        last_go_run_id = CASE WHEN $8 = 'go' THEN $20 ELSE last_go_run_id END
+        last_go_run_id = CASE WHEN $8 = 'go' AND NOT $12::jsonb @> '[{"status": "waived"}]' THEN $20
+            ELSE last_go_run_id END
     WHERE gate = $1 AND site = $2 AND subject = $3
 )
 """)
@@ -97,7 +102,11 @@ async def run_asked(catalog: Catalog, tx: Tx, target: Target) -> dict[str, Any]:
 
 def _stored(row: dict[str, Any]) -> Iterable[Any]:
     """The values of `STORE_RUN`."""
-    plain = {"summary": row["summary"].model_dump(), "rules": Fragment(_RULES.dump_json(row["rules"]))}
+    plain = {
+        "summary": row["summary"].model_dump(),
+        "rules": Fragment(_RULES.dump_json(row["rules"])),
+        "holds": Fragment(_HOLDS.dump_json(row["holds"])),
+    }
     return (row | plain).values()
 
 
@@ -128,6 +137,8 @@ async def _judge(catalog: Catalog, tx: Tx, target: Target, trigger: str, command
         "fact_signals": facts_used(verdict),
         "command_id": command_id,
         "run_id": head["run_id"],
+        "holds": [Hold.model_validate(hold, from_attributes=True) for hold in verdict.holds],
+        "unused_waivers": list(verdict.unused_waivers),
     }
     told = GateDecided(**{name: row[name] for name in GateDecided.model_fields})
     tx.emit(gate_decided, told, subject=str(row["run_id"]), site=target.site)

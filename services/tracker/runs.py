@@ -70,13 +70,14 @@ def _run(tx: Tx, data: GateDecided, request: RunRequest | None) -> Run:
         decided_at=data.decided_at,
         actor=request.actor if request is not None else tx.actor,
         now=tx.now,
-        verdicts=tuple(_verdict(rule) for rule in data.rules),
+        # A waived rule has neither passed nor is there news of it: what is open stays open, and nothing is opened.
+        verdicts=tuple(_verdict(rule) for rule in data.rules if rule.passed or rule.status != "waived"),
     )
 
 
 def _verdict(rule: RuleResult) -> Verdict:
     # A result that contradicts itself has not passed.
-    status = "fail" if rule.passed != (rule.status == "pass") else rule.status
+    status = "fail" if rule.status == "waived" or rule.passed != (rule.status == "pass") else rule.status
     return Verdict(
         rule_id=rule.id,
         status=status,

@@ -26,7 +26,7 @@ from libs.common.problems import Invalid, NotFound
 
 Decision = Literal["go", "no_go"]
 RunStatus = Literal["success", "warning", "critical"]
-RuleStatus = Literal["pass", "fail", "warning"]
+RuleStatus = Literal["pass", "fail", "warning", "waived"]
 
 
 class GateTarget(Model):
@@ -37,10 +37,31 @@ class GateTarget(Model):
     version: Version | None = None
 
 
+class WaiverUsed(Open):
+    """Why a rule does not count, by whose word, until when. ``fingerprint`` "": all of the rule."""
+
+    waiver_id: int
+    fingerprint: str = ""
+    reason: str
+    issue: str = ""
+    requested_by: str
+    approved_by: str
+    ends_at: Time
+
+
+class Hold(Open):
+    """What forbids GO beside the rules; ``until`` null: until a person ends it."""
+
+    kind: str
+    message: str
+    until: Time | None = None
+
+
 class RuleResult(Open):
     """One rule's verdict: ``message`` is a sentence; when not passed it holds the observed and the wanted value.
 
-    ``notes``: what was odd in the reports that it read, each after the report's part.
+    ``notes``: what was odd in the reports that it read, each after the report's part. ``waivers``: why a rule that has
+    not passed does not count (status ``waived``).
     """
 
     id: str
@@ -58,6 +79,7 @@ class RuleResult(Open):
     sla_hours: int = 24
     action: str = ""
     notes: list[str] = []
+    waivers: list[WaiverUsed] = []
 
 
 class GateSummary(Open):
@@ -74,7 +96,9 @@ class GateSummary(Open):
 class GateRun(Open):
     """A stored verdict. ``run_number`` counts per gate, site and subject; later numbers replace earlier ones.
 
-    ``reasons``: a sentence for each thing that forbids GO. ``next_change_at``: when a rule that passes will be stale.
+    ``reasons``: a sentence for each thing that forbids GO. ``next_change_at``: when a rule that passes will be stale, a
+    waiver ends or a freeze begins. ``holds``: halts and freezes in force. ``unused_waivers``: numbers of waivers in
+    force that nothing needed.
     """
 
     run_id: int
@@ -93,6 +117,8 @@ class GateRun(Open):
     policy_digest: str
     baseline_run: int | None = None
     next_change_at: Time | None = None
+    holds: list[Hold] = []
+    unused_waivers: list[int] = []
 
 
 class RunFilter(Model):
@@ -124,6 +150,8 @@ class GateDecided(Open):
     summary: GateSummary
     rules: list[RuleResult]
     reasons: list[str] = []
+    holds: list[Hold] = []
+    unused_waivers: list[int] = []
     command_id: UUID | None = None
 
 

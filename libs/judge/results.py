@@ -1,0 +1,85 @@
+"""What a verdict says: of each rule, in sums, and of the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from libs.judge.standing import Hold, WaiverUsed
+
+Decision = Literal["go", "no_go"]
+RunStatus = Literal["success", "warning", "critical"]
+RuleStatus = Literal["pass", "fail", "warning", "waived"]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    """What became of one rule.
+
+    ``baseline``: "none" or the number of the run compared with, None for rules that compare nothing. ``expires_at``:
+    when a passing or waived rule stops counting so: it goes stale, or its waiver ends. ``stale_at``: when its evidence
+    grows too old, if it is there. ``notes``: what was odd in the reports that it read.
+    ``facts_used``: signal ids of the current facts, sorted. ``has_evidence``: all that the rule reads was there, whole,
+    young and readable, also if the rule failed. ``waivers``: why the rule does not count, if its status is waived;
+    ``passed`` and the sentences stay the truth about the facts.
+    """
+
+    id: str
+    required: bool
+    status: RuleStatus
+    passed: bool
+    weight: float
+    message: str
+    detail: dict[str, Any]
+    observed: str
+    wanted: str
+    facts_used: tuple[int, ...]
+    owner_role: str
+    sla_hours: int
+    action: str
+    baseline: str | None = None
+    expires_at: datetime | None = None
+    notes: tuple[str, ...] = ()
+    has_evidence: bool = True
+    stale_at: datetime | None = None
+    waivers: tuple[WaiverUsed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts over the rules. ``weighted_score_percent`` has two places and is 100.0 when no rule has a weight.
+
+    A waived rule is in neither weight, so it makes the score neither better nor worse than the others do; where none
+    but waived rules have a weight, the score is 0.
+    """
+
+    total_rules: int
+    required_rules: int
+    passed_rules: int
+    failure_count: int
+    warning_count: int
+    weighted_total: float
+    weighted_passed: float
+    weighted_score_percent: float
+    waived_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """GO or NO_GO. ``reasons``: a sentence for each thing that forbids GO, empty on GO.
+
+    ``next_change_at``: the first moment at which a rule that passes now will be stale, a waiver ends or a freeze
+    begins. ``holds``: what forbids GO beside the rules, each with its sentence among the reasons. ``unused_waivers``:
+    the numbers of those in force that nothing needed.
+    """
+
+    decision: Decision
+    status: RunStatus
+    rules: tuple[RuleResult, ...]
+    summary: Summary
+    reasons: tuple[str, ...]
+    next_change_at: datetime | None
+    baseline_run: int | None
+    holds: tuple[Hold, ...] = ()
+    unused_waivers: tuple[int, ...] = ()
