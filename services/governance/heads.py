@@ -13,8 +13,6 @@ from libs.common.service import Tx
 from libs.judge.facts import MAX_PARTS, Seen
 from services.governance.parts import RESOLVED_KEPT
 
-PARTS_INSIDE = frozenset({"sarif", "alertmanager"})
-
 # Newest by effective time, then by id, like a fact; the row is locked until the transaction ends.
 UPSERT_HEAD = """
 INSERT INTO report_heads AS heads (site, subject, version, kind, sender, signal_id, time, readable, good_signal_id,

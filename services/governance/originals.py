@@ -24,14 +24,13 @@ from libs.common.objects import Bucket, ObjectGone
 from libs.common.problems import Invalid, NotFound, TooLarge
 from libs.common.schedules import Schedule
 from libs.common.service import Job, JobDone, Read, Table, Tx
-from services.governance.domain.readers.reports import MAX_REPORT_BYTES
+from services.governance.domain.readers.reports import MAX_REPORT_BYTES, TABLE
 
 MEMORY_BYTES = 1024 * 1024  # of one report while it is read; the rest lies in a file without a name
 SPLIT = "split it into parts (part=unit, part=integration)"
 MAX_REMOVED = 500  # in one run of the job
 # Many are kept because they could not be read, so none is promised to be XML or JSON: the name's ending says the kind.
 MEDIA_TYPE = "application/octet-stream"
-ENDINGS = {"junit": "xml", "cobertura": "xml", "sarif": "sarif", "alertmanager": "json"}
 
 # The same bytes may come again and again, from any site: they are kept once, and begin anew each time.
 KEEP_ORIGINAL = """
@@ -174,7 +173,7 @@ async def get_report(retention: timedelta, read: Read, key: SignalKey) -> Blob:
         sha256=row["sha256"].hex(),
         size=row["size"],
         media_type=MEDIA_TYPE,
-        filename=f"{row['format']}-{key.signal_id}.{ENDINGS[row['format']]}",
+        filename=f"{row['format']}-{key.signal_id}.{TABLE[row['format']].ending}",
         content_zlib_base64=None if content is None else base64.b64encode(content).decode(),
         gone=f"The report of signal {key.signal_id}, received on {row['received_at']:%Y-%m-%d}, is not kept any more; "
         f"{kept}.",

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from libs.common.contracts.governance import reports as contract
-from libs.common.contracts.governance.reports import ReportRecord
+from libs.common.contracts.governance.reports import PARTS_INSIDE, ReportRecord
 from libs.common.contracts.governance.signals import SignalReceipts
 from libs.common.objects import Bucket
 from libs.common.problems import Invalid, TooLarge
@@ -20,8 +20,8 @@ from libs.common.service import Refused, Table, Tx
 from libs.judge.facts import Seen
 from libs.judge.report_base import DEFAULT_PART, file_part, joined_part
 from services.governance.catalog import SITE_SUBJECT, Catalog
-from services.governance.domain.readers.reports import KIND_OF, BadReport, ParsedSignal, parse_report
-from services.governance.heads import PARTS_INSIDE, Sender, note_report
+from services.governance.domain.readers.reports import TABLE, BadReport, ParsedSignal, parse_report
+from services.governance.heads import Sender, note_report
 from services.governance.originals import Original, keep, opened
 from services.governance.signals import NewSignal, receipt, store
 
@@ -59,7 +59,7 @@ async def record_report(catalog: Catalog, bucket: Bucket, tx: Tx, body: ReportRe
 
     Raises `Invalid` where the sender's request is wrong, not the report; `TooLarge`.
     """
-    kind = KIND_OF[body.format]
+    kind = TABLE[body.format].kind
     about = Sender(kind, body.subject or SITE_SUBJECT, body.version or "", _sender(body))
     catalog.check_version(kind, about.version, f"The {body.format} report")
     async with opened(bucket, body) as original:

@@ -22,6 +22,7 @@ from libs.client.http import given, read_as
 from libs.client.packing import pack_input
 from libs.client.session import Session, command
 from libs.client.show import clean, table
+from libs.common.contracts.governance.reports import FORMATS, PARTS_INSIDE
 from libs.common.contracts.governance.signals import MAX_SIGNALS, SignalReceipt, SignalReceipts
 from libs.common.contracts.names import MAX_NAME_CHARS as MAX_PART_CHARS
 
@@ -33,7 +34,6 @@ SubjectOption = Annotated[
 ]
 VersionOption = Annotated[str | None, typer.Option("--version", help="Its version.")]
 PartOption = Annotated[str | None, typer.Option("--part", help="Which of several of a kind, such as unit.")]
-FORMATS = ("junit", "cobertura", "sarif", "alertmanager")
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 MAX_NAME_CHARS = 512
@@ -98,7 +98,7 @@ def send_reports(
     part: PartOption = None,
     source: Annotated[str | None, typer.Option("--source", help="Who made the report.")] = None,
 ) -> int:
-    """Send reports of tools. JUnit and Cobertura files are kept apart by their names. Exit code 1: not valid.
+    """Send reports of tools. Several of one kind are kept apart by their files' names. Exit code 1: not valid.
 
     A file that is refused does not keep the others from being sent; it ends with exit code 1, too.
     """
@@ -146,7 +146,7 @@ def _tell(done: Callable[[int], None], before: int, sent: int) -> None:
 
 def _parts(report_format: str, files: list[str]) -> Mapping[str, str]:
     """A part for each file; scanners and alert groups name themselves inside their reports."""
-    if report_format not in ("junit", "cobertura"):
+    if report_format in PARTS_INSIDE:
         return {}
     named = [file for file in files if file != "-"]
     parts = {file: _part(Path(file).stem.strip()) for file in named}

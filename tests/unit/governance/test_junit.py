@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from libs.common.contracts.governance import reports as contract
 from libs.judge import report_base
 from libs.judge.kinds import check_data
-from services.governance.domain.readers import junit as junit_module
-from services.governance.domain.readers import report_xml
-from services.governance.domain.readers.reports import FORMATS, MAX_REPORT_BYTES, BadReport, parse_report
+from services.governance.domain.readers import report_xml, tests_read
+from services.governance.domain.readers.reports import FORMATS, MAX_REPORT_BYTES, TABLE, BadReport, parse_report
 from tests.unit.governance.samples import case, junit
 
 FAILURE = '<failure message="assert 1 == 2">trace</failure>'
@@ -216,7 +216,7 @@ def test_bad_reports_say_what_is_wrong(content: bytes, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("module", "bound", "words"),
-    [(junit_module, "MAX_TESTS", "more than 1 tests"), (report_xml, "MAX_XML_ELEMENTS", "more than 1 elements")],
+    [(tests_read, "MAX_TESTS", "more than 1 tests"), (report_xml, "MAX_XML_ELEMENTS", "more than 1 elements")],
 )
 def test_numbers_are_bounded(monkeypatch: pytest.MonkeyPatch, module: ModuleType, bound: str, words: str) -> None:
     monkeypatch.setattr(module, bound, 1)
@@ -225,7 +225,8 @@ def test_numbers_are_bounded(monkeypatch: pytest.MonkeyPatch, module: ModuleType
 
 
 def test_unknown_format_names_the_known_ones() -> None:
-    with pytest.raises(BadReport, match="use one of junit, cobertura, sarif, alertmanager"):
-        parse_report("tap", b"1..1")
-    assert FORMATS == ("junit", "cobertura", "sarif", "alertmanager")
+    with pytest.raises(BadReport, match="use one of junit, trx, nunit"):
+        parse_report("xls", b"1..1")
+    assert FORMATS == contract.FORMATS
+    assert {name for name, row in TABLE.items() if row.parts_inside} == contract.PARTS_INSIDE
     assert MAX_REPORT_BYTES == 64 * 1024 * 1024

@@ -10,7 +10,7 @@ import pytest
 from libs.judge import test_ids
 from libs.judge.kinds import check_data
 from libs.judge.test_ids import fingerprint, is_nameless, owner_of, prints
-from services.governance.domain.readers import junit as junit_module
+from services.governance.domain.readers import tests_read
 from services.governance.domain.readers.reports import parse_report
 from tests.unit.governance.samples import case, junit
 
@@ -204,6 +204,6 @@ def test_very_many_tests_are_kept_as_fingerprints(monkeypatch: pytest.MonkeyPatc
 
 
 def test_skipped_tests_are_all_counted_and_not_all_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(junit_module, "MAX_SKIPPED_LISTED", 1)
+    monkeypatch.setattr(tests_read, "MAX_SKIPPED_LISTED", 1)
     data = parse(junit(case("a"), case("b", SKIP), case("c", SKIP)))
     assert (data["skipped"], data["skipped_tests"]) == (2, ["t::b"])

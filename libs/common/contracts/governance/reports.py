@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -13,7 +13,12 @@ from libs.common.contracts.names import Part, Subject, Version
 from libs.common.problems import Invalid, NotFound, TooLarge
 
 MAX_REPORT_BYTES = 64 * 1024 * 1024  # the largest that an installation may be set to take, unpacked
-ReportFormat = Literal["junit", "cobertura", "sarif", "alertmanager"]
+ReportFormat = Literal[
+    "junit", "trx", "nunit", "xunit", "tap", "gotest", "cobertura", "jacoco", "clover", "lcov", "gocover", "sarif",
+    "alertmanager",
+]  # fmt: skip
+FORMATS: tuple[str, ...] = get_args(ReportFormat)
+PARTS_INSIDE = frozenset({"sarif", "alertmanager"})  # reports that name their parts themselves
 
 
 class StoredReport(Model):
@@ -61,7 +66,7 @@ record_report = Command(
         "/api/signals/{format}", query=("subject", "version", "part", "source", "file"), status=201, reader="report"
     ),
     errors=(Invalid, TooLarge),
-    summary="Record a report as a tool wrote it: JUnit or Cobertura XML, SARIF 2.1.0, an Alertmanager v4 webhook",
+    summary="Record a report as a tool wrote it, such as JUnit or Cobertura XML",
 )
 get_report = Query(
     "governance.reports.get",

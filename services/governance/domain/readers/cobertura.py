@@ -13,26 +13,19 @@ classes, templates) is one line, covered if any copy is. The attributes of the r
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import BinaryIO
 
-from libs.judge.report_base import (
-    DEFAULT_PART,
-    JSON,
-    BadReport,
-    ParsedSignal,
-    Remarks,
-    clean_text,
-    counted,
-    whole_number,
+from libs.judge.report_base import BadReport, ParsedSignal, Remarks, counted, whole_number
+from services.governance.domain.readers.coverage_lines import (
+    LineSet,
+    coverage_signal,
+    has_hits,
+    percent_of,
+    worse_count,
 )
 from services.governance.domain.readers.report_text import Source
 from services.governance.domain.readers.report_xml import read_xml
-
-MAX_BLOCKS = 1_000_000
-_BLOCK = 64  # lines that share one number of twice as many bits: valid ones low, covered ones high
-_HITS = re.compile(r"\+?(\d+)(\.\d*)?([eE]\+?\d+)?")
 
 
 def parse_cobertura(content: bytes | BinaryIO) -> list[ParsedSignal]:
@@ -46,12 +39,11 @@ def parse_cobertura(content: bytes | BinaryIO) -> list[ParsedSignal]:
     lines = _Lines()
     read_xml(source, lines.start, lines.end)
     remarks = Remarks()
-    if source.mixed:
-        remarks.note("Some bytes are not in the encoding that the report declares; they were read as Windows-1252.")
     if lines.unread:
         are = "line has" if lines.unread == 1 else "lines have"
         remarks.note(f"{lines.unread} {are} no count of hits that can be read, and count as not covered.")
-    return [ParsedSignal("coverage.cobertura", DEFAULT_PART, _data(lines, remarks))]
+    percent, valid, covered, from_lines = _counts(lines, remarks)
+    return coverage_signal(source, (valid, covered, from_lines), lines.set.files, remarks, percent=percent)
 
 
 class _Lines:
@@ -60,19 +52,13 @@ class _Lines:
     def __init__(self) -> None:
         self.root: Mapping[str, str] | None = None
         self.unread = 0
+        self.set = LineSet("Cobertura")
         # All <line> elements and the covered ones, of classes and of methods, each copy counted.
         self._copies = {"class": [0, 0], "method": [0, 0]}
-        self._files: dict[str, int] = {}
-        self._blocks: dict[tuple[int, int], int] = {}
         self._path: list[str] = []
         self._file = 0
         self._own = False  # the class at hand has lines of its own
         self._of_methods: list[tuple[int, bool]] = []
-        self._unnumbered = 0
-
-    @property
-    def files(self) -> int:
-        return len(self._files)
 
     def other_counts(self) -> list[tuple[int, int]]:
         """What tools that count copies announce: (all, covered) of classes, of methods, of both."""
@@ -86,8 +72,7 @@ class _Lines:
             self.root = dict(attributes)
         self._path.append(name)
         if name == "class":
-            file = clean_text(attributes.get("filename") or attributes.get("name") or "")
-            self._file = self._files.setdefault(file, len(self._files))
+            self._file = self.set.file(attributes.get("filename") or attributes.get("name") or "")
             self._own = False
             self._of_methods.clear()
         elif name == "line" and len(self._path) > 2 and self._path[-2] == "lines":
@@ -99,7 +84,7 @@ class _Lines:
             # Where a tool gives only the lines of the methods, these are the class's.
             if not self._own:
                 for number, covered in self._of_methods:
-                    self._keep(number, covered)
+                    self.set.keep(self._file, number, covered=covered)
             self._of_methods.clear()
 
     def _line(self, attributes: Mapping[str, str]) -> None:
@@ -108,39 +93,23 @@ class _Lines:
             return
         number = whole_number(attributes.get("number"))
         if number is None:
-            # A line of which nobody knows where it stands is a line of its own.
-            self._unnumbered += 1
-            number = -self._unnumbered * _BLOCK
-        hits = _HITS.fullmatch(attributes.get("hits", "").strip())
+            number = self.set.nowhere()
+        hits = has_hits(attributes.get("hits"))
         self.unread += hits is None
-        # Beyond 2^53 a count of hits is only "many", so its digits are all that is looked at.
-        covered = hits is not None and bool(hits[1].strip("0") or (hits[2] or "").strip(".0"))
+        covered = hits is True
         copies[0] += 1
         copies[1] += covered
         if self._path[-3] == "class":
             self._own = True
-            self._keep(number, covered)
+            self.set.keep(self._file, number, covered=covered)
         elif not self._own:
             self._of_methods.append((number, covered))
 
-    def _keep(self, number: int, covered: bool) -> None:
-        block, place = divmod(number, _BLOCK)
-        bits = 1 << place | (1 << (place + _BLOCK) if covered else 0)
-        key = (self._file, block)
-        self._blocks[key] = self._blocks.get(key, 0) | bits
-        if len(self._blocks) > MAX_BLOCKS:
-            raise BadReport("The Cobertura report tells of too many lines: split it into parts.")
 
-    def count(self) -> tuple[int, int]:
-        """How many lines there are, and how many of them are covered."""
-        mask = (1 << _BLOCK) - 1
-        valid = sum((bits & mask).bit_count() for bits in self._blocks.values())
-        return valid, sum((bits >> _BLOCK).bit_count() for bits in self._blocks.values())
-
-
-def _data(lines: _Lines, remarks: Remarks) -> dict[str, JSON]:
+def _counts(lines: _Lines, remarks: Remarks) -> tuple[float, int, int, bool]:
+    """Percent, valid, covered, from lines."""
     root = lines.root or {}
-    valid, covered = lines.count()
+    valid, covered = lines.set.count()
     told_valid, told_covered = whole_number(root.get("lines-valid")), whole_number(root.get("lines-covered"))
     if told_valid is not None and told_covered is not None and told_covered > told_valid:
         remarks.note(f"The attributes claim {told_covered} covered of {told_valid} lines, so they say nothing.")
@@ -152,40 +121,13 @@ def _data(lines: _Lines, remarks: Remarks) -> dict[str, JSON]:
     if not from_lines and told_valid:
         valid, covered = told_valid, told_covered or 0
     if from_lines and told_valid and told_covered is not None and (told_valid, told_covered) not in others:
-        valid, covered = _worse_count((valid, covered), (told_valid, told_covered), remarks)
+        valid, covered = worse_count((valid, covered), (told_valid, told_covered), remarks)
     elif from_lines and told_valid is not None and told_valid not in (valid, *(other[0] for other in others)):
         remarks.note(f"The attributes claim {counted(told_valid, 'line')}, and {valid} are there.")
-    # Floored, so that 79.999 % never reads as 80 %.
-    percent = covered * 10_000 // valid / 100 if valid else 0.0
+    percent = percent_of(covered, valid)
     if valid and not any(all_ and _fits(root, 100 * some / all_) for all_, some in others):
         percent = _worse_rate(root, percent, covered, bool(told_valid), remarks)
-    return {
-        "line_rate_percent": percent,
-        "lines_valid": valid,
-        "lines_covered": covered,
-        "files": lines.files,
-        "from_lines": from_lines,
-        **remarks.data(_summary(percent, covered, valid, from_lines=from_lines)),
-    }
-
-
-def _summary(percent: float, covered: int, valid: int, *, from_lines: bool) -> str:
-    if not valid:
-        return "no line of code"
-    source = "" if from_lines else " by the attributes alone"
-    return f"{covered} of {counted(valid, 'line')}{source}, {percent:g} %"
-
-
-def _worse_count(shown: tuple[int, int], told: tuple[int, int], remarks: Remarks) -> tuple[int, int]:
-    """Of (lines, covered) by elements and by attributes the one with the lower rate, with a note if they differ."""
-    if shown == told:
-        return shown
-    difference = told[1] * shown[0] - shown[1] * told[0]
-    which = "the worse of both counts" if difference else "the lines count"
-    remarks.note(
-        f"The attributes claim {told[1]} of {told[0]} lines, the lines show {shown[1]} of {shown[0]}; {which}."
-    )
-    return told if difference < 0 else shown
+    return percent, valid, covered, from_lines
 
 
 def _rate(root: Mapping[str, str]) -> tuple[float | None, float]:

@@ -8,45 +8,16 @@ where they announce less than there is, that is a note; where they announce more
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from libs.judge.junit_runs import ERROR, FAILED, PASSED, SKIPPED, Runs
-from libs.judge.report_base import (
-    DEFAULT_PART,
-    JSON,
-    BadReport,
-    ParsedSignal,
-    Remarks,
-    clean_text,
-    counted,
-)
-from libs.judge.test_ids import (
-    MAX_LISTED_BYTES,
-    PRINT_CHARS,
-    can_list,
-    listed_bytes,
-    nameless_id,
-    owner_of,
-    pack,
-)
+from libs.judge.junit_runs import ERROR, FAILED, PASSED, SKIPPED
+from libs.judge.report_base import BadReport, ParsedSignal, Remarks
 from services.governance.domain.readers.junit_suites import MAX_NESTED_SUITES, Suite, compare
 from services.governance.domain.readers.report_text import Source
 from services.governance.domain.readers.report_xml import read_xml
-
-MAX_TESTS = 500_000
-MAX_SKIPPED_LISTED = 1_000
-MAX_OWNER_CHARS = 400
-MAX_OWNERS_LISTED = 10_000
-# A signal with its data must fit into one NATS message (8 MiB), or nobody could look at it.
-MAX_LISTS_BYTES = 5 * 1024 * 1024 + 512 * 1024  # of what ran and what failed together
-MAX_OWNERS_BYTES = 512 * 1024
-MAX_FLAKY_BYTES = 256 * 1024
-MAX_ON_HOSTS = 200_000
-NAMED = 3  # how many ids the summary names
-MAX_NAMED_CHARS = 50
+from services.governance.domain.readers.tests_read import Tests, seconds, tests_signal
 
 _SUITES = ("testsuite", "testsuites")
 _FLAKY = {"flakyFailure", "flakyError"}  # of Surefire, Gradle and nextest: passed in the end
@@ -71,10 +42,8 @@ def parse_junit(content: bytes | BinaryIO) -> list[ParsedSignal]:
     reader = _Reader()
     read_xml(source, reader.start, reader.end)
     remarks = Remarks()
-    if source.mixed:
-        remarks.note("Some bytes are not in the encoding that the report declares; they were read as Windows-1252.")
     hidden = compare(reader.root or Suite({}), remarks)
-    return [ParsedSignal("test.junit", DEFAULT_PART, _data(reader, hidden, remarks))]
+    return tests_signal(source, reader.tests, hidden, remarks)
 
 
 @dataclass(slots=True)
@@ -89,14 +58,10 @@ class _Reader:
     """Takes the elements one by one; what is finished is counted and let go."""
 
     def __init__(self) -> None:
-        self.runs = Runs()
-        self.passed_in: set[str] = set()  # classes, files and suites with a test that passed
+        self.tests = Tests("JUnit")
         self.root: Suite | None = None
-        self.duration_s = 0.0
-        self._cases = 0
         self._suites: list[Suite] = []
         self._case: _Case | None = None
-        self._nameless: dict[str, int] = {}
         self._depth = 0  # of elements below the innermost suite or test: only its children say something
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
@@ -138,26 +103,15 @@ class _Reader:
         self._suites.append(suite)
 
     def _finish(self, case: _Case) -> None:
-        self._cases += 1
-        if self._cases > MAX_TESTS:
-            raise BadReport(f"The JUnit report has more than {MAX_TESTS} tests: split it into parts.")
         suite = self._suites[-1]
-        self.duration_s += _seconds(case.attributes.get("time"))
+        self.tests.duration_s += seconds(case.attributes.get("time"))
         flaky = any(child in _FLAKY for child in case.children)
-        outcome = _outcome(case)
-        repeated = self.runs.add(self._id(case, suite), suite.hostname, outcome, flaky=flaky)
+        outcome, owner = _outcome(case), _owner(case, suite)
+        test_id = self.tests.id_of(owner, case.attributes.get("name", ""))
+        repeated = self.tests.add(test_id, outcome, owner=owner, host=suite.hostname, flaky=flaky)
         if outcome == PASSED:
-            self.passed_in.update(one.name for one in self._suites)
-            self.passed_in.add(clean_text(_owner(case, suite), MAX_OWNER_CHARS))
+            self.tests.passed_in.update(one.name for one in self._suites)
         suite.count(outcome, case.children, repeated=repeated)
-
-    def _id(self, case: _Case, suite: Suite) -> str:
-        name = case.attributes.get("name", "").strip()
-        owner = _owner(case, suite)
-        if name:
-            return clean_text(f"{owner}::{name}" if owner else name)
-        self._nameless[owner] = self._nameless.get(owner, 0) + 1
-        return clean_text(nameless_id(clean_text(owner, MAX_OWNER_CHARS), self._nameless[owner]))
 
 
 def _owner(case: _Case, suite: Suite) -> str:
@@ -175,87 +129,3 @@ def _outcome(case: _Case) -> int:
     if any(child in _RERUN for child in case.children) or words & _NOT_PASSED:
         return FAILED
     return PASSED
-
-
-def _seconds(text: str | None) -> float:
-    try:
-        value = float((text or "0").replace(",", ""))
-    except ValueError:
-        return 0.0
-    return value if math.isfinite(value) and value >= 0 else 0.0
-
-
-def _data(reader: _Reader, hidden: int, remarks: Remarks) -> dict[str, JSON]:
-    """``hidden``: failures that only attributes tell. Each takes a passed test's place, as nobody knows which."""
-    runs = reader.runs
-    shown = min(hidden, runs.passed)
-    total, passed, failed = runs.total + hidden - shown, runs.passed - shown, runs.failed + hidden
-    if runs.retried:
-        remarks.note(f"{counted(runs.retried, 'failed attempt')} stood before a passed one of the same test.")
-    broken, flaky, ran, skipped = runs.lists()
-    named = _kept(broken, min(MAX_LISTED_BYTES, MAX_LISTS_BYTES - PRINT_CHARS * len(ran)))
-    packed: dict[str, JSON] = {}
-    if not can_list(ran, min(MAX_LISTED_BYTES, MAX_LISTS_BYTES - listed_bytes(named))):
-        packed = {"tests_packed": pack(ran)}
-        remarks.note(f"The ids of {len(ran)} tests are kept as fingerprints, so vanished ones can only be counted.")
-    if len(named) < len(broken):
-        remarks.note(f"{len(broken)} tests failed, too many for all their ids to be kept.")
-    return {
-        "total": total,
-        "passed": passed,
-        "failed": failed,
-        "errors": runs.errors,
-        "skipped": runs.skipped,
-        "flaky": min(len(flaky), passed),
-        "duration_s": round(reader.duration_s, 3),
-        "failed_tests": named,
-        "unnamed_failures": hidden + len(broken) - len(named),
-        "flaky_tests": _kept(flaky, MAX_FLAKY_BYTES),
-        "tests": [] if packed else ran,
-        **packed,
-        "skipped_tests": skipped[:MAX_SKIPPED_LISTED],
-        "passed_in": _owners_beyond(reader.passed_in, () if packed else ran),
-        **_hosts(runs, remarks),
-        **remarks.data(_summary(total, passed, failed, runs, flaky, named)),
-    }
-
-
-def _owners_beyond(owners: set[str], test_ids: Sequence[str]) -> list[JSON]:
-    """Those of the owners that the ids don't show: suites around classes, and all of them where no ids are kept."""
-    beyond = sorted(owners - set(map(owner_of, test_ids)) - {""})
-    return list(_kept(beyond[:MAX_OWNERS_LISTED], MAX_OWNERS_BYTES))
-
-
-def _hosts(runs: Runs, remarks: Remarks) -> dict[str, JSON]:
-    """On which host it passed, so that a failure on one is not mended by another."""
-    if len(runs.hosts) < 2:
-        return {"host": host} if (host := next(iter(runs.hosts), "")) else {}
-    passed = runs.passed_on()
-    if len(passed) > MAX_ON_HOSTS:
-        remarks.note(f"{len(passed)} tests passed on several hosts, too many to mend failures on one: send each alone.")
-        passed = []
-    return {"passed_on_packed": pack(passed)}
-
-
-def _kept(test_ids: list[str], max_bytes: int) -> list[str]:
-    """As many of the first ones as fit, to a factor of two."""
-    while not can_list(test_ids, max_bytes):
-        test_ids = test_ids[: len(test_ids) // 2]
-    return test_ids
-
-
-def _summary(total: int, passed: int, failed: int, runs: Runs, flaky: list[str], broken: list[str]) -> str:
-    words = [f"{passed} passed"]
-    if flaky:
-        words[0] += f" of which {len(flaky)} flaky (failed, then passed: {_first(flaky)})"
-    words += [f"{failed} failed"] if failed else []
-    words += [counted(runs.errors, "error")] if runs.errors else []
-    if broken:
-        words[-1] += f" ({_first(broken)})"
-    words += [f"{runs.skipped} skipped"] if runs.skipped else []
-    return f"{counted(total, 'test')}: {', '.join(words)}"
-
-
-def _first(test_ids: list[str]) -> str:
-    names = [clean_text(test_id, MAX_NAMED_CHARS) for test_id in test_ids[:NAMED]]
-    return ", ".join([*names, "..."] if len(test_ids) > NAMED else names)

@@ -1,43 +1,114 @@
-"""Reports as tools write them, turned into facts.
+"""Reports as tools write them, turned into facts: the one table of formats, their readers and their kinds.
 
-``parse_report("junit", content)`` gives one ParsedSignal, SARIF one for each tool in the log.
+``parse_report("junit", content)`` gives one ParsedSignal, SARIF one for each tool in the log. A format is a reader in a
+module of its own and a row here; its name stands in ``libs.common.contracts.governance.reports``, too, which the edge
+and the command line know it by (a test compares them).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import BinaryIO
 
 from libs.judge.report_base import MAX_REPORT_BYTES, BadReport, ParsedSignal
+from services.governance.domain.readers import coverage_lines, tests_read
 from services.governance.domain.readers.alertmanager import parse_alertmanager
+from services.governance.domain.readers.clover import parse_clover
 from services.governance.domain.readers.cobertura import parse_cobertura
+from services.governance.domain.readers.gocover import parse_gocover
+from services.governance.domain.readers.gotest import parse_gotest
+from services.governance.domain.readers.jacoco import parse_jacoco
 from services.governance.domain.readers.junit import parse_junit
+from services.governance.domain.readers.lcov import parse_lcov
+from services.governance.domain.readers.look import Look, look_at
+from services.governance.domain.readers.nunit import parse_nunit
+from services.governance.domain.readers.report_text import Source
 from services.governance.domain.readers.sarif import parse_sarif
+from services.governance.domain.readers.tap import parse_tap
+from services.governance.domain.readers.trx import parse_trx
+from services.governance.domain.readers.xunit import parse_xunit
 
-__all__ = ["FORMATS", "KIND_OF", "MAX_REPORT_BYTES", "BadReport", "ParsedSignal", "parse_report"]
+__all__ = ["FORMATS", "MAX_REPORT_BYTES", "TABLE", "BadReport", "Format", "ParsedSignal", "parse_report"]
 
-_PARSERS: dict[str, Callable[[bytes | BinaryIO], list[ParsedSignal]]] = {
-    "junit": parse_junit,
-    "cobertura": parse_cobertura,
-    "sarif": parse_sarif,
-    "alertmanager": parse_alertmanager,
-}
-FORMATS = tuple(_PARSERS)
-KIND_OF = {
-    "junit": "test.junit",
-    "cobertura": "coverage.cobertura",
-    "sarif": "scan.sarif",
-    "alertmanager": "alert.alertmanager",
-}
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """``name``: the word of the HTTP path. ``title``: what sentences call it. ``kind``: of the facts that it makes.
+
+    ``looks``: whether a file's beginning looks like it. ``ending``: of a file of it. ``parts_inside``: the report names
+    its parts itself (scanners, alert groups), so that a broken one is about parts that nobody knows.
+    """
+
+    name: str
+    title: str
+    kind: str
+    read: Callable[[bytes | BinaryIO], list[ParsedSignal]]
+    looks: Callable[[Look], bool]
+    ending: str = "xml"
+    parts_inside: bool = False
+
+
+_TESTS, _COVERAGE = tests_read.KIND, coverage_lines.KIND
+_ROWS = (
+    Format("junit", "JUnit XML", _TESTS, parse_junit, lambda it: it.root in ("testsuites", "testsuite")),
+    Format("trx", "TRX", _TESTS, parse_trx, lambda it: it.root == "TestRun"),
+    Format("nunit", "NUnit 3 XML", _TESTS, parse_nunit, lambda it: it.root in ("test-run", "test-suite")),
+    Format("xunit", "xUnit.net XML", _TESTS, parse_xunit, lambda it: it.root in ("assemblies", "assembly")),
+    Format(
+        "tap", "TAP", _TESTS, parse_tap, lambda it: it.text.startswith(("TAP version", "1..", "ok ", "not ok ")), "tap"
+    ),
+    Format("gotest", "go test -json", _TESTS, parse_gotest, lambda it: {"Action", "Package"} <= it.keys, "json"),
+    Format(
+        "cobertura",
+        "Cobertura XML",
+        _COVERAGE,
+        parse_cobertura,
+        lambda it: it.root == "coverage" and ("line-rate" in it.after or "<packages" in it.text),
+    ),
+    Format("jacoco", "JaCoCo XML", _COVERAGE, parse_jacoco, lambda it: it.root == "report"),
+    Format("clover", "Clover XML", _COVERAGE, parse_clover, lambda it: it.root == "coverage" and "<project" in it.text),
+    Format("lcov", "LCOV", _COVERAGE, parse_lcov, lambda it: it.text.startswith(("TN:", "SF:")), "info"),
+    Format("gocover", "Go cover profile", _COVERAGE, parse_gocover, lambda it: it.text.startswith("mode:"), "out"),
+    Format("sarif", "SARIF", "scan.sarif", parse_sarif, lambda it: {"runs", "version"} <= it.keys, "sarif", True),
+    Format(
+        "alertmanager",
+        "Alertmanager webhook",
+        "alert.alertmanager",
+        parse_alertmanager,
+        lambda it: {"alerts", "receiver"} <= it.keys,
+        "json",
+        True,
+    ),
+)
+TABLE: Mapping[str, Format] = MappingProxyType({row.name: row for row in _ROWS})
+FORMATS = tuple(TABLE)
 
 
 def parse_report(format: str, content: bytes | BinaryIO) -> list[ParsedSignal]:  # noqa: A002 - the word of the HTTP path
     """The facts in a report: at least one, in the order of the file.
 
     ``format`` is one of ``FORMATS``; ``content`` is the file as the tool wrote it: its bytes, or
-    an open binary file that can seek (then little of it is in memory at a time). Raises BadReport.
+    an open binary file that can seek (then little of it is in memory at a time). Raises BadReport, which says what the
+    file looks like if that is another format.
     """
-    parser = _PARSERS.get(format)
-    if parser is None:
+    row = TABLE.get(format)
+    if row is None:
         raise BadReport(f"Unknown report format {format[:40]!r}: use one of {', '.join(FORMATS)}.")
-    return parser(content)
+    try:
+        return row.read(content)
+    except BadReport as error:
+        other = _other(row, content)
+        if other is None:
+            raise
+        raise BadReport(f"{error.message} It looks like {other.title}: send it as {other.name}.") from None
+
+
+def _other(row: Format, content: bytes | BinaryIO) -> Format | None:
+    """The format that the file looks like, if it is not the one that was asked for."""
+    try:
+        look = look_at(Source(content, row.title))
+    except BadReport:
+        return None
+    return None if row.looks(look) else next((one for one in _ROWS if one.looks(look)), None)
