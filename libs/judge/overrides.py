@@ -18,6 +18,12 @@ from libs.judge.policy_model import Policy, PolicyError, Rule, Setting
 MAX_NUMBER = 1_000_000.0  # keeps ages within what dates can hold
 _TRUE = ("true", "1", "yes", "on")
 _FALSE = ("false", "0", "no", "off")
+_OF_POLICY = {  # a target's names, new and old, and the field
+    "allow_warnings": "allow_warning",
+    "allow_warning": "allow_warning",
+    "min_score_percent": "min_weighted_score_percent",
+    "min_weighted_score_percent": "min_weighted_score_percent",
+}
 _RULE_TARGETS = ("required", "weight", "max_age_minutes", "max_age_hours", "max_age_days")
 
 
@@ -69,7 +75,7 @@ def read_setting(policy: Policy, setting: Setting) -> Any:
         rule_id, _, name = rest.partition(".")
         rule = next((rule for rule in policy.rules if rule.id == rule_id), None)
         return _rule_value(rule, name) if rule and name in _RULE_TARGETS else None
-    return getattr(policy, root) if setting.target in ("allow_warning", "min_weighted_score_percent") else None
+    return getattr(policy, _OF_POLICY[setting.target]) if setting.target in _OF_POLICY else None
 
 
 def _rule_value(rule: Rule, name: str) -> Any:
@@ -87,7 +93,7 @@ def _write(policy: Policy, setting: Setting, value: Any) -> Policy:
         name = "max_age" if name.startswith("max_age_") else name
         changed = tuple(replace(rule, **{name: value}) if rule.id == rule_id else rule for rule in policy.rules)
         return replace(policy, rules=changed)
-    return replace(policy, **{root: value})
+    return replace(policy, **{_OF_POLICY[root]: value})
 
 
 def _convert(text: str, before: Any, setting: Setting, where: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 
 from libs.judge.cel import Condition
@@ -14,6 +14,7 @@ ParameterValue = bool | int | float | str
 SubjectMode = Literal["site", "version"]
 Scope = Literal["subject", "version"]
 AgeUnit = Literal["minutes", "hours", "days"]
+Mode = Literal["enforce", "shadow"]
 
 VARIABLES: Mapping[str, str] = {
     "fact": "map",
@@ -57,11 +58,49 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Need:
+    """A further kind of fact that must be there for a rule; its newest may be ``max_age_hours`` old (None: any)."""
+
+    kind: str
+    max_age_hours: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalTerms:
+    """How many people must approve, each with one of the ``roles`` or in one of the ``groups`` (both empty: anybody who
+    may approve).
+    """
+
+    count: int
+    roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WaiverTerms:
+    """The longest a waiver may hold, in days (None: the policy sets no limit), and whether it must name an issue."""
+
+    max_days: int | None = None
+    issue_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideTerms:
+    """Whether an emergency override must name an issue."""
+
+    issue_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule. ``max_age`` counts in ``max_age_unit``; None needs an ``ageless_reason``.
 
     ``age_of``: ``every_part``, ``watchdog`` (only the newest heartbeat must be young) or a key of the data that holds
     the time of the thing itself, such as ``latest_run_at``.
+
+    A rule in ``mode`` ``shadow`` is judged and told, and never counted. A required rule warns until ``effective_on``
+    begins (UTC) and fails from then on. ``needs``: further kinds that must be there. ``sources`` and ``actors``:
+    patterns (``*`` stands for anything) of who may say it; empty means anybody.
     """
 
     id: str
@@ -81,6 +120,18 @@ class Rule:
     owner_role: str
     sla_hours: int
     action: str
+    mode: Mode = "enforce"
+    effective_on: date | None = None
+    tags: tuple[str, ...] = ()
+    runbook: str = ""
+    sources: tuple[str, ...] = ()
+    actors: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
+
+    @property
+    def effective_at(self) -> datetime | None:
+        """When the rule begins to fail rather than to warn, None: it always did."""
+        return None if self.effective_on is None else datetime.combine(self.effective_on, time(), UTC)
 
     @property
     def age_limit(self) -> timedelta | None:
@@ -111,7 +162,13 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A named gate. ``digest`` is the SHA-256 of the file's bytes; overrides change it, too."""
+    """A named gate. ``digest`` is the SHA-256 of the file's bytes; overrides change it, too.
+
+    ``subjects``: patterns (``*`` stands for anything) of the subjects that it binds, empty: all. ``valid_for_hours``:
+    how long a GO holds at the most. ``stale_after_hours``: when a firing alert group that is not repeated is stale.
+    ``line_pattern``: an expression with one group, which of a version is its line; "" is one line for all.
+    ``exceptions_per_quarter``: how many exceptions a site may use up in a quarter, None: any number.
+    """
 
     name: str
     title: str
@@ -124,11 +181,22 @@ class Policy:
     digest: str
     file: str = ""
     settings: tuple[Setting, ...] = field(default=())
+    valid_for_hours: float | None = None
+    stale_after_hours: float | None = None
+    line_pattern: str = ""
+    tier: str = ""
+    subjects: tuple[str, ...] = ()
+    approvals: ApprovalTerms | None = None
+    freeze_calendars: tuple[str, ...] = ()
+    waivers: WaiverTerms = WaiverTerms()
+    overrides: OverrideTerms = OverrideTerms()
+    exceptions_per_quarter: int | None = None
 
     @property
     def kinds(self) -> frozenset[str]:
         """The kinds of facts that the rules read."""
-        return frozenset(rule.kind for rule in self.rules)
+        needed = {need.kind for rule in self.rules for need in rule.needs}
+        return frozenset({rule.kind for rule in self.rules} | needed)
 
 
 def placeholders(template: str) -> list[str]:

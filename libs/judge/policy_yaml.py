@@ -13,10 +13,11 @@ MAX_POLICY_BYTES = 64 * 1024
 
 
 class LinedDict(dict[str, object]):
-    """A mapping that knows in which line of the file each value begins (from 1)."""
+    """A mapping that knows in which line of the file it and each value begins (from 1; 0: nowhere)."""
 
-    def __init__(self) -> None:
+    def __init__(self, line: int = 0) -> None:
         super().__init__()
+        self.line = line
         self.lines: dict[str, int] = {}
 
 
@@ -55,7 +56,7 @@ def read_yaml(content: bytes, file: str) -> LinedDict:
 
 def _plain(loader: _PlainLoader, node: yaml.Node, file: str) -> object:
     if isinstance(node, yaml.MappingNode):
-        mapping = LinedDict()
+        mapping = LinedDict(node.start_mark.line + 1)
         for key_node, value_node in node.value:
             key = _plain(loader, key_node, file)
             place = f"{file}, line {key_node.start_mark.line + 1}, column {key_node.start_mark.column + 1}"

@@ -10,12 +10,12 @@ from libs.judge.standing import Hold, WaiverUsed
 
 Decision = Literal["go", "no_go"]
 RunStatus = Literal["success", "warning", "critical"]
-RuleStatus = Literal["pass", "fail", "warning", "waived"]
+RuleStatus = Literal["pass", "fail", "warning", "waived", "shadow"]
 
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """What became of one rule.
+    """What became of one rule. ``status`` is what counts: a rule in ``shadow`` is in no sum and no decision.
 
     ``baseline``: "none" or the number of the run compared with, None for rules that compare nothing. ``expires_at``:
     when a passing or waived rule stops counting so: it goes stale, or its waiver ends. ``stale_at``: when its evidence
@@ -69,9 +69,9 @@ class Summary:
 class Verdict:
     """GO or NO_GO. ``reasons``: a sentence for each thing that forbids GO, empty on GO.
 
-    ``next_change_at``: the first moment at which a rule that passes now will be stale, a waiver ends or a freeze
-    begins. ``holds``: what forbids GO beside the rules, each with its sentence among the reasons. ``unused_waivers``:
-    the numbers of those in force that nothing needed.
+    ``next_change_at``: the first moment at which a rule that passes now will be stale, a waiver ends, a freeze begins
+    or a rule that warns will fail. ``holds``: what forbids GO beside the rules, each with its sentence among the
+    reasons. ``unused_waivers``: the numbers of those in force that nothing needed.
     """
 
     decision: Decision

@@ -3,7 +3,8 @@
 Only a condition that gives true over valid, fresh facts passes a rule. The newest signal of a part is the fact, also if
 it is broken. Missing, stale, future or broken facts fail the rule, with a sentence that says what was observed and what
 is wanted. Decision and status follow section 1.2 of the facility system's rules: NO_GO for a failed required rule, for
-a warning where warnings aren't allowed, or for a weighted score below the minimum.
+a warning where warnings aren't allowed, or for a weighted score below the minimum. Beyond it: a rule in shadow mode is
+judged and told and counts nowhere, and where no good fact is there at all the verdict is NO_GO, whatever the rules ask.
 
 What people decided (`standing`) is weighed last: a waiver takes a failing rule out of the count, a hold forbids GO.
 """
@@ -12,29 +13,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from libs.judge.derive import COMPARED_KINDS, derive, part_words
+from libs.judge.derive import COMPARED_KINDS, derive
 from libs.judge.facts import Fact, Facts, newest_of_each_part
 from libs.judge.failures import KIND as TESTS
-from libs.judge.failures import age_words, still_failing
+from libs.judge.failures import still_failing
 from libs.judge.heirs import renamed
-from libs.judge.kinds import KINDS, check_data, known_data, parse_time
-from libs.judge.policy_model import EVERY_PART, WATCHDOG, Policy, Rule, look_up
-from libs.judge.report_base import clean_text, remarked
+from libs.judge.kinds import KINDS, check_data, known_data
+from libs.judge.policy_model import Policy, Rule, look_up
+from libs.judge.report_base import remarked
 from libs.judge.results import Decision, RuleResult, RuleStatus, RunStatus, Summary, Verdict
 from libs.judge.standing import NOBODY_DECIDED, Standing, Waiver, holds, moments, used, without
+from libs.judge.trust import NEVER_SENT, broken, expiry, missing, needed, of_needs, stale, without_zone
 
 __all__ = ["Decision", "Fact", "Facts", "RuleResult", "RuleStatus", "RunStatus", "Summary", "Verdict", "judge"]
 
-MAX_FUTURE = timedelta(minutes=5)
 MAX_REASONS = 3
 MAX_NOTES = 10
-MAX_PROBLEM_CHARS = 300
-NEVER, NEVER_SENT = "there was no good one before", "no good one of this sender is known"
 _UNSEEN = ("incomplete", "missing_parts", "missing_tools", "failed_tools", "empty_parts")  # what nobody has looked at
-_TICK = timedelta(microseconds=1)  # a fact of exactly the maximum age is still good
 
 
 def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBODY_DECIDED) -> Verdict:
@@ -45,12 +43,13 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
     if now.tzinfo is None:
         raise ValueError("now must have a time zone")
     results = tuple(_weigh(policy, rule, facts, now, standing) for rule in policy.rules)
-    summary = _summary(results)
+    counted = tuple(result for result in results if result.status != "shadow")
+    summary = _summary(counted)
     held = holds(standing, now)
     reasons = [hold.message for hold in held]
-    reasons += [result.message for result in results if result.status == "fail"]
-    if not results:
-        reasons.append("The policy has no rules; wanted at least 1.")
+    reasons += [result.message for result in counted if result.status == "fail"]
+    if not counted:
+        reasons.append("The policy enforces no rule; wanted at least 1.")
     if not policy.allow_warning and summary.warning_count:
         reasons.append(f"{summary.warning_count} optional rules are not passed; wanted 0, as warnings are not allowed.")
     if summary.weighted_score_percent < policy.min_weighted_score_percent:
@@ -58,23 +57,48 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
             f"The weighted score is {summary.weighted_score_percent:g} percent; "
             f"wanted at least {policy.min_weighted_score_percent:g} percent."
         )
+    if not reasons and not _any_good(counted, facts):
+        reasons.append("No good fact was received of what the policy needs; wanted at least 1.")
     status: RunStatus = (
         "critical" if reasons else "warning" if summary.warning_count or summary.waived_count else "success"
     )
-    expiries = [result.expires_at for result in results if result.expires_at is not None]
+    changes = [result.expires_at for result in counted if result.expires_at is not None]
+    changes += [at for at in map(_turns_at, policy.rules, results) if at is not None]
     in_force = {waiver.waiver_id for waiver in standing.waivers_of(facts.version, now)}
-    needed = {waiver.waiver_id for result in results for waiver in result.waivers}
+    used_ones = {waiver.waiver_id for result in results for waiver in result.waivers}
     return Verdict(
         decision="no_go" if reasons else "go",
         status=status,
         rules=results,
         summary=summary,
         reasons=tuple(reasons),
-        next_change_at=min((*expiries, *moments(standing, now)), default=None),
+        next_change_at=min((*changes, *moments(standing, now)), default=None),
         baseline_run=facts.baseline_run,
         holds=held,
-        unused_waivers=tuple(sorted(in_force - needed)),
+        unused_waivers=tuple(sorted(in_force - used_ones)),
     )
+
+
+def _any_good(results: Sequence[RuleResult], facts: Facts) -> bool:
+    """Whether a rule that counts has read anything that can be judged: what is missing or broken says nothing."""
+    if any(result.passed for result in results):
+        return True  # nothing passes without one
+    good = {fact.signal_id for fact in facts.current if not fact.problems and not check_data(fact.kind, fact.data)}
+    return any(not good.isdisjoint(result.facts_used) for result in results)
+
+
+def _status(rule: Rule, passed: bool, now: datetime) -> RuleStatus:
+    if rule.mode == "shadow":
+        return "shadow"
+    if passed:
+        return "pass"
+    begun = rule.effective_at is None or rule.effective_at <= now
+    return "fail" if rule.required and begun else "warning"
+
+
+def _turns_at(rule: Rule, result: RuleResult) -> datetime | None:
+    """When a warning of a required rule becomes a failure."""
+    return rule.effective_at if rule.required and result.status == "warning" else None
 
 
 def _summary(results: Sequence[RuleResult]) -> Summary:
@@ -98,7 +122,7 @@ def _summary(results: Sequence[RuleResult]) -> Summary:
 def _weigh(policy: Policy, rule: Rule, facts: Facts, now: datetime, standing: Standing) -> RuleResult:
     """What the facts say of a rule, and if they fail it, whether a waiver takes it out of the count."""
     result = _judge_rule(policy, rule, facts, now)
-    if result.passed:
+    if result.passed or result.status == "shadow":
         return result
     mine = [waiver for waiver in standing.waivers_of(facts.version, now) if waiver.rule_id == rule.id]
     of_findings = {waiver.fingerprint: waiver for waiver in mine if waiver.fingerprint}
@@ -129,27 +153,31 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
     values: dict[str, Any] = {"params": policy.parameters, "rule": _rule_values(rule)}
     values["baseline"] = {"exists": bool(base), "run": (facts.baseline_run or 0) if base else 0}
     current: list[Fact] = []
-    wrong = _without_zone([*mine, *base, *unread])
+    beside: list[Fact] = []
+    wrong = without_zone([*mine, *base, *unread, *of_needs(rule, facts)])
     has_evidence = False
     if not wrong:
         current = newest_of_each_part(mine)
         # What the last GO used can't be sent anew, so keys that had no meaning then are not held against it.
         baseline = [replace(fact, data=known_data(fact.kind, fact.data)) for fact in newest_of_each_part(base)]
         wrong = [
-            *_broken(unread, "", now, NEVER_SENT),
-            *_broken(current, "", now),
-            *_broken(baseline, "baseline ", now),
+            *broken(unread, "", now, NEVER_SENT),
+            *broken(current, "", now),
+            *broken(baseline, "baseline ", now),
         ]
         if not current and not unread:
-            wrong = [_missing(rule, version)]
+            wrong = [missing(rule, version)]
         elif not wrong:
             values |= _fact_values(rule, current, baseline, policy.parameters, now)
             unjudged, failed = _condition_failures(rule, values)
-            stale = _stale(rule, current, now)
-            has_evidence = not (unjudged or stale or any(values["derived"].get(key) for key in _UNSEEN))
-            wrong = [*failed, *stale] or _unasked(policy, values["derived"])
+            old = stale(rule, current, now)
+            has_evidence = not (unjudged or old or any(values["derived"].get(key) for key in _UNSEEN))
+            wrong = [*failed, *old] or _unasked(policy, values["derived"])
+        beside, lacking = needed(rule, facts, now)
+        has_evidence = has_evidence and not lacking
+        wrong = [*wrong, *lacking]
     passed = not wrong
-    stale_at = _expiry(rule, current) if has_evidence else None
+    stale_at = expiry(rule, current, beside) if has_evidence else None
     if passed:
         observed, wanted = rule.sentence.render(values)
     else:
@@ -161,14 +189,14 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
     return RuleResult(
         id=rule.id,
         required=rule.required,
-        status="pass" if passed else "fail" if rule.required else "warning",
+        status=_status(rule, passed, now),
         passed=passed,
         weight=rule.weight,
         message=f"{message} Baseline: none." if against == "none" else message,
         detail={name: look_up(lookup, values) for name, lookup in rule.detail.items()},
         observed=observed,
         wanted=wanted,
-        facts_used=tuple(sorted({fact.signal_id for fact in (*current, *unread)})),
+        facts_used=tuple(sorted({fact.signal_id for fact in (*current, *unread, *beside)})),
         owner_role=rule.owner_role,
         sla_hours=rule.sla_hours,
         action=rule.action,
@@ -240,91 +268,3 @@ def _unasked(policy: Policy, derived: Mapping[str, Any]) -> list[tuple[str, str]
         named = ", ".join(derived["flaky_tests"])
         found.append((f"{flaky_count} tests are flaky ({named})", "0 flaky, as the policy has no max_flaky"))
     return found
-
-
-def _without_zone(facts: Sequence[Fact]) -> list[tuple[str, str]]:
-    """Times without a zone can't even be put in order."""
-    ids = sorted(fact.signal_id for fact in facts if fact.time.tzinfo is None)
-    return [(f"signal {ids[0]} has a time without a zone", "a time with a zone")] if ids else []
-
-
-def _broken(facts: Sequence[Fact], label: str, now: datetime, never: str = NEVER) -> list[tuple[str, str]]:
-    """The first fact that can't be trusted at all."""
-    for fact in facts:
-        name = f"the {label}{KINDS[fact.kind].noun} {part_words(fact, facts)}(signal {fact.signal_id})"
-        if fact.time - now > MAX_FUTURE:
-            return [(f"{name} has a time in the future, {fact.time.isoformat()}", "a time that has come")]
-        # What was wrong when it came stays wrong, also if a later Headgate would take it: its sender was told so.
-        problems = fact.problems or check_data(fact.kind, fact.data)
-        if problems:
-            what = clean_text(problems[0].rstrip("."), MAX_PROBLEM_CHARS)
-            return [(f"{name} is broken: {what}{'' if label else _last_good(fact, now, never)}", "valid data")]
-    return []
-
-
-def _last_good(fact: Fact, now: datetime, never: str) -> str:
-    if fact.good is None:
-        return f"; {never}"
-    if fact.good.signal_id == fact.signal_id:
-        return ""  # it was right for the Headgate that stored it, so of those before it nothing is known here
-    return f"; the last good one, signal {fact.good.signal_id}, is {age_words(now - fact.good.time)} old"
-
-
-def _missing(rule: Rule, version: str) -> tuple[str, str]:
-    target = f" of version {version}" if version else ""
-    limit = _limit_words(rule)
-    if rule.age_of == WATCHDOG:
-        return "no alert group was received", f"a Watchdog heartbeat {limit}".strip()
-    return f"no {KINDS[rule.kind].noun}{target} was received", f"one{f' {limit}' if limit else ''}"
-
-
-def _limit_words(rule: Rule) -> str:
-    return "" if rule.max_age is None else f"at most {rule.max_age:g} {rule.max_age_unit} old"
-
-
-def _aged(rule: Rule, current: Sequence[Fact]) -> list[tuple[Fact, datetime | None]]:
-    """The facts whose age counts, each with the time it counts from (None: it says that nothing ever ran)."""
-    if rule.age_of == EVERY_PART:
-        return [(fact, fact.time) for fact in current]
-    if rule.age_of == WATCHDOG:
-        beats = [fact for fact in current if look_up("fact.watchdog", {"fact": fact.data})]
-        # One live line is enough: an old group that once carried the Watchdog does no harm.
-        newest = max(beats, key=lambda fact: (fact.time, fact.signal_id), default=None)
-        return [(newest, newest.time)] if newest else []
-    aged: list[tuple[Fact, datetime | None]] = []
-    for fact in current:
-        own = parse_time(look_up(f"fact.{rule.age_of}", {"fact": fact.data}))
-        # Both must be young: a fact sent today may tell of a run last year, and the other way round.
-        aged.append((fact, min(own, fact.time) if own else None))
-    return aged
-
-
-def _stale(rule: Rule, current: Sequence[Fact], now: datetime) -> list[tuple[str, str]]:
-    limit = rule.age_limit
-    if limit is None:
-        return []
-    aged = _aged(rule, current)
-    wanted = _limit_words(rule)
-    if rule.age_of == WATCHDOG and not aged:
-        return [("no Watchdog heartbeat fires", f"a Watchdog heartbeat {wanted}")]
-    title = "Watchdog heartbeat" if rule.age_of == WATCHDOG else KINDS[rule.kind].noun
-    if rule.age_of not in (EVERY_PART, WATCHDOG):
-        for fact, _ in aged:
-            own = parse_time(look_up(f"fact.{rule.age_of}", {"fact": fact.data}))
-            if own and own - now > MAX_FUTURE:
-                return [(f"{rule.age_of} lies in the future, {own.isoformat()}", "a time that has come")]
-    for fact, time in aged:
-        if time is None:
-            return [(f"no run is recorded for the {title}", f"one {wanted}")]
-        if now - time > limit:
-            name = title if rule.age_of == WATCHDOG else f"{title} {part_words(fact, current)}".strip()
-            return [(f"the newest {name} is {age_words(now - time)} old", wanted)]
-    return []
-
-
-def _expiry(rule: Rule, current: Sequence[Fact]) -> datetime | None:
-    limit = rule.age_limit
-    if limit is None:
-        return None
-    times = [time for _, time in _aged(rule, current) if time is not None]
-    return min(times) + limit + _TICK if times else None

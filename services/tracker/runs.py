@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from libs.common.contracts.governance.runs import GateDecided, RuleResult, gate_decided
+from libs.common.contracts.governance.runs import CountedStatus, GateDecided, RuleResult, gate_decided
 from libs.common.service import Table, Tx
 from services.tracker.board import reopen_board
 from services.tracker.changes import write
@@ -70,14 +70,21 @@ def _run(tx: Tx, data: GateDecided, request: RunRequest | None) -> Run:
         decided_at=data.decided_at,
         actor=request.actor if request is not None else tx.actor,
         now=tx.now,
-        # A waived rule has neither passed nor is there news of it: what is open stays open, and nothing is opened.
-        verdicts=tuple(_verdict(rule) for rule in data.rules if rule.passed or rule.status != "waived"),
+        # Of a rule that is waived or in shadow there is no news unless it passes: what is open stays open, and nothing
+        # is opened.
+        verdicts=tuple(_verdict(rule) for rule in data.rules if rule.passed or rule.status not in ("waived", "shadow")),
     )
 
 
 def _verdict(rule: RuleResult) -> Verdict:
-    # A result that contradicts itself has not passed.
-    status = "fail" if rule.status == "waived" or rule.passed != (rule.status == "pass") else rule.status
+    status: CountedStatus
+    if rule.status == "shadow":
+        status = "pass" if rule.passed else "fail"
+    elif rule.status == "waived":
+        status = "fail"
+    else:
+        # A result that contradicts itself has not passed.
+        status = "fail" if rule.passed != (rule.status == "pass") else rule.status
     return Verdict(
         rule_id=rule.id,
         status=status,

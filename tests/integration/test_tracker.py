@@ -81,6 +81,15 @@ async def floor(stack: Stack) -> Floor:
     return Floor(stack)
 
 
+async def test_a_rule_in_shadow_opens_nothing_and_ends_what_it_opened(floor: Floor) -> None:
+    await floor.settled(rule("disk", "fail"), rule("new", "shadow"))
+    assert set(await floor.items()) == {"disk"}
+    await floor.settled(rule("disk", "shadow"))
+    assert (await floor.items())["disk"]["is_active"] is True
+    await floor.settled(rule("disk", "shadow").model_copy(update={"passed": True}))
+    assert (await floor.items())["disk"]["is_active"] is False
+
+
 async def test_no_go_is_worked_on_and_go_resolves(floor: Floor, stack: Stack) -> None:
     await floor.settled(rule("disk", "fail"), rule("drill", "warning", required=False))
     opened = await stack.heard(item_opened, lambda event: event.data["item"]["rule_id"] == "disk")

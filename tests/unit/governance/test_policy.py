@@ -89,7 +89,7 @@ def test_a_small_policy_and_its_defaults() -> None:
         ({"required": "    required: 1"}, "required must be true or false"),
         ({"weight": "    weight: true"}, "weight must be a number"),
         ({"weight": "    weight: -1"}, "weight must be 0 to 1000"),
-        ({"weight": "    weight: 0"}, "at least one rule needs a weight above 0"),
+        ({"weight": "    weight: 0"}, "at least one rule that is enforced needs a weight above 0"),
         ({"weight": "    weight: 1\n    wieght: 2"}, "rule one: unknown key wieght (line "),
         ({"weight": "    weight: 1\n    sla_hours: 0"}, "sla_hours must be 1 to"),
         ({"weight": "    weight: 1\n    sla_hours: 1.5"}, "sla_hours must be a whole number"),

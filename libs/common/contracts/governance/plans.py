@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from libs.common.contracts.base import GET, Csv, Json, Model, Open, Query, Time
-from libs.common.contracts.governance.runs import Decision, GateTarget, RuleStatus
+from libs.common.contracts.governance.runs import CountedStatus, Decision, GateTarget
 from libs.common.problems import Invalid, NotFound
 
 
@@ -17,7 +17,7 @@ class PlanOptions(Model):
 class PlanItem(Open):
     item_id: str
     rule_id: str
-    rule_status: RuleStatus
+    rule_status: CountedStatus
     required: bool
     priority: int
     owner_role: str

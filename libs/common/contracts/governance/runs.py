@@ -26,7 +26,8 @@ from libs.common.problems import Invalid, NotFound
 
 Decision = Literal["go", "no_go"]
 RunStatus = Literal["success", "warning", "critical"]
-RuleStatus = Literal["pass", "fail", "warning", "waived"]
+CountedStatus = Literal["pass", "fail", "warning"]
+RuleStatus = Literal["pass", "fail", "warning", "waived", "shadow"]
 
 
 class GateTarget(Model):
@@ -60,6 +61,7 @@ class Hold(Open):
 class RuleResult(Open):
     """One rule's verdict: ``message`` is a sentence; when not passed it holds the observed and the wanted value.
 
+    ``status`` is what counts, ``passed`` what the facts say: a rule in ``shadow`` is judged and never counted.
     ``notes``: what was odd in the reports that it read, each after the report's part. ``waivers``: why a rule that has
     not passed does not count (status ``waived``).
     """
@@ -97,8 +99,8 @@ class GateRun(Open):
     """A stored verdict. ``run_number`` counts per gate, site and subject; later numbers replace earlier ones.
 
     ``reasons``: a sentence for each thing that forbids GO. ``next_change_at``: when a rule that passes will be stale, a
-    waiver ends or a freeze begins. ``holds``: halts and freezes in force. ``unused_waivers``: numbers of waivers in
-    force that nothing needed.
+    waiver ends, a freeze begins or a rule that warns will fail. ``holds``: halts and freezes in force.
+    ``unused_waivers``: numbers of waivers in force that nothing needed.
     """
 
     run_id: int

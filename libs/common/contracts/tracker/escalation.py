@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from libs.common.contracts.base import GET, POST, Command, Event, Json, Model, Nothing, Open, Query, Time
-from libs.common.contracts.governance.runs import RuleStatus
+from libs.common.contracts.governance.runs import CountedStatus
 from libs.common.contracts.tracker.items import BASE, Item, ItemKey, ItemStatus
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Invalid, NotFound
@@ -33,7 +33,7 @@ class Candidate(Open):
     gate: str
     subject: str
     rule_id: str
-    rule_status: RuleStatus
+    rule_status: CountedStatus
     required: bool
     priority: int
     owner_role: str

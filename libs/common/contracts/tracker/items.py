@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from libs.common.contracts.base import GET, PATCH, Command, Event, Json, Model, Open, Query, Time
-from libs.common.contracts.governance.runs import RuleStatus
+from libs.common.contracts.governance.runs import CountedStatus
 from libs.common.contracts.names import printable_name
 from libs.common.problems import Conflict, NotFound, PreconditionFailed
 
@@ -58,7 +58,7 @@ class Item(Open):
     subject: str
     version: str
     rule_id: str
-    rule_status: RuleStatus
+    rule_status: CountedStatus
     required: bool
     priority: int
     owner_role: str

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from libs.common.contracts.base import GET, Line, Model, Open, Query, Site, Time, Token
-from libs.common.contracts.governance.runs import RuleStatus
+from libs.common.contracts.governance.runs import CountedStatus
 from libs.common.contracts.names import Subject
 from libs.common.contracts.tracker.items import BASE, ItemStatus
 from libs.common.contracts.versions import Document
@@ -71,7 +71,7 @@ class RiskItem(Open):
     item_id: str
     rule_id: str
     subject: str
-    rule_status: RuleStatus
+    rule_status: CountedStatus
     required: bool
     priority: int
     assignee: str | None

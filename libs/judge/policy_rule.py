@@ -1,0 +1,173 @@
+"""A rule of a policy, as it is read from its mapping."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from libs.judge.derive import DERIVED_KEYS
+from libs.judge.kinds import KINDS
+from libs.judge.policy_model import (
+    EVERY_PART,
+    WATCHDOG,
+    AgeUnit,
+    Need,
+    ParameterValue,
+    PolicyError,
+    Reason,
+    Rule,
+    Sentence,
+    placeholders,
+)
+from libs.judge.policy_reader import Reader
+from libs.judge.policy_yaml import LinedDict
+
+_RULE_ID = re.compile(r"[a-z][a-z0-9_]{0,79}")
+_AGE_UNITS: tuple[AgeUnit, ...] = ("minutes", "hours", "days")
+_RULE_LOOKUPS = ("id", "required", "weight", "max_age_minutes", "max_age_hours", "max_age_days")
+DEFAULT_OWNER = "Ops Manager"
+DEFAULT_SLA_HOURS = 24
+
+
+def read_rule(reader: Reader, parameters: Mapping[str, ParameterValue]) -> Rule:
+    """The rule in a mapping; ``parameters`` are the policy's. Raises PolicyError."""
+    rule_id = reader.text("id")
+    if _RULE_ID.fullmatch(rule_id) is None:
+        raise PolicyError(f"{reader.where}: id must begin with a-z and hold only a-z, 0-9 and _")
+    kind = reader.one_of("kind", tuple(KINDS))
+    max_age, unit = _max_age(reader)
+    age_of = reader.text("age_of", EVERY_PART)
+    if age_of == WATCHDOG:
+        fits = "watchdog" in KINDS[kind].keys
+    else:
+        fits = age_of == EVERY_PART or age_of in KINDS[kind].keys
+    if not fits:
+        raise PolicyError(f"{reader.where}: age_of must be {EVERY_PART}, {WATCHDOG} or a key of {kind}")
+    lookups = {
+        "fact": tuple(KINDS[kind].keys),
+        "params": tuple(parameters),
+        "derived": DERIVED_KEYS.get(kind, ()),
+        "baseline": ("exists", "run"),
+        "rule": _RULE_LOOKUPS,
+    }
+    detail = {}
+    for name, lookup in reader.mapping_of("detail").items():
+        if not isinstance(lookup, str) or not _is_known(lookup, lookups):
+            raise PolicyError(f"{reader.where}: detail {name}: unknown lookup {lookup}")
+        detail[name] = lookup
+    rule = Rule(
+        id=rule_id,
+        title=reader.text("title"),
+        required=_required(reader),
+        weight=reader.number("weight", 0, 1_000),
+        kind=kind,
+        scope=cast(Any, reader.one_of("scope", ("subject", "version"))),
+        condition=reader.condition("condition"),
+        sentence=_sentence(reader, lookups),
+        reasons=_reasons(reader, lookups),
+        detail=detail,
+        max_age=max_age,
+        max_age_unit=unit,
+        age_of=age_of,
+        ageless_reason=reader.text("ageless_reason", "") if max_age is None else "",
+        owner_role=reader.text("owner_role", DEFAULT_OWNER),
+        sla_hours=reader.whole("sla_hours", 1, 24 * 365, DEFAULT_SLA_HOURS),
+        action=reader.text("action", ""),
+        mode=cast(Any, reader.one_of("mode", ("enforce", "shadow")) if reader.has("mode") else "enforce"),
+        effective_on=reader.day("effective_on"),
+        tags=reader.texts("tags"),
+        runbook=_runbook(reader),
+        sources=reader.texts("sources"),
+        actors=reader.texts("actors"),
+        needs=_needs(reader, kind),
+    )
+    reader.refuse_rest()
+    return rule
+
+
+def _required(reader: Reader) -> bool:
+    if not reader.has("severity") and not reader.has("required"):
+        raise PolicyError(
+            f"{reader.where}: required or severity is missing (the rule begins in line {reader.mapping.line})"
+        )
+    if reader.one_name("severity", "required") == "required":
+        return bool(reader.take("required", bool, "true or false"))
+    return reader.one_of("severity", ("required", "advisory")) == "required"
+
+
+def _runbook(reader: Reader) -> str:
+    link = reader.text("runbook", "")
+    if link and (not link.startswith(("https://", "http://")) or len(link) > 500 or not link.isprintable()):
+        line = reader.mapping.lines["runbook"]
+        raise PolicyError(f"{reader.where}: runbook must be a link that begins with https:// or http:// (line {line})")
+    return link
+
+
+def _needs(reader: Reader, kind: str) -> tuple[Need, ...]:
+    """Each a kind, or a mapping with ``kind`` and ``max_age_hours``."""
+    if not reader.has("needs"):
+        return ()
+    needs: list[Need] = []
+    for index, item in enumerate(reader.take("needs", list, "a list")):
+        where = f"{reader.where}: need {index + 1}"
+        if isinstance(item, LinedDict):
+            inner = Reader(item, where)
+            need = Need(inner.text("kind"), inner.above_zero("max_age_hours", 100_000))
+            inner.refuse_rest()
+        else:
+            need = Need(str(item))
+        if need.kind not in KINDS:
+            line = reader.mapping.lines["needs"]
+            raise PolicyError(f"{where}: the kind must be one of {', '.join(KINDS)} (line {line})")
+        if need.kind == kind or any(need.kind == other.kind for other in needs):
+            raise PolicyError(f"{where}: {need.kind} is needed anyway; name it once")
+        needs.append(need)
+    return tuple(needs)
+
+
+def _max_age(reader: Reader) -> tuple[float | None, AgeUnit]:
+    units = [unit for unit in _AGE_UNITS if reader.has(f"max_age_{unit}")]
+    if len(units) > 1:
+        raise PolicyError(f"{reader.where}: give one of max_age_minutes, max_age_hours and max_age_days")
+    if not units:
+        if not reader.has("ageless_reason"):
+            raise PolicyError(f"{reader.where}: max_age_hours is missing; without one, say why in ageless_reason")
+        return None, "hours"
+    value = reader.number(f"max_age_{units[0]}", 0, 100_000)
+    if value <= 0:
+        raise PolicyError(f"{reader.where}: max_age_{units[0]} must be above 0")
+    return value, units[0]
+
+
+def _is_known(lookup: str, lookups: Mapping[str, tuple[str, ...]]) -> bool:
+    root, _, key = lookup.partition(".")
+    return key in lookups.get(root, ())
+
+
+def _sentence(reader: Reader, lookups: Mapping[str, tuple[str, ...]]) -> Sentence:
+    texts = []
+    for key in ("observed", "wanted"):
+        text = reader.text(key)
+        try:
+            unknown = [lookup for lookup in placeholders(text) if not _is_known(lookup, lookups)]
+        except ValueError as error:
+            raise PolicyError(f"{reader.where}: {key}: {error}") from None
+        if unknown:
+            raise PolicyError(f"{reader.where}: {key}: unknown lookup {{{unknown[0]}}}")
+        texts.append(text)
+    return Sentence(texts[0], texts[1])
+
+
+def _reasons(reader: Reader, lookups: Mapping[str, tuple[str, ...]]) -> tuple[Reason, ...]:
+    if not reader.has("reasons"):
+        return ()
+    reasons = []
+    for index, item in enumerate(reader.take("reasons", list, "a list")):
+        where = f"{reader.where}: reason {index + 1}"
+        if not isinstance(item, LinedDict):
+            raise PolicyError(f"{where}: is not a mapping")
+        inner = Reader(item, where)
+        reasons.append(Reason(inner.condition("when"), _sentence(inner, lookups)))
+        inner.refuse_rest()
+    return tuple(reasons)

@@ -1,0 +1,139 @@
+"""Whether facts can be used at all: what is missing, broken, from the future or too old fails a rule, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from libs.judge.derive import part_words
+from libs.judge.facts import Fact, Facts
+from libs.judge.failures import age_words
+from libs.judge.kinds import KINDS, check_data, parse_time
+from libs.judge.policy_model import EVERY_PART, WATCHDOG, Rule, look_up
+from libs.judge.report_base import clean_text
+
+MAX_FUTURE = timedelta(minutes=5)
+MAX_PROBLEM_CHARS = 300
+NEVER, NEVER_SENT = "there was no good one before", "no good one of this sender is known"
+_TICK = timedelta(microseconds=1)  # a fact of exactly the maximum age is still good
+
+
+def without_zone(facts: Sequence[Fact]) -> list[tuple[str, str]]:
+    """Times without a zone can't even be put in order."""
+    ids = sorted(fact.signal_id for fact in facts if fact.time.tzinfo is None)
+    return [(f"signal {ids[0]} has a time without a zone", "a time with a zone")] if ids else []
+
+
+def broken(facts: Sequence[Fact], label: str, now: datetime, never: str = NEVER) -> list[tuple[str, str]]:
+    """The first fact that can't be trusted at all."""
+    for fact in facts:
+        name = f"the {label}{KINDS[fact.kind].noun} {part_words(fact, facts)}(signal {fact.signal_id})"
+        if fact.time - now > MAX_FUTURE:
+            return [(f"{name} has a time in the future, {fact.time.isoformat()}", "a time that has come")]
+        # What was wrong when it came stays wrong, also if a later Headgate would take it: its sender was told so.
+        problems = fact.problems or check_data(fact.kind, fact.data)
+        if problems:
+            what = clean_text(problems[0].rstrip("."), MAX_PROBLEM_CHARS)
+            return [(f"{name} is broken: {what}{'' if label else _last_good(fact, now, never)}", "valid data")]
+    return []
+
+
+def _last_good(fact: Fact, now: datetime, never: str) -> str:
+    if fact.good is None:
+        return f"; {never}"
+    if fact.good.signal_id == fact.signal_id:
+        return ""  # it was right for the Headgate that stored it, so of those before it nothing is known here
+    return f"; the last good one, signal {fact.good.signal_id}, is {age_words(now - fact.good.time)} old"
+
+
+def missing(rule: Rule, version: str) -> tuple[str, str]:
+    """What to say where there is no fact at all."""
+    target = f" of version {version}" if version else ""
+    limit = _limit_words(rule)
+    if rule.age_of == WATCHDOG:
+        return "no alert group was received", f"a Watchdog heartbeat {limit}".strip()
+    return f"no {KINDS[rule.kind].noun}{target} was received", f"one{f' {limit}' if limit else ''}"
+
+
+def _limit_words(rule: Rule) -> str:
+    return "" if rule.max_age is None else f"at most {rule.max_age:g} {rule.max_age_unit} old"
+
+
+def _aged(rule: Rule, current: Sequence[Fact]) -> list[tuple[Fact, datetime | None]]:
+    """The facts whose age counts, each with the time it counts from (None: it says that nothing ever ran)."""
+    if rule.age_of == EVERY_PART:
+        return [(fact, fact.time) for fact in current]
+    if rule.age_of == WATCHDOG:
+        beats = [fact for fact in current if look_up("fact.watchdog", {"fact": fact.data})]
+        # One live line is enough: an old group that once carried the Watchdog does no harm.
+        newest = max(beats, key=lambda fact: (fact.time, fact.signal_id), default=None)
+        return [(newest, newest.time)] if newest else []
+    aged: list[tuple[Fact, datetime | None]] = []
+    for fact in current:
+        own = parse_time(look_up(f"fact.{rule.age_of}", {"fact": fact.data}))
+        # Both must be young: a fact sent today may tell of a run last year, and the other way round.
+        aged.append((fact, min(own, fact.time) if own else None))
+    return aged
+
+
+def stale(rule: Rule, current: Sequence[Fact], now: datetime) -> list[tuple[str, str]]:
+    """The first fact that is too old for the rule."""
+    limit = rule.age_limit
+    if limit is None:
+        return []
+    aged = _aged(rule, current)
+    wanted = _limit_words(rule)
+    if rule.age_of == WATCHDOG and not aged:
+        return [("no Watchdog heartbeat fires", f"a Watchdog heartbeat {wanted}")]
+    title = "Watchdog heartbeat" if rule.age_of == WATCHDOG else KINDS[rule.kind].noun
+    if rule.age_of not in (EVERY_PART, WATCHDOG):
+        for fact, _ in aged:
+            own = parse_time(look_up(f"fact.{rule.age_of}", {"fact": fact.data}))
+            if own and own - now > MAX_FUTURE:
+                return [(f"{rule.age_of} lies in the future, {own.isoformat()}", "a time that has come")]
+    for fact, time in aged:
+        if time is None:
+            return [(f"no run is recorded for the {title}", f"one {wanted}")]
+        if now - time > limit:
+            name = title if rule.age_of == WATCHDOG else f"{title} {part_words(fact, current)}".strip()
+            return [(f"the newest {name} is {age_words(now - time)} old", wanted)]
+    return []
+
+
+def of_needs(rule: Rule, facts: Facts) -> list[Fact]:
+    """What there is of the further kinds, of the subject and of the version under judgement; unreadable ones, too."""
+    kinds = {need.kind for need in rule.needs}
+    if not kinds:
+        return []
+    versions = ("", facts.version)
+    return [fact for fact in (*facts.current, *facts.unread) if fact.kind in kinds and fact.version in versions]
+
+
+def needed(rule: Rule, facts: Facts, now: datetime) -> tuple[list[Fact], list[tuple[str, str]]]:
+    """The facts of the further kinds that a rule needs, and what is wrong with them."""
+    found, wrong = of_needs(rule, facts), []
+    for need in rule.needs:
+        mine = [fact for fact in found if fact.kind == need.kind]
+        noun = KINDS[need.kind].noun
+        limit = "" if need.max_age_hours is None else f" at most {need.max_age_hours:g} hours old"
+        newest = max(mine, key=lambda fact: (fact.time, fact.signal_id), default=None)
+        if newest is None:
+            wrong.append((f"no {noun} was received, which the rule needs", f"one{limit}"))
+        elif bad := broken(mine, "", now):
+            wrong += bad
+        elif need.max_age_hours is not None and now - newest.time > timedelta(hours=need.max_age_hours):
+            wrong.append((f"the newest {noun} is {age_words(now - newest.time)} old", f"one{limit}"))
+    return found, wrong
+
+
+def expiry(rule: Rule, current: Sequence[Fact], beside: Sequence[Fact]) -> datetime | None:
+    """When a rule that passes over these facts will be stale; ``beside`` are those of its further kinds."""
+    ends = []
+    if rule.age_limit is not None:
+        times = [time for _, time in _aged(rule, current) if time is not None]
+        ends = [min(times) + rule.age_limit] if times else []
+    for need in rule.needs:
+        if need.max_age_hours is not None:
+            newest = max(fact.time for fact in beside if fact.kind == need.kind)
+            ends.append(newest + timedelta(hours=need.max_age_hours))
+    return min(ends) + _TICK if ends else None
