@@ -32,6 +32,8 @@ HELPS = {
     "chains": "Escalation chains of a site: who is told, after which wait, how often again.",
     "calendar": "Business calendars: when deadlines run.",
     "sla-rules": "SLA rules: how long an item may stay open.",
+    "waivers": "Waivers: what does not count for a while, by the word of two persons.",
+    "line": "Stop the line: no gate says GO until it is lifted.",
     "audit": "The audit log: a hash chain that anybody can recompute.",
     "events": "Live events.",
     "tokens": "Tokens.",

@@ -16,13 +16,14 @@ from libs.judge.policy import Policy
 from libs.judge.test_ids import PRINT_CHARS
 from libs.judge.verdict import Verdict, judge
 from services.governance.catalog import Target
+from services.governance.standing import standing_of
 
 if TYPE_CHECKING:
     from libs.common.service import Connection
 
 # Facts of the subject itself and of the version under judgement, never of another version: the newest signal of each
 # part with what is still open of its earlier reports, the newest reports that could not be read, and the baseline: the
-# facts that the last GO used, from the signals as they were then.
+# facts that the last GO used, from the signals as they were then. Beside them what people decided.
 SELECT_FACTS = """
 SELECT 'current' AS place, facts.kind, facts.part, facts.version, facts.signal_id, facts.time, facts.good_signal_id,
     facts.good_time, signals.source, signals.event_id, signals.data, signals.problems, open.tests, open.signal_ids,
@@ -50,7 +51,16 @@ FROM gate_heads JOIN runs ON runs.run_id = gate_heads.last_go_run_id
 CROSS JOIN LATERAL unnest(runs.fact_signals) AS used (signal_id)
 JOIN signals ON signals.signal_id = used.signal_id
 WHERE gate_heads.gate = $6 AND gate_heads.site = $1 AND gate_heads.subject = $2
+UNION ALL
+SELECT 'waiver', '', '', '', waiver_id, NULL, NULL, NULL, '', '', to_jsonb(waivers), '[]', NULL, NULL, NULL, NULL
+FROM waivers
+WHERE site = $1 AND gate = $6 AND subject = $2 AND state IN ('requested', 'approved') AND ends_at > $7
+    AND state = 'approved'
+UNION ALL
+SELECT 'halt', '', '', '', halt_id, NULL, NULL, NULL, '', '', to_jsonb(halts), '[]', NULL, NULL, NULL, NULL
+FROM halts WHERE site IN ('global', $1) AND lifted_at IS NULL
 """
+PLACES = ("current", "unread", "baseline", "waiver", "halt")
 PACKED = ("tests_packed", "severe_packed")
 INLINE_ENTRIES = 2_000  # tests and findings that are judged without a hop to a thread, which takes longer
 
@@ -58,8 +68,8 @@ INLINE_ENTRIES = 2_000  # tests and findings that are judged without a hop to a 
 async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Target, now: datetime) -> Verdict:
     """Judge the facts that count now. Nothing is stored."""
     versions, kinds = sorted({"", target.version}), sorted(policy.kinds)
-    about = (target.site, target.subject, versions, kinds, MAX_READ, target.gate)
-    rows: dict[str, list[asyncpg.Record]] = {"current": [], "unread": [], "baseline": []}
+    about = (target.site, target.subject, versions, kinds, MAX_READ, target.gate, now)
+    rows: dict[str, list[asyncpg.Record]] = {place: [] for place in PLACES}
     for row in await connection.fetch(SELECT_FACTS, *about):
         rows[row["place"]].append(row)
     facts = Facts(
@@ -69,10 +79,11 @@ async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Ta
         version=target.version,
         unread=tuple(map(_newest, rows["unread"])),
     )
+    standing = standing_of(target, *([row["data"] for row in rows[place]] for place in ("waiver", "halt")))
     if _entries(facts) <= INLINE_ENTRIES:
-        return judge(policy, facts, now)
+        return judge(policy, facts, now, standing)
     # Big reports take milliseconds, which questions should not wait for.
-    return await asyncio.to_thread(judge, policy, facts, now)
+    return await asyncio.to_thread(judge, policy, facts, now, standing)
 
 
 def _entries(facts: Facts) -> int:

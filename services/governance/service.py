@@ -10,7 +10,7 @@ from libs.common.objects import Bucket
 from libs.common.service import Service
 from libs.judge.policy import Policy
 from services.governance import catalog as gates
-from services.governance import opsgate, originals, plan, pruning, reports, runs, signals
+from services.governance import halts, opsgate, originals, plan, pruning, reports, runs, signals, waivers
 
 
 def make_service(
@@ -31,6 +31,8 @@ def make_service(
         gates.table(catalog),
         runs.table(catalog),
         plan.table(catalog),
+        waivers.table(catalog),
+        halts.TABLE,
         opsgate.table(catalog),
         pruning.table(signal_retention_days),
     )

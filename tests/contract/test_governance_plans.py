@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -44,6 +45,7 @@ FROM governance.runs GROUP BY 1, 2, 3;
 ANALYZE governance.open_failures; ANALYZE governance.report_heads;
 ANALYZE governance.signals; ANALYZE governance.facts; ANALYZE governance.runs; ANALYZE governance.gate_heads
 """
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DIGEST = b"\0" * 32
 TIMED = ("retries", "turned", "old senders")  # None stands for a time
 
@@ -57,7 +59,10 @@ def _pages(name: str, listing: Listing, **given: Any) -> dict[str, tuple[str, tu
 
 
 HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "facts": (gate.SELECT_FACTS, ("site-1", "subject-3", ["", "1.7"], ["kind-1", "kind-7"], 101, "gate-1")),
+    "facts": (
+        gate.SELECT_FACTS,
+        ("site-1", "subject-3", ["", "1.7"], ["kind-1", "kind-7"], 101, "gate-1", NOON),
+    ),
     **_pages("signals", signals.LIST_SIGNALS, site="site-1"),
     **_pages("signals of a kind", signals.LIST_SIGNALS, site="site-1", kind="kind-7"),
     **_pages("signals of a subject", signals.LIST_SIGNALS, site="site-1", subject="subject-3"),

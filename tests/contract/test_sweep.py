@@ -29,7 +29,18 @@ ROLE_NAMES: tuple[str, ...] = get_args(Role)
 # Path-like, wildcard, huge and control-character ids. The client encodes them; a server may decode them to anything.
 HOSTILE = ("a.%3E", "*", "%3E", "x" * 5000, "a%00b", "..%2F..%2Fetc", "%20", "%ED%A0%80")
 NO_NUMBERS = ("-1", "1e3", "9" * 30, "0", "1.5", "%D9%A1")
-ID_FIELDS = ("comment_id", "item_id", "letter_id", "link_id", "run_id", "signal_id", "token_id", "version")
+ID_FIELDS = (
+    "comment_id",
+    "halt_id",
+    "item_id",
+    "letter_id",
+    "link_id",
+    "run_id",
+    "signal_id",
+    "token_id",
+    "version",
+    "waiver_id",
+)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from libs.client.generated.build import Made
 from libs.client.generated.faces import by_hand
 from libs.client.generated.places import with_routes
 from libs.client.http import Client
+from libs.common.cloudevents import format_time
 from libs.common.contracts.base import Query
 from libs.common.contracts.tracker.items import item_opened
 from services.audit.service import SERVICE as AUDIT
@@ -150,7 +152,13 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
         published = await tool(document, "publish", "--file", "-", stdin=body)
         assert published.exit_code == 0, published.output
     item = json.loads((await tool("items", "list", "--gate", "release", "--json")).stdout)[0]
+    waiver = await tool(
+        "waivers", "request", "--gate", "release", "--rule-id", "tests_passed", "--subject", "app", "--issue", "OPS-1",
+        "--ends-at", format_time(datetime.now(UTC) + timedelta(days=1)), "--reason", "known", "--json",
+    )  # fmt: skip
+    assert waiver.exit_code == 0, waiver.output
     given = {
+        "waiver_id": str(json.loads(waiver.stdout)["waiver_id"]),
         "gate": "release", "run_id": str(run["run_id"]), "item_id": str(item["id"]), "username": "owner",
         "signal_id": str(run["rules"][0]["facts_used"][0]), "version": "1",
     }  # fmt: skip

@@ -1,0 +1,32 @@
+"""What people decided, from the rows that `gate.SELECT_FACTS` reads beside the facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from libs.judge.standing import Halt, Standing, Waiver
+from services.governance.catalog import Target
+
+_RENAMED = {"approved_by": "decided_by"}
+
+
+def standing_of(target: Target, waivers: Iterable[Mapping[str, Any]], halts: Iterable[Mapping[str, Any]]) -> Standing:
+    """The standing of a target; each row is a table's row as JSON."""
+    return Standing(
+        gate=target.gate,
+        site=target.site,
+        subject=target.subject,
+        waivers=tuple(_read(Waiver, row) for row in waivers),
+        halts=tuple(_read(Halt, row) for row in halts),
+    )
+
+
+def _read(cls: type[Any], row: Mapping[str, Any]) -> Any:
+    values = {}
+    for field in fields(cls):
+        value = row[_RENAMED.get(field.name, field.name)]
+        values[field.name] = datetime.fromisoformat(value) if field.name.endswith("_at") else value
+    return cls(**values)
