@@ -6,13 +6,15 @@ with ``check_data`` before, so the keys are there and have their types.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from libs.judge.facts import Fact
 from libs.judge.report_base import DEFAULT_PART, announced_words
 from libs.judge.test_ids import UNNAMED, fingerprint, unpack, vanished
+from libs.judge.vulnerabilities import KIND as VULNERABILITIES
+from libs.judge.vulnerabilities import named, weigh
 
 NAMED = 5  # how many names a sentence lists
 MAX_NAME_CHARS = 200  # of each; a run is stored and told whole, so what it lists stays short
@@ -24,11 +26,22 @@ Derived = dict[str, Any]
 _Derivation = Callable[[Sequence[Fact], Sequence[Fact], Mapping[str, Any]], Derived]
 
 
-def derive(kind: str, current: Sequence[Fact], baseline: Sequence[Fact], params: Mapping[str, Any]) -> Derived:
+def derive(
+    kind: str,
+    current: Sequence[Fact],
+    baseline: Sequence[Fact],
+    params: Mapping[str, Any],
+    beside: Sequence[Fact] = (),
+    beside_before: Sequence[Fact] = (),
+) -> Derived:
     """Small values about all facts of one kind, with the keys of ``DERIVED_KEYS[kind]``.
 
-    ``current`` and ``baseline`` hold one valid fact for each part; an empty baseline makes nothing new or vanished.
+    ``current`` and ``baseline`` hold one valid fact for each part; an empty baseline makes nothing new or vanished,
+    but for vulnerabilities: these are all new then. ``beside`` and ``beside_before``: valid facts of the kinds that
+    this one reads, too, of now and of the baseline.
     """
+    if kind == VULNERABILITIES:
+        return _vulnerabilities(current, baseline, beside, beside_before)
     derivation = _DERIVATIONS.get(kind)
     return derivation[1](current, baseline, params) if derivation else {}
 
@@ -163,6 +176,58 @@ def _findings(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str,
     }
 
 
+def _vulnerabilities(
+    current: Sequence[Fact], baseline: Sequence[Fact], vex: Sequence[Fact], vex_before: Sequence[Fact]
+) -> Derived:
+    packed = any(_data(fact).get("severe_packed") for fact in (*current, *baseline))
+    now, before = weigh(current, vex, packed=packed), weigh(baseline, vex_before, packed=packed)
+    # One that only a statement excused in the last GO was not accepted: it counts as new when the statement goes.
+    new = {key: now.severe[key] for key in now.counted - before.counted}
+    counted = [now.severe[key] for key in now.counted]
+    return {
+        "severe_count": len(counted),
+        "new_severe_count": len(new),
+        "new_severe": _vulnerable_names(new.values()),
+        "exploited_count": sum(bool(finding.get("exploited")) for finding in counted),
+        "fixable_count": sum(bool(finding.get("fixed_in")) for finding in counted),
+        "highest_score": max((finding.get("score") or 0.0 for finding in counted), default=0.0),
+        "highest_epss": max((finding.get("epss") or 0.0 for finding in counted), default=0.0),
+        "lifted_count": len(now.lifted),
+        "lifted": _names(sorted(f"{named(now.severe[key])}: {why}" for key, why in now.lifted.items())),
+        "tools": sorted({str(_data(fact)["tool"]) for fact in current})[:NAMED],
+        "incomplete": _incomplete(current),
+        "failed_parts": [fact.part for fact in current if not _data(fact)["execution_successful"]],
+        "missing_parts": _missing_parts(current, baseline),
+        "suppressed": sum(_data(fact)["suppressed"] for fact in current),
+    }
+
+
+def _vulnerable_names(findings: Iterable[Mapping[str, Any]]) -> list[str]:
+    return _names([named(one) for one in sorted(findings, key=lambda one: (not one, named(one)))])
+
+
+def _statements(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
+    stated = [statement["status"] for fact in current for statement in _data(fact)["statements"]]
+    return {
+        "statement_count": len(stated),
+        "not_affected_count": stated.count("not_affected"),
+        "missing_parts": _missing_parts(current, baseline),
+    }
+
+
+def _components(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
+    return {
+        **{
+            key: sum(_data(fact)[key] for fact in current)
+            for key in ("component_count", "without_version_count", "without_licence_count")
+        },
+        "licences": sorted({licence for fact in current for licence in _data(fact)["licences"]}),
+        "incomplete": _incomplete(current),
+        "empty_parts": [fact.part for fact in current if _data(fact)["component_count"] == 0],
+        "missing_parts": _missing_parts(current, baseline),
+    }
+
+
 def _alerts(current: Sequence[Fact], _baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
     firing = [
         alert["name"]
@@ -209,11 +274,30 @@ _DERIVATIONS: dict[str, tuple[tuple[str, ...], _Derivation]] = {
         ),
         _findings,
     ),
+    "vex.statements": (("statement_count", "not_affected_count", "missing_parts"), _statements),
+    "sbom.components": (
+        (
+            *("component_count", "without_version_count", "without_licence_count", "licences", "incomplete"),
+            *("empty_parts", "missing_parts"),
+        ),
+        _components,
+    ),
     "alert.alertmanager": (
         ("critical_count", "critical_names", "truncated_count", "watchdog", "groups"),
         _alerts,
     ),
     "ops.security": (("risk_rank", "max_risk_rank"), _security),
 }
-DERIVED_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType({kind: entry[0] for kind, entry in _DERIVATIONS.items()})
-COMPARED_KINDS = frozenset({"test.junit", "coverage.cobertura", "scan.sarif"})
+DERIVED_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        **{kind: entry[0] for kind, entry in _DERIVATIONS.items()},
+        VULNERABILITIES: (
+            *("severe_count", "new_severe_count", "new_severe", "exploited_count", "fixable_count", "highest_score"),
+            *("highest_epss", "lifted_count", "lifted", "tools", "incomplete", "failed_parts", "missing_parts"),
+            "suppressed",
+        ),
+    }
+)
+COMPARED_KINDS = frozenset(
+    {"test.junit", "coverage.cobertura", "scan.sarif", VULNERABILITIES, "vex.statements", "sbom.components"}
+)

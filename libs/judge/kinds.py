@@ -29,6 +29,7 @@ class Kind:
     """``noun``: what a sentence calls such a fact. ``keys``: what the data must hold; ``optional``: what they may hold.
 
     ``bulk``: long lists that conditions don't see (totals are derived of them).
+    ``reads_too``: kinds of the same version that the totals take in where there are any, such as VEX for a scan.
     ``consistent`` looks at keys together and is asked only when each is right by itself.
     """
 
@@ -37,6 +38,7 @@ class Kind:
     keys: Mapping[str, Check]
     optional: Mapping[str, Check] = field(default_factory=dict)
     bulk: frozenset[str] = frozenset()
+    reads_too: tuple[str, ...] = ()
     consistent: Callable[[Mapping[str, object]], list[str]] = lambda _: []
 
 
@@ -176,6 +178,29 @@ _FINDING = _object_of(
     {"fingerprint": _text, "rule_id": _string, "severity": _one_of("critical", "high", "medium", "low", "none")},
     optional={"path": _or_null(_string), "line": _or_null(_count)},
 )
+_VULNERABILITY = _object_of(
+    {
+        **dict.fromkeys(("fingerprint", "id", "package"), _text),
+        "severity": _one_of("critical", "high", "medium", "low", "none"),
+    },
+    optional={
+        "version": _or_null(_string),
+        "aliases": _or_null(_list_of(_text)),
+        "score": _or_null(_number(0, 10)),
+        "epss": _or_null(_number(0, 1)),
+        "exploited": _or_null(_flag),
+        "fixed_in": _or_null(_string),
+    },
+)
+_STATEMENT = _object_of(
+    {
+        "id": _text,
+        "status": _one_of("not_affected", "affected", "fixed", "under_investigation"),
+        "justification": _string,
+        **dict.fromkeys(("aliases", "products", "packages"), _list_of(_text)),
+    },
+    optional={"time": _or_null(_string)},
+)
 _ALERT = _object_of({"name": _text, "status": _one_of("firing", "resolved"), "severity": _text})
 # What the reader of a report remarked; signals sent as events need not have it, nor those stored before it came.
 _REMARKS: dict[str, Check] = {
@@ -215,6 +240,31 @@ _ALL = (
         {"tool": _text, "findings": _list_of(_FINDING), "suppressed": _count, "execution_successful": _flag},
         optional={"severe_packed": _packed, **_REMARKS},
         bulk=frozenset({"findings"}),
+    ),
+    Kind(
+        "scan.vulnerabilities",
+        "vulnerability scan",
+        {"tool": _text, "findings": _list_of(_VULNERABILITY), "suppressed": _count, "execution_successful": _flag},
+        optional={"severe_packed": _packed, "artifacts": _list_of(_text), **_REMARKS},
+        bulk=frozenset({"findings"}),
+        reads_too=("vex.statements",),
+    ),
+    Kind(
+        "vex.statements",
+        "VEX document",
+        {"statements": _list_of(_STATEMENT)},
+        optional=_REMARKS,
+        bulk=frozenset({"statements"}),
+    ),
+    Kind(
+        "sbom.components",
+        "SBOM",
+        {
+            **dict.fromkeys(("component_count", "without_version_count", "without_licence_count"), _count),
+            "licences": _list_of(_text),
+        },
+        optional=_REMARKS,
+        bulk=frozenset({"licences"}),
     ),
     Kind(
         "alert.alertmanager",

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 
 from libs.judge.cel import Condition
+from libs.judge.kinds import KINDS
 
 ParameterValue = bool | int | float | str
 SubjectMode = Literal["site", "version"]
@@ -196,7 +197,8 @@ class Policy:
     def kinds(self) -> frozenset[str]:
         """The kinds of facts that the rules read."""
         needed = {need.kind for rule in self.rules for need in rule.needs}
-        return frozenset({rule.kind for rule in self.rules} | needed)
+        beside = {kind for rule in self.rules for kind in KINDS[rule.kind].reads_too}
+        return frozenset({rule.kind for rule in self.rules} | needed | beside)
 
 
 def placeholders(template: str) -> list[str]:

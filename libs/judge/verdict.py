@@ -154,6 +154,7 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
     values["baseline"] = {"exists": bool(base), "run": (facts.baseline_run or 0) if base else 0}
     current: list[Fact] = []
     beside: list[Fact] = []
+    read_too: list[Fact] = []
     wrong = without_zone([*mine, *base, *unread, *of_needs(rule, facts)])
     has_evidence = False
     if not wrong:
@@ -168,7 +169,9 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
         if not current and not unread:
             wrong = [missing(rule, version)]
         elif not wrong:
-            values |= _fact_values(rule, current, baseline, policy.parameters, now)
+            read_too = _read_too(rule, [fact for fact in facts.current if fact.version == version], now)
+            read_before = _read_too(rule, facts.baseline, now) if base else []
+            values |= _fact_values(rule, current, baseline, policy.parameters, now, read_too, read_before)
             unjudged, failed = _condition_failures(rule, values)
             old = stale(rule, current, now)
             has_evidence = not (unjudged or old or any(values["derived"].get(key) for key in _UNSEEN))
@@ -196,7 +199,7 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
         detail={name: look_up(lookup, values) for name, lookup in rule.detail.items()},
         observed=observed,
         wanted=wanted,
-        facts_used=tuple(sorted({fact.signal_id for fact in (*current, *unread, *beside)})),
+        facts_used=tuple(sorted({fact.signal_id for fact in (*current, *unread, *beside, *read_too)})),
         owner_role=rule.owner_role,
         sla_hours=rule.sla_hours,
         action=rule.action,
@@ -223,12 +226,26 @@ def _rule_values(rule: Rule) -> dict[str, Any]:
     }
 
 
+def _read_too(rule: Rule, facts: Sequence[Fact], now: datetime) -> list[Fact]:
+    """The newest facts of the kinds that the rule's kind reads, too. A broken one lifts and changes nothing."""
+    kinds = KINDS[rule.kind].reads_too
+    found = [one for kind in kinds for one in newest_of_each_part(fact for fact in facts if fact.kind == kind)]
+    return [fact for fact in found if not without_zone([fact]) and not broken([fact], "", now)]
+
+
 def _fact_values(
-    rule: Rule, current: Sequence[Fact], baseline: Sequence[Fact], params: Mapping[str, Any], now: datetime
+    rule: Rule,
+    current: Sequence[Fact],
+    baseline: Sequence[Fact],
+    params: Mapping[str, Any],
+    now: datetime,
+    read_too: Sequence[Fact],
+    read_before: Sequence[Fact],
 ) -> dict[str, Any]:
     """What a condition sees: small values only, and of the data only the keys that were checked."""
     newest = max(current, key=lambda fact: (fact.time, fact.signal_id, fact.part))
-    derived = derive(rule.kind, current, renamed(rule.kind, current, baseline), params)
+    known = renamed(rule.kind, current, baseline)
+    derived = derive(rule.kind, current, known, params, read_too, read_before)
     if rule.kind == TESTS:
         derived |= still_failing(current, now)
     return {

@@ -11,6 +11,7 @@ from libs.common.contracts.governance import gates as contract
 from libs.common.contracts.governance.gates import GateInfo, GateName, RuleInfo
 from libs.common.problems import Invalid, NotFound
 from libs.common.service import Read, Table
+from libs.judge.kinds import KINDS
 from libs.judge.policy import Policy
 
 SITE_SUBJECT = "site"  # the subject of gates that judge a whole site
@@ -34,7 +35,8 @@ class Catalog:
         scopes: dict[str, set[str]] = {}
         for policy in self.policies.values():
             for rule in policy.rules:
-                scopes.setdefault(rule.kind, set()).add(rule.scope)
+                for kind in (rule.kind, *KINDS[rule.kind].reads_too):
+                    scopes.setdefault(kind, set()).add(rule.scope)
         self._scopes = scopes
 
     def policy(self, gate: str) -> Policy:

@@ -14,6 +14,19 @@ GOOD: dict[str, Any] = {
     "test.junit": junit_data("a", failed=("b",), skipped=("c",)),
     "coverage.cobertura": coverage_data(2, 3),
     "scan.sarif": scan_data(finding("f")),
+    "scan.vulnerabilities": {
+        "tool": "Trivy",
+        "findings": [{"fingerprint": "f", "id": "CVE-2026-1", "package": "pkg:npm/a", "severity": "high"}],
+        "suppressed": 0,
+        "execution_successful": True,
+    },
+    "vex.statements": {"statements": []},
+    "sbom.components": {
+        "component_count": 1,
+        "without_version_count": 0,
+        "without_licence_count": 0,
+        "licences": ["MIT"],
+    },
     "alert.alertmanager": watchdog().data,
 }
 

@@ -15,6 +15,7 @@ from libs.common.problems import Invalid, NotFound, TooLarge
 MAX_REPORT_BYTES = 64 * 1024 * 1024  # the largest that an installation may be set to take, unpacked
 ReportFormat = Literal[
     "junit", "trx", "nunit", "xunit", "tap", "gotest", "cobertura", "jacoco", "clover", "lcov", "gocover", "sarif",
+    "trivy", "grype", "npm-audit", "pip-audit", "cyclonedx", "cyclonedx-scan", "cyclonedx-vex", "spdx", "openvex",
     "alertmanager",
 ]  # fmt: skip
 FORMATS: tuple[str, ...] = get_args(ReportFormat)

@@ -18,8 +18,10 @@ Start = Callable[[str, Mapping[str, str]], None]
 End = Callable[[str], None]
 
 
-def read_xml(source: Source, start: Start, end: End) -> None:
+def read_xml(source: Source, start: Start, end: End, text: Callable[[str], None] | None = None) -> None:
     """Call ``start(name, attributes)`` and ``end(name)`` for each element, names without their prefix.
+
+    ``text`` gets the letters between them, in pieces.
 
     Raises BadReport for anything that isn't plain, whole, bounded XML, and what ``start`` and ``end`` raise.
     """
@@ -50,6 +52,8 @@ def read_xml(source: Source, start: Start, end: End) -> None:
     parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
     parser.StartElementHandler = begin
     parser.EndElementHandler = finish
+    if text is not None:
+        parser.CharacterDataHandler = text
     for handler in ("EntityDecl", "ElementDecl", "AttlistDecl", "NotationDecl", "UnparsedEntityDecl"):
         setattr(parser, f"{handler}Handler", refuse)
     try:

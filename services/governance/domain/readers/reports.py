@@ -13,21 +13,28 @@ from types import MappingProxyType
 from typing import BinaryIO
 
 from libs.judge.report_base import MAX_REPORT_BYTES, BadReport, ParsedSignal
-from services.governance.domain.readers import coverage_lines, tests_read
+from services.governance.domain.readers import components, coverage_lines, tests_read, vex, vulnerabilities
 from services.governance.domain.readers.alertmanager import parse_alertmanager
 from services.governance.domain.readers.clover import parse_clover
 from services.governance.domain.readers.cobertura import parse_cobertura
+from services.governance.domain.readers.cyclonedx import parse_cyclonedx, parse_cyclonedx_scan, parse_cyclonedx_vex
 from services.governance.domain.readers.gocover import parse_gocover
 from services.governance.domain.readers.gotest import parse_gotest
+from services.governance.domain.readers.grype import parse_grype
 from services.governance.domain.readers.jacoco import parse_jacoco
 from services.governance.domain.readers.junit import parse_junit
 from services.governance.domain.readers.lcov import parse_lcov
 from services.governance.domain.readers.look import Look, look_at
+from services.governance.domain.readers.npm_audit import parse_npm_audit
 from services.governance.domain.readers.nunit import parse_nunit
+from services.governance.domain.readers.pip_audit import parse_pip_audit
 from services.governance.domain.readers.report_text import Source
 from services.governance.domain.readers.sarif import parse_sarif
+from services.governance.domain.readers.spdx import parse_spdx
 from services.governance.domain.readers.tap import parse_tap
+from services.governance.domain.readers.trivy import parse_trivy
 from services.governance.domain.readers.trx import parse_trx
+from services.governance.domain.readers.vex import parse_openvex
 from services.governance.domain.readers.xunit import parse_xunit
 
 __all__ = ["FORMATS", "MAX_REPORT_BYTES", "TABLE", "BadReport", "Format", "ParsedSignal", "parse_report"]
@@ -51,6 +58,13 @@ class Format:
 
 
 _TESTS, _COVERAGE = tests_read.KIND, coverage_lines.KIND
+_FOUND, _SBOM, _VEX = vulnerabilities.KIND, components.KIND, vex.KIND
+
+
+def _is_cyclonedx(it: Look) -> bool:
+    return "bomFormat" in it.keys or it.root == "bom"
+
+
 _ROWS = (
     Format("junit", "JUnit XML", _TESTS, parse_junit, lambda it: it.root in ("testsuites", "testsuite")),
     Format("trx", "TRX", _TESTS, parse_trx, lambda it: it.root == "TestRun"),
@@ -72,6 +86,31 @@ _ROWS = (
     Format("lcov", "LCOV", _COVERAGE, parse_lcov, lambda it: it.text.startswith(("TN:", "SF:")), "info"),
     Format("gocover", "Go cover profile", _COVERAGE, parse_gocover, lambda it: it.text.startswith("mode:"), "out"),
     Format("sarif", "SARIF", "scan.sarif", parse_sarif, lambda it: {"runs", "version"} <= it.keys, "sarif", True),
+    Format(
+        "trivy",
+        "Trivy's JSON report",
+        _FOUND,
+        parse_trivy,
+        lambda it: {"SchemaVersion", "ArtifactName"} <= it.keys,
+        "json",
+    ),
+    Format("grype", "Grype's JSON report", _FOUND, parse_grype, lambda it: "matches" in it.keys, "json"),
+    Format(
+        "npm-audit",
+        "npm audit --json",
+        _FOUND,
+        parse_npm_audit,
+        lambda it: "auditReportVersion" in it.keys or {"advisories", "actions"} <= it.keys,
+        "json",
+    ),
+    Format(
+        "pip-audit", "pip-audit --format json", _FOUND, parse_pip_audit, lambda it: {"name", "vulns"} <= it.keys, "json"
+    ),
+    Format("cyclonedx", "a CycloneDX SBOM", _SBOM, parse_cyclonedx, _is_cyclonedx, "json"),
+    Format("cyclonedx-scan", "a CycloneDX scan", _FOUND, parse_cyclonedx_scan, _is_cyclonedx, "json"),
+    Format("cyclonedx-vex", "a CycloneDX VEX", _VEX, parse_cyclonedx_vex, _is_cyclonedx, "json"),
+    Format("spdx", "an SPDX SBOM", _SBOM, parse_spdx, lambda it: "spdxVersion" in it.keys, "json"),
+    Format("openvex", "OpenVEX", _VEX, parse_openvex, lambda it: {"@context", "statements"} <= it.keys, "json"),
     Format(
         "alertmanager",
         "Alertmanager webhook",
