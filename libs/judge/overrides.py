@@ -47,7 +47,7 @@ def apply_overrides(policy: Policy, overrides: Mapping[str, str]) -> Policy:
     if not changed:
         return policy
     digest = sha256(f"{policy.digest}\n{json.dumps(changed, sort_keys=True)}".encode()).hexdigest()
-    return replace(policy, digest=digest)
+    return replace(policy, digest=digest, overridden=changed)
 
 
 def settings_view(policy: Policy) -> dict[str, Any]:

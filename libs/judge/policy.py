@@ -83,6 +83,7 @@ def parse_policy(content: bytes, file: str) -> Policy:
         digest=sha256(content).hexdigest(),
         file=file,
         settings=_settings(reader),
+        text=content.decode(),
         **read_terms(reader),
     )
     reader.refuse_rest()

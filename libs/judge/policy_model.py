@@ -101,7 +101,8 @@ class Rule:
 
     A rule in ``mode`` ``shadow`` is judged and told, and never counted. A required rule warns until ``effective_on``
     begins (UTC) and fails from then on. ``needs``: further kinds that must be there. ``sources`` and ``actors``:
-    patterns (``*`` stands for anything) of who may say it; empty means anybody.
+    patterns (``*`` stands for anything) of who may say it; empty means anybody. ``parameters``: of a rule that a site
+    added, those of its own policy.
     """
 
     id: str
@@ -128,6 +129,7 @@ class Rule:
     sources: tuple[str, ...] = ()
     actors: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
+    parameters: Mapping[str, ParameterValue] | None = None
 
     @property
     def effective_at(self) -> datetime | None:
@@ -168,7 +170,9 @@ class Policy:
     ``subjects``: patterns (``*`` stands for anything) of the subjects that it binds, empty: all. ``valid_for_hours``:
     how long a GO holds at the most. ``stale_after_hours``: when a firing alert group that is not repeated is stale.
     ``line_pattern``: an expression with one group, which of a version is its line; "" is one line for all.
-    ``exceptions_per_quarter``: how many exceptions a site may use up in a quarter, None: any number.
+    ``exceptions_per_quarter``: how many exceptions a site may use up in a quarter, None: any number. ``text``: the file
+    as it was read; ``overridden``: what the environment changed of it, by suffix. ``parts``: what a combined policy was
+    made of: the one in force everywhere, and the site's own.
     """
 
     name: str
@@ -192,6 +196,9 @@ class Policy:
     waivers: WaiverTerms = WaiverTerms()
     overrides: OverrideTerms = OverrideTerms()
     exceptions_per_quarter: int | None = None
+    text: str = field(default="", repr=False)
+    overridden: Mapping[str, ParameterValue] = field(default_factory=dict)
+    parts: tuple[Policy, ...] = field(default=(), repr=False)
 
     @property
     def kinds(self) -> frozenset[str]:

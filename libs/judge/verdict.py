@@ -150,7 +150,8 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
     mine = [fact for fact in facts.current if fact.kind == rule.kind and fact.version == version]
     unread = [fact for fact in facts.unread if fact.kind == rule.kind and fact.version == version]
     base = [fact for fact in facts.baseline if fact.kind == rule.kind] if facts.baseline_run is not None else []
-    values: dict[str, Any] = {"params": policy.parameters, "rule": _rule_values(rule)}
+    parameters = policy.parameters if rule.parameters is None else rule.parameters
+    values: dict[str, Any] = {"params": parameters, "rule": _rule_values(rule)}
     values["baseline"] = {"exists": bool(base), "run": (facts.baseline_run or 0) if base else 0}
     current: list[Fact] = []
     beside: list[Fact] = []
@@ -171,11 +172,11 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
         elif not wrong:
             read_too = _read_too(rule, [fact for fact in facts.current if fact.version == version], now)
             read_before = _read_too(rule, facts.baseline, now) if base else []
-            values |= _fact_values(rule, current, baseline, policy.parameters, now, read_too, read_before)
+            values |= _fact_values(rule, current, baseline, parameters, now, read_too, read_before)
             unjudged, failed = _condition_failures(rule, values)
             old = stale(rule, current, now)
             has_evidence = not (unjudged or old or any(values["derived"].get(key) for key in _UNSEEN))
-            wrong = [*failed, *old] or _unasked(policy, values["derived"])
+            wrong = [*failed, *old] or _unasked(parameters, values["derived"])
         beside, lacking = needed(rule, facts, now)
         has_evidence = has_evidence and not lacking
         wrong = [*wrong, *lacking]
@@ -273,7 +274,7 @@ def _condition_failures(rule: Rule, values: Mapping[str, Any]) -> tuple[bool, li
     return False, [sentence.render(values) for sentence in matching[:MAX_REASONS] or [rule.sentence]]
 
 
-def _unasked(policy: Policy, derived: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _unasked(parameters: Mapping[str, Any], derived: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What no condition may overlook, also one that was written before there were words for it."""
     found = []
     if incomplete := derived.get("incomplete"):
@@ -281,7 +282,7 @@ def _unasked(policy: Policy, derived: Mapping[str, Any]) -> list[tuple[str, str]
     if open_count := derived.get("still_failing_count"):
         named = ", ".join(derived["still_failing"])
         found.append((f"{open_count} tests were not shown passing since they failed ({named})", "each shown passing"))
-    if "max_flaky" not in policy.parameters and (flaky_count := derived.get("flaky")):
+    if "max_flaky" not in parameters and (flaky_count := derived.get("flaky")):
         named = ", ".join(derived["flaky_tests"])
         found.append((f"{flaky_count} tests are flaky ({named})", "0 flaky, as the policy has no max_flaky"))
     return found

@@ -38,8 +38,9 @@ FROM runs WHERE gate = $1 AND site = $2 ORDER BY run_id DESC LIMIT $3
 
 async def ops_gate(catalog: Catalog, read: Read, _params: Nothing) -> OpsGate:
     """Judge now without storing a run."""
-    policy = catalog.policy(OPERATIONS)
-    verdict = await look(read.pool, policy, catalog.target(OPERATIONS, read.site, None, None), read.now)
+    policy = (await catalog.in_force(read.pool, OPERATIONS, read.site)).both
+    target = await catalog.target(read.pool, OPERATIONS, read.site, None, None)
+    verdict = await look(read.pool, policy, target, read.now)
     return OpsGate(
         generated_at=read.now,
         decision=verdict.decision,
@@ -51,7 +52,8 @@ async def ops_gate(catalog: Catalog, read: Read, _params: Nothing) -> OpsGate:
 
 async def ops_gate_run(catalog: Catalog, tx: Tx, _body: Nothing) -> OpsGateRun:
     """Run the gate and store the verdict."""
-    return _with_envelope(await run_asked(catalog, tx, catalog.target(OPERATIONS, tx.site, None, None)))
+    target = await catalog.target(tx.connection, OPERATIONS, tx.site, None, None)
+    return _with_envelope(await run_asked(catalog, tx, target))
 
 
 def _with_envelope(row: asyncpg.Record | dict[str, Any]) -> OpsGateRun:
@@ -73,7 +75,7 @@ def _with_envelope(row: asyncpg.Record | dict[str, Any]) -> OpsGateRun:
 
 async def ops_gate_latest(catalog: Catalog, read: Read, _params: Nothing) -> OpsGateRun:
     """The newest run, read back as it was stored. Raises `NotFound` if the gate never ran in this site."""
-    catalog.policy(OPERATIONS)
+    await catalog.check(read.pool, OPERATIONS, read.site)
     row = await read.pool.fetchrow(SELECT_LATEST, OPERATIONS, read.site)
     if row is None:
         raise NotFound("The operations gate never ran in this site; run it with POST /api/ops/governance/gate/run.")
@@ -82,7 +84,7 @@ async def ops_gate_latest(catalog: Catalog, read: Read, _params: Nothing) -> Ops
 
 async def ops_gate_history(catalog: Catalog, read: Read, wanted: HistoryLimit) -> OpsGateHistory:
     """The newest runs, newest first."""
-    catalog.policy(OPERATIONS)
+    await catalog.check(read.pool, OPERATIONS, read.site)
     rows = await read.pool.fetch(SELECT_HISTORY, OPERATIONS, read.site, wanted.limit)
     items = [OpsGateRow.model_validate(dict(row)) for row in rows]
     return OpsGateHistory(generated_at=read.now, count=len(items), items=items)
@@ -95,7 +97,8 @@ async def judged_sites(connection: Connection) -> list[str]:
 
 async def run_daily(catalog: Catalog, tx: Tx) -> None:
     """Run the operations gate of a site; the run is its own record."""
-    await run_on_schedule(catalog, tx, catalog.target(OPERATIONS, tx.site, None, None))
+    target = await catalog.target(tx.connection, OPERATIONS, tx.site, None, None)
+    await run_on_schedule(catalog, tx, target)
 
 
 def _daily(catalog: Catalog) -> Job:

@@ -15,18 +15,19 @@ from services.governance.opsgate import OPERATIONS
 
 async def get_plan(catalog: Catalog, read: Read, wanted: GatePlanOptions) -> Plan:
     """Judge a gate now and plan what is to mend. Raises `NotFound`, `Invalid`."""
-    target = catalog.target(wanted.gate, read.site, wanted.subject, wanted.version)
+    target = await catalog.target(read.pool, wanted.gate, read.site, wanted.subject, wanted.version)
     return await _plan(catalog, read, target, wanted.include_warnings, wanted.max_items)
 
 
 async def ops_plan(catalog: Catalog, read: Read, wanted: PlanOptions) -> Plan:
     """The same for the operations gate."""
-    target = catalog.target(OPERATIONS, read.site, None, None)
+    target = await catalog.target(read.pool, OPERATIONS, read.site, None, None)
     return await _plan(catalog, read, target, wanted.include_warnings, wanted.max_items)
 
 
 async def _plan(catalog: Catalog, read: Read, target: Target, include_warnings: bool, max_items: int) -> Plan:
-    verdict = await look(read.pool, catalog.policy(target.gate), target, read.now)
+    in_force = await catalog.in_force(read.pool, target.gate, target.site)
+    verdict = await look(read.pool, in_force.policy(target.subject), target, read.now)
     plan = domain.make_plan(verdict, read.now, include_warnings, max_items)
     return Plan.model_validate({"generated_at": read.now, **{name: getattr(plan, name) for name in _SHARED}},
                                from_attributes=True)  # fmt: skip

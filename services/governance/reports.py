@@ -61,7 +61,7 @@ async def record_report(catalog: Catalog, bucket: Bucket, tx: Tx, body: ReportRe
     """
     kind = TABLE[body.format].kind
     about = Sender(kind, body.subject or SITE_SUBJECT, body.version or "", _sender(body))
-    catalog.check_version(kind, about.version, f"The {body.format} report")
+    await catalog.check_version(tx.connection, kind, about.version, f"The {body.format} report")
     async with opened(bucket, body) as original:
         try:
             if original.lost:

@@ -42,20 +42,26 @@ GATE_DECISIONS = Counter(
 )
 
 # The row lock puts runs of one subject in order: a later number has seen the facts of an earlier one. It is a statement
-# of its own, since one that waits for a lock goes on reading what there was before it waited.
+# of its own, since one that waits for a lock goes on reading what there was before it waited. It brings along which
+# versions of the policy are in force, so that a run costs no round trip more for them.
 LOCK_HEAD = """
 INSERT INTO gate_heads (gate, site, subject, run_number) VALUES ($1, $2, $3, 1)
 ON CONFLICT (gate, site, subject) DO UPDATE SET run_number = gate_heads.run_number + 1
-RETURNING run_number, nextval('job_run_id') AS run_id
+RETURNING run_number, nextval('job_run_id') AS run_id,
+    (SELECT version FROM policies AS of WHERE of.gate = $1 AND of.site = 'global' ORDER BY version DESC LIMIT 1)
+        AS policy_version,
+    (SELECT version FROM policies AS of WHERE of.gate = $1 AND of.site = $2 ORDER BY version DESC LIMIT 1)
+        AS site_policy_version
 """
 # A GO that rests on a waiver is no baseline: what was waived would be known from then on, also when the waiver is over.
 STORE_RUN = Closing("""
 run AS (
     INSERT INTO runs (gate, site, subject, version, run_number, trigger, actor, decision, status, decided_at, summary,
         rules, reasons, policy_digest, settings, baseline_run, next_change_at, fact_signals, command_id, run_id, holds,
-        unused_waivers)
+        unused_waivers, policy_version, site_policy_version)
     OVERRIDING SYSTEM VALUE
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
+        $24)
 ), head AS (
     UPDATE gate_heads SET version = $4, decision = $8, next_change_at = $17,
         last_go_run_id = CASE WHEN $8 = 'go' AND NOT $12::jsonb @> '[{"status": "waived"}]' THEN $20
@@ -89,7 +95,8 @@ def begin_series(gates: Iterable[str]) -> None:
 
 async def run_gate(catalog: Catalog, tx: Tx, body: GateTarget) -> GateRun:
     """Judge now, store the verdict and tell it. Raises `NotFound`, `Invalid`."""
-    return to_run(await run_asked(catalog, tx, catalog.target(body.gate, tx.site, body.subject, body.version)))
+    target = await catalog.target(tx.connection, body.gate, tx.site, body.subject, body.version)
+    return to_run(await run_asked(catalog, tx, target))
 
 
 async def run_asked(catalog: Catalog, tx: Tx, target: Target) -> dict[str, Any]:
@@ -112,9 +119,11 @@ def _stored(row: dict[str, Any]) -> Iterable[Any]:
 
 async def _judge(catalog: Catalog, tx: Tx, target: Target, trigger: str, command_id: UUID | None) -> dict[str, Any]:
     """Judge and tell: the columns of the run's row, which the caller stores; ``summary`` and ``rules`` as models."""
-    policy = catalog.policy(target.gate)
     head = await tx.connection.fetchrow(LOCK_HEAD, target.gate, target.site, target.subject)
     assert head is not None  # noqa: S101 - an upsert without a condition always returns its row
+    versions = head["policy_version"] or 0, head["site_policy_version"] or 0
+    in_force = await catalog.at_versions(tx.connection, target.gate, target.site, *versions)
+    policy = in_force.policy(target.subject)
     verdict = await look(tx.connection, policy, target, tx.now)
     row: dict[str, Any] = {
         "gate": target.gate,
@@ -139,6 +148,8 @@ async def _judge(catalog: Catalog, tx: Tx, target: Target, trigger: str, command
         "run_id": head["run_id"],
         "holds": [Hold.model_validate(hold, from_attributes=True) for hold in verdict.holds],
         "unused_waivers": list(verdict.unused_waivers),
+        "policy_version": in_force.common_version,
+        "site_policy_version": in_force.own_version,
     }
     told = GateDecided(**{name: row[name] for name in GateDecided.model_fields})
     tx.emit(gate_decided, told, subject=str(row["run_id"]), site=target.site)
@@ -153,7 +164,7 @@ def to_run(row: asyncpg.Record | dict[str, Any]) -> GateRun:
 
 async def list_runs(catalog: Catalog, read: Read, wanted: RunFilter) -> Page[GateRun]:
     """A page of a gate's runs in this site, newest first. Raises `NotFound`, `Invalid`."""
-    catalog.policy(wanted.gate)
+    await catalog.check(read.pool, wanted.gate, read.site)
     given = {"gate": wanted.gate, "site": read.site, "subject": wanted.subject, "version": wanted.version}
     found = await LIST_RUNS.page(read.pool, given, limit=wanted.limit, cursor=wanted.cursor)
     return Page[GateRun](items=[to_run(row) for row in found.rows], next_cursor=found.next_cursor)
@@ -161,7 +172,7 @@ async def list_runs(catalog: Catalog, read: Read, wanted: RunFilter) -> Page[Gat
 
 async def get_run(catalog: Catalog, read: Read, key: RunKey) -> GateRun:
     """One run. Raises `NotFound`, also for one of another gate or site."""
-    catalog.policy(key.gate)
+    await catalog.check(read.pool, key.gate, read.site)
     row = await read.pool.fetchrow(SELECT_RUN, key.gate, read.site, key.run_id)
     if row is None:
         raise NotFound(f"The gate {key.gate} has no run {key.run_id} in this site.")
@@ -170,7 +181,8 @@ async def get_run(catalog: Catalog, read: Read, key: RunKey) -> GateRun:
 
 async def rejudge(catalog: Catalog, tx: Tx) -> JobDone | None:
     """Run the gates again whose latest verdict is a GO that age has turned since; at most 100 at a time."""
-    turned = await tx.connection.fetch(SELECT_TURNED, tx.now, sorted(catalog.policies), MAX_REJUDGED)
+    gates = await catalog.gates(tx.connection, None)
+    turned = await tx.connection.fetch(SELECT_TURNED, tx.now, gates, MAX_REJUDGED)
     run_ids = [await run_on_schedule(catalog, tx, Target(**row)) for row in turned]
     return JobDone(detail={"run_ids": run_ids}) if run_ids else None
 

@@ -10,25 +10,27 @@ from libs.common.objects import Bucket
 from libs.common.service import Service
 from libs.judge.policy import Policy
 from services.governance import catalog as gates
-from services.governance import halts, opsgate, originals, plan, pruning, reports, runs, signals, waivers
+from services.governance import halts, opsgate, originals, plan, policies, pruning, reports, runs, signals, waivers
 
 
 def make_service(
-    policies: Mapping[str, Policy], signal_retention_days: int = 90, report_retention_days: int = 30
+    files: Mapping[str, Policy], signal_retention_days: int = 90, report_retention_days: int = 30
 ) -> Service:
-    """The service that judges by these policies (name to policy), such as `startup.packaged_policies` gives.
+    """The service that judges by these files (name to policy, such as `startup.packaged_policies` gives), and by what
+    is published.
 
     Signals that nothing needs are removed after ``signal_retention_days``, reports as the tools wrote them after
     ``report_retention_days``.
     """
-    catalog, bucket = gates.Catalog(policies), Bucket(REPORTS.name)
-    runs.begin_series(policies)
+    catalog, bucket = gates.Catalog(files), Bucket(REPORTS.name)
+    runs.begin_series(files)
     return Service.of(
         CONTRACT,
         signals.table(catalog),
         reports.table(catalog, bucket),
         originals.table(bucket, report_retention_days),
         gates.table(catalog),
+        policies.table(catalog),
         runs.table(catalog),
         plan.table(catalog),
         waivers.table(catalog),

@@ -128,7 +128,7 @@ class NewSignal:
 async def record_signals(catalog: Catalog, tx: Tx, body: SignalRecord) -> SignalReceipts:
     """Store outside events as signals. Raises `Invalid` naming the event that is wrong, `Conflict`."""
     received = receipt(tx)
-    new = [_from_event(catalog, event, place, body, received) for place, event in enumerate(body.signals, 1)]
+    new = [await _from_event(catalog, tx, event, place, body, received) for place, event in enumerate(body.signals, 1)]
     return await store(catalog, tx, new)
 
 
@@ -137,13 +137,13 @@ def receipt(tx: Tx) -> datetime:
     return min(tx.message.time, tx.now)
 
 
-def _from_event(
-    catalog: Catalog, event: OutsideEvent, place: int, defaults: SignalRecord, received: datetime
+async def _from_event(
+    catalog: Catalog, tx: Tx, event: OutsideEvent, place: int, defaults: SignalRecord, received: datetime
 ) -> NewSignal:
     which = f"Signal {place} (id {event.id[:100]!r} of {event.source[:100]!r})"
     subject = event.subject or defaults.subject or SITE_SUBJECT
     version = event.version or defaults.version or ""
-    catalog.check_version(event.type, version, which)
+    await catalog.check_version(tx.connection, event.type, version, which)
     if event.time is not None and event.time - received > MAX_FUTURE:
         raise Invalid(
             f"{which} has the time {event.time.isoformat()}, more than 5 minutes after it was received at "

@@ -70,7 +70,7 @@ async def request_waiver(catalog: Catalog, tx: Tx, body: WaiverRequest) -> Waive
     Raises `NotFound` for an unknown gate, `Invalid` for a rule or a subject that it has not and for an end that is past
     or too far, `Conflict` if there are too many.
     """
-    policy = catalog.policy(body.gate)
+    policy = (await catalog.in_force(tx.connection, body.gate, tx.site)).policy(body.subject or SITE_SUBJECT)
     rules = [rule.id for rule in policy.rules]
     if body.rule_id not in rules:
         raise Invalid(f"The gate {body.gate} has no rule {body.rule_id}; its rules are {', '.join(rules)}.")
@@ -125,7 +125,8 @@ async def approve_waiver(catalog: Catalog, tx: Tx, body: WaiverWord) -> Waiver:
     row = await _locked(tx, body.waiver_id, "requested")
     if row["requested_by"] == tx.actor:
         raise Forbidden("You asked for this waiver yourself; somebody else must approve it.")
-    _check_end(catalog.policy(row["gate"]), row["ends_at"], tx.now, row["without_evidence"])
+    policy = (await catalog.in_force(tx.connection, row["gate"], tx.site)).policy(row["subject"])
+    _check_end(policy, row["ends_at"], tx.now, row["without_evidence"])
     done = await tx.connection.fetchrow(DECIDE_WAIVER, body.waiver_id, "approved", tx.actor, tx.now, body.reason)
     return _tell(tx, contract.waiver_approved, done)
 

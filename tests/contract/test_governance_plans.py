@@ -10,7 +10,7 @@ import asyncpg
 import pytest_asyncio
 
 from libs.common.listing import Listing
-from services.governance import failures, gate, heads, opsgate, parts, pruning, reports, runs, signals
+from services.governance import catalog, failures, gate, heads, opsgate, parts, pruning, reports, runs, signals
 from tests.plans import generic_plan, nodes
 from tests.stack import Stack
 
@@ -42,6 +42,10 @@ FROM generate_series(1, 20000) AS n;
 INSERT INTO governance.gate_heads (gate, site, subject, run_number, decision, next_change_at, last_go_run_id)
 SELECT gate, site, subject, max(run_number), 'go', now() + interval '1 day', max(run_id)
 FROM governance.runs GROUP BY 1, 2, 3;
+INSERT INTO governance.policies (gate, site, version, content, digest, author, reason, issue, published_at)
+SELECT 'gate-' || g, s, v, '', '', 'ann', '', NULL, now()
+FROM generate_series(1, 60) AS g, unnest(ARRAY['global', 'site-1']) AS s, generate_series(1, 50) AS v;
+ANALYZE governance.policies;
 ANALYZE governance.open_failures; ANALYZE governance.report_heads;
 ANALYZE governance.signals; ANALYZE governance.facts; ANALYZE governance.runs; ANALYZE governance.gate_heads
 """
@@ -83,6 +87,7 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "one run": (runs.SELECT_RUN, ("gate-1", "site-1", 77)),
     "latest run": (opsgate.SELECT_LATEST, ("gate-1", "site-1")),
     "history": (opsgate.SELECT_HISTORY, ("gate-1", "site-1", 20)),
+    "newest_policies": (catalog.SELECT_NEWEST, ("gate-1", "site-1")),
     "turned": (runs.SELECT_TURNED, (None, ["gate-1"], 100)),
 }
 # These put what they found in order, or look up thousands of rows at once, for which reading a small table is right.

@@ -100,7 +100,8 @@ class GateRun(Open):
 
     ``reasons``: a sentence for each thing that forbids GO. ``next_change_at``: when a rule that passes will be stale, a
     waiver ends, a freeze begins or a rule that warns will fail. ``holds``: halts and freezes in force.
-    ``unused_waivers``: numbers of waivers in force that nothing needed.
+    ``unused_waivers``: numbers of waivers in force that nothing needed. ``policy_version``: of the policy in force
+    everywhere (0: the file), ``site_policy_version``: of the site's own beside it (0: it had none).
     """
 
     run_id: int
@@ -117,6 +118,8 @@ class GateRun(Open):
     rules: list[RuleResult]
     reasons: list[str] = []
     policy_digest: str
+    policy_version: int = 0
+    site_policy_version: int = 0
     baseline_run: int | None = None
     next_change_at: Time | None = None
     holds: list[Hold] = []
