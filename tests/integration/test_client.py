@@ -153,8 +153,8 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
         assert published.exit_code == 0, published.output
     item = json.loads((await tool("items", "list", "--gate", "release", "--json")).stdout)[0]
     text = packaged_policies()["release"].text
-    for words in (("publish", "--reason", "ours"), ("save",)):
-        done = await tool("policies", words[0], "release", *words[1:], "--content", text, "--json")
+    for verb, *told in (["publish", "--reason", "ours"], ["save"]):
+        done = await tool("policies", verb, "release", *told, "--content", text, "--json")
         assert done.exit_code == 0, done.output
     waiver = await tool(
         "waivers", "request", "--gate", "release", "--rule-id", "tests_passed", "--subject", "app", "--issue", "OPS-1",
