@@ -17,6 +17,7 @@ from libs.judge.policy_model import ParameterValue, Policy, PolicyError, Rule, S
 from libs.judge.policy_reader import Reader
 from libs.judge.policy_rule import read_rule
 from libs.judge.policy_terms import read_terms
+from libs.judge.policy_tests import read_cases
 from libs.judge.policy_yaml import LinedDict, read_yaml
 
 __all__ = ["Policy", "PolicyError", "Rule", "apply_overrides", "load_policies", "parse_policy", "settings_view"]
@@ -84,6 +85,7 @@ def parse_policy(content: bytes, file: str) -> Policy:
         file=file,
         settings=_settings(reader),
         text=content.decode(),
+        cases=read_cases(reader, tuple(rule.id for rule in rules)),
         **read_terms(reader),
     )
     reader.refuse_rest()

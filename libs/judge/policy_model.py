@@ -149,6 +149,28 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseFact:
+    """A fact of a test; ``data`` is JSON text."""
+
+    kind: str
+    part: str
+    age_minutes: float
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyCase:
+    """A test of a policy: at ``now`` these facts must give this decision, and these rules (by id) these statuses."""
+
+    name: str
+    version: str
+    now: datetime
+    facts: tuple[CaseFact, ...]
+    decision: Literal["go", "no_go"]
+    rules: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """A value that the environment may override: ``target`` is such as ``rules.daily_check_recent.required``.
 
@@ -196,6 +218,7 @@ class Policy:
     waivers: WaiverTerms = WaiverTerms()
     overrides: OverrideTerms = OverrideTerms()
     exceptions_per_quarter: int | None = None
+    cases: tuple[PolicyCase, ...] = ()
     text: str = field(default="", repr=False)
     overridden: Mapping[str, ParameterValue] = field(default_factory=dict)
     parts: tuple[Policy, ...] = field(default=(), repr=False)

@@ -6,6 +6,7 @@ anew by the job `rejudge`.
 
 from __future__ import annotations
 
+import asyncio
 from difflib import unified_diff
 from functools import partial
 from hashlib import sha256
@@ -42,6 +43,7 @@ from libs.common.versions import EVERYWHERE
 from libs.judge.combine import combine
 from libs.judge.lint import lint
 from libs.judge.policy import Policy, PolicyError, parse_policy
+from libs.judge.policy_tests import run_cases
 from services.governance.catalog import Catalog, InForce
 from services.governance.recheck import recheck
 
@@ -115,7 +117,8 @@ async def _problems(catalog: Catalog, source: Source, gate: str, site: str, cont
         return [f"{policy.file}: subject_mode must stay {other.subject_mode}: boards and runs of the gate go by it"]
     if site != EVERYWHERE and other is not None:
         combine(other, policy)
-    return list(lint(policy, now.now))
+    # Tests may hold large data, and other messages should not wait for them.
+    return [*lint(policy, now.now), *await asyncio.to_thread(run_cases, policy)]
 
 
 async def _other(catalog: Catalog, source: Source, gate: str, site: str) -> Policy | None:

@@ -102,6 +102,10 @@ async def test_versions_diff_and_a_roll_back_to_the_very_bytes(stack: Stack) -> 
         (tiny_policy().decode(), "name is tiny"),
         (STRICT.replace("fact.error_count <= params.most", "facst"), "rule one: condition, column 1"),
         (STRICT.replace("required: true", "required: false"), "no rule is both required and enforced"),
+        (
+            STRICT + "\ntests: [{name: no data, facts: [], expect: {decision: go}}]",
+            "test no data: the decision is no_go",
+        ),
         (STRICT.replace("subject_mode: site", "subject_mode: version"), "subject_mode must stay site"),
     ],
 )

@@ -1,0 +1,120 @@
+"""A policy's own tests: facts in, verdict out. Publishing runs them, and so does anybody with the file in hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, cast
+
+from libs.judge.facts import Fact, Facts
+from libs.judge.kinds import KINDS
+from libs.judge.policy_model import CaseFact, Policy, PolicyCase, PolicyError
+from libs.judge.policy_reader import Reader
+from libs.judge.policy_yaml import LinedDict
+from libs.judge.verdict import judge
+
+MAX_CASES = 100
+MAX_CASE_FACTS = 100
+STATUSES = ("pass", "fail", "warning", "shadow")
+_NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def read_cases(reader: Reader, rule_ids: tuple[str, ...]) -> tuple[PolicyCase, ...]:
+    """The cases under ``tests``. Raises PolicyError."""
+    if not reader.has("tests"):
+        return ()
+    listed = reader.take("tests", list, "a list")
+    if not 0 < len(listed) <= MAX_CASES:
+        raise PolicyError(
+            f"{reader.where}: tests must hold 1 to {MAX_CASES} tests (line {reader.mapping.lines['tests']})"
+        )
+    cases: list[PolicyCase] = []
+    for number, item in enumerate(listed, start=1):
+        if not isinstance(item, LinedDict):
+            raise PolicyError(f"{reader.where}: test {number} is not a mapping")
+        case = _case(Reader(item, f"{reader.where}: test {item.get('name', number)}"), rule_ids)
+        if any(case.name == other.name for other in cases):
+            raise PolicyError(f"{reader.where}: test {case.name}: stands here a second time")
+        cases.append(case)
+    return tuple(cases)
+
+
+def _case(reader: Reader, rule_ids: tuple[str, ...]) -> PolicyCase:
+    name, version = reader.text("name"), reader.text("version", "1.0")
+    now = reader.take("now", datetime, "a time such as 2026-01-01T12:00:00Z") if reader.has("now") else _NOON
+    if now.tzinfo is None:
+        raise PolicyError(f"{reader.where}: now must have a zone, such as 2026-01-01T12:00:00Z")
+    facts = reader.take("facts", list, "a list")
+    if len(facts) > MAX_CASE_FACTS:
+        raise PolicyError(f"{reader.where}: facts may hold {MAX_CASE_FACTS} facts")
+    expect = Reader(reader.mapping_of("expect"), f"{reader.where}: expect")
+    decision = expect.one_of("decision", ("go", "no_go"))
+    rules = expect.mapping_of("rules")
+    for rule_id, status in rules.items():
+        if rule_id not in rule_ids or status not in STATUSES:
+            raise PolicyError(
+                f"{expect.where}: {rule_id} must be a rule of the policy with one of {', '.join(STATUSES)} "
+                f"(line {rules.lines[rule_id]})"
+            )
+    expect.refuse_rest()
+    read = tuple(_fact(item, f"{reader.where}: fact {number}") for number, item in enumerate(facts, start=1))
+    reader.refuse_rest()
+    return PolicyCase(name, version, now, read, cast(Any, decision), cast(Any, dict(rules)))
+
+
+def _fact(item: object, where: str) -> CaseFact:
+    if not isinstance(item, LinedDict):
+        raise PolicyError(f"{where} is not a mapping")
+    reader = Reader(item, where)
+    kind, part = reader.one_of("kind", tuple(KINDS)), reader.text("part", "default")
+    age = reader.number("age_minutes", 0, 10_000_000) if reader.has("age_minutes") else 0
+    data = reader.take("data", LinedDict, "a mapping")
+    reader.refuse_rest()
+    return CaseFact(kind, part, age, json.dumps(data, default=_plain))
+
+
+def _plain(value: object) -> str:
+    # What YAML reads as a time was written as the text that signals carry.
+    if isinstance(value, date):
+        return value.isoformat()
+    raise PolicyError(f"a value of the type {type(value).__name__} can't stand in the data of a fact")
+
+
+def run_cases(policy: Policy) -> tuple[str, ...]:
+    """A sentence for each test that does not come out as it expects; empty: all do, or there are none."""
+    return tuple(f"{policy.file}: test {case.name}: {wrong}" for case in policy.cases for wrong in _wrong(policy, case))
+
+
+def _wrong(policy: Policy, case: PolicyCase) -> list[str]:
+    version = case.version if policy.subject_mode == "version" else ""
+    verdict = judge(policy, Facts(_facts(policy, case, version), version=version), case.now)
+    results = {result.id: result for result in verdict.rules}
+    found = [
+        f"rule {rule_id} is {results[rule_id].status}, expected {status}: {results[rule_id].message}"
+        for rule_id, status in case.rules.items()
+        if results[rule_id].status != status
+    ]
+    if verdict.decision != case.decision:
+        why = f": {' '.join(verdict.reasons)}" if verdict.reasons else ""
+        found.insert(0, f"the decision is {verdict.decision}, expected {case.decision}{why}")
+    return found
+
+
+def _facts(policy: Policy, case: PolicyCase, version: str) -> tuple[Fact, ...]:
+    """Each fact of the version, of the subject, or of both, as the rules read its kind."""
+    scopes: Mapping[str, set[str]] = {
+        fact.kind: {version if rule.scope == "version" else "" for rule in policy.rules if _reads(rule, fact.kind)}
+        for fact in case.facts
+    }
+    made: list[Fact] = []
+    for fact in case.facts:
+        for of in sorted(scopes[fact.kind]) or [version]:
+            time = case.now - timedelta(minutes=fact.age_minutes)
+            number = len(made) + 1
+            made.append(Fact(fact.kind, fact.part, number, "/test", str(number), time, json.loads(fact.data), of))
+    return tuple(made)
+
+
+def _reads(rule: Any, kind: str) -> bool:
+    return kind in (rule.kind, *KINDS[rule.kind].reads_too, *(need.kind for need in rule.needs))
