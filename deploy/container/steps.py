@@ -59,6 +59,11 @@ def write_secrets(root: Path, given_secret: str | None, namespace: str) -> None:
                 ),
                 "HEADGATE_NATS_URL": service_url(nats_url, service, derived_password(secret, "nats", service)),
                 "HEADGATE_NATS_MONITOR_URL": MONITOR_URL,
+                **(
+                    {"HEADGATE_CAPSULE_SECRET": derived_password(secret, "capsule", service)}
+                    if service == "governance"
+                    else {}
+                ),
             },
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deploy.embedded import free_ports
 from deploy.installation import checked_secret, kept_secret
+from libs.common.admin import derived_password
 from libs.common.roster import SERVICES, place
 from libs.common.settings import Settings
 
@@ -96,6 +97,8 @@ class Options:
         }
         if monitor_url:
             values["HEADGATE_NATS_MONITOR_URL"] = monitor_url
+        if service == "governance":
+            values["HEADGATE_CAPSULE_SECRET"] = derived_password(self.secret(), "capsule", service)
         if service == "gateway" and self.bootstrap_token:
             values["HEADGATE_BOOTSTRAP_TOKEN"] = self.bootstrap_token
         return values

@@ -10,7 +10,7 @@ import sys
 import stamina.instrumentation
 import typer
 
-from libs.client.commands import general
+from libs.client.commands import general, verify
 from libs.client.groups import Root, add_made
 from libs.client.session import Session, fail, guarded
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     help="Release gates with reasons. Exit codes: 0 GO or done, 1 NO-GO or refused, 2 could not judge or reach.",
 )
 general.add_to(app)
+verify.add_to(app)
 add_made(app, "")
 
 

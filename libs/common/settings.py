@@ -63,6 +63,12 @@ class Settings(BaseSettings):
     report_retention_days: int = Field(
         30, ge=2, le=90, description="How long reports are kept as the tools wrote them; what was read in them stays."
     )
+    capsule_secret: SecretStr | None = Field(
+        None, description="Secret from which the key is made that signs decisions; `make up` and compose derive it."
+    )
+    capsule_key_file: Path | None = Field(
+        None, description="An Ed25519 private key in PEM that signs decisions instead; a new file is a new key."
+    )
     policies_dir: Path | None = Field(
         None, description="Folder of gate policies (YAML) instead of the ones that come with Headgate."
     )

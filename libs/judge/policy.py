@@ -20,7 +20,15 @@ from libs.judge.policy_terms import read_terms
 from libs.judge.policy_tests import read_cases
 from libs.judge.policy_yaml import LinedDict, read_yaml
 
-__all__ = ["Policy", "PolicyError", "Rule", "apply_overrides", "load_policies", "parse_policy", "settings_view"]
+__all__ = [
+    "Policy",
+    "PolicyError",
+    "Rule",
+    "apply_overrides",
+    "load_policies",
+    "parse_policy",
+    "settings_view",
+]
 
 MAX_RULES = 100
 MAX_POLICIES = 100

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from libs.judge.standing import Hold, WaiverUsed
 
 Decision = Literal["go", "no_go"]
+VerdictWord = Literal["GO", "GO_WITH_WARNINGS", "NO_GO"]
 RunStatus = Literal["success", "warning", "critical"]
 RuleStatus = Literal["pass", "fail", "warning", "waived", "shadow"]
 
@@ -75,6 +76,7 @@ class Verdict:
     """
 
     decision: Decision
+    verdict: VerdictWord
     status: RunStatus
     rules: tuple[RuleResult, ...]
     summary: Summary

@@ -68,6 +68,7 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
     used_ones = {waiver.waiver_id for result in results for waiver in result.waivers}
     return Verdict(
         decision="no_go" if reasons else "go",
+        verdict="NO_GO" if reasons else "GO_WITH_WARNINGS" if status == "warning" else "GO",
         status=status,
         rules=results,
         summary=summary,

@@ -5,6 +5,7 @@ import sys
 
 from libs.common.runtime import StartError, main
 from libs.common.settings import Settings
+from services.governance.capsules import read_signer
 from services.governance.service import make_service
 from services.governance.startup import read_policies
 
@@ -14,7 +15,8 @@ def run() -> None:
     try:
         settings = Settings()
         policies = read_policies(settings.policies_dir, os.environ)
-        service = make_service(policies, settings.signal_retention_days, settings.report_retention_days)
+        signer = read_signer(settings)
+        service = make_service(policies, settings.signal_retention_days, settings.report_retention_days, signer)
     except StartError as error:
         sys.stderr.write(f"headgate governance: {error}\n")
         sys.exit(1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from libs.common.contracts.governance.runs import GateSummary, RuleResult
 from libs.judge.facts import MAX_PARTS, Fact, Facts, OpenFailure, Seen
 from libs.judge.failures import MAX_READ
 from libs.judge.policy import Policy
+from libs.judge.standing import Standing
 from libs.judge.test_ids import PRINT_CHARS
 from libs.judge.verdict import Verdict, judge
 from services.governance.catalog import Target
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
 # facts that the last GO used, from the signals as they were then. Beside them what people decided.
 SELECT_FACTS = """
 SELECT 'current' AS place, facts.kind, facts.part, facts.version, facts.signal_id, facts.time, facts.good_signal_id,
-    facts.good_time, signals.source, signals.event_id, signals.data, signals.problems, open.tests, open.signal_ids,
-    open.times, NULL::bigint AS run_number
+    facts.good_time, signals.source, signals.event_id, signals.data, signals.problems,
+    coalesce(signals.data_sha256, sha256(convert_to(signals.data::text, 'UTF8'))) AS data_sha256, open.tests,
+    open.signal_ids, open.times, NULL::bigint AS run_number
 FROM facts JOIN signals USING (signal_id)
 LEFT JOIN LATERAL (
     SELECT array_agg(test) AS tests, array_agg(signal_id) AS signal_ids, array_agg(time) AS times
@@ -39,25 +42,29 @@ LEFT JOIN LATERAL (
 WHERE facts.site = $1 AND facts.subject = $2 AND facts.version = ANY ($3::text[]) AND facts.kind = ANY ($4::text[])
 UNION ALL
 SELECT 'unread', heads.kind, signals.part, heads.version, heads.signal_id, heads.time, heads.good_signal_id,
-    heads.good_time, signals.source, signals.event_id, signals.data, signals.problems, NULL, NULL, NULL, NULL
+    heads.good_time, signals.source, signals.event_id, signals.data, signals.problems,
+    coalesce(signals.data_sha256, sha256(convert_to(signals.data::text, 'UTF8'))), NULL, NULL, NULL, NULL
 FROM report_heads AS heads JOIN signals USING (signal_id)
 WHERE heads.site = $1 AND heads.subject = $2 AND heads.version = ANY ($3::text[]) AND heads.kind = ANY ($4::text[])
     AND NOT heads.readable
 UNION ALL
 SELECT 'baseline', signals.kind, signals.part, signals.version, signals.signal_id,
     least(signals.time, signals.received_at), NULL, NULL, signals.source, signals.event_id, signals.data,
-    signals.problems, NULL, NULL, NULL, runs.run_number
+    signals.problems, coalesce(signals.data_sha256, sha256(convert_to(signals.data::text, 'UTF8'))), NULL, NULL, NULL,
+    runs.run_number
 FROM gate_heads JOIN runs ON runs.run_id = gate_heads.last_go_run_id
 CROSS JOIN LATERAL unnest(runs.fact_signals) AS used (signal_id)
 JOIN signals ON signals.signal_id = used.signal_id
 WHERE gate_heads.gate = $6 AND gate_heads.site = $1 AND gate_heads.subject = $2
 UNION ALL
-SELECT 'waiver', '', '', '', waiver_id, NULL, NULL, NULL, '', '', to_jsonb(waivers), '[]', NULL, NULL, NULL, NULL
+SELECT 'waiver', '', '', '', waiver_id, NULL, NULL, NULL, '', '', to_jsonb(waivers), '[]', NULL, NULL, NULL, NULL,
+    NULL
 FROM waivers
 WHERE site = $1 AND gate = $6 AND subject = $2 AND state IN ('requested', 'approved') AND ends_at > $7
     AND state = 'approved'
 UNION ALL
-SELECT 'halt', '', '', '', halt_id, NULL, NULL, NULL, '', '', to_jsonb(halts), '[]', NULL, NULL, NULL, NULL
+SELECT 'halt', '', '', '', halt_id, NULL, NULL, NULL, '', '', to_jsonb(halts), '[]', NULL, NULL, NULL, NULL,
+    NULL
 FROM halts WHERE site IN ('global', $1) AND lifted_at IS NULL
 """
 PLACES = ("current", "unread", "baseline", "waiver", "halt")
@@ -65,7 +72,18 @@ PACKED = ("tests_packed", "severe_packed")
 INLINE_ENTRIES = 2_000  # tests and findings that are judged without a hop to a thread, which takes longer
 
 
-async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Target, now: datetime) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A verdict with what it was made of. ``digests``: SHA-256 (hex) of the facts' data by signal id."""
+
+    policy: Policy
+    facts: Facts
+    verdict: Verdict
+    digests: Mapping[int, str]
+    standing: Standing
+
+
+async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Target, now: datetime) -> Looked:
     """Judge the facts that count now. Nothing is stored."""
     versions, kinds = sorted({"", target.version}), sorted(policy.kinds)
     about = (target.site, target.subject, versions, kinds, MAX_READ, target.gate, now)
@@ -81,9 +99,13 @@ async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Ta
     )
     standing = standing_of(target, *([row["data"] for row in rows[place]] for place in ("waiver", "halt")))
     if _entries(facts) <= INLINE_ENTRIES:
-        return judge(policy, facts, now, standing)
-    # Big reports take milliseconds, which questions should not wait for.
-    return await asyncio.to_thread(judge, policy, facts, now, standing)
+        verdict = judge(policy, facts, now, standing)
+    else:
+        # Big reports take milliseconds, which questions should not wait for.
+        verdict = await asyncio.to_thread(judge, policy, facts, now, standing)
+    held = (*rows["current"], *rows["unread"], *rows["baseline"])
+    digests = {row["signal_id"]: row["data_sha256"].hex() for row in held}
+    return Looked(policy, facts, verdict, digests, standing)
 
 
 def _entries(facts: Facts) -> int:
@@ -130,7 +152,6 @@ def rules_of(verdict: Verdict) -> list[RuleResult]:
     return [RuleResult.model_validate(rule, from_attributes=True) for rule in short]
 
 
-def facts_used(verdict: Verdict) -> list[int]:
-    """The ids of all signals that the verdict looked at, sorted."""
-    ids: set[int] = {signal_id for rule in verdict.rules for signal_id in rule.facts_used}
-    return sorted(ids)
+def facts_used(facts: Facts) -> list[int]:
+    """The ids of all signals that a verdict looks at beside the baseline, sorted: kept as long as the run is."""
+    return sorted({fact.signal_id for fact in (*facts.current, *facts.unread)})

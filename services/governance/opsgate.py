@@ -23,7 +23,7 @@ from libs.common.service import Connection, Job, Read, Table, Tx
 from libs.judge.policy import settings_view
 from services.governance.catalog import Catalog
 from services.governance.gate import look, summary_of
-from services.governance.runs import run_asked, run_on_schedule
+from services.governance.runs import Judging, run_asked, run_on_schedule
 
 OPERATIONS = "operations"
 
@@ -40,7 +40,7 @@ async def ops_gate(catalog: Catalog, read: Read, _params: Nothing) -> OpsGate:
     """Judge now without storing a run."""
     policy = (await catalog.in_force(read.pool, OPERATIONS, read.site)).both
     target = await catalog.target(read.pool, OPERATIONS, read.site, None, None)
-    verdict = await look(read.pool, policy, target, read.now)
+    verdict = (await look(read.pool, policy, target, read.now)).verdict
     return OpsGate(
         generated_at=read.now,
         decision=verdict.decision,
@@ -50,10 +50,10 @@ async def ops_gate(catalog: Catalog, read: Read, _params: Nothing) -> OpsGate:
     )
 
 
-async def ops_gate_run(catalog: Catalog, tx: Tx, _body: Nothing) -> OpsGateRun:
+async def ops_gate_run(judging: Judging, tx: Tx, _body: Nothing) -> OpsGateRun:
     """Run the gate and store the verdict."""
-    target = await catalog.target(tx.connection, OPERATIONS, tx.site, None, None)
-    return _with_envelope(await run_asked(catalog, tx, target))
+    target = await judging.catalog.target(tx.connection, OPERATIONS, tx.site, None, None)
+    return _with_envelope(await run_asked(judging, tx, target))
 
 
 def _with_envelope(row: asyncpg.Record | dict[str, Any]) -> OpsGateRun:
@@ -95,24 +95,25 @@ async def judged_sites(connection: Connection) -> list[str]:
     return [row["site"] for row in await connection.fetch(SELECT_SITES, OPERATIONS)]
 
 
-async def run_daily(catalog: Catalog, tx: Tx) -> None:
+async def run_daily(judging: Judging, tx: Tx) -> None:
     """Run the operations gate of a site; the run is its own record."""
-    target = await catalog.target(tx.connection, OPERATIONS, tx.site, None, None)
-    await run_on_schedule(catalog, tx, target)
+    target = await judging.catalog.target(tx.connection, OPERATIONS, tx.site, None, None)
+    await run_on_schedule(judging, tx, target)
 
 
-def _daily(catalog: Catalog) -> Job:
-    return Job(contract.GATE_JOB, Schedule("45 0 * * *"), partial(run_daily, catalog), judged_sites, keeps_record=True)
+def _daily(judging: Judging) -> Job:
+    return Job(contract.GATE_JOB, Schedule("45 0 * * *"), partial(run_daily, judging), judged_sites, keeps_record=True)
 
 
-def table(catalog: Catalog) -> Table:
+def table(judging: Judging) -> Table:
     """What this module answers, by the policies of the catalog."""
+    catalog = judging.catalog
     return Table(
-        commands={contract.ops_gate_run: partial(ops_gate_run, catalog)},
+        commands={contract.ops_gate_run: partial(ops_gate_run, judging)},
         queries={
             contract.ops_gate: partial(ops_gate, catalog),
             contract.ops_gate_latest: partial(ops_gate_latest, catalog),
             contract.ops_gate_history: partial(ops_gate_history, catalog),
         },
-        jobs=(_daily(catalog),) if OPERATIONS in catalog.policies else (),
+        jobs=(_daily(judging),) if OPERATIONS in catalog.policies else (),
     )

@@ -27,8 +27,8 @@ async def ops_plan(catalog: Catalog, read: Read, wanted: PlanOptions) -> Plan:
 
 async def _plan(catalog: Catalog, read: Read, target: Target, include_warnings: bool, max_items: int) -> Plan:
     in_force = await catalog.in_force(read.pool, target.gate, target.site)
-    verdict = await look(read.pool, in_force.policy(target.subject), target, read.now)
-    plan = domain.make_plan(verdict, read.now, include_warnings, max_items)
+    looked = await look(read.pool, in_force.policy(target.subject), target, read.now)
+    plan = domain.make_plan(looked.verdict, read.now, include_warnings, max_items)
     return Plan.model_validate({"generated_at": read.now, **{name: getattr(plan, name) for name in _SHARED}},
                                from_attributes=True)  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -29,6 +30,7 @@ from libs.common.problems import NotFound
 from libs.common.schedules import Schedule
 from libs.common.service import Closing, Job, JobDone, Read, Table, Tx
 from libs.judge.policy import settings_view
+from services.governance.capsules import CAPSULE_VALUES, Scribe, Sealed, store_capsule
 from services.governance.catalog import Catalog, Target
 from services.governance.gate import facts_used, look, rules_of, summary_of
 
@@ -54,21 +56,27 @@ RETURNING run_number, nextval('job_run_id') AS run_id,
         AS site_policy_version
 """
 # A GO that rests on a waiver is no baseline: what was waived would be known from then on, also when the waiver is over.
-STORE_RUN = Closing("""
+RUN_COLUMNS = (
+    "gate", "site", "subject", "version", "run_number", "trigger", "actor", "decision", "status", "decided_at",
+    "summary", "rules", "reasons", "policy_digest", "settings", "baseline_run", "next_change_at", "fact_signals",
+    "command_id", "run_id", "holds", "unused_waivers", "policy_version", "site_policy_version", "capsule_sha256",
+)  # fmt: skip
+_AT = {name: f"${place}" for place, name in enumerate((*RUN_COLUMNS, *CAPSULE_VALUES), 1)}
+STORE_RUN = Closing(
+    f"""
 run AS (
-    INSERT INTO runs (gate, site, subject, version, run_number, trigger, actor, decision, status, decided_at, summary,
-        rules, reasons, policy_digest, settings, baseline_run, next_change_at, fact_signals, command_id, run_id, holds,
-        unused_waivers, policy_version, site_policy_version)
-    OVERRIDING SYSTEM VALUE
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
-        $24)
+    INSERT INTO runs ({", ".join(RUN_COLUMNS)}) OVERRIDING SYSTEM VALUE
+    VALUES ({", ".join(_AT[name] for name in RUN_COLUMNS)})
 ), head AS (
-    UPDATE gate_heads SET version = $4, decision = $8, next_change_at = $17,
-        last_go_run_id = CASE WHEN $8 = 'go' AND NOT $12::jsonb @> '[{"status": "waived"}]' THEN $20
-            ELSE last_go_run_id END
-    WHERE gate = $1 AND site = $2 AND subject = $3
+    UPDATE gate_heads SET version = {_AT["version"]}, decision = {_AT["decision"]},
+        next_change_at = {_AT["next_change_at"]},
+        last_go_run_id = CASE
+            WHEN {_AT["decision"]} = 'go' AND NOT {_AT["rules"]}::jsonb @> '[{{"status": "waived"}}]'
+            THEN {_AT["run_id"]} ELSE last_go_run_id END
+    WHERE gate = {_AT["gate"]} AND site = {_AT["site"]} AND subject = {_AT["subject"]}
+), {store_capsule(_AT)}
+"""  # noqa: S608 - names of columns and places such as $3
 )
-""")
 LIST_RUNS = Listing(
     table="runs",
     columns="*",
@@ -93,38 +101,52 @@ def begin_series(gates: Iterable[str]) -> None:
             GATE_DECISIONS.labels(gate, decision)
 
 
-async def run_gate(catalog: Catalog, tx: Tx, body: GateTarget) -> GateRun:
+async def run_gate(judging: Judging, tx: Tx, body: GateTarget) -> GateRun:
     """Judge now, store the verdict and tell it. Raises `NotFound`, `Invalid`."""
-    target = await catalog.target(tx.connection, body.gate, tx.site, body.subject, body.version)
-    return to_run(await run_asked(catalog, tx, target))
+    target = await judging.catalog.target(tx.connection, body.gate, tx.site, body.subject, body.version)
+    return to_run(await run_asked(judging, tx, target))
 
 
-async def run_asked(catalog: Catalog, tx: Tx, target: Target) -> dict[str, Any]:
+async def run_asked(judging: Judging, tx: Tx, target: Target) -> dict[str, Any]:
     """A run that the command in hand asks for: the columns of its row."""
     trigger = tx.actor if tx.actor.startswith("service:") else "api"
-    row = await _judge(catalog, tx, target, trigger, tx.message_id)
-    tx.close_with(STORE_RUN, *_stored(row))
+    row, sealed = await _judge(judging, tx, target, trigger, tx.message_id)
+    tx.close_with(STORE_RUN, *_stored(row, sealed))
     return row
 
 
-def _stored(row: dict[str, Any]) -> Iterable[Any]:
+def _stored(row: dict[str, Any], sealed: Sealed) -> Iterable[Any]:
     """The values of `STORE_RUN`."""
     plain = {
         "summary": row["summary"].model_dump(),
         "rules": Fragment(_RULES.dump_json(row["rules"])),
         "holds": Fragment(_HOLDS.dump_json(row["holds"])),
     }
-    return (row | plain).values()
+    values = row | plain | sealed.values
+    return [values[name] for name in _AT]
 
 
-async def _judge(catalog: Catalog, tx: Tx, target: Target, trigger: str, command_id: UUID | None) -> dict[str, Any]:
-    """Judge and tell: the columns of the run's row, which the caller stores; ``summary`` and ``rules`` as models."""
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What a run needs: the policies, and what writes decisions down."""
+
+    catalog: Catalog
+    scribe: Scribe
+
+
+async def _judge(
+    judging: Judging, tx: Tx, target: Target, trigger: str, command_id: UUID | None
+) -> tuple[dict[str, Any], Sealed]:
+    """Judge, sign and tell: the columns of the run's row, which the caller stores; ``summary`` and ``rules`` as
+    models.
+    """
     head = await tx.connection.fetchrow(LOCK_HEAD, target.gate, target.site, target.subject)
     assert head is not None  # noqa: S101 - an upsert without a condition always returns its row
     versions = head["policy_version"] or 0, head["site_policy_version"] or 0
-    in_force = await catalog.at_versions(tx.connection, target.gate, target.site, *versions)
+    in_force = await judging.catalog.at_versions(tx.connection, target.gate, target.site, *versions)
     policy = in_force.policy(target.subject)
-    verdict = await look(tx.connection, policy, target, tx.now)
+    looked = await look(tx.connection, policy, target, tx.now)
+    verdict = looked.verdict
     row: dict[str, Any] = {
         "gate": target.gate,
         "site": target.site,
@@ -143,7 +165,7 @@ async def _judge(catalog: Catalog, tx: Tx, target: Target, trigger: str, command
         "settings": settings_view(policy),
         "baseline_run": verdict.baseline_run,
         "next_change_at": verdict.next_change_at,
-        "fact_signals": facts_used(verdict),
+        "fact_signals": facts_used(looked.facts),
         "command_id": command_id,
         "run_id": head["run_id"],
         "holds": [Hold.model_validate(hold, from_attributes=True) for hold in verdict.holds],
@@ -151,10 +173,12 @@ async def _judge(catalog: Catalog, tx: Tx, target: Target, trigger: str, command
         "policy_version": in_force.common_version,
         "site_policy_version": in_force.own_version,
     }
+    sealed = await judging.scribe.seal(tx.connection, looked, row)
+    row["capsule_sha256"] = sealed.sha256
     told = GateDecided(**{name: row[name] for name in GateDecided.model_fields})
     tx.emit(gate_decided, told, subject=str(row["run_id"]), site=target.site)
     GATE_DECISIONS.labels(target.gate, verdict.decision).inc()
-    return row
+    return row, sealed
 
 
 def to_run(row: asyncpg.Record | dict[str, Any]) -> GateRun:
@@ -179,37 +203,38 @@ async def get_run(catalog: Catalog, read: Read, key: RunKey) -> GateRun:
     return to_run(row)
 
 
-async def rejudge(catalog: Catalog, tx: Tx) -> JobDone | None:
+async def rejudge(judging: Judging, tx: Tx) -> JobDone | None:
     """Run the gates again whose latest verdict is a GO that age has turned since; at most 100 at a time."""
-    gates = await catalog.gates(tx.connection, None)
+    gates = await judging.catalog.gates(tx.connection, None)
     turned = await tx.connection.fetch(SELECT_TURNED, tx.now, gates, MAX_REJUDGED)
-    run_ids = [await run_on_schedule(catalog, tx, Target(**row)) for row in turned]
+    run_ids = [await run_on_schedule(judging, tx, Target(**row)) for row in turned]
     return JobDone(detail={"run_ids": run_ids}) if run_ids else None
 
 
-async def run_on_schedule(catalog: Catalog, tx: Tx, target: Target) -> int:
+async def run_on_schedule(judging: Judging, tx: Tx, target: Target) -> int:
     """A run that nobody asked for but the clock; returns its number."""
-    row = await _judge(catalog, tx, target, "schedule", None)
-    await tx.connection.execute(STORE_RUN.alone, *_stored(row))
+    row, sealed = await _judge(judging, tx, target, "schedule", None)
+    await tx.connection.execute(STORE_RUN.alone, *_stored(row, sealed))
     return int(row["run_id"])
 
 
 REJUDGE_SCHEDULE = Schedule("*/10 * * * *")
 
 
-def rejudge_job(catalog: Catalog) -> Job:
+def rejudge_job(judging: Judging) -> Job:
     """The schedule of `rejudge`."""
 
     async def handler(tx: Tx) -> JobDone | None:
-        return await rejudge(catalog, tx)
+        return await rejudge(judging, tx)
 
     return Job("rejudge", REJUDGE_SCHEDULE, handler)
 
 
-def table(catalog: Catalog) -> Table:
+def table(judging: Judging) -> Table:
     """What this module answers, by the policies of the catalog."""
+    catalog = judging.catalog
     return Table(
-        commands={contract.run_gate: partial(run_gate, catalog)},
+        commands={contract.run_gate: partial(run_gate, judging)},
         queries={contract.list_runs: partial(list_runs, catalog), contract.get_run: partial(get_run, catalog)},
-        jobs=(rejudge_job(catalog),),
+        jobs=(rejudge_job(judging),),
     )

@@ -8,21 +8,42 @@ from libs.common.buckets import REPORTS
 from libs.common.contracts.governance import CONTRACT
 from libs.common.objects import Bucket
 from libs.common.service import Service
+from libs.judge.dsse import Signer
 from libs.judge.policy import Policy
+from services.governance import (
+    capsules,
+    halts,
+    opsgate,
+    originals,
+    plan,
+    policies,
+    pruning,
+    reports,
+    runs,
+    signals,
+    waivers,
+)
 from services.governance import catalog as gates
-from services.governance import halts, opsgate, originals, plan, policies, pruning, reports, runs, signals, waivers
+from services.governance.capsules import Scribe
+from services.governance.runs import Judging
 
 
 def make_service(
-    files: Mapping[str, Policy], signal_retention_days: int = 90, report_retention_days: int = 30
+    files: Mapping[str, Policy],
+    signal_retention_days: int = 90,
+    report_retention_days: int = 30,
+    signer: Signer | None = None,
 ) -> Service:
     """The service that judges by these files (name to policy, such as `startup.packaged_policies` gives), and by what
     is published.
 
+    ``signer`` signs the decisions; without one a fresh key does, of which only the public half is kept.
+
     Signals that nothing needs are removed after ``signal_retention_days``, reports as the tools wrote them after
     ``report_retention_days``.
     """
-    catalog, bucket = gates.Catalog(files), Bucket(REPORTS.name)
+    catalog, bucket, signer = gates.Catalog(files), Bucket(REPORTS.name), signer or Signer.fresh()
+    judging = Judging(catalog, Scribe(signer))
     runs.begin_series(files)
     return Service.of(
         CONTRACT,
@@ -31,10 +52,11 @@ def make_service(
         originals.table(bucket, report_retention_days),
         gates.table(catalog),
         policies.table(catalog),
-        runs.table(catalog),
+        runs.table(judging),
+        capsules.table(signer),
         plan.table(catalog),
         waivers.table(catalog),
         halts.TABLE,
-        opsgate.table(catalog),
+        opsgate.table(judging),
         pruning.table(signal_retention_days),
     )

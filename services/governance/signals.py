@@ -47,9 +47,9 @@ MAX_CONFLICTS_SHOWN = 20
 INSERT_SIGNALS = """
 WITH fresh AS (
     INSERT INTO signals (site, source, event_id, kind, part, subject, version, time, received_at, judged, valid,
-        problems, data, digest)
+        problems, data, digest, data_sha256)
     SELECT $1, source, event_id, kind, part, subject, version, time, $2, judged, valid, problems::jsonb, data::jsonb,
-        digest
+        digest, sha256(convert_to(data::jsonb::text, 'UTF8'))
     FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[],
                 $11::boolean[], $12::boolean[], $13::text[], $14::text[], $15::bytea[]) WITH ORDINALITY
         AS new (source, event_id, kind, part, subject, version, time, judged, valid, problems, data, digest, place)

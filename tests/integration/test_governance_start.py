@@ -56,6 +56,10 @@ def test_a_bad_policy_is_named_with_rule_and_place(tmp_path: Path, old: str, new
         ({"HEADGATE_POLICIES_DIR": "nowhere"}, "there is no folder nowhere"),
         ({"GOVERNANCE_GATE_DAILY_CHECK_MAX_AGE": "48"}, "is no setting of a gate; known are"),
         ({"GOVERNANCE_GATE_ALLOW_WARNING": "perhaps"}, "must be true or false"),
+        ({}, "set HEADGATE_CAPSULE_KEY_FILE"),
+        ({"HEADGATE_CAPSULE_SECRET": "short"}, "at least 20 characters"),
+        ({"HEADGATE_CAPSULE_KEY_FILE": "nowhere.pem"}, "nowhere.pem can't be read"),
+        ({"HEADGATE_CAPSULE_KEY_FILE": "pyproject.toml"}, "no private key in PEM"),
     ],
 )
 def test_bad_settings_refuse_to_start(environment: dict[str, str], words: str) -> None:
@@ -64,7 +68,7 @@ def test_bad_settings_refuse_to_start(environment: dict[str, str], words: str) -
 
 
 def test_good_policies_get_as_far_as_the_servers() -> None:
-    ended = start()
+    ended = start(HEADGATE_CAPSULE_SECRET="a-secret-of-the-tests")
     assert (ended.returncode, "HEADGATE_DATABASE_URL" in ended.stderr) == (1, True)
 
 

@@ -50,6 +50,7 @@ FACES: dict[str, Face] = {
         "gate run", "Judge now. Exit code 0: GO, 1: NO-GO, 2: could not judge.", target=True, judges=True
     ),
     "governance.runs.list": Face("gate history", target=True),
+    "governance.capsules.get": Face("gate capsule"),
     "governance.runs.get": Face("gate verdict", "Show a stored verdict. Exit code as of that verdict.", judges=True),
     "governance.plan.get": Face(
         "plan show", flags={"gate": "--gate", "include_warnings": "--warnings/--no-warnings"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from libs.common.contracts.base import (
     GET,
@@ -28,6 +28,14 @@ Decision = Literal["go", "no_go"]
 RunStatus = Literal["success", "warning", "critical"]
 CountedStatus = Literal["pass", "fail", "warning"]
 RuleStatus = Literal["pass", "fail", "warning", "waived", "shadow"]
+VerdictWord = Literal["GO", "GO_WITH_WARNINGS", "NO_GO"]
+
+
+def verdict_word(decision: Decision, status: RunStatus) -> VerdictWord:
+    """A decision and its status in one word."""
+    if decision == "no_go":
+        return "NO_GO"
+    return "GO_WITH_WARNINGS" if status == "warning" else "GO"
 
 
 class GateTarget(Model):
@@ -102,6 +110,7 @@ class GateRun(Open):
     waiver ends, a freeze begins or a rule that warns will fail. ``holds``: halts and freezes in force.
     ``unused_waivers``: numbers of waivers in force that nothing needed. ``policy_version``: of the policy in force
     everywhere (0: the file), ``site_policy_version``: of the site's own beside it (0: it had none).
+    ``capsule_sha256``: of the body of its capsule; none for runs of before there were capsules.
     """
 
     run_id: int
@@ -120,10 +129,17 @@ class GateRun(Open):
     policy_digest: str
     policy_version: int = 0
     site_policy_version: int = 0
+    capsule_sha256: str | None = None
     baseline_run: int | None = None
     next_change_at: Time | None = None
     holds: list[Hold] = []
     unused_waivers: list[int] = []
+
+    @computed_field(description="GO, also with warnings, or not")  # type: ignore[prop-decorator]
+    @property
+    def verdict(self) -> VerdictWord:
+        """Decision and status in one word."""
+        return verdict_word(self.decision, self.status)
 
 
 class RunFilter(Model):
@@ -158,6 +174,13 @@ class GateDecided(Open):
     holds: list[Hold] = []
     unused_waivers: list[int] = []
     command_id: UUID | None = None
+    capsule_sha256: str | None = None
+
+    @computed_field(description="GO, also with warnings, or not")  # type: ignore[prop-decorator]
+    @property
+    def verdict(self) -> VerdictWord:
+        """Decision and status in one word."""
+        return verdict_word(self.decision, self.status)
 
 
 run_gate = Command(
