@@ -36,8 +36,8 @@ def derive(
 ) -> Derived:
     """Small values about all facts of one kind, with the keys of ``DERIVED_KEYS[kind]``.
 
-    ``current`` and ``baseline`` hold one valid fact for each part; an empty baseline makes nothing new or vanished,
-    but for vulnerabilities: these are all new then. ``beside`` and ``beside_before``: valid facts of the kinds that
+    ``current`` and ``baseline`` hold one valid fact for each part; of an empty baseline nothing vanished,
+    and every finding is new. ``beside`` and ``beside_before``: valid facts of the kinds that
     this one reads, too, of now and of the baseline.
     """
     if kind == VULNERABILITIES:
@@ -161,9 +161,10 @@ def _findings(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str,
     # Listed findings are compared by their fingerprints' fingerprints only where a scan has too many to list them.
     packed = any(_data(fact).get("severe_packed") for fact in (*current, *baseline))
     severe = _severe(current, packed=packed)
+    # Without a baseline all are new: nobody has accepted them yet.
     # A finding that grew from medium to high is new, too: only high ones of the baseline are known.
     known = _severe(baseline, packed=packed)
-    new = [severe[key] for key in sorted(severe.keys() - known.keys())] if baseline else []
+    new = [severe[key] for key in sorted(severe.keys() - known.keys())]
     return {
         "severe_count": len(severe),
         "new_severe_count": len(new),

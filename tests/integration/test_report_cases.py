@@ -43,7 +43,7 @@ SAID = {
     "12-junit-ansi-colours.xml": ("1 passed, 1 failed (shop::a)", "1 of 2 tests failed (shop::a)"),
     "13-junit-announces-more-tests.xml": ("recorded as incomplete", "40 tests are announced and 2 are there"),
     "14-junit-announces-a-failure-it-does-not-show.xml": ("1 passed, 1 failed", "1 of 2 tests failed (1 that no"),
-    "15-sarif-utf16.sarif": ("1 finding: 1 high", None),
+    "15-sarif-utf16.sarif": ("1 finding: 1 high", "1 findings of level high or critical are new"),
 }
 NOTES = {
     "02-cobertura-attributes-exceed-lines.xml": "The attributes claim 3 of 4 lines, the lines show 2 of 3",

@@ -137,7 +137,7 @@ def good_release(version: str = "1.0") -> list[Fact]:
     return [
         fact("test.junit", junit_data("a", "b"), version=version),
         fact("coverage.cobertura", coverage_data(90, 100), version=version),
-        fact("scan.sarif", scan_data(finding("old")), part="bandit", version=version),
+        fact("scan.sarif", scan_data(finding("lesser", "medium")), part="bandit", version=version),
         watchdog(),
     ]
 

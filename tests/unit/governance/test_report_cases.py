@@ -115,7 +115,7 @@ def test_every_case_has_a_test() -> None:
             [],
             "1 of 2 tests failed (1 that no element shows) and the test report is incomplete: 1 failure is announced",
         ),
-        ("15-sarif-utf16.sarif", "1 finding: 1 high", [], ""),
+        ("15-sarif-utf16.sarif", "1 finding: 1 high", [], "1 findings of level high or critical are new"),
     ],
 )
 def test_cases(file: str, summary: str, notes: list[str], words: str) -> None:

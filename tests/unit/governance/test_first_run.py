@@ -1,0 +1,20 @@
+"""The first run of a subject has nothing to compare with: every finding is new then."""
+
+from __future__ import annotations
+
+from libs.judge.facts import Facts
+from libs.judge.verdict import RuleResult, judge
+from tests.unit.governance.samples import NOW, RELEASE, fact, finding, good_release, rule, scan_data
+
+
+def first_run(severity: str) -> RuleResult:
+    others = [one for one in good_release() if one.kind != "scan.sarif"]
+    scan = fact("scan.sarif", scan_data(finding("old", severity)), part="bandit", version="1.0")
+    return rule(judge(RELEASE, Facts((*others, scan), (), None, "1.0"), NOW), "sarif_no_new_high")
+
+
+def test_without_a_baseline_every_finding_is_new() -> None:
+    result = first_run("high")
+    assert (result.passed, result.baseline) == (False, "none")
+    assert result.observed == "1 findings of level high or critical are new (R1 in a.py:7)"
+    assert first_run("medium").passed is True
