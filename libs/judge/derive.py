@@ -134,13 +134,15 @@ def _coverage(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str,
     }
 
 
-def _severe(facts: Sequence[Fact], *, packed: bool) -> dict[tuple[str, str], Mapping[str, Any]]:
+def _severe(
+    facts: Sequence[Fact], *, packed: bool, severities: Sequence[str] = SEVERE
+) -> dict[tuple[str, str], Mapping[str, Any]]:
     found: dict[tuple[str, str], Mapping[str, Any]] = {}
     for fact in facts:
         if packed:
             found |= {(fact.part, one): {} for one in unpack(_data(fact).get("severe_packed") or "")}
         for finding in _data(fact)["findings"]:
-            if finding["severity"] in SEVERE:
+            if finding["severity"] in severities:
                 key = fingerprint(finding["fingerprint"]) if packed else finding["fingerprint"]
                 found[fact.part, key] = finding
     return found
@@ -229,6 +231,39 @@ def _components(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[st
     }
 
 
+def _lint(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
+    packed = any(_data(fact).get("severe_packed") for fact in (*current, *baseline))
+    errors = _severe(current, packed=packed, severities=("error",))
+    known = _severe(baseline, packed=packed, severities=("error",))
+    new = [errors[key] for key in sorted(errors.keys() - known.keys())]
+    return {
+        **{key: sum(_data(fact)[key] for fact in current) for key in ("error_count", "warning_count", "info_count")},
+        "new_error_count": len(new),
+        "new_errors": [_finding_name(finding) for finding in sorted(new, key=_listed_first)[:NAMED]],
+        "incomplete": _incomplete(current),
+        "missing_parts": _missing_parts(current, baseline),
+    }
+
+
+def _load(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
+    times = [_data(fact)["p95_ms"] for fact in current]
+    shares = [_data(fact)["failed_request_percent"] for fact in current]
+    failed = sorted({name for fact in current for name in _data(fact)["failed_thresholds"]})
+    return {
+        **{
+            key: sum(_data(fact)[key] for fact in current)
+            for key in ("threshold_count", "failed_threshold_count", "check_failed_count", "request_count")
+        },
+        "failed_thresholds": _names(failed),
+        # One report without the figure, and nobody knows the worst: null, which no comparison passes.
+        "slowest_p95_ms": None if None in times else max(times, default=None),
+        "failed_request_percent": None if None in shares else max(shares, default=None),
+        "incomplete": _incomplete(current),
+        "empty_parts": [fact.part for fact in current if _data(fact)["iteration_count"] == 0],
+        "missing_parts": _missing_parts(current, baseline),
+    }
+
+
 def _alerts(current: Sequence[Fact], _baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
     firing = [
         alert["name"]
@@ -283,6 +318,21 @@ _DERIVATIONS: dict[str, tuple[tuple[str, ...], _Derivation]] = {
         ),
         _components,
     ),
+    "lint.findings": (
+        (
+            *("error_count", "warning_count", "info_count", "new_error_count", "new_errors", "incomplete"),
+            "missing_parts",
+        ),
+        _lint,
+    ),
+    "perf.k6": (
+        (
+            *("threshold_count", "failed_threshold_count", "check_failed_count", "request_count"),
+            *("failed_thresholds", "slowest_p95_ms", "failed_request_percent", "incomplete", "empty_parts"),
+            "missing_parts",
+        ),
+        _load,
+    ),
     "alert.alertmanager": (
         ("critical_count", "critical_names", "truncated_count", "watchdog", "groups"),
         _alerts,
@@ -300,5 +350,14 @@ DERIVED_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 COMPARED_KINDS = frozenset(
-    {"test.junit", "coverage.cobertura", "scan.sarif", VULNERABILITIES, "vex.statements", "sbom.components"}
+    {
+        "test.junit",
+        "coverage.cobertura",
+        "scan.sarif",
+        VULNERABILITIES,
+        "vex.statements",
+        "sbom.components",
+        "lint.findings",
+        "perf.k6",
+    }
 )

@@ -201,6 +201,11 @@ _STATEMENT = _object_of(
     },
     optional={"time": _or_null(_string)},
 )
+_LINT = _object_of(
+    {"fingerprint": _text, "rule_id": _string, "severity": _one_of("error", "warning", "info")},
+    optional={"path": _or_null(_string), "line": _or_null(_count)},
+)
+_MILLISECONDS = _or_null(_number(0, MAX_COUNT))
 _ALERT = _object_of({"name": _text, "status": _one_of("firing", "resolved"), "severity": _text})
 # What the reader of a report remarked; signals sent as events need not have it, nor those stored before it came.
 _REMARKS: dict[str, Check] = {
@@ -265,6 +270,29 @@ _ALL = (
         },
         optional=_REMARKS,
         bulk=frozenset({"licences"}),
+    ),
+    Kind(
+        "lint.findings",
+        "lint report",
+        {
+            **dict.fromkeys(("error_count", "warning_count", "info_count", "files"), _count),
+            "findings": _list_of(_LINT),
+        },
+        optional={"severe_packed": _packed, **_REMARKS},
+        bulk=frozenset({"findings"}),
+    ),
+    Kind(
+        "perf.k6",
+        "load test",
+        {
+            **dict.fromkeys(("threshold_count", "failed_threshold_count"), _count),
+            **dict.fromkeys(("iteration_count", "request_count", "check_failed_count"), _count),
+            "failed_thresholds": _list_of(_text),
+            "failed_request_percent": _or_null(_number(0, 100)),
+            **dict.fromkeys(("avg_ms", "med_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms"), _MILLISECONDS),
+        },
+        optional=_REMARKS,
+        bulk=frozenset({"failed_thresholds"}),
     ),
     Kind(
         "alert.alertmanager",

@@ -27,6 +27,17 @@ GOOD: dict[str, Any] = {
         "without_licence_count": 0,
         "licences": ["MIT"],
     },
+    "lint.findings": {
+        **dict.fromkeys(("error_count", "warning_count", "info_count", "files"), 1),
+        "findings": [{"fingerprint": "f", "rule_id": "R1", "severity": "error"}],
+    },
+    "perf.k6": {
+        **dict.fromkeys(("threshold_count", "failed_threshold_count", "iteration_count", "request_count"), 1),
+        "check_failed_count": 0,
+        "failed_thresholds": ["http_req_duration: p(95)<500"],
+        "failed_request_percent": 0.5,
+        **dict.fromkeys(("avg_ms", "med_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms"), 12.5),
+    },
     "alert.alertmanager": watchdog().data,
 }
 

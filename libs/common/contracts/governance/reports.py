@@ -16,6 +16,7 @@ MAX_REPORT_BYTES = 64 * 1024 * 1024  # the largest that an installation may be s
 ReportFormat = Literal[
     "junit", "trx", "nunit", "xunit", "tap", "gotest", "cobertura", "jacoco", "clover", "lcov", "gocover", "sarif",
     "trivy", "grype", "npm-audit", "pip-audit", "cyclonedx", "cyclonedx-scan", "cyclonedx-vex", "spdx", "openvex",
+    "checkstyle", "k6",
     "alertmanager",
 ]  # fmt: skip
 FORMATS: tuple[str, ...] = get_args(ReportFormat)

@@ -13,8 +13,17 @@ from types import MappingProxyType
 from typing import BinaryIO
 
 from libs.judge.report_base import MAX_REPORT_BYTES, BadReport, ParsedSignal
-from services.governance.domain.readers import components, coverage_lines, tests_read, vex, vulnerabilities
+from services.governance.domain.readers import (
+    checkstyle,
+    components,
+    coverage_lines,
+    k6,
+    tests_read,
+    vex,
+    vulnerabilities,
+)
 from services.governance.domain.readers.alertmanager import parse_alertmanager
+from services.governance.domain.readers.checkstyle import parse_checkstyle
 from services.governance.domain.readers.clover import parse_clover
 from services.governance.domain.readers.cobertura import parse_cobertura
 from services.governance.domain.readers.cyclonedx import parse_cyclonedx, parse_cyclonedx_scan, parse_cyclonedx_vex
@@ -23,6 +32,7 @@ from services.governance.domain.readers.gotest import parse_gotest
 from services.governance.domain.readers.grype import parse_grype
 from services.governance.domain.readers.jacoco import parse_jacoco
 from services.governance.domain.readers.junit import parse_junit
+from services.governance.domain.readers.k6 import parse_k6
 from services.governance.domain.readers.lcov import parse_lcov
 from services.governance.domain.readers.look import Look, look_at
 from services.governance.domain.readers.npm_audit import parse_npm_audit
@@ -111,6 +121,15 @@ _ROWS = (
     Format("cyclonedx-vex", "a CycloneDX VEX", _VEX, parse_cyclonedx_vex, _is_cyclonedx, "json"),
     Format("spdx", "an SPDX SBOM", _SBOM, parse_spdx, lambda it: "spdxVersion" in it.keys, "json"),
     Format("openvex", "OpenVEX", _VEX, parse_openvex, lambda it: {"@context", "statements"} <= it.keys, "json"),
+    Format("checkstyle", "Checkstyle XML", checkstyle.KIND, parse_checkstyle, lambda it: it.root == "checkstyle"),
+    Format(
+        "k6",
+        "a k6 summary",
+        k6.KIND,
+        parse_k6,
+        lambda it: "metrics" in it.keys and "http_req_duration" in it.keys,
+        "json",
+    ),
     Format(
         "alertmanager",
         "Alertmanager webhook",
