@@ -33,6 +33,7 @@ HELPS = {
     "calendar": "Business calendars: when deadlines run.",
     "sla-rules": "SLA rules: how long an item may stay open.",
     "waivers": "Waivers: what does not count for a while, by the word of two persons.",
+    "freezes": "Freeze calendars: when no gate says GO.",
     "line": "Stop the line: no gate says GO until it is lifted.",
     "audit": "The audit log: a hash chain that anybody can recompute.",
     "events": "Live events.",

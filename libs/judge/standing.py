@@ -70,7 +70,10 @@ class Freeze:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What was decided about one gate and subject of one site. What is about another one is passed over."""
+    """What was decided about one gate and subject of one site. What is about another one is passed over.
+
+    ``missing_calendars``: calendars that the policy names and nobody has published. Whether they freeze is not known.
+    """
 
     gate: str = ""
     site: str = ""
@@ -78,6 +81,7 @@ class Standing:
     waivers: tuple[Waiver, ...] = ()
     halts: tuple[Halt, ...] = ()
     freezes: tuple[Freeze, ...] = ()
+    missing_calendars: tuple[str, ...] = ()
 
     def waivers_of(self, version: str, now: datetime) -> list[Waiver]:
         """The waivers in force for this gate and subject, by number."""
@@ -130,16 +134,23 @@ def used(waiver: Waiver) -> WaiverUsed:
 
 
 def holds(standing: Standing, now: datetime) -> tuple[Hold, ...]:
-    """What forbids GO at ``now``: halts first, by number, then freezes by their end."""
+    """What forbids GO at ``now``: halts first, by number, then freezes by their calendars."""
     found = [
         Hold("halt", f"The line is stopped by {halt.halted_by} ({_where(halt)}): {_sentence(halt.reason)}")
         for halt in sorted(standing.halts, key=lambda one: one.halt_id)
         if fnmatchcase(standing.subject, halt.subjects) and halt.site in ("global", standing.site)
     ]
-    frozen = [one for one in standing.freezes if one.begins_at <= now < one.ends_at]
-    for one in sorted(frozen, key=lambda one: (one.ends_at, one.calendar, one.begins_at, one.reason)):
+    frozen: dict[tuple[str, str], Freeze] = {}
+    for one in sorted(standing.freezes, key=lambda one: (one.ends_at, one.begins_at)):
+        if one.begins_at <= now < one.ends_at:
+            frozen[one.calendar, one.reason] = one  # of windows that overlap the one that ends last
+    for _, one in sorted(frozen.items()):
         message = f"The calendar {one.calendar} freezes until {one.ends_at.isoformat()}: {_sentence(one.reason)}"
         found.append(Hold("freeze", message, one.ends_at))
+    found += [
+        Hold("freeze", f"The freeze calendar {name} is not published or can't be read; publish it.")
+        for name in sorted(standing.missing_calendars)
+    ]
     return tuple(found)
 
 

@@ -66,8 +66,15 @@ UNION ALL
 SELECT 'halt', '', '', '', halt_id, NULL, NULL, NULL, '', '', to_jsonb(halts), '[]', NULL, NULL, NULL, NULL,
     NULL
 FROM halts WHERE site IN ('global', $1) AND lifted_at IS NULL
+UNION ALL
+SELECT 'freezes', '', '', '', NULL, NULL, NULL, NULL, '', '',
+    jsonb_build_object('site', newest.site, 'content', newest.content), '[]', NULL, NULL, NULL, NULL, NULL
+FROM unnest(ARRAY['global', nullif($1, 'global')]) AS of (site) CROSS JOIN LATERAL (
+    SELECT site, content FROM document_version WHERE kind = 'freezes' AND document_version.site = of.site
+    ORDER BY version DESC LIMIT 1
+) AS newest
 """
-PLACES = ("current", "unread", "baseline", "waiver", "halt")
+PLACES = ("current", "unread", "baseline", "waiver", "halt", "freezes")
 PACKED = ("tests_packed", "severe_packed")
 INLINE_ENTRIES = 2_000  # tests and findings that are judged without a hop to a thread, which takes longer
 
@@ -97,7 +104,8 @@ async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Ta
         version=target.version,
         unread=tuple(map(_newest, rows["unread"])),
     )
-    standing = standing_of(target, *([row["data"] for row in rows[place]] for place in ("waiver", "halt")))
+    decided = ([row["data"] for row in rows[place]] for place in ("waiver", "halt", "freezes"))
+    standing = standing_of(policy, target, now, *decided)
     if _entries(facts) <= INLINE_ENTRIES:
         verdict = judge(policy, facts, now, standing)
     else:

@@ -12,6 +12,7 @@ from libs.judge.dsse import Signer
 from libs.judge.policy import Policy
 from services.governance import (
     capsules,
+    freezes,
     halts,
     opsgate,
     originals,
@@ -57,6 +58,7 @@ def make_service(
         plan.table(catalog),
         waivers.table(catalog),
         halts.TABLE,
+        freezes.table(catalog),
         opsgate.table(judging),
         pruning.table(signal_retention_days),
     )

@@ -7,20 +7,34 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
+from libs.judge.policy import Policy
 from libs.judge.standing import Halt, Standing, Waiver
 from services.governance.catalog import Target
+from services.governance.freezes import frozen
+
+MAX_FREEZES = 200  # the next ones by their begin: enough to know when a GO ends
 
 _RENAMED = {"approved_by": "decided_by"}
 
 
-def standing_of(target: Target, waivers: Iterable[Mapping[str, Any]], halts: Iterable[Mapping[str, Any]]) -> Standing:
+def standing_of(
+    policy: Policy,
+    target: Target,
+    now: datetime,
+    waivers: Iterable[Mapping[str, Any]],
+    halts: Iterable[Mapping[str, Any]],
+    calendars: Iterable[Mapping[str, Any]],
+) -> Standing:
     """The standing of a target; each row is a table's row as JSON."""
+    found, missing = frozen(policy, target, {row["site"]: row["content"] for row in calendars}, now)
     return Standing(
         gate=target.gate,
         site=target.site,
         subject=target.subject,
         waivers=tuple(_read(Waiver, row) for row in waivers),
         halts=tuple(_read(Halt, row) for row in halts),
+        freezes=tuple(freeze for _, freeze in found[:MAX_FREEZES]),
+        missing_calendars=tuple(missing),
     )
 
 

@@ -146,7 +146,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     await http.stack.heard(item_opened)
     for job in ("kpi", "escalation", "auto_assign", "autopilot"):
         assert (await tool("jobs", "run", f"ops_governance_remediation_{job}")).exit_code == 0
-    for document in ("chains", "calendar", "sla-rules", "assignment", "autopilot-policy"):
+    for document in ("chains", "calendar", "sla-rules", "assignment", "autopilot-policy", "freezes"):
         content = json.loads((await tool(document, "show", "--json")).stdout)["content"]
         body = json.dumps({"content": content, "reason": "first"})
         published = await tool(document, "publish", "--file", "-", stdin=body)
@@ -161,7 +161,9 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
         "--ends-at", format_time(datetime.now(UTC) + timedelta(days=1)), "--reason", "known", "--json",
     )  # fmt: skip
     assert waiver.exit_code == 0, waiver.output
+    keys = json.loads((await tool("capsule-keys", "list", "--json")).stdout)
     given = {
+        "key_id": keys[0]["key_id"],
         "waiver_id": str(json.loads(waiver.stdout)["waiver_id"]),
         "gate": "release", "run_id": str(run["run_id"]), "item_id": str(item["id"]), "username": "owner",
         "signal_id": str(run["rules"][0]["facts_used"][0]), "version": "1",
@@ -173,6 +175,8 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
         assert operation.http is not None
         made = Made(operation, operation.http)
         words = [*made.face.path.split(" "), *(given[word.lower()] for word in made.words if word.lower() in given)]
+        if operation.name == "governance.freezes.preview":
+            words += ["--subject", "app"]
         if operation.name == "governance.plan.get":
             words += ["app@1.0", "--gate", "release"]
         for more in ((), ("--json",)):

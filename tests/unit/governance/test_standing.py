@@ -166,3 +166,8 @@ def test_no_waiver_outlives_its_end_and_order_does_not_matter(waivers: list[Waiv
 def test_a_halt_always_wins(waivers: list[Waiver], broken: bool) -> None:
     halt = Halt(1, "plant", "app", "stop", "eve", NOW)
     assert judge(RELEASE, facts(broken=broken), NOW, standing(*waivers, halts=(halt,))).decision == "no_go"
+
+
+def test_a_calendar_that_is_named_and_missing_forbids_go() -> None:
+    verdict = judge(RELEASE, facts(broken=False), NOW, standing(missing_calendars=("year-end",)))
+    assert (verdict.decision, verdict.holds[0].kind) == ("no_go", "freeze")

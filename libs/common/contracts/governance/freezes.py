@@ -1,0 +1,130 @@
+"""Freeze calendars: windows in which no gate says GO, published for a site or for all."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from libs.common.contracts.base import GET, Model, Open, Query, Time, Token
+from libs.common.contracts.governance.halts import Pattern
+from libs.common.contracts.names import Subject
+from libs.common.contracts.versions import Document, Reason
+from libs.common.problems import Invalid, NotFound
+
+PATH = "/api/freezes"
+MAX_CALENDARS = 20
+MAX_WINDOWS = 50  # of a calendar
+MAX_WINDOW_DAYS = 366
+PREVIEW_DAYS = 90
+MAX_INTERVAL = 999
+# What may repeat a window: days and coarser. A part that names hours or seconds would make thousands of windows a day.
+_PARTS = {"FREQ", "INTERVAL", "UNTIL", "BYDAY", "BYMONTH", "BYMONTHDAY", "BYSETPOS", "BYWEEKNO", "WKST"}
+_FREQUENCIES = {"DAILY", "WEEKLY", "MONTHLY", "YEARLY"}
+
+
+def _rule(text: str) -> str:
+    parts: dict[str, str] = {}
+    for part in text.split(";"):
+        name, _, value = part.partition("=")
+        if name not in _PARTS or not value or name in parts:
+            raise ValueError(f"{name[:20]} is no part of a repetition; use each of {', '.join(sorted(_PARTS))} once")
+        parts[name] = value
+    if parts.get("FREQ") not in _FREQUENCIES:
+        raise ValueError(f"FREQ is one of {', '.join(sorted(_FREQUENCIES))}")
+    interval = parts.get("INTERVAL", "1")
+    if not (interval.isascii() and interval.isdigit() and 1 <= int(interval) <= MAX_INTERVAL):
+        raise ValueError(f"INTERVAL is a whole number of 1 to {MAX_INTERVAL}")  # with 0 it would never move on
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("this is no time zone; use a name such as Europe/Berlin") from None
+    return name
+
+
+Repetition = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_rule)]
+Zone = Annotated[str, StringConstraints(min_length=1, max_length=60), AfterValidator(_zone)]
+
+
+class FreezeWindow(Model):
+    """From ``starts_at`` until before ``ends_at``. With ``rrule`` (RFC 5545) it repeats at the hours of ``zone``."""
+
+    starts_at: Time
+    ends_at: Time
+    rrule: Repetition | None = None
+    zone: Zone = "UTC"
+    reason: Reason
+
+    @model_validator(mode="after")
+    def _in_order(self) -> FreezeWindow:
+        if not 0 < (self.ends_at - self.starts_at).total_seconds() <= MAX_WINDOW_DAYS * 86_400:
+            raise ValueError(f"a window ends after it starts, and after at most {MAX_WINDOW_DAYS} days")
+        return self
+
+
+class FreezeCalendar(Model):
+    """``gates``: names it freezes (``*``: all) beside those whose policy names it. Subjects: patterns."""
+
+    name: Token
+    gates: list[Pattern] = Field([], max_length=20)
+    subjects: list[Pattern] = Field(["*"], max_length=100)
+    exempt: list[Pattern] = Field([], max_length=100)
+    windows: list[FreezeWindow] = Field([], max_length=MAX_WINDOWS)
+
+
+class Freezes(Model):
+    """The freeze calendars of a site. Those of ``global`` hold at every site besides its own."""
+
+    calendars: list[FreezeCalendar] = Field([], max_length=MAX_CALENDARS)
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Freezes:
+        names = [one.name for one in self.calendars]
+        if len(set(names)) < len(names):
+            raise ValueError("two calendars have one name")
+        return self
+
+
+class FreezeShown(Open):
+    calendar: str
+    origin: Literal["own", "global"]
+    begins_at: Time
+    ends_at: Time
+    reason: str
+
+
+class FreezePreview(Open):
+    """Windows that are open or begin by ``until``, by their begin. ``left_out``: how many more there are.
+
+    ``missing``: calendars that the policy names and nobody has published; they forbid GO.
+    """
+
+    until: Time
+    items: list[FreezeShown]
+    left_out: int
+    missing: list[str] = []
+
+
+class PreviewFilter(Model):
+    gate: Token = Field(description="The gate's name, such as release")
+    subject: Subject | None = None
+    days: int = Field(PREVIEW_DAYS, ge=1, le=PREVIEW_DAYS, description="How many days from now")
+
+
+FREEZES = Document(
+    "governance", "freezes", content=Freezes, default=Freezes(), path=PATH, what="the freeze calendars"
+)  # fmt: skip
+preview_freezes = Query(
+    "governance.freezes.preview",
+    params=PreviewFilter,
+    result=FreezePreview,
+    permission="gate:read",
+    http=GET("/api/gates/{gate}/freezes/preview"),
+    errors=(NotFound, Invalid),
+    summary="Say when a gate will be frozen",
+)
