@@ -139,7 +139,7 @@ async def test_roles_and_tokens(http: Http, tool: Tool, monkeypatch: pytest.Monk
     assert (await tool("audit", "verify")).exit_code == 2
 
 
-async def test_every_reading_command_reads_from_real_services(http: Http, tool: Tool) -> None:
+async def test_every_reading_command_reads_from_real_services(http: Http, tool: Tool, tmp_path: Path) -> None:
     await send_reports(tool, http, failed=True)
     run = json.loads((await tool("gate", "run", "release", *ABOUT, "--json")).stdout)
     assert (await tool("ops-gate", "run")).exit_code == 1
@@ -153,8 +153,10 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
         assert published.exit_code == 0, published.output
     item = json.loads((await tool("items", "list", "--gate", "release", "--json")).stdout)[0]
     text = packaged_policies()["release"].text
-    for verb, *told in (["publish", "--reason", "ours"], ["save"]):
-        done = await tool("policies", verb, "release", *told, "--content", text, "--json")
+    file = tmp_path / "release.yaml"
+    file.write_text(text)
+    for words in (["push", str(file), "--reason", "ours"], ["save", "release", "--content", text]):
+        done = await tool("policies", *words, "--json")
         assert done.exit_code == 0, done.output
     waiver = await tool(
         "waivers", "request", "--gate", "release", "--rule-id", "tests_passed", "--subject", "app", "--issue", "OPS-1",
