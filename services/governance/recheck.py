@@ -11,13 +11,13 @@ EVERYWHERE = "global"
 # is committed. Rows can't be locked one by one: a gate's first run has none, and a NO_GO in flight may become a GO.
 _LOCK_HEADS = "LOCK TABLE gate_heads IN SHARE ROW EXCLUSIVE MODE"
 SELECT_STANDING_GOS = """
-SELECT gate, site, subject FROM gate_heads
-WHERE decision = 'go' AND (next_change_at IS NULL OR next_change_at > $1) AND ($2::text IS NULL OR site = $2)
+SELECT DISTINCT gate, site, subject FROM valid_gos
+WHERE (valid_until IS NULL OR valid_until > $1) AND ($2::text IS NULL OR site = $2)
 """
 RECHECK_HEADS = """
-UPDATE gate_heads SET next_change_at = $1
+UPDATE valid_gos SET valid_until = $1
 FROM unnest($2::text[], $3::text[], $4::text[]) AS due (gate, site, subject)
-WHERE gate_heads.gate = due.gate AND gate_heads.site = due.site AND gate_heads.subject = due.subject
+WHERE valid_gos.gate = due.gate AND valid_gos.site = due.site AND valid_gos.subject = due.subject
 """
 
 

@@ -27,14 +27,13 @@ from libs.common.contracts.governance.runs import (
 )
 from libs.common.listing import Listing, newest
 from libs.common.problems import NotFound
-from libs.common.schedules import Schedule
-from libs.common.service import Closing, Job, JobDone, Read, Table, Tx
+from libs.common.service import Closing, Read, Table, Tx
 from libs.judge.policy import settings_view
 from services.governance.capsules import CAPSULE_VALUES, Scribe, Sealed, store_capsule
 from services.governance.catalog import Catalog, Target
 from services.governance.gate import facts_used, look, rules_of, summary_of
+from services.governance.validity import SELECT_HELD, store_validity, tell_revoked, valid_until
 
-MAX_REJUDGED = 100
 _RULES = TypeAdapter(list[RuleResult])
 _HOLDS = TypeAdapter(list[Hold])
 GATE_DECISIONS = Counter(
@@ -60,8 +59,9 @@ RUN_COLUMNS = (
     "gate", "site", "subject", "version", "run_number", "trigger", "actor", "decision", "status", "decided_at",
     "summary", "rules", "reasons", "policy_digest", "settings", "baseline_run", "next_change_at", "fact_signals",
     "command_id", "run_id", "holds", "unused_waivers", "policy_version", "site_policy_version", "capsule_sha256",
+    "valid_until",
 )  # fmt: skip
-_AT = {name: f"${place}" for place, name in enumerate((*RUN_COLUMNS, *CAPSULE_VALUES), 1)}
+_AT = {name: f"${place}" for place, name in enumerate((*RUN_COLUMNS, "kinds", *CAPSULE_VALUES), 1)}
 STORE_RUN = Closing(
     f"""
 run AS (
@@ -69,12 +69,11 @@ run AS (
     VALUES ({", ".join(_AT[name] for name in RUN_COLUMNS)})
 ), head AS (
     UPDATE gate_heads SET version = {_AT["version"]}, decision = {_AT["decision"]},
-        next_change_at = {_AT["next_change_at"]},
         last_go_run_id = CASE
             WHEN {_AT["decision"]} = 'go' AND NOT {_AT["rules"]}::jsonb @> '[{{"status": "waived"}}]'
             THEN {_AT["run_id"]} ELSE last_go_run_id END
     WHERE gate = {_AT["gate"]} AND site = {_AT["site"]} AND subject = {_AT["subject"]}
-), {store_capsule(_AT)}
+), {store_capsule(_AT)}, {store_validity(_AT)}
 """  # noqa: S608 - names of columns and places such as $3
 )
 LIST_RUNS = Listing(
@@ -86,12 +85,6 @@ LIST_RUNS = Listing(
     order=newest("run_id"),
 )
 SELECT_RUN = "SELECT * FROM runs WHERE gate = $1 AND site = $2 AND run_id = $3"
-# Heads that a run holds now are being judged anyway; never waiting for one also means never being in a deadlock.
-SELECT_TURNED = """
-SELECT gate, site, subject, version FROM gate_heads
-WHERE decision = 'go' AND next_change_at <= $1 AND gate = ANY ($2::text[])
-ORDER BY next_change_at LIMIT $3 FOR UPDATE SKIP LOCKED
-"""
 
 
 def begin_series(gates: Iterable[str]) -> None:
@@ -172,11 +165,17 @@ async def _judge(
         "unused_waivers": list(verdict.unused_waivers),
         "policy_version": in_force.common_version,
         "site_policy_version": in_force.own_version,
+        "valid_until": valid_until(policy, verdict, tx.now),
+        "kinds": sorted(policy.kinds),
     }
     sealed = await judging.scribe.seal(tx.connection, looked, row)
     row["capsule_sha256"] = sealed.sha256
     told = GateDecided(**{name: row[name] for name in GateDecided.model_fields})
     tx.emit(gate_decided, told, subject=str(row["run_id"]), site=target.site)
+    if verdict.decision != "go":
+        held = await tx.connection.fetchval(SELECT_HELD, target.gate, target.site, target.subject, target.version)
+        if held is not None:
+            tell_revoked(tx, target, held, row["run_id"], verdict.reasons)
     GATE_DECISIONS.labels(target.gate, verdict.decision).inc()
     return row, sealed
 
@@ -203,31 +202,11 @@ async def get_run(catalog: Catalog, read: Read, key: RunKey) -> GateRun:
     return to_run(row)
 
 
-async def rejudge(judging: Judging, tx: Tx) -> JobDone | None:
-    """Run the gates again whose latest verdict is a GO that age has turned since; at most 100 at a time."""
-    gates = await judging.catalog.gates(tx.connection, None)
-    turned = await tx.connection.fetch(SELECT_TURNED, tx.now, gates, MAX_REJUDGED)
-    run_ids = [await run_on_schedule(judging, tx, Target(**row)) for row in turned]
-    return JobDone(detail={"run_ids": run_ids}) if run_ids else None
-
-
 async def run_on_schedule(judging: Judging, tx: Tx, target: Target) -> int:
     """A run that nobody asked for but the clock; returns its number."""
     row, sealed = await _judge(judging, tx, target, "schedule", None)
     await tx.connection.execute(STORE_RUN.alone, *_stored(row, sealed))
     return int(row["run_id"])
-
-
-REJUDGE_SCHEDULE = Schedule("*/10 * * * *")
-
-
-def rejudge_job(judging: Judging) -> Job:
-    """The schedule of `rejudge`."""
-
-    async def handler(tx: Tx) -> JobDone | None:
-        return await rejudge(judging, tx)
-
-    return Job("rejudge", REJUDGE_SCHEDULE, handler)
 
 
 def table(judging: Judging) -> Table:
@@ -236,5 +215,4 @@ def table(judging: Judging) -> Table:
     return Table(
         commands={contract.run_gate: partial(run_gate, judging)},
         queries={contract.list_runs: partial(list_runs, catalog), contract.get_run: partial(get_run, catalog)},
-        jobs=(rejudge_job(judging),),
     )

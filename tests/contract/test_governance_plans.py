@@ -10,7 +10,19 @@ import asyncpg
 import pytest_asyncio
 
 from libs.common.listing import Listing
-from services.governance import catalog, failures, gate, heads, opsgate, parts, pruning, reports, runs, signals
+from services.governance import (
+    catalog,
+    failures,
+    gate,
+    heads,
+    opsgate,
+    parts,
+    pruning,
+    rejudging,
+    reports,
+    runs,
+    signals,
+)
 from tests.plans import generic_plan, nodes
 from tests.stack import Stack
 
@@ -39,9 +51,12 @@ INSERT INTO governance.runs (gate, site, subject, version, run_number, trigger, 
 SELECT 'gate-' || n % 4, 'site-' || n % 3, 'subject-' || n % 7, '1.0', n, 'api', 'ann', 'go', 'success', now(), '{}',
     '[]', '[]', '', '{}', ARRAY[n]
 FROM generate_series(1, 20000) AS n;
-INSERT INTO governance.gate_heads (gate, site, subject, run_number, decision, next_change_at, last_go_run_id)
-SELECT gate, site, subject, max(run_number), 'go', now() + interval '1 day', max(run_id)
-FROM governance.runs GROUP BY 1, 2, 3;
+INSERT INTO governance.gate_heads (gate, site, subject, run_number, decision, last_go_run_id)
+SELECT gate, site, subject, max(run_number), 'go', max(run_id) FROM governance.runs GROUP BY 1, 2, 3;
+INSERT INTO governance.valid_gos (gate, site, subject, version, run_id, decided_at, valid_until, kinds, fact_signals)
+SELECT gate, site, subject, run_id::text, run_id, now(), now() + interval '1 day', '{kind-1}', fact_signals
+FROM governance.runs WHERE run_number % 4 = 0;
+ANALYZE governance.valid_gos;
 INSERT INTO governance.policies (gate, site, version, content, digest, author, reason, issue, published_at)
 SELECT 'gate-' || g, s, v, '', '', 'ann', '', NULL, now()
 FROM generate_series(1, 60) AS g, unnest(ARRAY['global', 'site-1']) AS s, generate_series(1, 50) AS v;
@@ -88,7 +103,7 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "latest run": (opsgate.SELECT_LATEST, ("gate-1", "site-1")),
     "history": (opsgate.SELECT_HISTORY, ("gate-1", "site-1", 20)),
     "newest_policies": (catalog.SELECT_NEWEST, ("gate-1", "site-1")),
-    "turned": (runs.SELECT_TURNED, (None, ["gate-1"], 100)),
+    "turned": (rejudging.SELECT_OVER, (None, ["gate-1"], 100)),
 }
 # These put what they found in order, or look up thousands of rows at once, for which reading a small table is right.
 RARE: dict[str, tuple[str, tuple[Any, ...], tuple[str, ...]]] = {

@@ -40,7 +40,7 @@ async def test_decisions_of_all_kinds_are_proven_for_good(stack: Stack) -> None:
     assert made[-1]["verdict"] == "GO"
     broken = await report(stack, "junit", b"<nothing", subject="app", version="1.1")
     assert broken.status == 422
-    await report(stack, "junit", junit(case("a", "failure")), subject="app", version="1.1")
+    await report(stack, "junit", junit(case("a", "<failure/>")), subject="app", version="1.1")
     made.append(await run(stack, "release", subject="app", version="1.1"))
     assert made[-1]["verdict"] == "NO_GO"
     # What comes later changes no capsule: the facts are those of the moment.

@@ -110,7 +110,8 @@ class GateRun(Open):
     waiver ends, a freeze begins or a rule that warns will fail. ``holds``: halts and freezes in force.
     ``unused_waivers``: numbers of waivers in force that nothing needed. ``policy_version``: of the policy in force
     everywhere (0: the file), ``site_policy_version``: of the site's own beside it (0: it had none).
-    ``capsule_sha256``: of the body of its capsule; none for runs of before there were capsules.
+    ``valid_until``: until when a GO holds at the most, by what is known then. ``capsule_sha256``: of the body of its
+    capsule; none for runs of before there were capsules.
     """
 
     run_id: int
@@ -132,6 +133,7 @@ class GateRun(Open):
     capsule_sha256: str | None = None
     baseline_run: int | None = None
     next_change_at: Time | None = None
+    valid_until: Time | None = None
     holds: list[Hold] = []
     unused_waivers: list[int] = []
 
@@ -210,4 +212,20 @@ get_run = Query(
     errors=(NotFound,),
     summary="Show a verdict",
 )
+
+
+class GateRevoked(Open):
+    """The GO of ``revoked_run_id`` holds no more. ``run_id``: the run that found it out, none where only time did."""
+
+    gate: str
+    site: Site
+    subject: str
+    version: str
+    revoked_run_id: int
+    run_id: int | None
+    revoked_at: Time
+    reasons: list[str]
+
+
+gate_revoked = Event("governance.gate.revoked", data=GateRevoked, summary="A GO holds no more")
 gate_decided = Event("governance.gate.decided", data=GateDecided, summary="A gate judged and its verdict was stored")

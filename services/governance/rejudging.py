@@ -1,0 +1,93 @@
+"""The job that looks every minute which GOs hold no more, by the clock or by a newer fact, and revokes them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from libs.common.problems import Refusal
+from libs.common.schedules import Schedule
+from libs.common.service import Job, JobDone, Table, Tx
+from services.governance.catalog import Target
+from services.governance.gate import facts_used, look
+from services.governance.runs import Judging, run_on_schedule
+from services.governance.validity import revoke, valid_until
+
+MAX_REJUDGED = 100
+REJUDGE_SCHEDULE = Schedule("* * * * *")
+
+# Heads that a run holds now are being judged anyway; never waiting for one also means never being in a deadlock.
+_DUE = """
+SELECT held.gate, held.site, held.subject, held.version, held.run_id, held.decided_at,
+    heads.version = held.version AS is_latest, coalesce(held.valid_until <= $1, false) AS is_over
+FROM valid_gos AS held JOIN gate_heads AS heads USING (gate, site, subject)
+WHERE held.gate = ANY ($2::text[]) AND {condition}
+LIMIT $3 FOR UPDATE OF heads SKIP LOCKED
+"""
+SELECT_OVER = _DUE.format(condition="held.valid_until <= $1")
+# A fact that the verdict has not seen: the newest of a part, a report that can't be read, a failure that came late.
+SELECT_CONTRADICTED = _DUE.format(
+    condition="""coalesce(held.valid_until > $1, true) AND (EXISTS (
+    SELECT FROM facts
+    WHERE facts.site = held.site AND facts.subject = held.subject AND facts.version IN ('', held.version)
+        AND (held.kinds IS NULL OR facts.kind = ANY (held.kinds))
+        AND (facts.signal_id <> ALL (held.fact_signals)
+            OR EXISTS (SELECT FROM open_failures WHERE open_failures.fact_id = facts.fact_id))
+) OR EXISTS (
+    SELECT FROM report_heads AS unread
+    WHERE unread.site = held.site AND unread.subject = held.subject AND unread.version IN ('', held.version)
+        AND (held.kinds IS NULL OR unread.kind = ANY (held.kinds))
+        AND NOT unread.readable AND unread.signal_id <> ALL (held.fact_signals)
+))"""
+)
+SAW_AGAIN = """
+UPDATE valid_gos SET valid_until = $5, kinds = $6, fact_signals = $7
+WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4
+"""
+
+
+async def rejudge(judging: Judging, tx: Tx) -> JobDone | None:
+    """Look at the GOs whose time has come or whose facts have changed; at most 200 at a time.
+
+    Where the latest GO of a subject turned, a run is stored. A GO that holds over newer facts just holds on.
+    """
+    gates = await judging.catalog.gates(tx.connection, None)
+    over = await tx.connection.fetch(SELECT_OVER, tx.now, gates, MAX_REJUDGED)
+    changed = await tx.connection.fetch(SELECT_CONTRADICTED, tx.now, gates, MAX_REJUDGED)
+    run_ids: list[int] = []
+    revoked: list[int] = []
+    for row in (*over, *changed):
+        target = Target(row["gate"], row["site"], row["subject"], row["version"])
+        try:
+            await _look_again(judging, tx, target, row, run_ids, revoked)
+        except Refusal as refusal:  # such as a policy that binds the subject no more
+            await revoke(tx, target, row["run_id"], [refusal.detail])
+            revoked.append(row["run_id"])
+    return JobDone(detail={"run_ids": run_ids, "revoked_run_ids": revoked}) if run_ids or revoked else None
+
+
+async def _look_again(
+    judging: Judging, tx: Tx, target: Target, row: Any, run_ids: list[int], revoked: list[int]
+) -> None:
+    in_force = await judging.catalog.in_force(tx.connection, target.gate, target.site)
+    policy = in_force.policy(target.subject)
+    looked = await look(tx.connection, policy, target, tx.now)
+    until = valid_until(policy, looked.verdict, row["decided_at"])
+    if looked.verdict.decision == "go" and (until is None or until > tx.now):
+        if row["is_over"] and row["is_latest"]:
+            run_ids.append(await run_on_schedule(judging, tx, target))
+            return
+        key = (target.gate, target.site, target.subject, target.version)
+        await tx.connection.execute(SAW_AGAIN, *key, until, sorted(policy.kinds), facts_used(looked.facts))
+    elif looked.verdict.decision != "go" and row["is_latest"]:
+        run_ids.append(await run_on_schedule(judging, tx, target))
+    else:
+        perished = [f"The GO of run {row['run_id']} was valid for {policy.valid_for_hours:g} hours; run the gate again."
+                    ] if looked.verdict.decision == "go" else looked.verdict.reasons  # fmt: skip
+        await revoke(tx, target, row["run_id"], perished)
+        revoked.append(row["run_id"])
+
+
+def table(judging: Judging) -> Table:
+    """What this module answers: the job."""
+    return Table(jobs=(Job("rejudge", REJUDGE_SCHEDULE, partial(rejudge, judging)),))

@@ -1,0 +1,66 @@
+"""Which GOs hold now. A GO perishes by the clock, by a newer fact or by what people decide, and is then revoked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from libs.common.contracts.governance.runs import GateRevoked, gate_revoked
+from libs.common.service import Tx
+from libs.judge.policy import Policy
+from libs.judge.results import Verdict
+from services.governance.catalog import Target
+
+SELECT_HELD = "SELECT run_id FROM valid_gos WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4"
+DROP_HELD = "DELETE FROM valid_gos WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4"
+
+
+def store_validity(at: Mapping[str, str]) -> str:
+    """The steps of the statement that stores a run which note that its GO holds, or that an earlier one is over; ``at``
+    has the places of the values.
+    """
+    columns = ("gate", "site", "subject", "version", "run_id", "decided_at", "valid_until", "kinds", "fact_signals")
+    values = ", ".join(at[name] for name in columns)
+    return f"""
+valid AS (
+    INSERT INTO valid_gos ({", ".join(columns)}) SELECT {values} WHERE {at["decision"]} = 'go'
+    ON CONFLICT (gate, site, subject, version) DO UPDATE SET run_id = EXCLUDED.run_id,
+        decided_at = EXCLUDED.decided_at, valid_until = EXCLUDED.valid_until, kinds = EXCLUDED.kinds,
+        fact_signals = EXCLUDED.fact_signals
+), over AS (
+    DELETE FROM valid_gos WHERE {at["decision"]} <> 'go' AND gate = {at["gate"]} AND site = {at["site"]}
+        AND subject = {at["subject"]} AND version = {at["version"]}
+)"""  # noqa: S608 - places such as $3
+
+
+def valid_until(policy: Policy, verdict: Verdict, decided_at: datetime) -> datetime | None:
+    """Until when a GO that was decided then holds by this verdict: the first moment at which something that it rests on
+    turns, and at most the policy's ``valid_for_hours``. None for a NO_GO, and for a GO that nothing ends.
+    """
+    if verdict.decision != "go":
+        return None
+    ends = [] if verdict.next_change_at is None else [verdict.next_change_at]
+    if policy.valid_for_hours is not None:
+        ends.append(decided_at + timedelta(hours=policy.valid_for_hours))
+    return min(ends, default=None)
+
+
+def tell_revoked(tx: Tx, target: Target, held_run_id: int, run_id: int | None, reasons: Sequence[str]) -> None:
+    """Tell that the GO of a run holds no more; ``run_id`` is the run that found it out, if one was stored."""
+    told = GateRevoked(
+        gate=target.gate,
+        site=target.site,
+        subject=target.subject,
+        version=target.version,
+        revoked_run_id=held_run_id,
+        run_id=run_id,
+        revoked_at=tx.now,
+        reasons=list(reasons),
+    )
+    tx.emit(gate_revoked, told, subject=str(held_run_id), site=target.site)
+
+
+async def revoke(tx: Tx, target: Target, held_run_id: int, reasons: Sequence[str]) -> None:
+    """End a GO without a run: of a version that is not the latest any more, or whose time is over."""
+    await tx.connection.execute(DROP_HELD, target.gate, target.site, target.subject, target.version)
+    tell_revoked(tx, target, held_run_id, None, reasons)

@@ -1,0 +1,110 @@
+"""GOs perish: by the clock, by a newer fact, and by what people decide; each is revoked and told once."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from libs.common.cloudevents import CloudEvent
+from libs.common.contracts.governance.halts import stop_line
+from libs.common.contracts.governance.runs import gate_revoked, list_runs
+from tests.integration.governance_desk import heartbeat, report, run, send_release, start
+from tests.stack import Stack
+from tests.unit.governance.samples import case, junit
+
+
+def _is_about(run_id: int, event: CloudEvent) -> bool:
+    return bool(event.data["revoked_run_id"] == run_id)
+
+
+async def revoked(stack: Stack, made: dict[str, Any]) -> dict[str, Any]:
+    """What was told of the end of a run's GO."""
+    told = await stack.heard(gate_revoked, partial(_is_about, made["run_id"]))
+    data: dict[str, Any] = told.data
+    return data
+
+
+async def rejudge(stack: Stack) -> None:
+    """The job of the next minute."""
+    stack.clock.advance(minutes=1)
+    await stack.run_job("governance", "rejudge")
+
+
+async def go(stack: Stack, version: str = "1.0") -> dict[str, Any]:
+    """A GO of a version."""
+    await send_release(stack, version)
+    made: dict[str, Any] = await run(stack, "release", subject="app", version=version)
+    assert made["verdict"] == "GO", made["reasons"]
+    assert made["valid_until"] == made["next_change_at"] is not None
+    return made
+
+
+async def runs_of(stack: Stack) -> list[Any]:
+    """The runs of the release gate, newest first."""
+    found: list[Any] = (await stack.query(list_runs, {"gate": "release"})).json["items"]
+    return found
+
+
+async def test_a_go_whose_facts_grow_old_is_revoked_with_a_run(stack: Stack) -> None:
+    await start(stack)
+    made = await go(stack)
+    stack.clock.advance(minutes=16)  # the heartbeat is too old
+    await rejudge(stack)
+    told = await revoked(stack, made)
+    latest = (await runs_of(stack))[0]
+    assert (latest["verdict"], latest["run_id"], latest["trigger"]) == ("NO_GO", told["run_id"], "schedule")
+    assert told["reasons"] == latest["reasons"]
+    await rejudge(stack)
+    assert len(await runs_of(stack)) == 2
+
+
+async def test_newer_facts_that_agree_keep_a_go_without_a_run(stack: Stack) -> None:
+    await start(stack)
+    await go(stack)
+    for _ in range(3):
+        stack.clock.advance(minutes=9)
+        await heartbeat(stack)
+        await rejudge(stack)
+    assert len(await runs_of(stack)) == 1
+
+
+@pytest.mark.parametrize("broken", [False, True])
+async def test_a_newer_fact_that_contradicts_revokes_within_the_minute(stack: Stack, broken: bool) -> None:
+    await start(stack)
+    made = await go(stack)
+    content = b"<nothing" if broken else junit(case("a", "<failure/>"), case("b"))
+    await report(stack, "junit", content, subject="app", version="1.0")
+    await rejudge(stack)
+    told = await revoked(stack, made)
+    assert told["run_id"] == (await runs_of(stack))[0]["run_id"]
+
+
+async def test_an_older_version_is_revoked_without_a_run(stack: Stack) -> None:
+    await start(stack)
+    old = await go(stack, "1.0")
+    await go(stack, "2.0")
+    await report(stack, "junit", junit(case("a", "<failure/>"), case("b")), subject="app", version="1.0")
+    await rejudge(stack)
+    told = await revoked(stack, old)
+    assert (told["run_id"], told["version"]) == (None, "1.0")
+    assert [one["version"] for one in await runs_of(stack)] == ["2.0", "1.0"]
+
+
+async def test_a_run_that_contradicts_revokes_at_once(stack: Stack) -> None:
+    await start(stack)
+    made = await go(stack)
+    await report(stack, "junit", junit(case("a", "<failure/>"), case("b")), subject="app", version="1.0")
+    second = await run(stack, "release", subject="app", version="1.0")
+    assert (await revoked(stack, made))["run_id"] == second["run_id"]
+
+
+async def test_stopping_the_line_revokes_every_version(stack: Stack) -> None:
+    await start(stack)
+    old, new = await go(stack, "1.0"), await go(stack, "2.0")
+    answer = await stack.command(stop_line, {"subjects": "*", "reason": "A leak is being looked for."})
+    assert answer.status == 201, answer
+    await rejudge(stack)
+    assert (await revoked(stack, old))["run_id"] is None
+    assert (await revoked(stack, new))["run_id"] == (await runs_of(stack))[0]["run_id"]
