@@ -76,7 +76,7 @@ def prepare(
     for field, value in fields.items():
         if field in http.path_fields:
             continue
-        if isinstance(operation, Query) or field in in_query:
+        if not http.has_body or field in in_query:
             if value is not None:
                 params[field] = _query_value(value)
         else:

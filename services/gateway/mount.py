@@ -81,7 +81,7 @@ def binding_of(operation: Operation) -> Binding:
     fields = frozenset(model.model_fields)
     if missing := set(http.path_fields) - fields:
         raise MountError(f"{operation.name}: the path names {missing}, which the model does not have")
-    query_fields = fields - set(http.path_fields) if isinstance(operation, Query) else frozenset(http.query)
+    query_fields = frozenset(http.query) if http.has_body else fields - set(http.path_fields)
     if not operation.permission:
         raise MountError(f"{operation.name} has a route but no permission")
     if http.seal is not None and http.seal not in SEALED_BODIES:
@@ -147,6 +147,8 @@ def _endpoint(parts: Parts, binding: Binding, path: str, csv: Csv | None) -> End
         asked = query.pop("site", None) if binding.operation.sited else None
         site = await parts.access.site_of(principal, binding.operation, asked, names_object=binding.names_object)
         if isinstance(binding.operation, Query):
+            if binding.http.has_body:
+                query = merge(query, await read_json_object(request))
             return await _ask(parts, binding, binding.operation, request, principal, site, query, csv)
         body = await _read_body(parts, binding, request)
         try:

@@ -178,7 +178,7 @@ def _operation(
     }
     if http.basic:
         entry["security"] = [*SECURITY, {"basic": []}]
-    if isinstance(operation, Command) and (body := _body(schemas, binding, http)):
+    if http.has_body and (body := _body(schemas, binding, http)):
         entry["requestBody"] = body
     return entry
 
@@ -247,10 +247,12 @@ def _responses(schemas: Schemas, operation: Operation, http: Http, csv: Csv | No
         content = as_json | (as_csv if http.csv else {})
     found: dict[str, Any] = {str(http.status): {"description": "Done", "content": content}}
     errors: tuple[type[Refusal], ...] = ALWAYS
-    if isinstance(operation, Query):
-        found["304"] = {"description": "Not changed since the ETag in If-None-Match"}
-    else:
+    if http.has_body:
         errors += (Refusal, TooLarge, UnsupportedMedia)
+    if isinstance(operation, Query):
+        if not http.has_body:
+            found["304"] = {"description": "Not changed since the ETag in If-None-Match"}
+    else:
         location = {"Location": {"schema": {"type": "string"}, "description": "Where the outcome will be"}}
         accepted = {"application/json": {"schema": {"$ref": REF.format(model="Accepted")}}}
         found["202"] = {"description": "Stored; it will be applied once", "headers": location, "content": accepted}

@@ -11,7 +11,7 @@ from libs.common.service import Job, JobDone, Table, Tx
 from services.governance.catalog import Target
 from services.governance.gate import facts_used, look
 from services.governance.runs import Judging, run_on_schedule
-from services.governance.validity import revoke, valid_until
+from services.governance.validity import HAS_UNSEEN, revoke, valid_until
 
 MAX_REJUDGED = 100
 REJUDGE_SCHEDULE = Schedule("* * * * *")
@@ -25,21 +25,7 @@ WHERE held.gate = ANY ($2::text[]) AND {condition}
 LIMIT $3 FOR UPDATE OF heads SKIP LOCKED
 """
 SELECT_OVER = _DUE.format(condition="held.valid_until <= $1")
-# A fact that the verdict has not seen: the newest of a part, a report that can't be read, a failure that came late.
-SELECT_CONTRADICTED = _DUE.format(
-    condition="""coalesce(held.valid_until > $1, true) AND (EXISTS (
-    SELECT FROM facts
-    WHERE facts.site = held.site AND facts.subject = held.subject AND facts.version IN ('', held.version)
-        AND (held.kinds IS NULL OR facts.kind = ANY (held.kinds))
-        AND (facts.signal_id <> ALL (held.fact_signals)
-            OR EXISTS (SELECT FROM open_failures WHERE open_failures.fact_id = facts.fact_id))
-) OR EXISTS (
-    SELECT FROM report_heads AS unread
-    WHERE unread.site = held.site AND unread.subject = held.subject AND unread.version IN ('', held.version)
-        AND (held.kinds IS NULL OR unread.kind = ANY (held.kinds))
-        AND NOT unread.readable AND unread.signal_id <> ALL (held.fact_signals)
-))"""
-)
+SELECT_CONTRADICTED = _DUE.format(condition=f"coalesce(held.valid_until > $1, true) AND {HAS_UNSEEN}")
 SAW_AGAIN = """
 UPDATE valid_gos SET valid_until = $5, kinds = $6, fact_signals = $7
 WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4

@@ -11,6 +11,7 @@ from libs.common.service import Service
 from libs.judge.dsse import Signer
 from libs.judge.policy import Policy
 from services.governance import (
+    admission,
     capsules,
     freezes,
     halts,
@@ -55,6 +56,7 @@ def make_service(
         gates.table(catalog),
         policies.table(catalog),
         runs.table(judging),
+        admission.table(catalog),
         rejudging.table(judging),
         capsules.table(signer),
         plan.table(catalog),

@@ -11,6 +11,19 @@ from libs.judge.policy import Policy
 from libs.judge.results import Verdict
 from services.governance.catalog import Target
 
+# A fact that the verdict has not seen: the newest of a part, a report that can't be read, a failure that came late.
+HAS_UNSEEN = """(EXISTS (
+    SELECT FROM facts
+    WHERE facts.site = held.site AND facts.subject = held.subject AND facts.version IN ('', held.version)
+        AND (held.kinds IS NULL OR facts.kind = ANY (held.kinds))
+        AND (facts.signal_id <> ALL (held.fact_signals)
+            OR EXISTS (SELECT FROM open_failures WHERE open_failures.fact_id = facts.fact_id))
+) OR EXISTS (
+    SELECT FROM report_heads AS unread
+    WHERE unread.site = held.site AND unread.subject = held.subject AND unread.version IN ('', held.version)
+        AND (held.kinds IS NULL OR unread.kind = ANY (held.kinds))
+        AND NOT unread.readable AND unread.signal_id <> ALL (held.fact_signals)
+))"""
 SELECT_HELD = "SELECT run_id FROM valid_gos WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4"
 DROP_HELD = "DELETE FROM valid_gos WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4"
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from libs.common.cloudevents import CloudEvent
+from libs.common.contracts.governance.admission import admit
 from libs.common.contracts.governance.halts import stop_line
 from libs.common.contracts.governance.runs import gate_revoked, list_runs
 from tests.integration.governance_desk import heartbeat, report, run, send_release, start
@@ -108,3 +109,45 @@ async def test_stopping_the_line_revokes_every_version(stack: Stack) -> None:
     await rejudge(stack)
     assert (await revoked(stack, old))["run_id"] is None
     assert (await revoked(stack, new))["run_id"] == (await runs_of(stack))[0]["run_id"]
+
+
+async def admitted(stack: Stack, version: str = "1.0", **options: Any) -> dict[str, Any]:
+    """Whether a version of the subject may go."""
+    answer = await stack.query(admit, {"gate": "release", "subject": "app", "version": version}, **options)
+    assert answer.status == 200, answer
+    found: dict[str, Any] = answer.json
+    return found
+
+
+async def test_a_version_is_admitted_while_its_go_holds(stack: Stack) -> None:
+    await start(stack)
+    assert not (await admitted(stack))["admitted"]
+    made = await go(stack)
+    found = await admitted(stack)
+    assert (found["admitted"], found["run_id"], found["verdict"]) == (True, made["run_id"], "GO")
+    assert (found["valid_until"], found["reasons"]) == (made["valid_until"], [])
+    for other in (await admitted(stack, "1.0.1"), await admitted(stack, site="berlin")):
+        assert (other["admitted"], other["run_id"]) == (False, None)
+    # The clock alone, before any job has looked.
+    stack.clock.advance(minutes=15, seconds=1)
+    late = await admitted(stack)
+    assert (late["admitted"], late["verdict"], late["valid_until"]) == (False, "NO_GO", None)
+    assert "Watchdog" in late["reasons"][0]
+    # A fresh heartbeat: the GO has not seen it, so all is judged anew, and holds on.
+    await heartbeat(stack)
+    renewed = await admitted(stack)
+    assert (renewed["admitted"], renewed["run_id"]) == (True, made["run_id"])
+    assert renewed["valid_until"] > made["valid_until"]
+    assert len(await runs_of(stack)) == 1
+
+
+async def test_a_contradiction_or_a_halt_ends_the_admission_at_once(stack: Stack) -> None:
+    await start(stack)
+    await go(stack)
+    await go(stack, "2.0")
+    await report(stack, "junit", junit(case("a", "<failure/>"), case("b")), subject="app", version="1.0")
+    assert not (await admitted(stack))["admitted"]
+    assert (await admitted(stack, "2.0"))["admitted"]
+    await stack.command(stop_line, {"subjects": "*", "reason": "A leak is being looked for."})
+    halted = await admitted(stack, "2.0")
+    assert (halted["admitted"], "A leak is being looked for" in halted["reasons"][0]) == (False, True)

@@ -49,6 +49,10 @@ FACES: dict[str, Face] = {
     "governance.gate.run": Face(
         "gate run", "Judge now. Exit code 0: GO, 1: NO-GO, 2: could not judge.", target=True, judges=True
     ),
+    "governance.gate.admit": Face(
+        "gate admit", "Whether a version may go now. Exit code 0: it may, 1: it may not, 2: could not tell.",
+        target=True, judges=True,
+    ),
     "governance.runs.list": Face("gate history", target=True),
     "governance.capsules.get": Face("gate capsule"),
     "governance.runs.get": Face("gate verdict", "Show a stored verdict. Exit code as of that verdict.", judges=True),

@@ -12,6 +12,7 @@ from libs.client.http import read_as
 from libs.client.session import Session
 from libs.client.show import NAMES, STYLES, clean, facts, table, when
 from libs.common.contracts.base import Page
+from libs.common.contracts.governance.admission import Admission
 from libs.common.contracts.governance.gates import GateInfo
 from libs.common.contracts.governance.operations import OpsGate, OpsGateRun
 from libs.common.contracts.governance.plans import Plan
@@ -47,6 +48,20 @@ def verdict(session: Session, answer: Any, _fields: Mapping[str, Any]) -> int:
     run = read_as(GateRun, answer)
     session.emit(answer, headline(run), Text(), _verdict_table(run), *_other_reasons(run))
     return 0 if run.decision == "go" else 1
+
+
+def admission(session: Session, answer: Any, _fields: Mapping[str, Any]) -> int:
+    """Whether a version may go; the exit code says it, too."""
+    found = read_as(Admission, answer)
+    decision = "go" if found.admitted else "no_go"
+    about = f"{found.subject} {found.version}".strip()
+    line = Text.assemble(("ADMITTED" if found.admitted else "NOT ADMITTED", STYLES[decision]))
+    line.append(f"  {clean(found.gate)} gate, {clean(about)}")
+    if found.admitted:
+        until = "nothing ends it" if found.valid_until is None else f"until {when(found.valid_until)}"
+        line.append(f", by run {found.run_id}, {until}")
+    session.emit(answer, line, *(Text(f"- {clean(reason)}") for reason in found.reasons))
+    return 0 if found.admitted else 1
 
 
 def verdicts(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
@@ -108,6 +123,7 @@ def _other_reasons(run: GateRun) -> list[Text]:
 BY_RESULT: dict[Any, Callable[[Session, Any, Mapping[str, Any]], int | None]] = {
     list[GateInfo]: gate_list,
     GateInfo: gate,
+    Admission: admission,
     GateRun: verdict,
     Page[GateRun]: verdicts,
     Plan: plan,

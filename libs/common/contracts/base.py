@@ -110,6 +110,11 @@ class Http:
     if_match: str | None = None
 
     @property
+    def has_body(self) -> bool:
+        """Whether what is not in the path or the query string comes as a JSON body."""
+        return self.method != "GET"
+
+    @property
     def path_fields(self) -> tuple[str, ...]:
         """The names in braces, in order."""
         return tuple(_PLACE.findall(self.path))

@@ -53,7 +53,7 @@ def test_openapi_holds_together() -> None:
             for status, response in entry["responses"].items():
                 if int(status) >= 400:
                     assert list(response["content"]) == ["application/problem+json"], (path, status)
-            if method != "get":
+            if method != "get" and entry["operationId"] != "governance.gate.admit":  # a question with a body
                 assert "202" in entry["responses"], path
     assert len(ids) == len(set(ids))
 

@@ -1,0 +1,38 @@
+"""Admission: may this version go now? For deployers and webhooks, in one round trip, without judging where it can."""
+
+from __future__ import annotations
+
+from libs.common.contracts.base import POST, Open, Query, Time
+from libs.common.contracts.governance.runs import GateTarget, VerdictWord
+from libs.common.problems import Invalid, NotFound
+
+
+class Admission(Open):
+    """Whether a GO of this version holds at ``checked_at``. ``reasons``: why it is not admitted, a sentence each.
+
+    ``run_id`` and what follows are of the run whose GO holds, none where no GO does.
+    """
+
+    admitted: bool
+    gate: str
+    site: str
+    subject: str
+    version: str
+    checked_at: Time
+    run_id: int | None = None
+    verdict: VerdictWord | None = None
+    decided_at: Time | None = None
+    valid_until: Time | None = None
+    capsule_sha256: str | None = None
+    reasons: list[str] = []
+
+
+admit = Query(
+    "governance.gate.admit",
+    params=GateTarget,
+    result=Admission,
+    permission="gate:read",
+    http=POST("/api/gates/{gate}/admit"),
+    errors=(NotFound, Invalid),
+    summary="Whether this version holds a valid GO now; nothing is stored",
+)
