@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -265,3 +268,47 @@ async def test_the_part_comes_from_the_files_name_over_plain_http_too(http: Http
     empty = await client.post("/api/signals/junit", params=about, content=b"")
     assert (empty.status_code, "is empty" in empty.json()["detail"], empty.json()["signal_id"]) == (422, True, 7)
     assert (await client.get("/api/signals/7")).json()["data"]["bytes"] == 0
+
+
+GATE_SH = Path(__file__).parents[2] / "deploy" / "ci" / "gate.sh"
+
+
+async def test_a_pipeline_judges_by_the_script(http: Http, tool: Tool, tmp_path: Path) -> None:
+    """The script of the GitHub action and the GitLab template, with the real tool."""
+    report, summary = tmp_path / "unit=1.xml", tmp_path / "summary.md"
+    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    told = {"GATE": "release", "SUBJECT": "app", "VERSION": "1.0|<b>", "REPORTS": f"junit={report}\n", "PATH": tools}
+
+    async def judged(**more: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, **told, "SUMMARY": str(summary), **more}
+        return await asyncio.to_thread(
+            subprocess.run,
+            ["sh", str(GATE_SH)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    missing = await judged()
+    assert (missing.returncode, "gate.sh: not sent: junit=" in missing.stderr) == (2, True), missing
+    report.write_text(JUNIT.format(failed=1, mark="<failure/>"))
+    failed = await judged()
+    assert failed.returncode == 1, failed
+    text = summary.read_text()
+    assert text.startswith("## NO GO: app 1.0&#124;&#60;b&#62;\n")
+    assert "1 of 2 tests failed &#40;" in text  # what was sent makes no markup
+    about = ("--subject", "app", "--version", "1.0|<b>")
+    report.write_text(JUNIT.format(failed=0, mark=""))
+    await tool("report", "send", "cobertura", "-", *about, stdin=COBERTURA)
+    await tool("report", "send", "sarif", "-", *about, stdin=json.dumps(SARIF))
+    await tool("report", "send", "alertmanager", "-", *about[:2], stdin=watchdog(http.stack.clock()))
+    http.stack.clock.advance(seconds=1)
+    good = await judged()
+    assert good.returncode == 0, good
+    assert summary.read_text().startswith("## GO: app")
+    assert (await tool("gate", "admit", "release", *about)).exit_code == 0
+    for name in ("HEADGATE_TOKEN", "VERSION"):
+        assert (await judged(**{name: ""})).returncode == 2
+    assert (await judged(HEADGATE_URL="http://127.0.0.1:9")).returncode == 2

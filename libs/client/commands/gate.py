@@ -19,6 +19,7 @@ from libs.client.session import Session, command
 from libs.client.show import clean, facts, plain, when
 from libs.client.targets import target_fields
 from libs.client.views.gate import headline
+from libs.client.views.markdown import summary
 from libs.common.contracts.governance.runs import GateRun, RuleResult
 from libs.common.contracts.tracker.items import Item
 
@@ -41,6 +42,7 @@ def explain(
     ] = None,
     subject: SubjectOption = None,
     version: VersionOption = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown, for the summary of a pipeline.")] = False,
 ) -> int:
     """Explain a verdict: what was observed, what is wanted, who mends it by when. Exit code as of that verdict."""
     run_id = int(which) if which is not None and RUN_ID.fullmatch(which) else None
@@ -52,6 +54,9 @@ def explain(
         run_id = page.items[0].run_id
     answer = session.client.call("governance.runs.get", gate=gate, run_id=run_id, **session.sited)
     run = read_as(GateRun, answer)
+    if markdown:
+        session.text(summary(run))
+        return 0 if run.decision == "go" else 1
     session.emit(answer, headline(run))
     if not session.json:
         items = {} if run.decision == "go" and not run.summary.warning_count else _items_of(session, run)
