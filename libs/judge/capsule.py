@@ -158,8 +158,33 @@ def make_statement(body: bytes) -> bytes:
 
 def wanted_attachments(body: Mapping[str, Any]) -> set[str]:
     """The SHA-256 of all contents that a body names."""
-    data = {str(fact["data"]) for name in _FACT_LISTS for fact in body["facts"][name]}
-    return data | {str(layer["source"]) for layer in body["policy"]["layers"]}
+    return fact_data(body) | {str(layer["source"]) for layer in body["policy"]["layers"]}
+
+
+def fact_data(body: Mapping[str, Any]) -> set[str]:
+    """The SHA-256 of the data of all facts that a body names."""
+    return {str(fact["data"]) for name in _FACT_LISTS for fact in body["facts"][name]}
+
+
+def rebuild(body: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[Facts, Standing, datetime]:
+    """What a decision was made of beside its policy: facts, what people had decided, and the clock.
+
+    ``data``: what the facts hold by SHA-256. Raises ValueError, KeyError or TypeError for a body of another shape.
+    """
+    held = {
+        name: [{**fact, "data": None} for fact in value] if name in _FACT_LISTS else value
+        for name, value in body["facts"].items()
+    }
+    facts: Facts = read(Facts, held)
+    filled: dict[str, Any] = {
+        name: tuple(
+            replace(fact, data=data[said["data"]])
+            for fact, said in zip(getattr(facts, name), body["facts"][name], strict=True)
+        )
+        for name in _FACT_LISTS
+    }
+    standing: Standing = read(Standing, body["standing"])
+    return replace(facts, **filled), standing, datetime.fromisoformat(body["clock"])
 
 
 def seal(body: bytes, statement: bytes, key_id: str, signature: bytes, attachments: Mapping[str, str]) -> bytes:
@@ -260,20 +285,9 @@ def _replay_problems(body: Mapping[str, Any], attachments: Mapping[str, str]) ->
         return [f"The policy can't be read: {error.message}."]
     if policy.digest != body["policy"]["digest"]:
         return [f"The policy has the digest {policy.digest}, and the body says {body['policy']['digest']}."]
-    held = {
-        name: [{**fact, "data": None} for fact in value] if name in _FACT_LISTS else value
-        for name, value in body["facts"].items()
-    }
-    facts: Facts = read(Facts, held)
-    filled: dict[str, Any] = {
-        name: tuple(
-            replace(fact, data=orjson.loads(attachments[said["data"]]))
-            for fact, said in zip(getattr(facts, name), body["facts"][name], strict=True)
-        )
-        for name in _FACT_LISTS
-    }
-    standing: Standing = read(Standing, body["standing"])
-    verdict = plain(judge(policy, replace(facts, **filled), datetime.fromisoformat(body["clock"]), standing))
+    data = {name: orjson.loads(attachments[name]) for name in fact_data(body)}
+    facts, standing, clock = rebuild(body, data)
+    verdict = plain(judge(policy, facts, clock, standing))
     if canonical(verdict) == canonical(body["verdict"]):
         return []
     found = differences(body["verdict"], verdict)[:MAX_SHOWN] or ["only in how it is written"]

@@ -19,6 +19,7 @@ from libs.common.contracts.base import Nothing, Page
 from libs.common.contracts.blobs import Blob
 from libs.common.contracts.governance import policies as contract
 from libs.common.contracts.governance.policies import (
+    BacktestCounts,
     PolicyDiff,
     PolicyDiffKey,
     PolicyDraft,
@@ -54,9 +55,15 @@ _SHOWN = listed(names_of(PolicyVersionShown))
 SELECT_VERSIONS = f"""
 SELECT {_SHOWN} FROM policies WHERE gate = $1 AND site = $2 AND version = ANY ($3::integer[])
 """  # noqa: S608 - names of our own class
-# The newest version of the site's own, and of how many gates it has any.
+# The newest version of the site's own, of how many gates it has any, and what the text's newest backtest found.
 SELECT_LAST = f"""
-SELECT {_SHOWN}, (SELECT count(DISTINCT others.gate) FROM policies AS others WHERE others.site = $2) AS gates
+SELECT {_SHOWN}, (SELECT count(DISTINCT others.gate) FROM policies AS others WHERE others.site = $2) AS gates, (
+    SELECT to_jsonb(counts) FROM (
+        SELECT {listed(names_of(BacktestCounts))} FROM policy_backtests
+        WHERE policy_backtests.gate = $1 AND policy_backtests.site = $2 AND policy_backtests.digest = $3
+            AND state = 'done' ORDER BY backtest_id DESC LIMIT 1
+    ) AS counts
+) AS tried
 FROM (SELECT 1) AS one LEFT JOIN LATERAL (
     SELECT * FROM policies WHERE gate = $1 AND site = $2 ORDER BY version DESC LIMIT 1
 ) AS last ON true
@@ -66,8 +73,9 @@ SELECT_MODE_ELSEWHERE = (
 )
 # No row: somebody published meanwhile, or the version was not the one expected.
 INSERT_VERSION = """
-INSERT INTO policies (gate, site, version, content, digest, author, reason, issue, restores, published_at)
-SELECT $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6, $7, $8, $9 FROM policies WHERE gate = $1 AND site = $2
+INSERT INTO policies (gate, site, version, content, digest, author, reason, issue, restores, published_at, backtest)
+SELECT $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6, $7, $8, $9, $11
+FROM policies WHERE gate = $1 AND site = $2
 HAVING $10::integer IS NULL OR coalesce(max(version), 0) = $10
 ON CONFLICT DO NOTHING RETURNING version
 """
@@ -134,14 +142,14 @@ async def _store(
     tx: Tx, body: PolicyPublication | PolicyRollback, content: str, restores: int | None
 ) -> PolicyVersionShown:
     gate, digest = body.gate, sha256(content.encode()).hexdigest()
-    last = await tx.connection.fetchrow(SELECT_LAST, gate, tx.site)
+    last = await tx.connection.fetchrow(SELECT_LAST, gate, tx.site, digest)
     assert last is not None  # noqa: S101 - it always has one row
     if last["version"] is None and last["gates"] >= MAX_GATES:
         raise Invalid(f"The site has policies of {MAX_GATES} gates, which is the most.")
     # What is GO by the text before is judged anew by this one, and no run that has begun can miss it.
     await recheck(tx, site=tx.site, gate=gate)
     values = (gate, tx.site, content, digest, tx.actor, body.reason, body.issue, restores, tx.now)
-    version = await tx.connection.fetchval(INSERT_VERSION, *values, body.expected_version)
+    version = await tx.connection.fetchval(INSERT_VERSION, *values, body.expected_version, last["tried"])
     if version is None:
         own = last["version"] or 0
         raise Conflict(f"The site's own version of the policy {gate} is {own} now; read it, then publish again.",
@@ -149,7 +157,7 @@ async def _store(
     await tx.connection.execute(DROP_DRAFT, gate, tx.site)
     shown = PolicyVersionShown(
         gate=gate, version=version, digest=digest, author=tx.actor, reason=body.reason, issue=body.issue,
-        restores=restores, published_at=tx.now, content=content,
+        restores=restores, published_at=tx.now, content=content, backtest=last["tried"],
     )  # fmt: skip
     diff = _diff(gate, last["version"] or 0, last["content"] or "", version, content)
     told = PolicyPublished(**shown.model_dump(), site=tx.site, diff=diff)

@@ -12,6 +12,7 @@ from libs.judge.dsse import Signer
 from libs.judge.policy import Policy
 from services.governance import (
     admission,
+    backtests,
     capsules,
     freezes,
     halts,
@@ -55,6 +56,7 @@ def make_service(
         originals.table(bucket, report_retention_days),
         gates.table(catalog),
         policies.table(catalog),
+        backtests.table(catalog),
         runs.table(judging),
         admission.table(catalog),
         rejudging.table(judging),

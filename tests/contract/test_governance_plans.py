@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from libs.common.listing import Listing
 from services.governance import (
+    backtests,
     catalog,
     failures,
     gate,
@@ -60,7 +61,14 @@ ANALYZE governance.valid_gos;
 INSERT INTO governance.policies (gate, site, version, content, digest, author, reason, issue, published_at)
 SELECT 'gate-' || g, s, v, '', '', 'ann', '', NULL, now()
 FROM generate_series(1, 60) AS g, unnest(ARRAY['global', 'site-1']) AS s, generate_series(1, 50) AS v;
-ANALYZE governance.policies;
+INSERT INTO governance.capsules (run_id, body, statement, key_id, signature)
+SELECT run_id, '', '', '', '' FROM governance.runs;
+INSERT INTO governance.policy_backtests (gate, site, content, digest, common_version, state, last_count, oldest_run_id,
+    next_before_run_id, total_count, done_count, without_capsule_count, asked_by, asked_at)
+SELECT 'gate-' || n % 2, 'site-' || n % 3, '', '', 0, CASE WHEN n % 100 = 0 THEN 'queued' ELSE 'done' END, 1, 1, 1, 1,
+    1, 0, 'ann', now()
+FROM generate_series(1, 9000) AS n;
+ANALYZE governance.policies; ANALYZE governance.capsules; ANALYZE governance.policy_backtests;
 ANALYZE governance.open_failures; ANALYZE governance.report_heads;
 ANALYZE governance.signals; ANALYZE governance.facts; ANALYZE governance.runs; ANALYZE governance.gate_heads
 """
@@ -102,6 +110,10 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "one run": (runs.SELECT_RUN, ("gate-1", "site-1", 77)),
     "latest run": (opsgate.SELECT_LATEST, ("gate-1", "site-1")),
     "history": (opsgate.SELECT_HISTORY, ("gate-1", "site-1", 20)),
+    "backtests": (backtests.SELECT_OPEN, ("site-1",)),
+    "sites of backtests": (backtests.SELECT_SITES, ()),
+    "decisions to judge again": (backtests.SELECT_CHUNK, ("gate-1", "site-1", 15_000, 100, 50)),
+    **_pages("backtests of a gate", backtests.LIST_BACKTESTS, gate="gate-1", site="site-1"),
     "newest_policies": (catalog.SELECT_NEWEST, ("gate-1", "site-1")),
     "turned": (rejudging.SELECT_OVER, (None, ["gate-1"], 100)),
 }

@@ -1,10 +1,10 @@
-"""``headgate policies …``: check a policy's file without any server, and publish it."""
+"""``headgate policies …``: check a policy's file without any server, try it on stored decisions, publish it."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,11 +12,15 @@ from libs.client.errors import UsageProblem
 from libs.client.http import read_as
 from libs.client.session import Session, command
 from libs.client.show import clean, facts
+from libs.client.views.policies import backtest_view
+from libs.common.contracts.governance.backtests import MAX_FLIPS_KEPT, MAX_LAST, Backtest, BacktestShown
 from libs.common.contracts.governance.policies import PolicyVersionShown
 from libs.judge.lint import lint
 from libs.judge.policy import Policy, PolicyError, parse_policy
 from libs.judge.policy_tests import run_cases
 from libs.judge.policy_yaml import MAX_POLICY_BYTES
+
+POLL_S = 1.0
 
 policies = typer.Typer(no_args_is_help=True, help="Policies: what a gate asks, its versions and drafts.")
 
@@ -62,6 +66,38 @@ def push(
     )
     done = read_as(PolicyVersionShown, answer)
     session.emit(answer, facts([("gate", done.gate), ("version", done.version), ("digest", done.digest)]))
+
+
+@command(policies, "backtest")
+def backtest(
+    session: Session,
+    gate: Annotated[str, typer.Argument(metavar="GATE", help="The gate's name, such as release.")],
+    file: Annotated[str | None, typer.Option("--file", help="The policy's YAML file (else: the site's draft).")] = None,
+    last: Annotated[int, typer.Option("--last", min=1, max=MAX_LAST, help="How many of the newest decisions.")] = 1_000,
+) -> int:
+    """Judge a site's stored decisions again by a file that is not published; list each verdict that it flips."""
+    fields: dict[str, Any] = {"gate": gate, "last_count": last, **session.sited}
+    if file is not None:
+        fields["content"] = _text(file)
+    begun = read_as(Backtest, session.client.call("governance.policies.backtest", **fields))
+    key: dict[str, Any] = {"gate": gate, "backtest_id": begun.backtest_id, "limit": MAX_FLIPS_KEPT, **session.sited}
+    with session.progress("Judging again", begun.total_count) as done:
+        while True:
+            answer = session.client.call("governance.policies.show_backtest", **key)
+            found = read_as(BacktestShown, answer)
+            done(found.done_count)
+            if found.state in ("done", "failed"):
+                break
+            session.client.sleep(POLL_S)
+    session.emit(answer, *backtest_view(found))
+    return int(found.state == "failed")
+
+
+def _text(file: str) -> str:
+    try:
+        return _read(file).decode()
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"{file} is not UTF-8.") from error
 
 
 def _read(file: str) -> bytes:

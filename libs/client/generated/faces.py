@@ -131,6 +131,7 @@ FACES: dict[str, Face] = {
 BY_HAND: dict[str, str] = {
     "governance.signal.record": "signal send",
     "governance.report.record": "report send",
+    "governance.policies.backtest": "policies backtest",
     "audit.chain.verify": "audit verify",
     "metrics.job_runs.list": "jobs runs",
 }

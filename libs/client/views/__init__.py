@@ -6,7 +6,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from libs.client.session import Session
-from libs.client.views import audit, autopilot, escalation, gate, general, identity, items, kpi, people, signals
+from libs.client.views import (
+    audit,
+    autopilot,
+    escalation,
+    gate,
+    general,
+    identity,
+    items,
+    kpi,
+    people,
+    policies,
+    signals,
+)
 from libs.common.contracts.base import Operation
 
 # Session, the answer as it came, and the fields that were sent; the result is the exit code (None: 0).
@@ -21,6 +33,7 @@ BY_RESULT: dict[Any, View] = {
     **autopilot.BY_RESULT,
     **identity.BY_RESULT,
     **people.BY_RESULT,
+    **policies.BY_RESULT,
     **signals.BY_RESULT,
     **audit.BY_RESULT,
 }

@@ -7,10 +7,29 @@ from pathlib import Path
 
 import pytest
 
+from libs.client.commands import policies
 from tests.unit.client.conftest import Tool
-from tests.unit.client.gateway import FakeGateway
+from tests.unit.client.gateway import FakeGateway, Says
 from tests.unit.governance.samples import tiny_policy
 
+COUNTS = {
+    "backtest_id": 3, "gate": "tiny", "site": "north", "digest": "d", "last_count": 400, "total_count": 400,
+    "to_no_go_count": 1, "to_go_count": 0, "without_capsule_count": 7, "unreadable_count": 0, "unbound_count": 0,
+    "unread_kinds": ["ops.dr"], "asked_by": "ann", "asked_at": "2026-03-01T12:00:00Z", "reason": "",
+}  # fmt: skip
+RUNNING = COUNTS | {
+    "state": "running", "done_count": 107, "judged_count": 100, "flip_count": 0, "finished_at": None, "flips": [],
+    "left_out_count": 0,
+}  # fmt: skip
+FLIP = {
+    "run_id": 41, "subject": "app", "version": "1.2", "decided_at": "2026-03-01T11:00:00Z", "before": "GO",
+    "after": "NO_GO", "reasons": [], "unread_kinds": [],
+    "rules": [{"id": "one", "before": "pass", "after": "fail", "message": "1 error; wanted 0."}],
+}  # fmt: skip
+DONE = RUNNING | {
+    "state": "done", "done_count": 400, "judged_count": 393, "flip_count": 1, "finished_at": "2026-03-01T12:00:09Z",
+    "flips": [FLIP],
+}  # fmt: skip
 NO_DATA = b"\ntests: [{name: no data, facts: [], expect: {decision: %s}}]"
 
 
@@ -42,3 +61,25 @@ def test_what_can_not_be_read_is_no_verdict(tool: Tool, tmp_path: Path) -> None:
     broken = tmp_path / "broken.yaml"
     broken.write_text("name: [")
     assert tool("policies", "push", str(broken), "--reason", "x").exit_code != 0
+
+
+def test_a_backtest_is_followed_to_its_end(
+    gateway: FakeGateway, tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies, "POLL_S", 0)
+    file = tmp_path / "tiny.yaml"
+    file.write_bytes(tiny_policy())
+    gateway.on("POST /api/policies/tiny/backtests", Says(RUNNING, 201))
+    gateway.on("GET /api/policies/tiny/backtests/3", Says(RUNNING), Says(DONE))
+    result = tool("policies", "backtest", "tiny", "--file", str(file), "--last", "400", "--site", "north")
+    assert result.exit_code == 0, result.output
+    assert [one.method for one in gateway.asked] == ["POST", "GET", "GET"]
+    assert gateway.asked[0].json == {"content": tiny_policy().decode(), "last_count": 400}
+    shown = " ".join(result.stdout.split())
+    assert "393 of 400 decisions judged again, 1 verdicts differ (1 to NO_GO, 0 to GO)." in shown
+    assert "41 app@1.2 GO NO_GO one (pass to fail): 1 error; wanted 0." in shown
+    assert "7 were decided before capsules were kept. Of kinds that policies did not read then" in shown
+    gateway.on("GET /api/policies/tiny/backtests/3", Says(DONE | {"state": "failed", "reason": "It no longer fits"}))
+    failed = tool("policies", "backtest", "tiny")
+    assert (failed.exit_code, "It no longer fits" in failed.output) == (1, True)
+    assert gateway.asked[-2].json == {"last_count": 1000}

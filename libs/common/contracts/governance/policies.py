@@ -77,8 +77,32 @@ class PolicyDiffKey(PolicyVersionKey):
     )
 
 
+class BacktestCounts(Open):
+    """What a backtest found among ``total_count`` decisions.
+
+    ``flip_count``: verdicts that differ; of these ``to_no_go_count`` and ``to_go_count`` differ in the decision, the
+    others only in whether there are warnings. Left out: decisions of before capsules were kept
+    (``without_capsule_count``), those that can't be read any more, and those whose subject the text does not bind.
+    ``unread_kinds``: kinds that the text reads and policies of then did not, so that nothing of them was kept.
+    """
+
+    backtest_id: int
+    total_count: int
+    judged_count: int
+    flip_count: int
+    to_no_go_count: int
+    to_go_count: int
+    without_capsule_count: int
+    unreadable_count: int
+    unbound_count: int
+    unread_kinds: list[str]
+
+
 class PolicyVersion(Open):
-    """A version without its text. ``restores`` is the version that a roll-back published again."""
+    """A version without its text. ``restores`` is the version that a roll-back published again.
+
+    ``backtest``: the newest one of this very text that had ended at the site when it was published.
+    """
 
     gate: str
     version: int
@@ -88,6 +112,7 @@ class PolicyVersion(Open):
     issue: str | None
     restores: int | None
     published_at: Time
+    backtest: BacktestCounts | None = None
 
 
 class PolicyVersionShown(PolicyVersion):
