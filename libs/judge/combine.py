@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import TypeVar
 
-from libs.judge.policy_model import ApprovalTerms, OverrideTerms, Policy, PolicyError, WaiverTerms
+from libs.judge.policy_model import Policy, PolicyError, WaiverTerms
 
 OF_SITE = "_of_site"
 N = TypeVar("N", int, float)
@@ -46,28 +46,15 @@ def combine(common: Policy, own: Policy) -> Policy:
         rules=(*common.rules, *beside),
         digest=sha256(f"{common.digest}\n{own.digest}".encode()).hexdigest(),
         valid_for_hours=_least(common.valid_for_hours, own.valid_for_hours),
-        stale_after_hours=_least(common.stale_after_hours, own.stale_after_hours),
-        line_pattern=common.line_pattern or own.line_pattern,
-        tier=common.tier or own.tier,
         subjects=(),
-        approvals=_approvals(common.approvals, own.approvals),
         freeze_calendars=tuple(dict.fromkeys((*common.freeze_calendars, *own.freeze_calendars))),
         waivers=WaiverTerms(
             _least(common.waivers.max_days, own.waivers.max_days),
             common.waivers.issue_required or own.waivers.issue_required,
         ),
-        overrides=OverrideTerms(common.overrides.issue_required or own.overrides.issue_required),
-        exceptions_per_quarter=_least(common.exceptions_per_quarter, own.exceptions_per_quarter),
         parts=(common, own),
     )
 
 
 def _least(one: N | None, other: N | None) -> N | None:
     return min((value for value in (one, other) if value is not None), default=None)
-
-
-def _approvals(common: ApprovalTerms | None, own: ApprovalTerms | None) -> ApprovalTerms | None:
-    if common is None or own is None:
-        return common or own
-    # Who may approve is everywhere's say: two lists have no common meaning that is surely stricter.
-    return replace(common, count=max(common.count, own.count))

@@ -67,28 +67,10 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalTerms:
-    """How many people must approve, each with one of the ``roles`` or in one of the ``groups`` (both empty: anybody who
-    may approve).
-    """
-
-    count: int
-    roles: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class WaiverTerms:
     """The longest a waiver may hold, in days (None: the policy sets no limit), and whether it must name an issue."""
 
     max_days: int | None = None
-    issue_required: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class OverrideTerms:
-    """Whether an emergency override must name an issue."""
-
     issue_required: bool = False
 
 
@@ -190,9 +172,8 @@ class Policy:
     """A named gate. ``digest`` is the SHA-256 of the file's bytes; overrides change it, too.
 
     ``subjects``: patterns (``*`` stands for anything) of the subjects that it binds, empty: all. ``valid_for_hours``:
-    how long a GO holds at the most. ``stale_after_hours``: when a firing alert group that is not repeated is stale.
-    ``line_pattern``: an expression with one group, which of a version is its line; "" is one line for all.
-    ``exceptions_per_quarter``: how many exceptions a site may use up in a quarter, None: any number. ``text``: the file
+    how long a GO holds at the most.
+    ``text``: the file
     as it was read; ``overridden``: what the environment changed of it, by suffix. ``parts``: what a combined policy was
     made of: the one in force everywhere, and the site's own.
     """
@@ -209,15 +190,9 @@ class Policy:
     file: str = ""
     settings: tuple[Setting, ...] = field(default=())
     valid_for_hours: float | None = None
-    stale_after_hours: float | None = None
-    line_pattern: str = ""
-    tier: str = ""
     subjects: tuple[str, ...] = ()
-    approvals: ApprovalTerms | None = None
     freeze_calendars: tuple[str, ...] = ()
     waivers: WaiverTerms = WaiverTerms()
-    overrides: OverrideTerms = OverrideTerms()
-    exceptions_per_quarter: int | None = None
     cases: tuple[PolicyCase, ...] = ()
     text: str = field(default="", repr=False)
     overridden: Mapping[str, ParameterValue] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from libs.judge.combine import binds, combine
 from libs.judge.facts import Facts
 from libs.judge.policy import Policy, PolicyError, parse_policy
-from libs.judge.policy_model import ApprovalTerms, WaiverTerms
+from libs.judge.policy_model import WaiverTerms
 from libs.judge.verdict import judge
 from tests.unit.governance.samples import NOW, fact, tiny_policy
 
@@ -64,14 +64,12 @@ def test_a_rule_of_the_same_id_is_judged_besides_by_its_own_parameters() -> None
 
 
 def test_of_every_term_the_stricter_one_holds() -> None:
-    more = "description: x\nvalid_for_hours: {}\napprovals: {{count: {}, roles: [{}]}}\nwaivers: {{max_days: {}}}"
-    common = own(
-        description=more.format(8, 1, "owner", 30), min_weighted_score_percent="min_weighted_score_percent: 60"
-    )
-    site = own(description=more.format(24, 2, "viewer", 7), allow_warning="allow_warning: false")
+    more = "description: x\nvalid_for_hours: {}\nwaivers: {{max_days: {}}}"
+    common = own(description=more.format(8, 30), min_weighted_score_percent="min_weighted_score_percent: 60")
+    site = own(description=more.format(24, 7), allow_warning="allow_warning: false")
     both = combine(common, site)
     assert (both.valid_for_hours, both.allow_warning, both.min_weighted_score_percent) == (8, False, 60)
-    assert (both.approvals, both.waivers) == (ApprovalTerms(2, ("owner",)), WaiverTerms(7, False))
+    assert both.waivers == WaiverTerms(7, False)
 
 
 def test_what_is_judged_can_not_differ() -> None:
