@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from libs.client.completion import sites
 from libs.client.config import resolve
 from libs.client.errors import ApiError, ClientError, UsageProblem
 from libs.client.http import Client, given
+from libs.client.packing import MEMORY_BYTES, write_output
 from libs.client.show import clean
 
 PIPED_WIDTH = 200  # a file or a pipe has no width; 80 would fold every table
@@ -91,6 +93,15 @@ class Session:
         """Print text exactly as it is, without folding."""
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         sys.stdout.flush()
+
+    def save(self, operation: str, output: str, **fields: Any) -> None:
+        """Write the file that is an operation's answer to ``output`` (``-``: stdout) once all of it is there."""
+        with tempfile.SpooledTemporaryFile(MEMORY_BYTES) as file:
+            name = self.client.download(operation, file, **fields)
+            size = file.tell()
+            write_output(file, output)
+        if output != "-":
+            self.emit({"file": output, "name": name, "bytes": size}, f"{output}: {size} bytes ({clean(name)})")
 
     def note(self, text: str) -> None:
         """Tell something beside the answer, on stderr."""

@@ -23,6 +23,7 @@ STYLES = {
     "down": "red",
     "blocked": "red",
     "warning": "yellow",
+    "waived": "yellow",
     "pending": "yellow",
     "in_progress": "cyan",
 }
@@ -53,6 +54,11 @@ def plain(value: Any) -> Text:
 def when(moment: datetime) -> str:
     """A time in UTC, to the second."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 test``, ``2 tests``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:

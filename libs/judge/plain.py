@@ -81,7 +81,7 @@ def _shown(value: Any) -> str:
 
 
 def differences(before: Any, after: Any, path: str = "") -> list[str]:
-    """Where two plain values differ, each as a JSON pointer with both values."""
+    """Where two plain values differ, each as a JSON pointer with both values; 1 and 1.0 are written alike."""
     if isinstance(before, dict) and isinstance(after, dict):
         found = []
         for key in sorted({*before, *after}):
@@ -97,5 +97,5 @@ def differences(before: Any, after: Any, path: str = "") -> list[str]:
             for number, pair in enumerate(zip(before, after, strict=True))
             for line in differences(*pair, f"{path}/{number}")
         ]
-    same = before == after and type(before) is type(after)
+    same = before == after and isinstance(before, bool) == isinstance(after, bool)
     return [] if same else [f"{path or '/'} is {_shown(before)} and {_shown(after)}"]

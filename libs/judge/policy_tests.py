@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 from libs.judge.facts import Fact, Facts
-from libs.judge.kinds import KINDS
+from libs.judge.kinds import KINDS, check_data
 from libs.judge.policy_model import CaseFact, Policy, PolicyCase, PolicyError
 from libs.judge.policy_reader import Reader
 from libs.judge.policy_yaml import LinedDict
@@ -87,6 +87,8 @@ def run_cases(policy: Policy) -> tuple[str, ...]:
 
 
 def _wrong(policy: Policy, case: PolicyCase) -> list[str]:
+    if broken := _broken(case):
+        return broken  # it would fail its rule, and so keep a promise of NO-GO for a wrong reason
     version = case.version if policy.subject_mode == "version" else ""
     verdict = judge(policy, Facts(_facts(policy, case, version), version=version), case.now)
     results = {result.id: result for result in verdict.rules}
@@ -99,6 +101,16 @@ def _wrong(policy: Policy, case: PolicyCase) -> list[str]:
         why = f": {' '.join(verdict.reasons)}" if verdict.reasons else ""
         found.insert(0, f"the decision is {verdict.decision}, expected {case.decision}{why}")
     return found
+
+
+def _broken(case: PolicyCase) -> list[str]:
+    """What no sender could have told, by fact."""
+    found = ((fact, check_data(fact.kind, json.loads(fact.data))) for fact in case.facts)
+    return [
+        f"fact {number} is no valid {fact.kind}: {'; '.join(problems)}"
+        for number, (fact, problems) in enumerate(found, start=1)
+        if problems
+    ]
 
 
 def _facts(policy: Policy, case: PolicyCase, version: str) -> tuple[Fact, ...]:

@@ -1,4 +1,4 @@
-"""``headgate gate explain``: a verdict rule by rule, with who mends what by when."""
+"""``headgate gate explain | capsule``: a verdict rule by rule, with who mends what by when, and its proof."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from libs.client.http import read_as
 from libs.client.session import Session, command
 from libs.client.show import clean, facts, plain, when
 from libs.client.targets import target_fields
-from libs.client.views.gate import headline
+from libs.client.views.gate import headline, waived
 from libs.client.views.markdown import summary
 from libs.common.contracts.governance.runs import GateRun, RuleResult
 from libs.common.contracts.tracker.items import Item
@@ -31,27 +31,25 @@ SubjectOption = Annotated[
     str | None, typer.Option("--subject", help="The software that is judged.", autocompletion=subjects)
 ]
 VersionOption = Annotated[str | None, typer.Option("--version", help="Its version.")]
+WhichArgument = Annotated[
+    str | None, typer.Argument(metavar="[RUN]", help="A run's id, or SUBJECT@VERSION; else the newest run.")
+]
+OutputOption = Annotated[
+    str, typer.Option("--output", "-o", help="The file to write; without it the answer goes to standard output.")
+]
 
 
 @command(gates, "explain", judges=True)
 def explain(
     session: Session,
     gate: GateArgument,
-    which: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="A run's id, or SUBJECT@VERSION; else the newest run.")
-    ] = None,
+    which: WhichArgument = None,
     subject: SubjectOption = None,
     version: VersionOption = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown, for the summary of a pipeline.")] = False,
 ) -> int:
     """Explain a verdict: what was observed, what is wanted, who mends it by when. Exit code as of that verdict."""
-    run_id = int(which) if which is not None and RUN_ID.fullmatch(which) else None
-    if run_id is None:
-        wanted = target_fields(which, subject, version)
-        page = session.client.gate_runs(gate, limit=1, **wanted, **session.sited)
-        if not page.items:
-            raise ClientError(f"The gate {gate} has not judged this yet; run: headgate gate run {gate}")
-        run_id = page.items[0].run_id
+    run_id = _run_id(session, gate, which, subject, version)
     answer = session.client.call("governance.runs.get", gate=gate, run_id=run_id, **session.sited)
     run = read_as(GateRun, answer)
     if markdown:
@@ -63,6 +61,30 @@ def explain(
         for rule in run.rules:
             session.emit(None, Text(), _explained(run, rule, items.get(rule.id)))
     return 0 if run.decision == "go" else 1
+
+
+@command(gates, "capsule")
+def capsule(
+    session: Session,
+    gate: GateArgument,
+    which: WhichArgument = None,
+    subject: SubjectOption = None,
+    version: VersionOption = None,
+    output: OutputOption = "-",
+) -> None:
+    """Write the capsule of a decision, for `headgate verify`: of the newest run, or of the one given."""
+    run_id = _run_id(session, gate, which, subject, version)
+    session.save("governance.capsules.get", output, gate=gate, run_id=run_id, **session.sited)
+
+
+def _run_id(session: Session, gate: str, which: str | None, subject: str | None, version: str | None) -> int:
+    """The run that is meant. Raises `ClientError` if nothing was judged yet."""
+    if which is not None and RUN_ID.fullmatch(which):
+        return int(which)
+    page = session.client.gate_runs(gate, limit=1, **target_fields(which, subject, version), **session.sited)
+    if not page.items:
+        raise ClientError(f"The gate {gate} has not judged this yet; run: headgate gate run {gate}")
+    return page.items[0].run_id
 
 
 def _items_of(session: Session, run: GateRun) -> Mapping[str, Item]:
@@ -82,6 +104,8 @@ def _explained(run: GateRun, rule: RuleResult, item: Item | None) -> Table:
         pairs.append(("  wanted", rule.wanted))
     if rule.baseline:
         pairs.append(("  baseline", rule.baseline))
+    if rule.waivers:
+        pairs.append(("  waived", Text("\n".join(waived(one) for one in rule.waivers))))
     if rule.notes:
         pairs.append(("  notes", Text("\n".join(clean(note) for note in rule.notes))))
     if rule.facts_used:

@@ -11,7 +11,7 @@ import typer
 from libs.client.errors import UsageProblem
 from libs.client.http import read_as
 from libs.client.session import Session, command
-from libs.client.show import clean, facts
+from libs.client.show import clean, counted, facts
 from libs.client.views.policies import backtest_view
 from libs.common.contracts.governance.backtests import MAX_FLIPS_KEPT, MAX_LAST, Backtest, BacktestShown
 from libs.common.contracts.governance.policies import PolicyVersionShown
@@ -38,7 +38,8 @@ def lint_file(session: Session, file: FileArgument) -> int:
     except PolicyError as error:
         problems = [error.message]
     tests = len(policy.cases) if policy is not None else 0
-    said = [clean(problem) for problem in problems] or [f"{Path(file).name} may be published; {tests} tests passed."]
+    tested = f"{counted(tests, 'test')} passed" if tests else "it has no tests of its own"
+    said = [clean(problem) for problem in problems] or [f"{Path(file).name} may be published; {tested}."]
     session.emit({"problems": problems, "tests": tests}, *said)
     return 1 if problems else 0
 

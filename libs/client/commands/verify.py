@@ -12,7 +12,7 @@ from rich.text import Text
 from libs.client.errors import UsageProblem
 from libs.client.files import read_input
 from libs.client.session import Session, command
-from libs.client.show import STYLES, clean
+from libs.client.show import STYLES, clean, counted
 
 if TYPE_CHECKING:
     from libs.judge.dsse import PublicKey
@@ -66,7 +66,7 @@ def _proven(body: Mapping[str, Any]) -> list[Text]:
     style = STYLES[verdict["decision"]]
     what = f"{about['gate']} gate, {about['subject']} {about['version']}".strip()
     fact_count = sum(len(held) for held in body["facts"].values() if isinstance(held, list))
-    counts = f"{len(verdict['rules'])} rules over {fact_count} facts"
+    counts = f"{counted(len(verdict['rules']), 'rule')} over {counted(fact_count, 'fact')}"
     when = f"decided at {body['clock']} by Headgate {clean(about['headgate'])}"
     return [
         Text.assemble("PROVEN: ", (verdict["verdict"].replace("_", " "), style), f"  {clean(what)}"),

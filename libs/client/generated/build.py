@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -16,7 +15,6 @@ from libs.client.files import read_input
 from libs.client.generated.faces import FACES, Face
 from libs.client.generated.fields import Field, fields_of, parameter
 from libs.client.generated.places import places
-from libs.client.packing import MEMORY_BYTES, write_output
 from libs.client.requests import model_of
 from libs.client.session import Session, register
 from libs.client.show import clean
@@ -140,7 +138,7 @@ class Made:
             else:
                 session.note("headgate: this concerns the whole installation, so --site says nothing here.")
         if self.http.file is not None:
-            self._download(session, output, fields)
+            session.save(self.operation.name, output, **fields)
             return None
         if csv:
             session.text(session.client.csv(self.operation.name, **fields))
@@ -150,15 +148,6 @@ class Made:
         if self._paged and not session.json and isinstance(answer, dict) and answer.get("next_cursor"):
             session.note(f"headgate: there are more; add --all, or --cursor {clean(answer['next_cursor'])}")
         return code
-
-    def _download(self, session: Session, output: str, fields: dict[str, Any]) -> None:
-        """Write the file that is the answer, once all of it is there and right."""
-        with tempfile.SpooledTemporaryFile(MEMORY_BYTES) as file:
-            name = session.client.download(self.operation.name, file, **fields)
-            size = file.tell()
-            write_output(file, output)
-        if output != "-":
-            session.emit({"file": output, "name": name, "bytes": size}, f"{output}: {size} bytes ({clean(name)})")
 
     def _given(self, arguments: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
         """The fields to send: from the file, and over them what was given (or is a default that the file lacks)."""

@@ -54,7 +54,6 @@ FACES: dict[str, Face] = {
         target=True, judges=True,
     ),
     "governance.runs.list": Face("gate history", target=True),
-    "governance.capsules.get": Face("gate capsule"),
     "governance.runs.get": Face("gate verdict", "Show a stored verdict. Exit code as of that verdict.", judges=True),
     "governance.plan.get": Face(
         "plan show", flags={"gate": "--gate", "include_warnings": "--warnings/--no-warnings"},
@@ -133,6 +132,7 @@ BY_HAND: dict[str, str] = {
     "governance.report.record": "report send",
     "governance.policies.backtest": "policies backtest",
     "audit.chain.verify": "audit verify",
+    "governance.capsules.get": "gate capsule",
     "metrics.job_runs.list": "jobs runs",
 }
 OF_EVERY_SERVICE = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 
 from libs.client import completion
 from libs.client.errors import UsageProblem
+from libs.client.moments import HINT, moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class Field:
         if kind == "array":
             return not self._is_text_list
         return kind not in ("string", "integer", "number", "boolean") and not self.choices
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it is a moment."""
+        return self.schema.get("format") == "date-time"
 
     @property
     def _is_text_list(self) -> bool:
@@ -66,9 +73,14 @@ class Field:
         return {name: value for name, value in found.items() if value is not None and abs(value) < 2**62}
 
     def sent(self, value: Any) -> Any:
-        """The value as it goes into the request. Raises `UsageProblem` for text that should be JSON and is not."""
+        """The value as it goes into the request. Raises `UsageProblem` for text that should be JSON, or a time."""
         if isinstance(value, StrEnum):
             return value.value
+        if self.is_time and isinstance(value, str):
+            try:
+                return moment(value, datetime.now(UTC))
+            except UsageProblem as problem:
+                raise UsageProblem(f"{self.flag}: {problem}") from problem
         if not self.is_json or not isinstance(value, str):
             return value
         try:
@@ -97,13 +109,18 @@ def _plain(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[st
     return dict(schema)
 
 
+def _written(field: Field) -> str:
+    """How it is written, where that is not plain."""
+    return " As JSON." if field.is_json else f" {HINT}" if field.is_time else ""
+
+
 def parameter(
     field: Field, *, flag: str, positional: bool, help_text: str, default: Any, needed: bool, hint: str
 ) -> inspect.Parameter:
     """A keyword parameter for typer. ``needed``: the parser asks for it; ``hint`` is a last word of its help."""
     kind = field.type
     said = str(help_text or field.schema.get("description", "")).rstrip(".")
-    text = f"{said}{'.' if said else ''}{' As JSON.' if field.is_json else ''}{hint}".strip()
+    text = f"{said}{'.' if said else ''}{_written(field)}{hint}".strip()
     info: Any
     if positional:
         metavar = field.name.upper() if needed else f"[{field.name.upper()}]"

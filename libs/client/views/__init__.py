@@ -18,6 +18,7 @@ from libs.client.views import (
     people,
     policies,
     signals,
+    waivers,
 )
 from libs.common.contracts.base import Operation
 
@@ -36,6 +37,7 @@ BY_RESULT: dict[Any, View] = {
     **policies.BY_RESULT,
     **signals.BY_RESULT,
     **audit.BY_RESULT,
+    **waivers.BY_RESULT,
 }
 
 

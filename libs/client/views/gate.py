@@ -16,7 +16,7 @@ from libs.common.contracts.governance.admission import Admission
 from libs.common.contracts.governance.gates import GateInfo
 from libs.common.contracts.governance.operations import OpsGate, OpsGateRun
 from libs.common.contracts.governance.plans import Plan
-from libs.common.contracts.governance.runs import GateRun
+from libs.common.contracts.governance.runs import GateRun, RuleResult, WaiverUsed
 
 
 def gate_list(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
@@ -101,7 +101,8 @@ def ops_verdict(session: Session, answer: Any, _fields: Mapping[str, Any]) -> in
 def headline(run: GateRun) -> Text:
     """The verdict in a line."""
     about = run.subject if not run.version else f"{run.subject} {run.version}"
-    line = Text.assemble((NAMES[run.decision], STYLES[run.decision]), f"  {clean(run.gate)} gate, {clean(about)}")
+    word = f"{NAMES[run.decision]}{' WITH WARNINGS' if run.verdict == 'GO_WITH_WARNINGS' else ''}"
+    line = Text.assemble((word, STYLES[run.decision]), f"  {clean(run.gate)} gate, {clean(about)}")
     score = f"{run.summary.weighted_score_percent:g} %"
     line.append(f", score {score}, run {run.run_id} at {when(run.decided_at)}")
     if run.site != "global":
@@ -110,8 +111,20 @@ def headline(run: GateRun) -> Text:
 
 
 def _verdict_table(run: GateRun) -> Table:
-    rows = [(rule.status, rule.id, "" if rule.required else "optional", rule.message) for rule in run.rules]
+    rows = [(rule.status, rule.id, "" if rule.required else "optional", _reason(rule)) for rule in run.rules]
     return table(("", "rule", "", "reason"), rows)
+
+
+def _reason(rule: RuleResult) -> str:
+    return " ".join([rule.message, *(f"Waived {waived(one)}." for one in rule.waivers)])
+
+
+def waived(waiver: WaiverUsed) -> str:
+    """Until when a rule, or a finding of it, does not count, by whose word."""
+    of = f" for {waiver.fingerprint}" if waiver.fingerprint else ""
+    issue = f", {waiver.issue}" if waiver.issue else ""
+    why = waiver.reason.rstrip(".")
+    return clean(f"until {when(waiver.ends_at)} by {waiver.approved_by}{of} (waiver {waiver.waiver_id}{issue}): {why}")
 
 
 def _other_reasons(run: GateRun) -> list[Text]:

@@ -36,7 +36,8 @@ NO_DATA = b"\ntests: [{name: no data, facts: [], expect: {decision: %s}}]"
 @pytest.mark.parametrize(
     ("content", "code", "words"),
     [
-        (tiny_policy() + NO_DATA % b"no_go", 0, "tiny.yaml may be published; 1 tests passed."),
+        (tiny_policy() + NO_DATA % b"no_go", 0, "tiny.yaml may be published; 1 test passed."),
+        (tiny_policy(), 0, "tiny.yaml may be published; it has no tests of its own."),
         (tiny_policy() + NO_DATA % b"go", 1, "tiny.yaml: test no data: the decision is no_go, expected go"),
         (tiny_policy(required="    severity: advisory"), 1, "no rule is both required and enforced"),
         (tiny_policy(condition="    condition: facst"), 1, "rule one: condition, column 1"),

@@ -207,6 +207,7 @@ def test_values_are_written_and_read_again() -> None:
     with pytest.raises(ValueError, match="is no Seen with signal_id, time"):
         read(Seen, {"signal_id": 1})
     assert differences({"a": [1, True]}, {"a": [1, 1], "b": 2}) == ["/a/1 is True and 1", "/b is only in the other"]
+    assert differences({"a": 0, "b": 1}, {"a": 0.0, "b": 1.5}) == ["/b is 1 and 1.5"]
 
 
 @given(

@@ -35,6 +35,14 @@ def test_what_comes_out_otherwise_is_named() -> None:
     )
 
 
+def test_a_fact_that_is_broken_keeps_no_promise() -> None:
+    broken = case(facts="{kind: ops.preflight, data: {error_count: few}}", expect="{decision: no_go, rules: {}}")
+    assert run_cases(parse_policy(with_tests(broken), "tiny.yaml")) == (
+        "tiny.yaml: test a: fact 1 is no valid ops.preflight: overall_status is missing; "
+        "error_count must be a whole number of at least 0; warning_count is missing",
+    )
+
+
 @pytest.mark.parametrize(
     ("one", "words"),
     [
