@@ -166,9 +166,12 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
         "--ends-at", format_time(datetime.now(UTC) + timedelta(days=1)), "--reason", "known", "--json",
     )  # fmt: skip
     assert waiver.exit_code == 0, waiver.output
+    backtest = await tool("policies", "backtest", "release", "--json")  # of the draft that was saved
+    assert backtest.exit_code == 0, backtest.output
     keys = json.loads((await tool("capsule-keys", "list", "--json")).stdout)
     given = {
         "key_id": keys[0]["key_id"],
+        "backtest_id": str(json.loads(backtest.stdout)["backtest_id"]),
         "waiver_id": str(json.loads(waiver.stdout)["waiver_id"]),
         "gate": "release", "run_id": str(run["run_id"]), "item_id": str(item["id"]), "username": "owner",
         "signal_id": str(run["rules"][0]["facts_used"][0]), "version": "1",
