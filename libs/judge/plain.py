@@ -7,6 +7,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 MAX_SAFE_INTEGER = 2**53 - 1  # beyond it RFC 8785 has no number: it writes what an IEEE 754 double holds
@@ -72,8 +73,14 @@ def _read_fields(wanted: Any, value: Any) -> Any:
     known = [field.name for field in fields(wanted)]
     if not isinstance(value, Mapping) or sorted(value) != sorted(known):
         raise ValueError(f"{_shown(value)} is no {wanted.__name__} with {', '.join(known)}")
-    hints = get_type_hints(wanted, localns={"JSON": object})  # what a signal holds: anything, as it is
+    hints = _hints(wanted)
     return wanted(**{name: read(hints[name], value[name]) for name in known})
+
+
+@cache
+def _hints(wanted: Any) -> Mapping[str, Any]:
+    """Looked up once: it takes longer than all the reading."""
+    return get_type_hints(wanted, localns={"JSON": object})  # what a signal holds: anything, as it is
 
 
 def _shown(value: Any) -> str:

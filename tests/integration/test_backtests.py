@@ -167,6 +167,10 @@ async def test_what_is_left_out_is_said_and_nobody_sees_another_site(stack: Stac
 
 async def test_everywhere_a_text_stands_alone_and_may_lift_a_no_go(stack: Stack) -> None:
     await start(stack)
+    await send_ops(stack, security=None, site="north")
+    assert (await run(stack, site="north"))["decision"] == "no_go"
+    at_a_site = (await begin(stack, content=STRICT)).json
+    assert (at_a_site["judged_count"], at_a_site["flip_count"]) == (1, 0)
     await send_ops(stack, security=None)
     made = await run(stack)
     assert made["decision"] == "no_go"
