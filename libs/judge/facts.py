@@ -37,7 +37,9 @@ class Fact:
 
     ``time`` is its effective time (with a zone): when the fact was true, at the latest when it came. ``problems``:
     what was wrong with it when it came; ``good``: the last signal of the part that was right (itself, if it is right).
-    ``open_failures``: of the part's earlier reports, at most `failures.MAX_READ`.
+    ``open_failures``: of the part's earlier reports, at most `failures.MAX_READ`. ``actor``: who recorded it, "" where
+    nobody noted it. ``voice``: "" for the newest signal of all, else the actor of whom this is the newest one;
+    ``mixed``: it told of the part under several sources.
     """
 
     kind: str
@@ -51,6 +53,9 @@ class Fact:
     problems: tuple[str, ...] = ()
     good: Seen | None = None
     open_failures: tuple[OpenFailure, ...] = ()
+    actor: str = ""
+    voice: str = ""
+    mixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

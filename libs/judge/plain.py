@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -70,11 +70,17 @@ def _read_one_of(choices: tuple[Any, ...], value: Any) -> Any:
 
 
 def _read_fields(wanted: Any, value: Any) -> Any:
-    known = [field.name for field in fields(wanted)]
-    if not isinstance(value, Mapping) or sorted(value) != sorted(known):
+    known = {field.name: field for field in fields(wanted)}
+    # What was written before a field came has none: it reads as its default.
+    needed = {name for name, field in known.items() if not _has_default(field)}
+    if not isinstance(value, Mapping) or not needed <= value.keys() <= known.keys():
         raise ValueError(f"{_shown(value)} is no {wanted.__name__} with {', '.join(known)}")
     hints = _hints(wanted)
-    return wanted(**{name: read(hints[name], value[name]) for name in known})
+    return wanted(**{name: read(hints[name], value[name]) for name in known if name in value})
+
+
+def _has_default(field: Field[Any]) -> bool:
+    return field.default is not MISSING or field.default_factory is not MISSING
 
 
 @cache

@@ -83,8 +83,8 @@ class Rule:
 
     A rule in ``mode`` ``shadow`` is judged and told, and never counted. A required rule warns until ``effective_on``
     begins (UTC) and fails from then on. ``needs``: further kinds that must be there. ``sources`` and ``actors``:
-    patterns (``*`` stands for anything) of who may say it; empty means anybody. ``parameters``: of a rule that a site
-    added, those of its own policy.
+    patterns (``*`` stands for anything) of who may say it (see `voices`); empty means anybody. ``parameters``: of a
+    rule that a site added, those of its own policy.
     """
 
     id: str
@@ -132,12 +132,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class CaseFact:
-    """A fact of a test; ``data`` is JSON text."""
+    """A fact of a test; ``data`` is JSON text. ``source`` and ``actor``: who says it."""
 
     kind: str
     part: str
     age_minutes: float
     data: str
+    source: str = "/test"
+    actor: str = "test"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
@@ -70,8 +71,9 @@ def _fact(item: object, where: str) -> CaseFact:
     kind, part = reader.one_of("kind", tuple(KINDS)), reader.text("part", "default")
     age = reader.number("age_minutes", 0, 10_000_000) if reader.has("age_minutes") else 0
     data = reader.take("data", LinedDict, "a mapping")
+    source, actor = reader.text("source", "/test"), reader.text("actor", "test")
     reader.refuse_rest()
-    return CaseFact(kind, part, age, json.dumps(data, default=_plain))
+    return CaseFact(kind, part, age, json.dumps(data, default=_plain), source, actor)
 
 
 def _plain(value: object) -> str:
@@ -124,8 +126,10 @@ def _facts(policy: Policy, case: PolicyCase, version: str) -> tuple[Fact, ...]:
         for of in sorted(scopes[fact.kind]) or [version]:
             time = case.now - timedelta(minutes=fact.age_minutes)
             number = len(made) + 1
-            made.append(Fact(fact.kind, fact.part, number, "/test", str(number), time, json.loads(fact.data), of))
-    return tuple(made)
+            data = json.loads(fact.data)
+            one = Fact(fact.kind, fact.part, number, fact.source, str(number), time, data, of, actor=fact.actor)
+            made.append(one)
+    return (*made, *(replace(one, voice=one.actor) for one in made))
 
 
 def _reads(rule: Any, kind: str) -> bool:

@@ -11,6 +11,7 @@ from libs.judge.failures import age_words
 from libs.judge.kinds import KINDS, check_data, parse_time
 from libs.judge.policy_model import EVERY_PART, WATCHDOG, Rule, look_up
 from libs.judge.report_base import clean_text
+from libs.judge.voices import wanted_words
 
 MAX_FUTURE = timedelta(minutes=5)
 MAX_PROBLEM_CHARS = 300
@@ -52,7 +53,8 @@ def missing(rule: Rule, version: str) -> tuple[str, str]:
     limit = _limit_words(rule)
     if rule.age_of == WATCHDOG:
         return "no alert group was received", f"a Watchdog heartbeat {limit}".strip()
-    return f"no {KINDS[rule.kind].noun}{target} was received", f"one{f' {limit}' if limit else ''}"
+    hears = f", and {wanted_words(rule)}" if wanted_words(rule) else ""
+    return f"no {KINDS[rule.kind].noun}{target} was received{hears}", f"one{f' {limit}' if limit else ''}"
 
 
 def _limit_words(rule: Rule) -> str:

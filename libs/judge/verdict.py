@@ -27,6 +27,7 @@ from libs.judge.report_base import remarked
 from libs.judge.results import Decision, RuleResult, RuleStatus, RunStatus, Summary, Verdict
 from libs.judge.standing import NOBODY_DECIDED, Standing, Waiver, holds, moments, used, without
 from libs.judge.trust import NEVER_SENT, broken, expiry, missing, needed, of_needs, stale, without_zone
+from libs.judge.voices import heard, unheard
 
 __all__ = ["Decision", "Fact", "Facts", "RuleResult", "RuleStatus", "RunStatus", "Summary", "Verdict", "judge"]
 
@@ -122,7 +123,9 @@ def _summary(results: Sequence[RuleResult]) -> Summary:
 
 def _weigh(policy: Policy, rule: Rule, facts: Facts, now: datetime, standing: Standing) -> RuleResult:
     """What the facts say of a rule, and if they fail it, whether a waiver takes it out of the count."""
+    strangers, facts = unheard(rule, facts), heard(rule, facts)
     result = _judge_rule(policy, rule, facts, now)
+    result = replace(result, notes=_bounded((*strangers, *result.notes)))
     if result.passed or result.status == "shadow":
         return result
     mine = [waiver for waiver in standing.waivers_of(facts.version, now) if waiver.rule_id == rule.id]
@@ -214,7 +217,10 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
 
 
 def _notes(facts: Sequence[Fact]) -> tuple[str, ...]:
-    found = [f"{fact.part}: {note}" for fact in facts for note in remarked(fact.data).notes[:MAX_NOTES]]
+    return _bounded([f"{fact.part}: {note}" for fact in facts for note in remarked(fact.data).notes[:MAX_NOTES]])
+
+
+def _bounded(found: Sequence[str]) -> tuple[str, ...]:
     more = [f"{len(found) - MAX_NOTES + 1} more notes"] if len(found) > MAX_NOTES else []
     return (*found[: MAX_NOTES - len(more)], *more)
 

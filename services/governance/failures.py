@@ -12,11 +12,11 @@ from libs.common.service import Tx
 from libs.judge.failures import KIND, Mark, Shown, follow, shown_by
 
 SELECT_OPEN = "SELECT fact_id, test, signal_id, time FROM open_failures WHERE fact_id = ANY ($1::bigint[])"
-# Reports that came before the one at hand and were made after it, and what one of them shows.
+# Reports (of all, or of one voice) that came before the one at hand and were made after it, and what one shows.
 SELECT_NEWER = """
 SELECT signal_id, least(time, received_at) AS time FROM signals
 WHERE site = $1 AND subject = $2 AND version = $3 AND kind = 'test.junit' AND judged AND valid AND part = $4
-    AND (least(time, received_at), signal_id) > ($5::timestamptz, $6::bigint)
+    AND ($8::text = '' OR actor = $8) AND (least(time, received_at), signal_id) > ($5::timestamptz, $6::bigint)
 ORDER BY least(time, received_at) DESC, signal_id DESC LIMIT $7
 """
 SELECT_SHOWN = "SELECT data FROM signals WHERE signal_id = $1"
@@ -82,8 +82,9 @@ async def _passed(tx: Tx, row: asyncpg.Record, shown: Sequence[Shown]) -> dict[s
         return {}
     asked = set().union(*(report.failing for report in late))
     about = (tx.site, row["subject"], row["version"], row["part"])
+    oldest = min(report.mark for report in late)
     found: dict[str, Mark] = {}
-    for newer in await tx.connection.fetch(SELECT_NEWER, *about, *min(report.mark for report in late), MAX_NEWER):
+    for newer in await tx.connection.fetch(SELECT_NEWER, *about, *oldest, MAX_NEWER, row["voice"]):
         mark = (newer["time"], newer["signal_id"])
         report = shown_by(await tx.connection.fetchval(SELECT_SHOWN, newer["signal_id"]), mark)
         passing = {test for test in asked if report.passes(test)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +18,7 @@ from libs.judge.policy import Policy
 from libs.judge.standing import Standing
 from libs.judge.test_ids import PRINT_CHARS
 from libs.judge.verdict import Verdict, judge
+from libs.judge.voices import heard_kinds
 from services.governance.catalog import Target
 from services.governance.standing import standing_of
 
@@ -30,7 +32,8 @@ SELECT_FACTS = """
 SELECT 'current' AS place, facts.kind, facts.part, facts.version, facts.signal_id, facts.time, facts.good_signal_id,
     facts.good_time, signals.source, signals.event_id, signals.data, signals.problems,
     coalesce(signals.data_sha256, sha256(convert_to(signals.data::text, 'UTF8'))) AS data_sha256, open.tests,
-    open.signal_ids, open.times, NULL::bigint AS run_number
+    open.signal_ids, open.times, NULL::bigint AS run_number, coalesce(signals.actor, '') AS actor, facts.voice,
+    facts.mixed
 FROM facts JOIN signals USING (signal_id)
 LEFT JOIN LATERAL (
     SELECT array_agg(test) AS tests, array_agg(signal_id) AS signal_ids, array_agg(time) AS times
@@ -40,35 +43,44 @@ LEFT JOIN LATERAL (
     ) AS found
 ) AS open ON true
 WHERE facts.site = $1 AND facts.subject = $2 AND facts.version = ANY ($3::text[]) AND facts.kind = ANY ($4::text[])
+    AND (facts.voice = '' OR EXISTS (
+        SELECT FROM unnest($8::text[], $9::text[]) AS heard (kind, actors)
+        WHERE heard.kind = facts.kind AND facts.voice LIKE heard.actors
+    ))
 UNION ALL
 SELECT 'unread', heads.kind, signals.part, heads.version, heads.signal_id, heads.time, heads.good_signal_id,
     heads.good_time, signals.source, signals.event_id, signals.data, signals.problems,
-    coalesce(signals.data_sha256, sha256(convert_to(signals.data::text, 'UTF8'))), NULL, NULL, NULL, NULL
+    coalesce(signals.data_sha256, sha256(convert_to(signals.data::text, 'UTF8'))), NULL, NULL, NULL, NULL,
+    coalesce(signals.actor, ''), heads.voice, false
 FROM report_heads AS heads JOIN signals USING (signal_id)
 WHERE heads.site = $1 AND heads.subject = $2 AND heads.version = ANY ($3::text[]) AND heads.kind = ANY ($4::text[])
-    AND NOT heads.readable
+    AND NOT heads.readable AND (heads.voice = '' OR EXISTS (
+        SELECT FROM unnest($8::text[], $9::text[]) AS heard (kind, actors)
+        WHERE heard.kind = heads.kind AND heads.voice LIKE heard.actors
+    ))
 UNION ALL
 SELECT 'baseline', signals.kind, signals.part, signals.version, signals.signal_id,
     least(signals.time, signals.received_at), NULL, NULL, signals.source, signals.event_id, signals.data,
     signals.problems, coalesce(signals.data_sha256, sha256(convert_to(signals.data::text, 'UTF8'))), NULL, NULL, NULL,
-    runs.run_number
+    runs.run_number, coalesce(signals.actor, ''), '', false
 FROM gate_heads JOIN runs ON runs.run_id = gate_heads.last_go_run_id
 CROSS JOIN LATERAL unnest(runs.fact_signals) AS used (signal_id)
 JOIN signals ON signals.signal_id = used.signal_id
 WHERE gate_heads.gate = $6 AND gate_heads.site = $1 AND gate_heads.subject = $2
 UNION ALL
 SELECT 'waiver', '', '', '', waiver_id, NULL, NULL, NULL, '', '', to_jsonb(waivers), '[]', NULL, NULL, NULL, NULL,
-    NULL
+    NULL, '', '', false
 FROM waivers
 WHERE site = $1 AND gate = $6 AND subject = $2 AND state IN ('requested', 'approved') AND ends_at > $7
     AND state = 'approved'
 UNION ALL
 SELECT 'halt', '', '', '', halt_id, NULL, NULL, NULL, '', '', to_jsonb(halts), '[]', NULL, NULL, NULL, NULL,
-    NULL
+    NULL, '', '', false
 FROM halts WHERE site IN ('global', $1) AND lifted_at IS NULL
 UNION ALL
 SELECT 'freezes', '', '', '', NULL, NULL, NULL, NULL, '', '',
-    jsonb_build_object('site', newest.site, 'content', newest.content), '[]', NULL, NULL, NULL, NULL, NULL
+    jsonb_build_object('site', newest.site, 'content', newest.content), '[]', NULL, NULL, NULL, NULL, NULL, '',
+    '', false
 FROM unnest(ARRAY['global', nullif($1, 'global')]) AS of (site) CROSS JOIN LATERAL (
     SELECT site, content FROM document_version WHERE kind = 'freezes' AND document_version.site = of.site
     ORDER BY version DESC LIMIT 1
@@ -93,7 +105,7 @@ class Looked:
 async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Target, now: datetime) -> Looked:
     """Judge the facts that count now. Nothing is stored."""
     versions, kinds = sorted({"", target.version}), sorted(policy.kinds)
-    about = (target.site, target.subject, versions, kinds, MAX_READ, target.gate, now)
+    about = (target.site, target.subject, versions, kinds, MAX_READ, target.gate, now, *hears(policy))
     rows: dict[str, list[asyncpg.Record]] = {place: [] for place in PLACES}
     for row in await connection.fetch(SELECT_FACTS, *about):
         rows[row["place"]].append(row)
@@ -135,7 +147,21 @@ def _fact(row: asyncpg.Record) -> Fact:
         time=row["time"],
         data=row["data"],
         version=row["version"],
+        actor=row["actor"],
+        voice=row["voice"],
+        mixed=row["mixed"],
     )
+
+
+def hears(policy: Policy) -> tuple[list[str], list[str]]:
+    """Whose facts the rules want beside the newest of all: kinds, and at the same places patterns (LIKE) of actors."""
+    pairs = [(kind, _like(one)) for kind, actors in heard_kinds(policy).items() for one in actors]
+    return [kind for kind, _ in pairs], [pattern for _, pattern in pairs]
+
+
+def _like(pattern: str) -> str:
+    """A pattern whose ``*`` stands for anything, as LIKE has it."""
+    return re.sub(r"([\\%_])", r"\\\1", pattern).replace("*", "%")
 
 
 def _newest(row: asyncpg.Record) -> Fact:

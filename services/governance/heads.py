@@ -13,13 +13,16 @@ from libs.common.service import Tx
 from libs.judge.facts import MAX_PARTS, Seen
 from services.governance.parts import RESOLVED_KEPT
 
-# Newest by effective time, then by id, like a fact; the row is locked until the transaction ends.
+# Newest by effective time, then by id, like a fact, among all and among the actor's. The rows are locked until
+# the transaction ends.
 UPSERT_HEAD = """
-INSERT INTO report_heads AS heads (site, subject, version, kind, sender, signal_id, time, readable, good_signal_id,
-    good_time)
-VALUES ($1, $2, $3, $4, $5, $6::bigint, $7::timestamptz, $8::boolean, CASE WHEN $8 THEN $6 END,
-    CASE WHEN $8 THEN $7 END)
-ON CONFLICT (site, subject, version, kind, sender) DO UPDATE
+WITH noted AS (
+INSERT INTO report_heads AS heads (site, subject, version, kind, sender, voice, signal_id, time, readable,
+    good_signal_id, good_time)
+SELECT $1, $2, $3, $4, $5, voice, $6::bigint, $7::timestamptz, $8::boolean, CASE WHEN $8 THEN $6 END,
+    CASE WHEN $8 THEN $7 END
+FROM (SELECT '' UNION SELECT $9::text) AS said (voice) ORDER BY voice
+ON CONFLICT (site, subject, version, kind, sender, voice) DO UPDATE
 SET signal_id = CASE WHEN (EXCLUDED.time, EXCLUDED.signal_id) > (heads.time, heads.signal_id)
         THEN EXCLUDED.signal_id ELSE heads.signal_id END,
     readable = CASE WHEN (EXCLUDED.time, EXCLUDED.signal_id) > (heads.time, heads.signal_id)
@@ -29,7 +32,9 @@ SET signal_id = CASE WHEN (EXCLUDED.time, EXCLUDED.signal_id) > (heads.time, hea
             OR (EXCLUDED.good_time, EXCLUDED.good_signal_id) > (heads.good_time, heads.good_signal_id)
         THEN EXCLUDED.good_signal_id ELSE heads.good_signal_id END,
     good_time = greatest(EXCLUDED.good_time, heads.good_time)
-RETURNING heads.xmax = 0 AS is_new
+RETURNING voice, heads.xmax = 0 AS is_new
+)
+SELECT is_new FROM noted WHERE voice = ''
 """
 # A readable head only guards against an older report that is still under way, which after days none is.
 DROP_READ = """
@@ -38,7 +43,8 @@ WHERE site = $1 AND subject = $2 AND version = $3 AND kind = $4 AND readable AND
 """
 COUNT_HEADS = """
 SELECT count(*) FROM (
-    SELECT 1 FROM report_heads WHERE site = $1 AND subject = $2 AND version = $3 AND kind = $4 LIMIT $5
+    SELECT 1 FROM report_heads
+    WHERE site = $1 AND subject = $2 AND version = $3 AND kind = $4 AND voice = '' LIMIT $5
 ) AS found
 """
 
@@ -56,7 +62,8 @@ class Sender:
 async def note_report(tx: Tx, sender: Sender, signal: Seen, *, readable: bool) -> None:
     """Note a new report of a sender. Raises `Invalid` if there are too many senders."""
     about = (tx.site, sender.subject, sender.version, sender.kind)
-    if not await tx.connection.fetchval(UPSERT_HEAD, *about, sender.name, signal.signal_id, signal.time, readable):
+    word = (signal.signal_id, signal.time, readable, tx.actor)
+    if not await tx.connection.fetchval(UPSERT_HEAD, *about, sender.name, *word):
         return
     if await tx.connection.fetchval(COUNT_HEADS, *about, MAX_PARTS + 1) <= MAX_PARTS:
         return

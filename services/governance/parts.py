@@ -27,7 +27,7 @@ FROM unnest($2::text[], $3::text[], $4::text[]) AS asked (subject, version, kind
 CROSS JOIN LATERAL (
     SELECT count(*) AS parts FROM (
         SELECT 1 FROM facts WHERE facts.site = $1 AND facts.subject = asked.subject
-            AND facts.version = asked.version AND facts.kind = asked.kind
+            AND facts.version = asked.version AND facts.kind = asked.kind AND facts.voice = ''
         LIMIT $5 + 1
     ) AS found
 ) AS counted

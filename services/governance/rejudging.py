@@ -8,8 +8,9 @@ from typing import Any
 from libs.common.problems import Refusal
 from libs.common.schedules import Schedule
 from libs.common.service import Job, JobDone, Table, Tx
+from libs.judge.voices import anybodys_kinds
 from services.governance.catalog import Target
-from services.governance.gate import facts_used, look
+from services.governance.gate import facts_used, hears, look
 from services.governance.runs import Judging, run_on_schedule
 from services.governance.validity import HAS_UNSEEN, revoke, valid_until
 
@@ -27,7 +28,7 @@ LIMIT $3 FOR UPDATE OF heads SKIP LOCKED
 SELECT_OVER = _DUE.format(condition="held.valid_until <= $1")
 SELECT_CONTRADICTED = _DUE.format(condition=f"coalesce(held.valid_until > $1, true) AND {HAS_UNSEEN}")
 SAW_AGAIN = """
-UPDATE valid_gos SET valid_until = $5, kinds = $6, fact_signals = $7
+UPDATE valid_gos SET valid_until = $5, kinds = $6, fact_signals = $7, heard_kinds = $8, heard_actors = $9
 WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4
 """
 
@@ -64,7 +65,8 @@ async def _look_again(
             run_ids.append(await run_on_schedule(judging, tx, target))
             return
         key = (target.gate, target.site, target.subject, target.version)
-        await tx.connection.execute(SAW_AGAIN, *key, until, sorted(policy.kinds), facts_used(looked.facts))
+        seen = (anybodys_kinds(policy), facts_used(looked.facts), *hears(policy))
+        await tx.connection.execute(SAW_AGAIN, *key, until, *seen)
     elif looked.verdict.decision != "go" and row["is_latest"]:
         run_ids.append(await run_on_schedule(judging, tx, target))
     else:

@@ -30,24 +30,27 @@ from services.governance.signals import NewSignal, receipt, store
 RETRY_WINDOW = timedelta(minutes=10)
 
 # The facts in force, unless a report that can't be read is newer; and that one itself. Bytes that were gone when they
-# were to be read and come again are no retry: now they can be read.
+# were to be read and come again are no retry: now they can be read. Nor are those of
+# another actor or source.
 SELECT_RETRIED = """
 SELECT signals.source, signals.event_id, signals.digest
 FROM unnest($4::text[], $5::text[], $6::bytea[]) AS new (kind, part, digest)
 JOIN facts ON facts.site = $1 AND facts.subject = $2 AND facts.version = $3
-    AND facts.kind = new.kind AND facts.part = new.part
+    AND facts.kind = new.kind AND facts.part = new.part AND facts.voice = ''
 JOIN signals ON signals.signal_id = facts.signal_id AND signals.digest = new.digest
+    AND signals.actor = $10 AND signals.source = $11
 WHERE signals.received_at > $7 AND signals.valid = $9 AND NOT EXISTS (
     SELECT FROM report_heads AS heads
     WHERE heads.site = $1 AND heads.subject = $2 AND heads.version = $3 AND heads.kind = new.kind AND heads.sender = $8
-        AND NOT heads.readable
+        AND heads.voice = '' AND NOT heads.readable
 )
 UNION ALL
 SELECT signals.source, signals.event_id, signals.digest
 FROM unnest($4::text[], $6::bytea[]) AS new (kind, digest)
 JOIN report_heads AS heads ON heads.site = $1 AND heads.subject = $2 AND heads.version = $3
-    AND heads.kind = new.kind AND heads.sender = $8 AND NOT heads.readable
+    AND heads.kind = new.kind AND heads.sender = $8 AND heads.voice = '' AND NOT heads.readable
 JOIN signals ON signals.signal_id = heads.signal_id AND signals.digest = new.digest
+    AND signals.actor = $10 AND signals.source = $11
 WHERE signals.received_at > $7 AND NOT $9
 """
 HEAD_BYTES = 1024  # kept of a report that can't be read
@@ -161,6 +164,8 @@ async def _as_retries(tx: Tx, about: Sender, new: list[NewSignal]) -> list[NewSi
         tx.message.time - RETRY_WINDOW,
         about.name,
         not new[0].problems,
+        tx.actor,
+        new[0].source,
     )
     keys = {row["digest"]: (row["source"], row["event_id"]) for row in rows}
     return [

@@ -29,10 +29,11 @@ from libs.common.listing import Listing, newest
 from libs.common.problems import NotFound
 from libs.common.service import Closing, Read, Table, Tx
 from libs.judge.policy import settings_view
+from libs.judge.voices import anybodys_kinds
 from services.governance.capsules import CAPSULE_VALUES, Scribe, Sealed, store_capsule
 from services.governance.catalog import Catalog, Target
-from services.governance.gate import facts_used, look, rules_of, summary_of
-from services.governance.validity import SELECT_HELD, store_validity, tell_revoked, valid_until
+from services.governance.gate import facts_used, hears, look, rules_of, summary_of
+from services.governance.validity import HEARD, SELECT_HELD, store_validity, tell_revoked, valid_until
 
 _RULES = TypeAdapter(list[RuleResult])
 _HOLDS = TypeAdapter(list[Hold])
@@ -61,7 +62,7 @@ RUN_COLUMNS = (
     "command_id", "run_id", "holds", "unused_waivers", "policy_version", "site_policy_version", "capsule_sha256",
     "valid_until",
 )  # fmt: skip
-_AT = {name: f"${place}" for place, name in enumerate((*RUN_COLUMNS, "kinds", *CAPSULE_VALUES), 1)}
+_AT = {name: f"${place}" for place, name in enumerate((*RUN_COLUMNS, "kinds", *HEARD, *CAPSULE_VALUES), 1)}
 STORE_RUN = Closing(
     f"""
 run AS (
@@ -166,7 +167,8 @@ async def _judge(
         "policy_version": in_force.common_version,
         "site_policy_version": in_force.own_version,
         "valid_until": valid_until(policy, verdict, tx.now),
-        "kinds": sorted(policy.kinds),
+        "kinds": anybodys_kinds(policy),
+        **dict(zip(HEARD, hears(policy), strict=True)),
     }
     sealed = await judging.scribe.seal(tx.connection, looked, row)
     row["capsule_sha256"] = sealed.sha256

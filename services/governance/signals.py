@@ -43,13 +43,14 @@ MAX_CONFLICTS_SHOWN = 20
 # One statement for a whole command. Places keep the ids in the order of the list, so that of two signals with one
 # time the later one counts. A concurrent insert of the same key is waited for and then left as it is.
 # A fact is the newest signal by effective time (the earlier of its own and of its receipt), then by id; beside it
-# stands the newest good one. The row of a part is locked by its update, whatever wins, until the transaction ends.
+# stands the newest good one. It is counted among all signals, and among its actor's. The rows of a part are locked by
+# their update, whatever wins, until the transaction ends.
 INSERT_SIGNALS = """
 WITH fresh AS (
     INSERT INTO signals (site, source, event_id, kind, part, subject, version, time, received_at, judged, valid,
-        problems, data, digest, data_sha256)
+        problems, data, digest, data_sha256, actor)
     SELECT $1, source, event_id, kind, part, subject, version, time, $2, judged, valid, problems::jsonb, data::jsonb,
-        digest, sha256(convert_to(data::jsonb::text, 'UTF8'))
+        digest, sha256(convert_to(data::jsonb::text, 'UTF8')), $16
     FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[],
                 $11::boolean[], $12::boolean[], $13::text[], $14::text[], $15::bytea[]) WITH ORDINALITY
         AS new (source, event_id, kind, part, subject, version, time, judged, valid, problems, data, digest, place)
@@ -57,31 +58,36 @@ WITH fresh AS (
     ON CONFLICT (site, source, event_id) DO NOTHING
     RETURNING signal_id, source, event_id, kind, part, subject, version, least(time, received_at) AS time, judged, valid
 ), newest AS (
-    SELECT DISTINCT ON (subject, version, kind, part) subject, version, kind, part, signal_id, time
-    FROM fresh WHERE judged AND $3::boolean
+    SELECT DISTINCT ON (subject, version, kind, part) subject, version, kind, part, signal_id, time, source,
+        min(source) OVER same_part <> max(source) OVER same_part AS mixed
+    FROM fresh WHERE judged AND $3::boolean WINDOW same_part AS (PARTITION BY subject, version, kind, part)
     ORDER BY subject, version, kind, part, time DESC, signal_id DESC
 ), good AS (
     SELECT DISTINCT ON (subject, version, kind, part) subject, version, kind, part, signal_id, time
     FROM fresh WHERE judged AND valid
     ORDER BY subject, version, kind, part, time DESC, signal_id DESC
 ), counted AS (
-    INSERT INTO facts (site, subject, version, kind, part, signal_id, time, good_signal_id, good_time)
-    SELECT $1, subject, version, kind, part, newest.signal_id, newest.time, good.signal_id, good.time
+    INSERT INTO facts (site, subject, version, kind, part, voice, signal_id, time, good_signal_id, good_time,
+        source, mixed)
+    SELECT $1, subject, version, kind, part, voice, newest.signal_id, newest.time, good.signal_id, good.time,
+        newest.source, newest.mixed
     FROM newest LEFT JOIN good USING (subject, version, kind, part)
-    ORDER BY subject, version, kind, part
-    ON CONFLICT (site, subject, version, kind, part) DO UPDATE
+    CROSS JOIN (SELECT '' UNION SELECT $16::text) AS said (voice)
+    ORDER BY subject, version, kind, part, voice
+    ON CONFLICT (site, subject, version, kind, part, voice) DO UPDATE
     SET signal_id = CASE WHEN (EXCLUDED.time, EXCLUDED.signal_id) > (facts.time, facts.signal_id)
             THEN EXCLUDED.signal_id ELSE facts.signal_id END,
         time = greatest(EXCLUDED.time, facts.time),
         good_signal_id = CASE WHEN facts.good_time IS NULL
                 OR (EXCLUDED.good_time, EXCLUDED.good_signal_id) > (facts.good_time, facts.good_signal_id)
             THEN EXCLUDED.good_signal_id ELSE facts.good_signal_id END,
-        good_time = greatest(EXCLUDED.good_time, facts.good_time)
-    RETURNING subject, version, kind, part, fact_id, facts.signal_id AS newest_id,
+        good_time = greatest(EXCLUDED.good_time, facts.good_time),
+        mixed = facts.mixed OR EXCLUDED.mixed OR coalesce(facts.source <> EXCLUDED.source, false)
+    RETURNING subject, version, kind, part, voice, fact_id, facts.signal_id AS newest_id,
         facts.xmax = 0 AS is_new  -- a row that was only updated has an xmax
 )
-SELECT source, event_id, signal_id, time, valid, coalesce(is_new, false) AS opens_part, subject, version, kind, part,
-    fact_id, newest_id
+SELECT source, event_id, signal_id, time, valid, coalesce(is_new AND voice = '', false) AS opens_part, subject, version,
+    kind, part, voice, fact_id, newest_id
 FROM fresh LEFT JOIN counted USING (subject, version, kind, part)
 """
 SELECT_KNOWN = """
@@ -229,6 +235,7 @@ async def _insert(
             [orjson.dumps(problems[one.key]).decode() for one in new],
             [orjson.dumps(one.data).decode() for one in new],
             [one.digest for one in new],
+            tx.actor,
         )
     except (asyncpg.DataError, TypeError) as error:
         # The edge refuses what Postgres can't hold (NUL, half a surrogate pair), and readers whole numbers beyond 64

@@ -11,20 +11,28 @@ from libs.judge.policy import Policy
 from libs.judge.results import Verdict
 from services.governance.catalog import Target
 
-# A fact that the verdict has not seen: the newest of a part, a report that can't be read, a failure that came late.
+# A fact that the verdict has not seen: the newest of a part, a report that can't be read, a failure that came late. Of
+# kinds that only rules with names read, that is the word of those who are named.
 HAS_UNSEEN = """(EXISTS (
     SELECT FROM facts
     WHERE facts.site = held.site AND facts.subject = held.subject AND facts.version IN ('', held.version)
-        AND (held.kinds IS NULL OR facts.kind = ANY (held.kinds))
+        AND (facts.voice = '' AND (held.kinds IS NULL OR facts.kind = ANY (held.kinds)) OR EXISTS (
+            SELECT FROM unnest(held.heard_kinds, held.heard_actors) AS heard (kind, actors)
+            WHERE heard.kind = facts.kind AND facts.voice <> '' AND facts.voice LIKE heard.actors
+        ))
         AND (facts.signal_id <> ALL (held.fact_signals)
             OR EXISTS (SELECT FROM open_failures WHERE open_failures.fact_id = facts.fact_id))
 ) OR EXISTS (
     SELECT FROM report_heads AS unread
     WHERE unread.site = held.site AND unread.subject = held.subject AND unread.version IN ('', held.version)
-        AND (held.kinds IS NULL OR unread.kind = ANY (held.kinds))
+        AND (unread.voice = '' AND (held.kinds IS NULL OR unread.kind = ANY (held.kinds)) OR EXISTS (
+            SELECT FROM unnest(held.heard_kinds, held.heard_actors) AS heard (kind, actors)
+            WHERE heard.kind = unread.kind AND unread.voice <> '' AND unread.voice LIKE heard.actors
+        ))
         AND NOT unread.readable AND unread.signal_id <> ALL (held.fact_signals)
 ))"""
 SELECT_HELD = "SELECT run_id FROM valid_gos WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4"
+HEARD = ("heard_kinds", "heard_actors")  # as `gate.hears` gives them
 DROP_HELD = "DELETE FROM valid_gos WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4"
 
 
@@ -32,14 +40,25 @@ def store_validity(at: Mapping[str, str]) -> str:
     """The steps of the statement that stores a run which note that its GO holds, or that an earlier one is over; ``at``
     has the places of the values.
     """
-    columns = ("gate", "site", "subject", "version", "run_id", "decided_at", "valid_until", "kinds", "fact_signals")
+    columns = (
+        "gate",
+        "site",
+        "subject",
+        "version",
+        "run_id",
+        "decided_at",
+        "valid_until",
+        "kinds",
+        "fact_signals",
+        *HEARD,
+    )
     values = ", ".join(at[name] for name in columns)
     return f"""
 valid AS (
     INSERT INTO valid_gos ({", ".join(columns)}) SELECT {values} WHERE {at["decision"]} = 'go'
     ON CONFLICT (gate, site, subject, version) DO UPDATE SET run_id = EXCLUDED.run_id,
         decided_at = EXCLUDED.decided_at, valid_until = EXCLUDED.valid_until, kinds = EXCLUDED.kinds,
-        fact_signals = EXCLUDED.fact_signals
+        fact_signals = EXCLUDED.fact_signals, heard_kinds = EXCLUDED.heard_kinds, heard_actors = EXCLUDED.heard_actors
 ), over AS (
     DELETE FROM valid_gos WHERE {at["decision"]} <> 'go' AND gate = {at["gate"]} AND site = {at["site"]}
         AND subject = {at["subject"]} AND version = {at["version"]}

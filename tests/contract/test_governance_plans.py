@@ -88,7 +88,7 @@ def _pages(name: str, listing: Listing, **given: Any) -> dict[str, tuple[str, tu
 HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "facts": (
         gate.SELECT_FACTS,
-        ("site-1", "subject-3", ["", "1.7"], ["kind-1", "kind-7"], 101, "gate-1", NOON),
+        ("site-1", "subject-3", ["", "1.7"], ["kind-1", "kind-7"], 101, "gate-1", NOON, ["kind-7"], ["ci-%"]),
     ),
     **_pages("signals", signals.LIST_SIGNALS, site="site-1"),
     **_pages("signals of a kind", signals.LIST_SIGNALS, site="site-1", kind="kind-7"),
@@ -97,7 +97,7 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "known signals": (signals.SELECT_KNOWN, ("site-1", ["/test"], ["7"])),
     "retries": (
         reports.SELECT_RETRIED,
-        ("site-1", "subject-3", "1.7", ["kind-7"], ["default"], [DIGEST], None, "unit", True),
+        ("site-1", "subject-3", "1.7", ["kind-7"], ["default"], [DIGEST], None, "unit", True, "ann", "/test"),
     ),
     "open failures": (failures.SELECT_OPEN, ([7, 8],)),
     "closed failures": (failures.DELETE_OPEN, ([7, 8], [DIGEST, DIGEST])),
@@ -121,7 +121,7 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
 RARE: dict[str, tuple[str, tuple[Any, ...], tuple[str, ...]]] = {
     "newer reports": (
         failures.SELECT_NEWER,
-        ("site-1", "subject-3", "1.7", "part-3", None, 7, 1_000),
+        ("site-1", "subject-3", "1.7", "part-3", None, 7, 1_000, ""),
         ("signals",),
     ),
     "pruning": (pruning.PRUNE, (0, 5_000, None), ("signals", "runs")),

@@ -10,7 +10,7 @@ from tests.unit.governance.samples import webhook
 
 APP = {"subject": "app", "version": "1.0"}
 COVERAGE = {"line_rate_percent": 90, "lines_valid": 10, "lines_covered": 9}
-COUNT = "SELECT count(*) FROM governance.facts WHERE kind = $1"
+COUNT = "SELECT count(*) FROM governance.facts WHERE kind = $1 AND voice = ''"
 
 
 def parts(first: int, last: int, prefix: str = "e", **more: Any) -> list[dict[str, Any]]:

@@ -92,6 +92,7 @@ class Signal(Open):
     version: str
     time: Time
     received_at: Time
+    actor: str | None = Field(None, description="Who recorded it; null for one from before this was noted")
     judged: bool
     valid: bool
     problems: list[str]
