@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from libs.judge.checks import parse_time
 from libs.judge.derive import part_words
 from libs.judge.facts import Fact, Facts
 from libs.judge.failures import age_words
-from libs.judge.kinds import KINDS, check_data, parse_time
+from libs.judge.kinds import KINDS, check_data
 from libs.judge.policy_model import EVERY_PART, WATCHDOG, Rule, look_up
 from libs.judge.report_base import clean_text
 from libs.judge.voices import wanted_words

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from libs.judge.checks import parse_time
 from libs.judge.facts import Fact
-from libs.judge.kinds import parse_time
 from libs.judge.test_ids import fingerprint, unpack
 
 KIND, VEX = "scan.vulnerabilities", "vex.statements"

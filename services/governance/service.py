@@ -16,6 +16,7 @@ from services.governance import (
     capsules,
     freezes,
     halts,
+    kinds,
     opsgate,
     originals,
     plan,
@@ -52,6 +53,7 @@ def make_service(
     return Service.of(
         CONTRACT,
         signals.table(catalog),
+        kinds.TABLE,
         reports.table(catalog, bucket),
         originals.table(bucket, report_retention_days),
         gates.table(catalog),

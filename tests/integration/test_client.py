@@ -250,6 +250,8 @@ async def test_a_broken_newest_report_is_explained(http: Http, tool: Tool, tmp_p
         "wanted valid data baseline 1 signals 5 who mends it QA Lead, by ",
     ):
         assert text in " ".join(told.stdout.split()), told.stdout
+    kinds = await tool("signal", "kinds")
+    assert "ops.preflight" in kinds.output, kinds.output
     shown = await tool("signal", "show", "5")
     assert '"head": "<testsuites><testsuite"' in shown.stdout
 

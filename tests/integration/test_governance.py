@@ -9,6 +9,7 @@ import prometheus_client
 import pytest
 
 from libs.common.contracts.governance.gates import get_gate, list_gates
+from libs.common.contracts.governance.kinds import list_kinds
 from libs.common.contracts.governance.plans import get_plan
 from libs.common.contracts.governance.reports import record_report
 from libs.common.contracts.governance.runs import gate_decided, get_run, list_runs, run_gate
@@ -20,6 +21,7 @@ from libs.common.contracts.governance.signals import (
     signal_repeated,
 )
 from libs.common.runtime import start as start_service
+from libs.judge.kinds import KINDS
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
 from tests.integration.governance_desk import (
@@ -370,6 +372,22 @@ async def test_a_go_that_time_turns_is_judged_again_by_the_schedule(stack: Stack
     assert await stack.run_job("governance", "rejudge")
     runs = (await stack.query(list_runs, {"gate": "operations"})).json["items"]
     assert [one["run_number"] for one in runs] == [2, first["run_number"]]
+
+
+async def test_kinds_are_listed_with_schemas_and_formats(stack: Stack) -> None:
+    await start(stack)
+    kinds = {one["kind"]: one for one in (await stack.query(list_kinds)).json}
+    assert list(kinds) == sorted(KINDS)
+    tests = kinds["test.junit"]
+    assert (tests["noun"], tests["keys"][0], tests["json_schema"]["properties"]["total"]["type"]) == (
+        "test report",
+        "total",
+        "integer",
+    )
+    assert {"format": "trx", "title": "TRX"} in tests["formats"]
+    assert "vanished_count" in tests["derived_keys"]
+    assert kinds["scan.vulnerabilities"]["reads_too"] == ["vex.statements"]
+    assert kinds["ops.dr"]["formats"] == []
 
 
 async def test_gates_are_listed_with_their_rules(stack: Stack) -> None:

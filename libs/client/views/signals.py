@@ -11,6 +11,7 @@ from libs.client.http import read_as
 from libs.client.session import Session
 from libs.client.show import facts, table
 from libs.common.contracts.base import Page
+from libs.common.contracts.governance.kinds import SignalKind
 from libs.common.contracts.governance.signals import Signal
 
 
@@ -33,7 +34,17 @@ def signal(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
         session.text(orjson.dumps(one.data, option=orjson.OPT_INDENT_2).decode())
 
 
+def kinds(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """Kinds of signals, one a line; the schemas are in the JSON."""
+    rows = [
+        (one.kind, one.noun, ", ".join(one.keys), ", ".join(made.format for made in one.formats))
+        for one in read_as(list[SignalKind], answer)
+    ]
+    session.emit(answer, table(("kind", "noun", "keys", "formats"), rows))
+
+
 BY_RESULT: dict[Any, Callable[[Session, Any, Mapping[str, Any]], int | None]] = {
     Page[Signal]: signal_list,
     Signal: signal,
+    list[SignalKind]: kinds,
 }

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from libs.judge.kinds import KINDS, check_data, parse_time
+from libs.judge.checks import parse_time
+from libs.judge.kinds import KINDS, check_data
 from tests.unit.governance.samples import GOOD_OPERATIONS, coverage_data, finding, junit_data, scan_data, watchdog
 
 GOOD: dict[str, Any] = {

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from libs.judge.kinds import parse_time
+from libs.judge.checks import parse_time
 from libs.judge.report_base import (
     DEFAULT_PART,
     JSON,
