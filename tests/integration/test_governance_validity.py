@@ -10,6 +10,7 @@ import pytest
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.governance.admission import admit
 from libs.common.contracts.governance.halts import stop_line
+from libs.common.contracts.governance.paths import get_path
 from libs.common.contracts.governance.runs import gate_revoked, list_runs
 from tests.integration.governance_desk import heartbeat, report, run, send_release, start
 from tests.stack import Stack
@@ -151,3 +152,23 @@ async def test_a_contradiction_or_a_halt_ends_the_admission_at_once(stack: Stack
     await stack.command(stop_line, {"subjects": "*", "reason": "A leak is being looked for."})
     halted = await admitted(stack, "2.0")
     assert (halted["admitted"], "A leak is being looked for" in halted["reasons"][0]) == (False, True)
+
+
+async def test_the_path_to_go_names_what_to_repair_and_what_holds(stack: Stack) -> None:
+    await start(stack)
+    made = await go(stack)
+    await report(stack, "junit", junit(case("a", "<failure/>"), case("b")), subject="app", version="1.0")
+    failed = await run(stack, "release", subject="app", version="1.0")
+
+    async def path(run_: dict[str, Any], **options: Any) -> Any:
+        return await stack.query(get_path, {"gate": "release", "run_id": run_["run_id"]}, **options)
+
+    found = (await path(failed)).json
+    assert [(one["rule_id"], one["sla_hours"]) for one in found["repairs"]] == [("tests_passed", 8)]
+    assert found["cost_hours"] == 8
+    assert found["earliest_go_at"] is not None
+    assert (await path(made)).json["repairs"] == []
+    assert (await path(made, site="berlin")).status == 404
+    await stack.command(stop_line, {"subjects": "*", "reason": "A leak is being looked for."})
+    halted = (await path(await run(stack, "release", subject="app", version="1.0"))).json
+    assert (halted["earliest_go_at"], len(halted["holds"])) == (None, 1)

@@ -53,6 +53,7 @@ FACES: dict[str, Face] = {
         "gate admit", "Whether a version may go now. Exit code 0: it may, 1: it may not, 2: could not tell.",
         target=True, judges=True,
     ),
+    "governance.paths.get": Face("gate path"),
     "governance.runs.list": Face("gate history", target=True),
     "governance.runs.get": Face("gate verdict", "Show a stored verdict. Exit code as of that verdict.", judges=True),
     "governance.plan.get": Face(

@@ -15,6 +15,7 @@ from libs.common.contracts.base import Page
 from libs.common.contracts.governance.admission import Admission
 from libs.common.contracts.governance.gates import GateInfo
 from libs.common.contracts.governance.operations import OpsGate, OpsGateRun
+from libs.common.contracts.governance.paths import Path
 from libs.common.contracts.governance.plans import Plan
 from libs.common.contracts.governance.runs import GateRun, RuleResult, WaiverUsed
 
@@ -62,6 +63,19 @@ def admission(session: Session, answer: Any, _fields: Mapping[str, Any]) -> int:
         line.append(f", by run {found.run_id}, {until}")
     session.emit(answer, line, *(Text(f"- {clean(reason)}") for reason in found.reasons))
     return 0 if found.admitted else 1
+
+
+def path(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """What to repair so that it becomes GO."""
+    found = read_as(Path, answer)
+    if found.decision == "go":
+        session.emit(answer, Text(f"Run {found.run_id} is GO already."))
+        return
+    when_ = "when a person lifts what holds it" if found.earliest_go_at is None else when(found.earliest_go_at)
+    rows = [(one.rule_id, one.owner_role, f"{one.sla_hours} h", one.action, one.reason) for one in found.repairs]
+    head = Text(f"{len(rows)} repairs, {found.cost_hours} h together; GO at the earliest: {when_}")
+    held = [Text(clean(hold.message), style="red") for hold in found.holds]
+    session.emit(answer, head, *held, table(("rule", "owner", "SLA", "action", "reason"), rows))
 
 
 def verdicts(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
@@ -139,6 +153,7 @@ BY_RESULT: dict[Any, Callable[[Session, Any, Mapping[str, Any]], int | None]] = 
     Admission: admission,
     GateRun: verdict,
     Page[GateRun]: verdicts,
+    Path: path,
     Plan: plan,
     OpsGate: ops_verdict,
     OpsGateRun: ops_verdict,
