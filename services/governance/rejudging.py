@@ -23,10 +23,13 @@ SELECT held.gate, held.site, held.subject, held.version, held.run_id, held.decid
     heads.version = held.version AS is_latest, coalesce(held.valid_until <= $1, false) AS is_over
 FROM valid_gos AS held JOIN gate_heads AS heads USING (gate, site, subject)
 WHERE held.gate = ANY ($2::text[]) AND {condition}
-LIMIT $3 FOR UPDATE OF heads SKIP LOCKED
+{order} LIMIT $3 FOR UPDATE OF heads SKIP LOCKED
 """
-SELECT_OVER = _DUE.format(condition="held.valid_until <= $1")
-SELECT_CONTRADICTED = _DUE.format(condition=f"coalesce(held.valid_until > $1, true) AND {HAS_UNSEEN}")
+SELECT_OVER = _DUE.format(condition="held.valid_until <= $1", order="")
+# Some are found each minute again, such as a GO that rests on a waiver: at random, so that they starve no others.
+SELECT_CONTRADICTED = _DUE.format(
+    condition=f"coalesce(held.valid_until > $1, true) AND {HAS_UNSEEN}", order="ORDER BY random()"
+)
 SAW_AGAIN = """
 UPDATE valid_gos SET valid_until = $5, kinds = $6, fact_signals = $7, heard_kinds = $8, heard_actors = $9
 WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4
