@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,16 @@ from services.governance.gate import Looked
 if TYPE_CHECKING:
     from libs.common.service import Connection
 
-HEADGATE_VERSION = version_of("headgate")
+
+def _headgate_version() -> str:
+    """This code's version; ``unreleased`` where it runs from a checkout that was never installed."""
+    try:
+        return version_of("headgate")
+    except PackageNotFoundError:
+        return "unreleased"
+
+
+HEADGATE_VERSION = _headgate_version()
 MAX_PACKED_BYTES = 5 * 1024 * 1024  # an answer travels in one message
 
 SELECT_CAPSULE = """
