@@ -42,11 +42,15 @@ HEADGATE_VERSION = _headgate_version()
 MAX_PACKED_BYTES = 5 * 1024 * 1024  # an answer travels in one message
 
 SELECT_CAPSULE = """
-SELECT capsules.*, runs.run_id AS known FROM runs LEFT JOIN capsules USING (run_id)
+SELECT capsules.* FROM runs LEFT JOIN capsules USING (run_id)
 WHERE runs.gate = $1 AND runs.site = $2 AND runs.run_id = $3
 """
 SELECT_DATA = "SELECT data::text FROM signals WHERE site = $1 AND signal_id = ANY ($2::bigint[])"
-SELECT_STORED = "SELECT sha256 FROM policy_sources WHERE sha256 = ANY ($1::text[])"
+# Only what other transactions have committed: a row of our own may still be rolled back, and would then be missed.
+SELECT_STORED = """
+SELECT sha256 FROM policy_sources
+WHERE sha256 = ANY ($1::text[]) AND age(xmin) > age(pg_snapshot_xmin(pg_current_snapshot())::xid)
+"""
 SELECT_SOURCES = "SELECT sha256, source FROM policy_sources WHERE sha256 = ANY ($1::text[])"
 SELECT_KEYS = "SELECT key_id, public_key_pem, first_used_at FROM capsule_keys ORDER BY first_used_at, key_id"
 
@@ -108,7 +112,7 @@ class Scribe:
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
-        self._stored: set[str] = set()  # policies that were seen in the table, from which nothing is ever removed
+        self._stored: set[str] = set()  # policies seen for good in the table, from which nothing is ever removed
 
     async def seal(self, connection: Connection, looked: Looked, row: dict[str, Any]) -> Sealed:
         """The decision of a run (columns of its row)."""

@@ -1,4 +1,4 @@
-"""Judges a gate over the facts in the database. The verdict itself is pure (`domain.verdict`); here facts are read."""
+"""Judges a gate over the facts in the database. The verdict itself is pure (`libs.judge`); here facts are read."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from libs.common.contracts.governance.capsules import get_capsule, get_capsule_k
 from libs.common.contracts.governance.runs import gate_decided
 from libs.judge.capsule import canonical, check, digest
 from libs.judge.dsse import PublicKey, Signer, public_keys
+from services.governance.capsules import SELECT_STORED
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
 from tests.integration.governance_desk import report, run, send_ops, send_release, start
@@ -89,3 +90,22 @@ async def test_a_run_of_another_site_or_of_before_has_no_capsule(stack: Stack) -
         await superuser.close()
     before = await stack.query(get_capsule, key)
     assert (before.status, "before capsules were kept" in before.json["detail"]) == (404, True)
+
+
+async def test_a_policy_is_only_taken_for_stored_once_that_is_committed(stack: Stack) -> None:
+    """Else a batch that is rolled back and done again would leave capsules without their policy."""
+    await start(stack)
+    stored = "INSERT INTO governance.policy_sources (sha256, source) VALUES ('abc', 'text')"
+    superuser = await stack.superuser()
+    try:
+        await superuser.execute("SET search_path = governance")
+        batch = superuser.transaction()
+        await batch.start()
+        async with superuser.transaction():  # as a savepoint
+            await superuser.execute(stored)
+        assert await superuser.fetch(SELECT_STORED, ["abc"]) == []
+        await batch.rollback()
+        await superuser.execute(stored)
+        assert len(await superuser.fetch(SELECT_STORED, ["abc"])) == 1
+    finally:
+        await superuser.close()

@@ -91,6 +91,7 @@ async def test_an_older_version_is_revoked_without_a_run(stack: Stack) -> None:
     await rejudge(stack)
     told = await revoked(stack, old)
     assert (told["run_id"], told["version"]) == (None, "1.0")
+    assert (await admitted(stack, "1.0"))["run_id"] is None  # it is over, and not told each minute again
     assert [one["version"] for one in await runs_of(stack)] == ["2.0", "1.0"]
 
 
