@@ -10,12 +10,10 @@ path and text without numbers, plus a count that tells equal findings apart.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from hashlib import sha256
 from typing import BinaryIO
 
@@ -35,6 +33,7 @@ from libs.judge.test_ids import pack
 from services.governance.domain.readers.report_text import Source
 from services.governance.domain.readers.sarif_log import RunHead, read_heads, read_results
 from services.governance.domain.readers.sarif_rules import Rules
+from services.governance.domain.readers.severity import as_score, score_severity
 
 MAX_SEVERE = 5_000  # listed; of more the fingerprints are kept, as a verdict compares each one
 MAX_LESSER = 2_000  # listed; of more only the number is kept
@@ -278,27 +277,15 @@ def _severity(result: Mapping[str, JSON], rule: Mapping[str, JSON], level: str, 
     own = as_object(result.get("properties"), f"{spot}.properties")
     general = as_object(rule.get("properties"), f"{spot}: rule properties")
     for properties in (own, general):
-        score = _score(properties.get("security-severity"))
+        score = as_score(properties.get("security-severity"))
         if score is not None:
-            steps = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"))
-            return next((word for least, word in steps if score >= least), "low" if score > 0 else "none")
+            return score_severity(score)
     for properties in (own, general):
         for key in _WORD_KEYS:
             word = properties.get(key)
             if isinstance(word, str) and word.strip().lower() in _WORD_SEVERITY:
                 return _WORD_SEVERITY[word.strip().lower()]
     return _LEVEL_SEVERITY[level]
-
-
-def _score(value: JSON) -> float | None:
-    """``security-severity`` as a number of 0..10, None when it is absent or nonsense (the level decides then)."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        return None
-    try:
-        score = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return score if math.isfinite(score) and 0 <= score <= 10 else None
 
 
 def _place(result: Mapping[str, JSON], spot: str, run: _Run) -> tuple[str, int | None, int | None, str]:
