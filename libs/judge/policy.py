@@ -30,7 +30,7 @@ __all__ = [
     "settings_view",
 ]
 
-MAX_RULES = 100
+MAX_RULES = 1_000
 MAX_POLICIES = 100
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,59}")

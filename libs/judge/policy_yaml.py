@@ -9,7 +9,7 @@ import yaml
 
 from libs.judge.policy_model import PolicyError
 
-MAX_POLICY_BYTES = 64 * 1024
+MAX_POLICY_BYTES = 512 * 1024
 
 
 class LinedDict(dict[str, object]):

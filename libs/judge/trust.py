@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from libs.judge.checks import parse_time
@@ -62,39 +63,55 @@ def _limit_words(rule: Rule) -> str:
     return "" if rule.max_age is None else f"at most {rule.max_age:g} {rule.max_age_unit} old"
 
 
-def _aged(rule: Rule, current: Sequence[Fact]) -> list[tuple[Fact, datetime | None]]:
-    """The facts whose age counts, each with the time it counts from (None: it says that nothing ever ran)."""
-    if rule.age_of == EVERY_PART:
-        return [(fact, fact.time) for fact in current]
-    if rule.age_of == WATCHDOG:
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """The facts whose age counts, each with the time it counts from (None: it says that nothing ever ran).
+
+    ``oldest``: the earliest of these times; ``is_unknown``: one is None. ``ahead``: the times that the facts' own key
+    tells.
+    """
+
+    of: Sequence[tuple[Fact, datetime | None]]
+    oldest: datetime | None
+    is_unknown: bool
+    ahead: tuple[datetime, ...] = ()
+
+
+def ages(age_of: str, current: Sequence[Fact]) -> Ages:
+    """How old facts of one kind are, by what a rule's ``age_of`` says."""
+    if age_of == EVERY_PART:
+        return _ages([(fact, fact.time) for fact in current])
+    if age_of == WATCHDOG:
         beats = [fact for fact in current if look_up("fact.watchdog", {"fact": fact.data})]
         # One live line is enough: an old group that once carried the Watchdog does no harm.
         newest = max(beats, key=lambda fact: (fact.time, fact.signal_id), default=None)
-        return [(newest, newest.time)] if newest else []
-    aged: list[tuple[Fact, datetime | None]] = []
-    for fact in current:
-        own = parse_time(look_up(f"fact.{rule.age_of}", {"fact": fact.data}))
-        # Both must be young: a fact sent today may tell of a run last year, and the other way round.
-        aged.append((fact, min(own, fact.time) if own else None))
-    return aged
+        return _ages([(newest, newest.time)] if newest else [])
+    told = [parse_time(look_up(f"fact.{age_of}", {"fact": fact.data})) for fact in current]
+    # Both must be young: a fact sent today may tell of a run last year, and the other way round.
+    aged = [(fact, min(own, fact.time) if own else None) for fact, own in zip(current, told, strict=True)]
+    return _ages(aged, tuple(own for own in told if own))
 
 
-def stale(rule: Rule, current: Sequence[Fact], now: datetime) -> list[tuple[str, str]]:
+def _ages(of: Sequence[tuple[Fact, datetime | None]], ahead: tuple[datetime, ...] = ()) -> Ages:
+    times = [time for _, time in of if time is not None]
+    return Ages(of, min(times, default=None), len(times) < len(of), ahead)
+
+
+def stale(rule: Rule, found: Ages, current: Sequence[Fact], now: datetime) -> list[tuple[str, str]]:
     """The first fact that is too old for the rule."""
     limit = rule.age_limit
     if limit is None:
         return []
-    aged = _aged(rule, current)
+    if rule.age_of == WATCHDOG and not found.of:
+        return [("no Watchdog heartbeat fires", f"a Watchdog heartbeat {_limit_words(rule)}")]
+    ahead = next((own for own in found.ahead if own - now > MAX_FUTURE), None)
+    if ahead is not None:
+        return [(f"{rule.age_of} lies in the future, {ahead.isoformat()}", "a time that has come")]
+    if not found.is_unknown and (found.oldest is None or now - found.oldest <= limit):
+        return []
     wanted = _limit_words(rule)
-    if rule.age_of == WATCHDOG and not aged:
-        return [("no Watchdog heartbeat fires", f"a Watchdog heartbeat {wanted}")]
     title = "Watchdog heartbeat" if rule.age_of == WATCHDOG else KINDS[rule.kind].noun
-    if rule.age_of not in (EVERY_PART, WATCHDOG):
-        for fact, _ in aged:
-            own = parse_time(look_up(f"fact.{rule.age_of}", {"fact": fact.data}))
-            if own and own - now > MAX_FUTURE:
-                return [(f"{rule.age_of} lies in the future, {own.isoformat()}", "a time that has come")]
-    for fact, time in aged:
+    for fact, time in found.of:
         if time is None:
             return [(f"no run is recorded for the {title}", f"one {wanted}")]
         if now - time > limit:
@@ -129,12 +146,11 @@ def needed(rule: Rule, facts: Facts, now: datetime) -> tuple[list[Fact], list[tu
     return found, wrong
 
 
-def expiry(rule: Rule, current: Sequence[Fact], beside: Sequence[Fact]) -> datetime | None:
+def expiry(rule: Rule, found: Ages, beside: Sequence[Fact]) -> datetime | None:
     """When a rule that passes over these facts will be stale; ``beside`` are those of its further kinds."""
     ends = []
-    if rule.age_limit is not None:
-        times = [time for _, time in _aged(rule, current) if time is not None]
-        ends = [min(times) + rule.age_limit] if times else []
+    if rule.age_limit is not None and found.oldest is not None:
+        ends = [found.oldest + rule.age_limit]
     for need in rule.needs:
         if need.max_age_hours is not None:
             newest = max(fact.time for fact in beside if fact.kind == need.kind)

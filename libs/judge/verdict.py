@@ -16,24 +16,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from libs.judge.derive import COMPARED_KINDS, derive
-from libs.judge.facts import Fact, Facts, newest_of_each_part
-from libs.judge.failures import KIND as TESTS
-from libs.judge.failures import still_failing
-from libs.judge.heirs import renamed
-from libs.judge.kinds import KINDS, check_data, known_data
+from libs.judge.derive import COMPARED_KINDS
+from libs.judge.evidence import Hearing, bounded
+from libs.judge.facts import Fact, Facts
+from libs.judge.kinds import check_data
 from libs.judge.policy_model import Policy, Rule, look_up
-from libs.judge.report_base import remarked
 from libs.judge.results import Decision, RuleResult, RuleStatus, RunStatus, Summary, Verdict
 from libs.judge.standing import NOBODY_DECIDED, Standing, Waiver, holds, moments, used, without
-from libs.judge.trust import NEVER_SENT, broken, expiry, missing, needed, of_needs, stale, without_zone
-from libs.judge.voices import heard, unheard
+from libs.judge.trust import expiry, missing, needed, of_needs, stale, without_zone
+from libs.judge.voices import unheard
 
 __all__ = ["Decision", "Fact", "Facts", "RuleResult", "RuleStatus", "RunStatus", "Summary", "Verdict", "judge"]
 
 MAX_REASONS = 3
-MAX_NOTES = 10
-_UNSEEN = ("incomplete", "missing_parts", "missing_tools", "failed_tools", "empty_parts")  # what nobody has looked at
 
 
 def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBODY_DECIDED) -> Verdict:
@@ -43,7 +38,8 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
     """
     if now.tzinfo is None:
         raise ValueError("now must have a time zone")
-    results = tuple(_weigh(policy, rule, facts, now, standing) for rule in policy.rules)
+    hearing = Hearing(policy, facts, now)
+    results = tuple(_weigh(hearing, rule, standing) for rule in policy.rules)
     counted = tuple(result for result in results if result.status != "shadow")
     summary = _summary(counted)
     held = holds(standing, now)
@@ -121,18 +117,18 @@ def _summary(results: Sequence[RuleResult]) -> Summary:
     )
 
 
-def _weigh(policy: Policy, rule: Rule, facts: Facts, now: datetime, standing: Standing) -> RuleResult:
+def _weigh(hearing: Hearing, rule: Rule, standing: Standing) -> RuleResult:
     """What the facts say of a rule, and if they fail it, whether a waiver takes it out of the count."""
-    strangers, facts = unheard(rule, facts), heard(rule, facts)
-    result = _judge_rule(policy, rule, facts, now)
-    result = replace(result, notes=_bounded((*strangers, *result.notes)))
+    result, facts, now = _judge_rule(hearing, rule), hearing.facts, hearing.now
+    if strangers := unheard(rule, facts):
+        result = replace(result, notes=bounded((*strangers, *result.notes)))
     if result.passed or result.status == "shadow":
         return result
     mine = [waiver for waiver in standing.waivers_of(facts.version, now) if waiver.rule_id == rule.id]
     of_findings = {waiver.fingerprint: waiver for waiver in mine if waiver.fingerprint}
     if of_findings and result.has_evidence:
         rest, seen = without(facts, rule.kind, of_findings)
-        if seen and _judge_rule(policy, rule, rest, now).passed:
+        if seen and _judge_rule(Hearing(hearing.policy, rest, now), rule).passed:
             return _waived(result, [of_findings[name] for name in sorted(seen)])
     whole = [w for w in mine if not w.fingerprint and (result.has_evidence or w.without_evidence)]
     # Of several the one that lasts longest is enough.
@@ -149,50 +145,35 @@ def _waived(result: RuleResult, waivers: Sequence[Waiver]) -> RuleResult:
     )
 
 
-def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> RuleResult:
-    version = facts.version if rule.scope == "version" else ""
-    mine = [fact for fact in facts.current if fact.kind == rule.kind and fact.version == version]
-    unread = [fact for fact in facts.unread if fact.kind == rule.kind and fact.version == version]
-    base = [fact for fact in facts.baseline if fact.kind == rule.kind] if facts.baseline_run is not None else []
-    parameters = policy.parameters if rule.parameters is None else rule.parameters
-    values: dict[str, Any] = {"params": parameters, "rule": _rule_values(rule)}
-    values["baseline"] = {"exists": bool(base), "run": (facts.baseline_run or 0) if base else 0}
-    current: list[Fact] = []
+def _judge_rule(hearing: Hearing, rule: Rule) -> RuleResult:
+    now, found = hearing.now, hearing.evidence(rule)
+    beside_it = hearing.beside(rule) if rule.needs else None
     beside: list[Fact] = []
-    read_too: list[Fact] = []
-    wrong = without_zone([*mine, *base, *unread, *of_needs(rule, facts)])
+    values: dict[str, Any] = {**found.values, "rule": _rule_values(rule)}
     has_evidence = False
+    wrong = without_zone([*found.zoneless, *(of_needs(rule, beside_it) if beside_it else [])])
     if not wrong:
-        current = newest_of_each_part(mine)
-        # What the last GO used can't be sent anew, so keys that had no meaning then are not held against it.
-        baseline = [replace(fact, data=known_data(fact.kind, fact.data)) for fact in newest_of_each_part(base)]
-        wrong = [
-            *broken(unread, "", now, NEVER_SENT),
-            *broken(current, "", now),
-            *broken(baseline, "baseline ", now),
-        ]
-        if not current and not unread:
-            wrong = [missing(rule, version)]
+        wrong = list(found.wrong)
+        if found.is_missing:
+            wrong = [missing(rule, found.version)]
         elif not wrong:
-            read_too = _read_too(rule, [fact for fact in facts.current if fact.version == version], now)
-            read_before = _read_too(rule, facts.baseline, now) if base else []
-            values |= _fact_values(rule, current, baseline, parameters, now, read_too, read_before)
             unjudged, failed = _condition_failures(rule, values)
-            old = stale(rule, current, now)
-            has_evidence = not (unjudged or old or any(values["derived"].get(key) for key in _UNSEEN))
-            wrong = [*failed, *old] or _unasked(parameters, values["derived"])
-        beside, lacking = needed(rule, facts, now)
-        has_evidence = has_evidence and not lacking
-        wrong = [*wrong, *lacking]
+            old = stale(rule, found.ages_by(rule.age_of), found.current, now)
+            has_evidence = found.is_whole and not (unjudged or old)
+            wrong = [*failed, *old] or _unasked(values["params"], values["derived"])
+        if beside_it is not None:
+            beside, lacking = needed(rule, beside_it, now)
+            has_evidence = has_evidence and not lacking
+            wrong = [*wrong, *lacking]
     passed = not wrong
-    stale_at = expiry(rule, current, beside) if has_evidence else None
+    stale_at = expiry(rule, found.ages_by(rule.age_of), beside) if has_evidence else None
     if passed:
         observed, wanted = rule.sentence.render(values)
     else:
         observed = " and ".join(dict.fromkeys(observed for observed, _ in wrong))
         wanted = " and ".join(dict.fromkeys(wanted for _, wanted in wrong))
     compared = rule.kind in COMPARED_KINDS and rule.scope == "version"
-    against = (str(facts.baseline_run) if base else "none") if compared else None
+    against = (str(hearing.facts.baseline_run) if found.has_baseline else "none") if compared else None
     message = f"{observed[:1].upper()}{observed[1:]}; wanted {wanted}."
     return RuleResult(
         id=rule.id,
@@ -204,25 +185,20 @@ def _judge_rule(policy: Policy, rule: Rule, facts: Facts, now: datetime) -> Rule
         detail={name: look_up(lookup, values) for name, lookup in rule.detail.items()},
         observed=observed,
         wanted=wanted,
-        facts_used=tuple(sorted({fact.signal_id for fact in (*current, *unread, *beside, *read_too)})),
+        facts_used=_with(found.signals, beside),
         owner_role=rule.owner_role,
         sla_hours=rule.sla_hours,
         action=rule.action,
         baseline=against,
         expires_at=stale_at if passed else None,
-        notes=_notes(current),
+        notes=found.notes,
         has_evidence=has_evidence,
         stale_at=stale_at,
     )
 
 
-def _notes(facts: Sequence[Fact]) -> tuple[str, ...]:
-    return _bounded([f"{fact.part}: {note}" for fact in facts for note in remarked(fact.data).notes[:MAX_NOTES]])
-
-
-def _bounded(found: Sequence[str]) -> tuple[str, ...]:
-    more = [f"{len(found) - MAX_NOTES + 1} more notes"] if len(found) > MAX_NOTES else []
-    return (*found[: MAX_NOTES - len(more)], *more)
+def _with(signals: tuple[int, ...], beside: Sequence[Fact]) -> tuple[int, ...]:
+    return tuple(sorted({*signals, *(fact.signal_id for fact in beside)})) if beside else signals
 
 
 def _rule_values(rule: Rule) -> dict[str, Any]:
@@ -232,41 +208,6 @@ def _rule_values(rule: Rule) -> dict[str, Any]:
         "weight": rule.weight,
         f"max_age_{rule.max_age_unit}": rule.max_age,
     }
-
-
-def _read_too(rule: Rule, facts: Sequence[Fact], now: datetime) -> list[Fact]:
-    """The newest facts of the kinds that the rule's kind reads, too. A broken one lifts and changes nothing."""
-    kinds = KINDS[rule.kind].reads_too
-    found = [one for kind in kinds for one in newest_of_each_part(fact for fact in facts if fact.kind == kind)]
-    return [fact for fact in found if not without_zone([fact]) and not broken([fact], "", now)]
-
-
-def _fact_values(
-    rule: Rule,
-    current: Sequence[Fact],
-    baseline: Sequence[Fact],
-    params: Mapping[str, Any],
-    now: datetime,
-    read_too: Sequence[Fact],
-    read_before: Sequence[Fact],
-) -> dict[str, Any]:
-    """What a condition sees: small values only, and of the data only the keys that were checked."""
-    newest = max(current, key=lambda fact: (fact.time, fact.signal_id, fact.part))
-    known = renamed(rule.kind, current, baseline)
-    derived = derive(rule.kind, current, known, params, read_too, read_before)
-    if rule.kind == TESTS:
-        derived |= still_failing(current, now)
-    return {
-        "fact": _small(newest),
-        "parts": [{**_small(fact), "part": fact.part} for fact in current],
-        "derived": derived,
-    }
-
-
-def _small(fact: Fact) -> dict[str, Any]:
-    kind = KINDS[fact.kind]
-    data = fact.data if isinstance(fact.data, Mapping) else {}
-    return {key: data[key] for key in kind.keys if key in data and key not in kind.bulk}
 
 
 def _condition_failures(rule: Rule, values: Mapping[str, Any]) -> tuple[bool, list[tuple[str, str]]]:

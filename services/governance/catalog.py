@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class Target:
     version: str
 
 
-MAX_KEPT = 200  # policies that are kept compiled; one is at most 64 KiB of text
+MAX_KEPT = 100  # policies that are kept compiled; one is at most 512 KiB of text
 
 # At most one row for each site that has published; the text only where the process does not hold it yet.
 SELECT_NEWEST = """
@@ -125,7 +126,8 @@ class Catalog:
         if key not in self._kept:
             (row,) = await source.fetch(SELECT_TEXT, gate, site, version)
             try:
-                policy = parse_policy(row["content"].encode(), f"{gate}.yaml")
+                # A thousand rules take a second, which other messages should not wait for.
+                policy = await asyncio.to_thread(parse_policy, row["content"].encode(), f"{gate}.yaml")
             except PolicyError as error:
                 # What somebody has published is never replaced by something else behind their back.
                 raise Conflict(

@@ -115,7 +115,7 @@ async def _check(catalog: Catalog, tx: Tx, gate: str, content: str) -> None:
 
 async def _problems(catalog: Catalog, source: Source, gate: str, site: str, content: str, now: Tx | Read) -> list[str]:
     try:
-        policy = parse_policy(content.encode(), f"{gate}.yaml")
+        policy = await asyncio.to_thread(parse_policy, content.encode(), f"{gate}.yaml")
     except PolicyError as error:
         return [error.message]
     if policy.name != gate:

@@ -30,7 +30,7 @@ from libs.common.contracts.issues import IssueId
 from libs.common.contracts.versions import EXPECTED, MAX_VERSION, WHY, Reason
 from libs.common.problems import Conflict, Invalid, NotFound
 
-MAX_POLICY_CHARS = 64 * 1024
+MAX_POLICY_CHARS = 512 * 1024
 BASE = "/api/policies"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_POLICY_CHARS)]
 
