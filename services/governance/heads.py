@@ -6,7 +6,8 @@ the rules that read its kind until the same sender (its part, else its file's na
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from libs.common.problems import Invalid
 from libs.common.service import Tx
@@ -19,9 +20,10 @@ UPSERT_HEAD = """
 WITH noted AS (
 INSERT INTO report_heads AS heads (site, subject, version, kind, sender, voice, signal_id, time, readable,
     good_signal_id, good_time)
-SELECT $1, $2, $3, $4, $5, voice, $6::bigint, $7::timestamptz, $8::boolean, CASE WHEN $8 THEN $6 END,
+SELECT $1, subject, $3, $4, $5, voice, $6::bigint, $7::timestamptz, $8::boolean, CASE WHEN $8 THEN $6 END,
     CASE WHEN $8 THEN $7 END
-FROM (SELECT '' UNION SELECT $9::text) AS said (voice) ORDER BY voice
+FROM unnest($2::text[]) AS subject CROSS JOIN (SELECT '' UNION SELECT $9::text) AS said (voice)
+ORDER BY subject, voice
 ON CONFLICT (site, subject, version, kind, sender, voice) DO UPDATE
 SET signal_id = CASE WHEN (EXCLUDED.time, EXCLUDED.signal_id) > (heads.time, heads.signal_id)
         THEN EXCLUDED.signal_id ELSE heads.signal_id END,
@@ -32,9 +34,9 @@ SET signal_id = CASE WHEN (EXCLUDED.time, EXCLUDED.signal_id) > (heads.time, hea
             OR (EXCLUDED.good_time, EXCLUDED.good_signal_id) > (heads.good_time, heads.good_signal_id)
         THEN EXCLUDED.good_signal_id ELSE heads.good_signal_id END,
     good_time = greatest(EXCLUDED.good_time, heads.good_time)
-RETURNING voice, heads.xmax = 0 AS is_new
+RETURNING subject, voice, heads.xmax = 0 AS is_new
 )
-SELECT is_new FROM noted WHERE voice = ''
+SELECT subject FROM noted WHERE voice = '' AND is_new ORDER BY subject
 """
 # A readable head only guards against an older report that is still under way, which after days none is.
 DROP_READ = """
@@ -59,12 +61,17 @@ class Sender:
     name: str
 
 
-async def note_report(tx: Tx, sender: Sender, signal: Seen, *, readable: bool) -> None:
-    """Note a new report of a sender. Raises `Invalid` if there are too many senders."""
-    about = (tx.site, sender.subject, sender.version, sender.kind)
+async def note_report(tx: Tx, sender: Sender, subjects: Iterable[str], signal: Seen, *, readable: bool) -> None:
+    """Note a new report of a sender for each subject that it is about. Raises `Invalid`: there are too many senders."""
+    about = (sorted(set(subjects)), sender.version, sender.kind, sender.name)
     word = (signal.signal_id, signal.time, readable, tx.actor)
-    if not await tx.connection.fetchval(UPSERT_HEAD, *about, sender.name, *word):
-        return
+    new = await tx.connection.fetch(UPSERT_HEAD, tx.site, *about, *word)
+    for subject in (row["subject"] for row in new):
+        await _refuse_too_many(tx, replace(sender, subject=subject))
+
+
+async def _refuse_too_many(tx: Tx, sender: Sender) -> None:
+    about = (tx.site, sender.subject, sender.version, sender.kind)
     if await tx.connection.fetchval(COUNT_HEADS, *about, MAX_PARTS + 1) <= MAX_PARTS:
         return
     await tx.connection.execute(DROP_READ, *about, tx.now - RESOLVED_KEPT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import codecs
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -19,7 +20,9 @@ from libs.common.problems import Invalid, TooLarge
 from libs.common.service import Refused, Table, Tx
 from libs.judge.facts import Seen
 from libs.judge.report_base import DEFAULT_PART, file_part, joined_part
+from services.governance.alert_groups import known_subjects, tell_apart
 from services.governance.catalog import SITE_SUBJECT, Catalog
+from services.governance.domain.readers.alertmanager import parse_by_label
 from services.governance.domain.readers.reports import TABLE, BadReport, ParsedSignal, parse_report
 from services.governance.heads import Sender, note_report
 from services.governance.originals import Original, keep, opened
@@ -53,6 +56,7 @@ JOIN signals ON signals.signal_id = heads.signal_id AND signals.digest = new.dig
     AND signals.actor = $10 AND signals.source = $11
 WHERE signals.received_at > $7 AND NOT $9
 """
+NO_ALERTS = "The Alertmanager body has no alerts, so it tells of nothing; send it with its alerts."
 HEAD_BYTES = 1024  # kept of a report that can't be read
 
 
@@ -63,12 +67,15 @@ async def record_report(catalog: Catalog, bucket: Bucket, tx: Tx, body: ReportRe
     Raises `Invalid` where the sender's request is wrong, not the report; `TooLarge`.
     """
     kind = TABLE[body.format].kind
-    about = Sender(kind, body.subject or SITE_SUBJECT, body.version or "", _sender(body))
+    name = _sender(body) + (f" by {body.subject_label}" if body.subject_label else "")
+    about = Sender(kind, body.subject or SITE_SUBJECT, body.version or "", name)
     await catalog.check_version(tx.connection, kind, about.version, f"The {body.format} report")
     async with opened(bucket, body) as original:
         try:
             if original.lost:
                 raise BadReport(original.lost)
+            if body.subject_label is not None:
+                return await _record_by_label(catalog, tx, body, about, original, body.subject_label)
             parsed = await asyncio.to_thread(parse_report, body.format, original.file)
             _check_not_empty(body, parsed)
         except BadReport as error:
@@ -79,8 +86,42 @@ async def record_report(catalog: Catalog, bucket: Bucket, tx: Tx, body: ReportRe
             new = await _as_retries(tx, about, new)
         receipts = await store(catalog, tx, new)
         await keep(tx, original, body, receipts)
-    await _note(catalog, tx, body, about, receipts, readable=True)
+    await _note(catalog, tx, body, about, receipts, [about.subject], readable=True)
     return receipts
+
+
+async def _record_by_label(
+    catalog: Catalog, tx: Tx, body: ReportRecord, about: Sender, original: Original, label: str
+) -> SignalReceipts | Refused:
+    """Store a group of alerts as a signal of each subject. What no subject gets is refused, and the rest counts.
+
+    Where a subject can't take it, it counts as one that can't be read: nobody may rely on an older word of any of them.
+    Raises `BadReport`.
+    """
+    group = await asyncio.to_thread(parse_by_label, original.file, label)
+    if not group.alerts:
+        raise BadReport(NO_ALERTS)
+    part = group.part if body.part is None else joined_part(body.part, group.part)
+    known = await known_subjects(tx, about, part)
+    told = tell_apart(body, about, group, known)
+    new = [
+        replace(
+            _signal(tx, body, replace(about, subject=one.subject), part, original, one.data),
+            problems=(one.problem,) if one.problem else (),
+        )
+        for one in told
+    ]
+    try:
+        async with tx.connection.transaction():
+            receipts = await store(catalog, tx, new)
+    except Invalid as error:
+        subjects = [one.subject for one in told]
+        return await _keep_unread(catalog, tx, body, about, original, error.detail, subjects)
+    await keep(tx, original, body, receipts)
+    silent = [one.subject for one in known if not one.readable]
+    await _note(catalog, tx, body, about, receipts, [*(one.subject for one in told), *silent], readable=True)
+    lost = next((one.problem for one in told if one.problem), "")
+    return Refused(Invalid(f"{lost} The others are stored.", stored=len(told) - 1)) if lost else receipts
 
 
 def _check_not_empty(body: ReportRecord, parsed: list[ParsedSignal]) -> None:
@@ -88,7 +129,7 @@ def _check_not_empty(body: ReportRecord, parsed: list[ParsedSignal]) -> None:
     if not parsed:
         raise BadReport(f"The {body.format} report holds nothing to judge; send the file that the tool wrote.")
     if body.format == "alertmanager" and not parsed[0].data["alerts"]:
-        raise BadReport("The Alertmanager body has no alerts, so it tells of nothing; send it with its alerts.")
+        raise BadReport(NO_ALERTS)
 
 
 def _sender(body: ReportRecord) -> str:
@@ -113,9 +154,18 @@ def _signal(tx: Tx, body: ReportRecord, about: Sender, part: str, original: Orig
 
 
 async def _keep_unread(
-    catalog: Catalog, tx: Tx, body: ReportRecord, about: Sender, original: Original, reason: str
+    catalog: Catalog,
+    tx: Tx,
+    body: ReportRecord,
+    about: Sender,
+    original: Original,
+    reason: str,
+    subjects: Sequence[str] = (),
 ) -> Refused:
-    """Store what came as a broken signal, so that an older good one does not stay in charge, and refuse it."""
+    """Store what came as a broken signal, so that an older good one does not stay in charge, and refuse it.
+
+    ``subjects``: whom it is about beside the one that the request names.
+    """
     told: dict[str, Any] = {"format": body.format}
     if body.too_large is None:
         told |= {"bytes": original.size, "sha256": original.sha256.hex(), **_head(original.head(HEAD_BYTES))}
@@ -123,7 +173,8 @@ async def _keep_unread(
     # Where parts stand inside the report, this one is about parts that nobody knows: it is the sender's, no part's.
     receipts = await store(catalog, tx, await _as_retries(tx, about, [broken]), count=body.format not in PARTS_INSIDE)
     await keep(tx, original, body, receipts)
-    await _note(catalog, tx, body, about, receipts, readable=False)
+    known = [one.subject for one in await known_subjects(tx, about)] if body.subject_label else []
+    await _note(catalog, tx, body, about, receipts, [*subjects, *known, about.subject], readable=False)
     signal_id = receipts.items[0].signal_id
     way = f"from a file named {body.file}" if body.file else "without part and file name"
     way = f"with part={body.part}" if body.part else way
@@ -144,11 +195,18 @@ def _head(head: bytes) -> dict[str, str]:
 
 
 async def _note(
-    catalog: Catalog, tx: Tx, body: ReportRecord, about: Sender, receipts: SignalReceipts, *, readable: bool
+    catalog: Catalog,
+    tx: Tx,
+    body: ReportRecord,
+    about: Sender,
+    receipts: SignalReceipts,
+    subjects: Sequence[str],
+    *,
+    readable: bool,
 ) -> None:
     fresh = [item.signal_id for item in receipts.items if not item.duplicate]
     if fresh and body.format in PARTS_INSIDE and catalog.is_judged(about.kind):
-        await note_report(tx, about, Seen(fresh[0], receipt(tx)), readable=readable)
+        await note_report(tx, about, subjects, Seen(fresh[0], receipt(tx)), readable=readable)
 
 
 async def _as_retries(tx: Tx, about: Sender, new: list[NewSignal]) -> list[NewSignal]:

@@ -48,6 +48,9 @@ class ReportRecord(Model):
     file: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = Field(
         None, description="The file's name, such as unit.xml: the part of a report that names none"
     )
+    subject_label: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")] | None = Field(
+        None, description="Alertmanager only: the label that names each alert's subject, such as service"
+    )
     content_zlib_base64: str | None = None
     stored: StoredReport | None = None
     too_large: RefusedReport | None = None
@@ -56,6 +59,8 @@ class ReportRecord(Model):
     def _one_content(self) -> ReportRecord:
         if [self.content_zlib_base64, self.stored, self.too_large].count(None) != 2:
             raise ValueError("a report has one of content_zlib_base64, stored and too_large")
+        if self.subject_label is not None and self.format != "alertmanager":
+            raise ValueError("subject_label tells alerts apart; leave it out for reports of other formats")
         return self
 
 
@@ -65,7 +70,10 @@ record_report = Command(
     result=SignalReceipts,
     permission="signal:write",
     http=POST(
-        "/api/signals/{format}", query=("subject", "version", "part", "source", "file"), status=201, reader="report"
+        "/api/signals/{format}",
+        query=("subject", "version", "part", "source", "file", "subject_label"),
+        status=201,
+        reader="report",
     ),
     errors=(Invalid, TooLarge),
     summary="Record a report as a tool wrote it, such as JUnit or Cobertura XML",
