@@ -1,0 +1,200 @@
+"""What the facts say of a kind before any rule asks: looked at once, however many rules ask.
+
+Rules of one kind differ in condition, age and weight, and mostly not in what they hear. A gate may have a thousand
+rules over ten thousand facts: each fact is checked, put in order and summed up once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from libs.judge.derive import derive
+from libs.judge.facts import Fact, Facts, newest_of_each_part
+from libs.judge.failures import KIND as TESTS
+from libs.judge.failures import still_failing
+from libs.judge.heirs import renamed
+from libs.judge.kinds import KINDS, known_data
+from libs.judge.policy_model import Policy, Rule
+from libs.judge.report_base import remarked
+from libs.judge.trust import NEVER_SENT, Ages, ages, broken, without_zone
+from libs.judge.voices import heard
+
+MAX_NOTES = 10
+_UNSEEN = ("incomplete", "missing_parts", "missing_tools", "failed_tools", "empty_parts")  # what nobody has looked at
+
+_Place = tuple[str, str]  # kind and version
+_Names = tuple[tuple[str, ...], tuple[str, ...]]  # sources and actors
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The facts of one kind as rules hear them, and what is wrong with them.
+
+    ``values``: what a condition sees, without ``fact``, ``parts`` and ``derived`` where nothing can be judged.
+    ``zoneless``: facts whose time has no zone, so that they can't be put in order. ``has_baseline``: whether the last
+    GO used facts of the kind. ``is_whole``: nothing announced, wanted or run before is missing of it. ``signals``: ids,
+    sorted.
+    """
+
+    version: str
+    current: Sequence[Fact] = ()
+    unread: Sequence[Fact] = ()
+    read_too: Sequence[Fact] = ()
+    zoneless: Sequence[Fact] = ()
+    wrong: Sequence[tuple[str, str]] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+    has_baseline: bool = False
+    is_whole: bool = False
+    notes: tuple[str, ...] = ()
+    signals: tuple[int, ...] = ()
+    ages: dict[str, Ages] = field(default_factory=dict)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is nothing at all."""
+        return not self.current and not self.unread
+
+    def ages_by(self, age_of: str) -> Ages:
+        """The facts' ages as rules with this ``age_of`` count them."""
+        if age_of not in self.ages:
+            self.ages[age_of] = ages(age_of, self.current)
+        return self.ages[age_of]
+
+
+class Hearing:
+    """The facts of one verdict, as the rules of its policy hear them. It keeps what it made."""
+
+    def __init__(self, policy: Policy, facts: Facts, now: datetime) -> None:
+        self.policy, self.facts, self.now = policy, facts, now
+        self._heard: dict[_Names, _Heard] = {}
+        self._evidence: dict[tuple[object, ...], Evidence] = {}
+
+    def beside(self, rule: Rule) -> Facts:
+        """The facts of the further kinds that a rule needs, as it hears them."""
+        facts, versions = self._hear(rule), sorted({"", self.facts.version})
+        places = [(need.kind, version) for need in rule.needs for version in versions]
+        return replace(
+            facts.facts,
+            current=tuple(fact for place in places for fact in facts.current.get(place, ())),
+            unread=tuple(fact for place in places for fact in facts.unread.get(place, ())),
+        )
+
+    def evidence(self, rule: Rule) -> Evidence:
+        """What there is of a rule's kind."""
+        key = (rule.kind, rule.scope, rule.sources, rule.actors, id(rule.parameters))
+        found = self._evidence.get(key)
+        if found is None:
+            found = self._evidence[key] = self._look(rule)
+        return found
+
+    def _hear(self, rule: Rule) -> _Heard:
+        names = rule.sources, rule.actors
+        if names not in self._heard:
+            self._heard[names] = _Heard.of(heard(rule, self.facts))
+        return self._heard[names]
+
+    def _look(self, rule: Rule) -> Evidence:
+        facts, kind = self._hear(rule), rule.kind
+        version = self.facts.version if rule.scope == "version" else ""
+        mine = facts.current.get((kind, version), [])
+        unread = facts.unread.get((kind, version), [])
+        run = self.facts.baseline_run
+        base = facts.baseline.get(kind, []) if run is not None else []
+        parameters = self.policy.parameters if rule.parameters is None else rule.parameters
+        told = {"params": parameters, "baseline": {"exists": bool(base), "run": (run or 0) if base else 0}}
+        about = Evidence(version=version, unread=unread, values=told, has_baseline=bool(base), signals=_ids(unread))
+        if without_zone([*mine, *base, *unread]):
+            return replace(about, zoneless=[fact for fact in (*mine, *base, *unread) if fact.time.tzinfo is None])
+        current = newest_of_each_part(mine)
+        # What the last GO used can't be sent anew, so keys that had no meaning then are not held against it.
+        baseline = [replace(fact, data=known_data(fact.kind, fact.data)) for fact in newest_of_each_part(base)]
+        wrong = [
+            *broken(unread, "", self.now, NEVER_SENT),
+            *broken(current, "", self.now),
+            *broken(baseline, "baseline ", self.now),
+        ]
+        about = replace(about, current=current, notes=_notes(current), signals=_ids((*current, *unread)), wrong=wrong)
+        if wrong or about.is_missing:
+            return about
+        read_too = self._read_too(kind, [fact for of in KINDS[kind].reads_too for fact in facts.at(of, version)])
+        read_before = self._read_too(kind, facts.facts.baseline) if base else []
+        values = self._values(kind, current, baseline, parameters, read_too, read_before)
+        return replace(
+            about,
+            read_too=read_too,
+            values=told | values,
+            is_whole=not any(values["derived"].get(key) for key in _UNSEEN),
+            signals=_ids((*current, *unread, *read_too)),
+        )
+
+    def _read_too(self, kind: str, facts: Sequence[Fact]) -> list[Fact]:
+        """The newest facts of the kinds that this one reads, too. A broken one lifts and changes nothing."""
+        kinds = KINDS[kind].reads_too
+        found = [one for of in kinds for one in newest_of_each_part(fact for fact in facts if fact.kind == of)]
+        return [fact for fact in found if not without_zone([fact]) and not broken([fact], "", self.now)]
+
+    def _values(
+        self,
+        kind: str,
+        current: Sequence[Fact],
+        baseline: Sequence[Fact],
+        params: Mapping[str, Any],
+        read_too: Sequence[Fact],
+        read_before: Sequence[Fact],
+    ) -> dict[str, Any]:
+        """What a condition sees: small values only, and of the data only the keys that were checked."""
+        newest = max(current, key=lambda fact: (fact.time, fact.signal_id, fact.part))
+        derived = derive(kind, current, renamed(kind, current, baseline), params, read_too, read_before)
+        if kind == TESTS:
+            derived |= still_failing(current, self.now)
+        return {
+            "fact": _small(newest),
+            "parts": [{**_small(fact), "part": fact.part} for fact in current],
+            "derived": derived,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """Facts with their places, so that nobody looks through all of them for one kind."""
+
+    facts: Facts
+    current: dict[_Place, list[Fact]]
+    unread: dict[_Place, list[Fact]]
+    baseline: dict[str, list[Fact]]
+
+    @classmethod
+    def of(cls, facts: Facts) -> _Heard:
+        found = cls(facts, {}, {}, {})
+        for place, listed in ((found.current, facts.current), (found.unread, facts.unread)):
+            for fact in listed:
+                place.setdefault((fact.kind, fact.version), []).append(fact)
+        for fact in facts.baseline:
+            found.baseline.setdefault(fact.kind, []).append(fact)
+        return found
+
+    def at(self, kind: str, version: str) -> Sequence[Fact]:
+        return self.current.get((kind, version), ())
+
+
+def bounded(found: Sequence[str]) -> tuple[str, ...]:
+    """At most ``MAX_NOTES`` remarks; the last says how many more there are."""
+    more = [f"{len(found) - MAX_NOTES + 1} more notes"] if len(found) > MAX_NOTES else []
+    return (*found[: MAX_NOTES - len(more)], *more)
+
+
+def _notes(facts: Sequence[Fact]) -> tuple[str, ...]:
+    return bounded([f"{fact.part}: {note}" for fact in facts for note in remarked(fact.data).notes[:MAX_NOTES]])
+
+
+def _ids(facts: Sequence[Fact]) -> tuple[int, ...]:
+    return tuple(sorted({fact.signal_id for fact in facts}))
+
+
+def _small(fact: Fact) -> dict[str, Any]:
+    kind = KINDS[fact.kind]
+    data = fact.data if isinstance(fact.data, Mapping) else {}
+    return {key: data[key] for key in kind.keys if key in data and key not in kind.bulk}
