@@ -63,7 +63,7 @@ def read_rule(reader: Reader, parameters: Mapping[str, ParameterValue]) -> Rule:
         weight=reader.number("weight", 0, 1_000),
         kind=kind,
         scope=cast(Any, reader.one_of("scope", ("subject", "version"))),
-        condition=reader.condition("condition"),
+        condition=reader.condition(reader.one_name("when", "condition")),
         sentence=_sentence(reader, lookups),
         reasons=_reasons(reader, lookups),
         detail=detail,

@@ -44,6 +44,7 @@ from libs.common.versions import EVERYWHERE
 from libs.judge.combine import combine
 from libs.judge.lint import lint
 from libs.judge.policy import Policy, PolicyError, parse_policy
+from libs.judge.policy_schema import policy_schema
 from libs.judge.policy_tests import run_cases
 from services.governance.catalog import Catalog, InForce
 from services.governance.recheck import recheck
@@ -279,6 +280,11 @@ def _tell_draft(tx: Tx, gate: str, digest: str) -> PolicyDraftChanged:
     return told
 
 
+async def schema(_read: Read, _params: Nothing) -> dict[str, Any]:
+    """The JSON Schema of a policy's YAML: fixed by the code, so read from no table."""
+    return policy_schema()
+
+
 def table(catalog: Catalog) -> Table:
     """What this module answers, by the policies of the catalog."""
     by_catalog: dict[Any, Any] = {
@@ -299,5 +305,6 @@ def table(catalog: Catalog) -> Table:
             contract.list_policy_versions: versions,
             contract.show_policy_version: version,
             contract.diff_policy: diff,
+            contract.policy_schema: schema,
         },
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from difflib import unified_diff
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
 
+import orjson
 import typer
 
 from libs.client.errors import UsageProblem
@@ -14,9 +17,10 @@ from libs.client.session import Session, command
 from libs.client.show import clean, counted, facts
 from libs.client.views.policies import backtest_view
 from libs.common.contracts.governance.backtests import MAX_FLIPS_KEPT, MAX_LAST, Backtest, BacktestShown
-from libs.common.contracts.governance.policies import PolicyVersionShown
+from libs.common.contracts.governance.policies import PolicyDiff, PolicyVersionShown
 from libs.judge.lint import lint
 from libs.judge.policy import Policy, PolicyError, parse_policy
+from libs.judge.policy_schema import policy_schema
 from libs.judge.policy_tests import run_cases
 from libs.judge.policy_yaml import MAX_POLICY_BYTES
 
@@ -24,6 +28,7 @@ POLL_S = 1.0
 
 policies = typer.Typer(no_args_is_help=True, help="Policies: what a gate asks, its versions and drafts.")
 
+GateArgument = Annotated[str, typer.Argument(metavar="GATE", help="The gate's name, such as release.")]
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="The policy's YAML file.")]
 
 
@@ -42,6 +47,57 @@ def lint_file(session: Session, file: FileArgument) -> int:
     said = [clean(problem) for problem in problems] or [f"{Path(file).name} may be published; {tested}."]
     session.emit({"problems": problems, "tests": tests}, *said)
     return 1 if problems else 0
+
+
+@command(policies, "test", judges=True)
+def test_file(session: Session, file: FileArgument) -> int:
+    """Run the tests of a policy's file, without any server. Exit code 0: all pass, 1: not, or there are none."""
+    try:
+        policy = parse_policy(_read(file), Path(file).name)
+    except PolicyError as error:
+        session.emit({"problems": [error.message], "tests": 0}, clean(error.message))
+        return 1
+    problems = run_cases(policy)
+    failed = [case.name for case in policy.cases if any(f": test {case.name}: " in problem for problem in problems)]
+    said = [f"failed  {case.name}" if case.name in failed else f"passed  {case.name}" for case in policy.cases]
+    if not policy.cases:
+        problems = (f"{policy.file} has no tests; write some under the key tests.",)
+    session.emit({"problems": list(problems), "tests": len(policy.cases)}, *map(clean, (*said, *problems)))
+    return int(bool(problems))
+
+
+@command(policies, "schema")
+def schema(session: Session) -> None:
+    """Print the JSON Schema of a policy's YAML, for an editor, without any server."""
+    session.text(orjson.dumps(policy_schema(), option=orjson.OPT_INDENT_2).decode())
+
+
+@command(policies, "diff")
+def diff(
+    session: Session,
+    gate: GateArgument,
+    version: Annotated[int | None, typer.Argument(min=1, help="A version: what it changed.")] = None,
+    file: Annotated[str | None, typer.Option("--file", help="A file: what publishing it would change.")] = None,
+    against: Annotated[int | None, typer.Option("--against", min=0, help="The version to compare with.")] = None,
+) -> int:
+    """Show what a version changed, or what publishing a file would. Exit code 0: nothing, 1: something."""
+    if (version is None) == (file is None):
+        raise UsageProblem("Give a version, such as `policies diff release 3`, or --file FILE.")
+    if file is not None:
+        if against is not None:
+            raise UsageProblem("--against goes with a version; a file is compared with what is in force.")
+        with BytesIO() as held:
+            session.client.download("governance.policies.export", held, gate=gate, **session.sited)
+            before = held.getvalue().decode()
+        names = f"{gate} in force", Path(file).name
+        lines = list(unified_diff(before.splitlines(), _text(file).splitlines(), *names, lineterm=""))
+        answer: Any = {"gate": gate, "lines": lines}
+    else:
+        key: dict[str, Any] = {"gate": gate, "version": version, **({} if against is None else {"against": against})}
+        answer = session.client.call("governance.policies.diff", **key, **session.sited)
+        lines = read_as(PolicyDiff, answer).lines
+    session.emit(answer, *map(clean, lines))
+    return int(bool(lines))
 
 
 @command(policies, "push")
@@ -72,7 +128,7 @@ def push(
 @command(policies, "backtest")
 def backtest(
     session: Session,
-    gate: Annotated[str, typer.Argument(metavar="GATE", help="The gate's name, such as release.")],
+    gate: GateArgument,
     file: Annotated[str | None, typer.Option("--file", help="The policy's YAML file (else: the site's draft).")] = None,
     last: Annotated[int, typer.Option("--last", min=1, max=MAX_LAST, help="How many of the newest decisions.")] = 1_000,
 ) -> int:

@@ -23,6 +23,10 @@ def with_routes() -> Iterator[Operation]:
 
 def twin(word: str) -> str:
     """The plural of a singular and the other way round."""
+    if word.endswith("ies"):
+        return f"{word[:-3]}y"
+    if word.endswith("y"):
+        return f"{word[:-1]}ies"
     return word[:-1] if word.endswith("s") else f"{word}s"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -55,6 +56,46 @@ def test_a_file_is_checked_without_a_server(
     assert words in result.stdout.replace("\n", " ")
     assert bool(json.loads(tool("policies", "lint", str(file), "--json").stdout)["problems"]) is bool(code)
     assert gateway.asked == []
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        (tiny_policy() + NO_DATA % b"no_go", 0, "passed no data"),
+        (tiny_policy() + NO_DATA % b"go", 1, "failed no data tiny.yaml: test no data: the decision is no_go"),
+        (tiny_policy(), 1, "tiny.yaml has no tests"),
+        (tiny_policy(condition="    condition: facst"), 1, "rule one: condition, column 1"),
+    ],
+)
+def test_the_tests_of_a_file_run_without_a_server(
+    gateway: FakeGateway, tool: Tool, tmp_path: Path, content: bytes, code: int, words: str
+) -> None:
+    file = tmp_path / "tiny.yaml"
+    file.write_bytes(content)
+    result = tool("policy", "test", str(file))
+    assert result.exit_code == code, result.output
+    assert words in " ".join(result.stdout.split())
+    assert bool(json.loads(tool("policies", "test", str(file), "--json").stdout)["problems"]) is bool(code)
+    assert gateway.asked == []
+
+
+def test_the_schema_for_editors_needs_no_server(gateway: FakeGateway, tool: Tool) -> None:
+    assert "rules" in json.loads(tool("policies", "schema").stdout)["properties"]
+    assert gateway.asked == []
+
+
+def test_a_file_is_compared_with_what_is_in_force(gateway: FakeGateway, tool: Tool, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.yaml"
+    file.write_bytes(tiny_policy().replace(b"weight: 1", b"weight: 2"))
+    etag = f'"{hashlib.sha256(tiny_policy()).hexdigest()}"'
+    gateway.on("GET /api/policies/tiny/yaml", Says(tiny_policy(), headers={"ETag": etag}))
+    result = tool("policies", "diff", "tiny", "--file", str(file), "--site", "north")
+    assert result.exit_code == 1, result.output
+    changed = [line for line in result.stdout.splitlines() if line[:1] in "+-"]
+    assert [line.split() for line in changed[2:]] == [["-", "weight:", "1"], ["+", "weight:", "2"]], result.output
+    file.write_bytes(tiny_policy())
+    assert tool("policies", "diff", "tiny", "--file", str(file)).exit_code == 0
+    assert "Give a version" in tool("policies", "diff", "tiny").stderr
 
 
 def test_what_can_not_be_read_is_no_verdict(tool: Tool, tmp_path: Path) -> None:

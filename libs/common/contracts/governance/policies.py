@@ -6,7 +6,7 @@ published, else the file, is in force at every site; what a site publishes itsel
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
@@ -193,6 +193,15 @@ list_policies = Query(
     permission="policy:read",
     http=GET(BASE),
     summary="List the policies in force at a site",
+)
+policy_schema = Query(
+    "governance.policies.schema",
+    params=Nothing,
+    result=dict[str, Any],
+    permission="policy:read",
+    http=GET("/api/policy-schema"),
+    summary="The JSON Schema of a policy's YAML, for editors",
+    sited=False,
 )
 show_policy = Query(
     "governance.policies.show",
