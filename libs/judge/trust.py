@@ -156,3 +156,17 @@ def expiry(rule: Rule, found: Ages, beside: Sequence[Fact]) -> datetime | None:
             newest = max(fact.time for fact in beside if fact.kind == need.kind)
             ends.append(newest + timedelta(hours=need.max_age_hours))
     return min(ends) + _TICK if ends else None
+
+
+def expiries(rule: Rule, found: Ages, beside: Sequence[Fact]) -> list[tuple[Fact, datetime, timedelta]]:
+    """When each fact that a rule reads will be too old for it, and how long one is young; the first is its `expiry`."""
+    ends = []
+    if rule.age_limit is not None:
+        limit = rule.age_limit
+        ends += [(fact, time + limit + _TICK, limit) for fact, time in found.of if time is not None]
+    for need in rule.needs:
+        mine = [fact for fact in beside if fact.kind == need.kind]
+        if need.max_age_hours is not None and mine:
+            newest, limit = max(mine, key=lambda fact: (fact.time, fact.signal_id)), timedelta(hours=need.max_age_hours)
+            ends.append((newest, newest.time + limit + _TICK, limit))
+    return ends

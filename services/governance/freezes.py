@@ -46,14 +46,22 @@ SELECT site, content FROM (
 """
 
 
-def occurrences(window: FreezeWindow, now: datetime) -> list[tuple[datetime, datetime]]:
-    """When the window is open from ``now`` on, for somewhat more than 90 days. Raises `Invalid` if it can't be read.
+def occurrences(window: FreezeWindow, now: datetime, until: datetime | None = None) -> list[tuple[datetime, datetime]]:
+    """When the window is open from ``now`` on, for somewhat more than 90 days, or as long after ``until``.
+
+    Raises `Invalid` if it can't be read.
 
     A repetition keeps its wall-clock times in its zone: across a change of the clocks it is an hour longer or shorter.
     An hour that does not exist is read with the offset of before the change.
     """
-    day = now.astimezone(UTC).date()
-    return [(begin, end) for begin, end in _around(window.model_dump_json(), day) if end > now]
+    text, day = window.model_dump_json(), now.astimezone(UTC).date()
+    last = day if until is None else until.astimezone(UTC).date()
+    found: dict[tuple[datetime, datetime], None] = {}
+    while True:
+        found |= dict.fromkeys(_around(text, day))
+        if day >= last:
+            return [(begin, end) for begin, end in found if end > now]
+        day = min(day + AHEAD, last)
 
 
 @lru_cache(maxsize=1024)
@@ -98,9 +106,11 @@ def _concerns(calendar: FreezeCalendar, policy: Policy, subject: str) -> bool:
 
 
 def frozen(
-    policy: Policy, target: Target, published: Mapping[str, str], now: datetime
+    policy: Policy, target: Target, published: Mapping[str, str], now: datetime, until: datetime | None = None
 ) -> tuple[list[tuple[str, Freeze]], list[str]]:
     """The windows that concern a target, each with the site it was published for, and the calendars that are missing.
+
+    Those of the next 90 days, and with ``until`` all until then.
 
     ``published``: the content of the newest version by site. What does not fit the present model counts as missing:
     whether it freezes is not known.
@@ -120,7 +130,7 @@ def frozen(
                 found += [
                     (site, Freeze(calendar.name, begin, end, window.reason))
                     for window in calendar.windows
-                    for begin, end in occurrences(window, now)
+                    for begin, end in occurrences(window, now, until)
                 ]
     found.sort(key=lambda one: (one[1].begins_at, one[1].ends_at, one[1].calendar, one[1].reason))
     return found, sorted([*unread, *(set(policy.freeze_calendars) - known)])

@@ -102,8 +102,34 @@ class Looked:
     standing: Standing
 
 
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a verdict is made of. ``digests``: SHA-256 (hex) of the facts' data by signal id."""
+
+    facts: Facts
+    standing: Standing
+    digests: Mapping[int, str]
+
+
 async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Target, now: datetime) -> Looked:
     """Judge the facts that count now. Nothing is stored."""
+    found = await gather(connection, policy, target, now)
+    if _entries(found.facts) <= INLINE_ENTRIES:
+        verdict = judge(policy, found.facts, now, found.standing)
+    else:
+        # Big reports take milliseconds, which questions should not wait for.
+        verdict = await asyncio.to_thread(judge, policy, found.facts, now, found.standing)
+    return Looked(policy, found.facts, verdict, found.digests, found.standing)
+
+
+async def gather(
+    connection: Connection | asyncpg.Pool,
+    policy: Policy,
+    target: Target,
+    now: datetime,
+    until: datetime | None = None,
+) -> Material:
+    """The facts that count now, and what people decided; with ``until`` all freezes of until then."""
     versions, kinds = sorted({"", target.version}), sorted(policy.kinds)
     about = (target.site, target.subject, versions, kinds, MAX_READ, target.gate, now, *hears(policy))
     rows: dict[str, list[asyncpg.Record]] = {place: [] for place in PLACES}
@@ -117,15 +143,9 @@ async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Ta
         unread=tuple(map(_newest, rows["unread"])),
     )
     decided = ([row["data"] for row in rows[place]] for place in ("waiver", "halt", "freezes"))
-    standing = standing_of(policy, target, now, *decided)
-    if _entries(facts) <= INLINE_ENTRIES:
-        verdict = judge(policy, facts, now, standing)
-    else:
-        # Big reports take milliseconds, which questions should not wait for.
-        verdict = await asyncio.to_thread(judge, policy, facts, now, standing)
+    standing = standing_of(policy, target, now, *decided, until=until)
     held = (*rows["current"], *rows["unread"], *rows["baseline"])
-    digests = {row["signal_id"]: row["data_sha256"].hex() for row in held}
-    return Looked(policy, facts, verdict, digests, standing)
+    return Material(facts, standing, {row["signal_id"]: row["data_sha256"].hex() for row in held})
 
 
 def _entries(facts: Facts) -> int:

@@ -24,16 +24,19 @@ def standing_of(
     waivers: Iterable[Mapping[str, Any]],
     halts: Iterable[Mapping[str, Any]],
     calendars: Iterable[Mapping[str, Any]],
+    *,
+    until: datetime | None = None,
 ) -> Standing:
-    """The standing of a target; each row is a table's row as JSON."""
-    found, missing = frozen(policy, target, {row["site"]: row["content"] for row in calendars}, now)
+    """The standing of a target; each row is a table's row as JSON. With ``until`` it knows all freezes until then."""
+    published = {row["site"]: row["content"] for row in calendars}
+    found, missing = frozen(policy, target, published, now, until)
     return Standing(
         gate=target.gate,
         site=target.site,
         subject=target.subject,
         waivers=tuple(_read(Waiver, row) for row in waivers),
         halts=tuple(_read(Halt, row) for row in halts),
-        freezes=tuple(freeze for _, freeze in found[:MAX_FREEZES]),
+        freezes=tuple(freeze for _, freeze in (found[:MAX_FREEZES] if until is None else found)),
         missing_calendars=tuple(missing),
     )
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import datetime, timedelta
 
-from icalendar import Calendar, Component, Event, Timezone, TimezoneStandard, vDuration, vText, vUri
+from icalendar import Event, vUri
 
 from libs.common.columns import listed
 from libs.common.contracts.blobs import Blob
 from libs.common.contracts.tracker import feed as contract
 from libs.common.contracts.tracker.feed import MAX_ENTRIES, FeedFilter
+from libs.common.ical import LONG, NOBODY_TO_ANSWER, content, published
 from libs.common.problems import Invalid
 from libs.common.service import Read, Table
-from services.tracker.domain import feed as domain
+from services.tracker import feed_entries as domain
 from services.tracker.item_lists import ME, NOBODY
 
 PRODUCT = "-//Headgate//Due items//EN"
-NOBODY_TO_ANSWER = "invalid:nomail"  # what calendar programs write where an organizer has no address
-LONG = timedelta(minutes=15)  # of an entry: what lasts no time, some programs don't show
-LOOK_AGAIN = timedelta(hours=1)
 _COLUMNS = tuple(one.name for one in fields(domain.Due))
 # What a person has to do is found by the person (item_in_hand) and little, so that no index needs to have it in order.
 # While a clock is paused nobody can say when its item is due.
@@ -41,31 +38,20 @@ async def feed_items(read: Read, wanted: FeedFilter) -> Blob:
     rows = await read.pool.fetch(SELECT_DUE, who, read.sites_of(wanted.only_site), MAX_ENTRIES + 1)
     items = [domain.Due(**row) for row in rows[:MAX_ENTRIES]]
     # 500 entries take a sixth of a second, in which nobody else would be answered.
-    content = await asyncio.to_thread(write, who, wanted.only_site, items, more=len(rows) > MAX_ENTRIES)
-    return Blob.of(content, media_type="text/calendar; charset=utf-8", filename=f"headgate-{who}.ics")
+    written = await asyncio.to_thread(write, who, wanted.only_site, items, more=len(rows) > MAX_ENTRIES)
+    return Blob.of(written, media_type="text/calendar; charset=utf-8", filename=f"headgate-{who}.ics")
 
 
 def write(who: str, only_site: str | None, items: Sequence[domain.Due], *, more: bool) -> bytes:
     """The feed's bytes. They follow from the items alone, so that who has them already is told 304."""
-    title = domain.one_line(
-        f"Headgate: {who} at {only_site}" if only_site else f"Headgate: {who}", domain.SUMMARY_LIMIT
-    )
+    title = f"Headgate: {who} at {only_site}" if only_site else f"Headgate: {who}"
     about = f"Open items of {who} with a deadline."
     if more:
         about += f" There are more: these are the {MAX_ENTRIES} that are due first."
-    calendar = Calendar()
-    calendar.add("prodid", PRODUCT)
-    calendar.add("version", "2.0")
-    calendar.add("method", "PUBLISH")
-    for name, text in (("name", title), ("x-wr-calname", title), ("description", about), ("x-wr-caldesc", about)):
-        calendar.add(name, vText(domain.one_line(text, domain.REASON_LIMIT)))
-    calendar.add("refresh-interval", vDuration(LOOK_AGAIN), parameters={"VALUE": "DURATION"})
-    calendar.add("x-published-ttl", vDuration(LOOK_AGAIN))
+    calendar = published(PRODUCT, title, about)
     for item in items:
         calendar.add_component(_entry(item))
-    if not items:
-        calendar.add_component(_utc())
-    return bytes(calendar.to_ical())
+    return content(calendar)
 
 
 def _entry(item: domain.Due) -> Event:
@@ -85,18 +71,6 @@ def _entry(item: domain.Due) -> Event:
     entry.add("status", "CONFIRMED")
     entry.add("transp", "TRANSPARENT")  # a deadline takes nobody's time
     return entry
-
-
-def _utc() -> Component:
-    """A calendar holds one component at the least, also when nothing is due."""
-    standard = TimezoneStandard()
-    standard.add("dtstart", datetime(1970, 1, 1))  # noqa: DTZ001 - of a zone itself there is only local time
-    standard.add("tzoffsetfrom", timedelta())
-    standard.add("tzoffsetto", timedelta())
-    zone = Timezone()
-    zone.add("tzid", "UTC")
-    zone.add_component(standard)
-    return zone
 
 
 TABLE = Table(queries={contract.feed_items: feed_items})

@@ -13,6 +13,7 @@ from libs.client.session import Session
 from libs.client.show import NAMES, STYLES, clean, facts, table, when
 from libs.common.contracts.base import Page
 from libs.common.contracts.governance.admission import Admission
+from libs.common.contracts.governance.forecasts import Forecast
 from libs.common.contracts.governance.gates import GateInfo
 from libs.common.contracts.governance.operations import OpsGate, OpsGateRun
 from libs.common.contracts.governance.paths import Path
@@ -76,6 +77,42 @@ def path(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     head = Text(f"{len(rows)} repairs, {found.cost_hours} h together; GO at the earliest: {when_}")
     held = [Text(clean(hold.message), style="red") for hold in found.holds]
     session.emit(answer, head, *held, table(("rule", "owner", "SLA", "action", "reason"), rows))
+
+
+def forecast(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """What a gate will say, what turns on the way, and what to renew by when."""
+    found = read_as(Forecast, answer)
+    about = f"{found.subject} {found.version}".strip()
+    line = Text.assemble((NAMES[found.then.decision], STYLES[found.then.decision]))
+    line.append(f" at {when(found.then.at)}: {clean(found.gate)} gate, {clean(about)}, by the facts of now; ")
+    line.append(f"now {NAMES[found.now.decision]}")
+    lines = [line]
+    if found.breaks_at is not None:
+        lines.append(Text(f"It breaks first at {when(found.breaks_at)}.", style="red"))
+    if found.held is not None:
+        until = "no known end" if found.held.valid_until is None else f"until {when(found.held.valid_until)}"
+        lines.append(Text(f"The GO of run {found.held.run_id} holds {until}."))
+    lines += [Text(f"- {clean(reason)}") for reason in found.then.reasons]
+    turns = [
+        (turn.at, turn.after.replace("_", " "), "\n".join(
+            [*turn.changes, *(f"{rule.rule_id}: {rule.before} → {rule.after}" for rule in turn.rules)]))
+        for turn in found.turns
+    ]  # fmt: skip
+    renewals = [
+        (one.begin_by, one.renew_by, one.times, f"{one.kind} {one.part}", one.owner_role, f"{one.sla_hours} h",
+         one.action)
+        for one in found.renewals
+    ]  # fmt: skip
+    tables: list[Any] = [Text(), table(("at", "verdict", "what turns"), turns)] if turns else []
+    if found.known_until < found.then.at:
+        tables.append(Text(f"What turns after {when(found.known_until)} is not listed: there is too much."))
+    if renewals:
+        columns = ("begin by", "renew by", "times", "fact", "owner", "SLA", "action")
+        tables += [Text(), table(columns, renewals)]
+    if found.repairs:
+        rows = [(one.rule_id, one.owner_role, f"{one.sla_hours} h", one.action, one.reason) for one in found.repairs]
+        tables += [Text(), table(("repair", "owner", "SLA", "action", "reason"), rows)]
+    session.emit(answer, *lines, *tables)
 
 
 def verdicts(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
@@ -154,6 +191,7 @@ BY_RESULT: dict[Any, Callable[[Session, Any, Mapping[str, Any]], int | None]] = 
     GateRun: verdict,
     Page[GateRun]: verdicts,
     Path: path,
+    Forecast: forecast,
     Plan: plan,
     OpsGate: ops_verdict,
     OpsGateRun: ops_verdict,

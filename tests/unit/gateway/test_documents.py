@@ -77,7 +77,8 @@ def test_an_answer_that_is_a_file_says_of_which_kind() -> None:
         "application/octet-stream"
     ]
     by_basic = [path for path, methods in paths.items() for one in methods.values() if "security" in one]
-    assert by_basic == [f"{BASE}/items.ics"], "nothing else may be asked with a password"
+    calendars = ["/api/gates/{gate}/forecast.ics", f"{BASE}/items.ics"]
+    assert by_basic == calendars, "nothing else may be asked with a password"
     assert {"basic": []} in feed["security"]
 
 

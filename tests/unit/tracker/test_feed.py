@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from icalendar import Calendar
 
-from services.tracker.domain import feed as domain
+from services.tracker import feed_entries as domain
 from services.tracker.feed import write
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+from libs.common.ical import lines, one_line
 
 NAMES = uuid.UUID("0d3c8a1e-5b0e-4c39-9d6f-6a1c2f7e4b58")  # ours, made once: the names of entries follow from it
 SITE_ITSELF = "site"  # the subject of what is judged of a whole site
@@ -74,23 +75,3 @@ def categories(item: Due) -> list[str]:
 def rank(priority: int) -> int:
     """An item's priority as calendars count it."""
     return _PRIORITIES.get(priority, 9)
-
-
-def one_line(text: str, limit: int) -> str:
-    """The text without line breaks, and else as `lines` gives it."""
-    return " ".join(lines(text, limit).split("\n"))
-
-
-def lines(text: str, limit: int) -> str:
-    """The text as RFC 5545 allows it: no control characters but line breaks, cut to ``limit`` characters.
-
-    What is a line break to some readers only (U+2028, U+0085) becomes one, so that none takes the rest of a text for
-    a line of the feed.
-    """
-    broken = text.replace("\r\n", "\n")
-    kept = "".join("\n" if sign in "\n\r\x0b\x0c\x85\u2028\u2029" else sign if _shown(sign) else " " for sign in broken)
-    return kept if len(kept) <= limit else kept[: limit - 1] + "…"
-
-
-def _shown(sign: str) -> bool:
-    return unicodedata.category(sign) not in ("Cc", "Cs")
