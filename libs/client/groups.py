@@ -36,6 +36,7 @@ HELPS = {
     "sla-rules": "SLA rules: how long an item may stay open.",
     "waivers": "Waivers: what does not count for a while, by the word of two persons.",
     "freezes": "Freeze calendars: when no gate says GO.",
+    "kinds": "Kinds of one's own: what the data of an installation's own signals hold.",
     "line": "Stop the line: no gate says GO until it is lifted.",
     "audit": "The audit log: a hash chain that anybody can recompute.",
     "events": "Live events.",

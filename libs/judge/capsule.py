@@ -36,7 +36,7 @@ VERIFIER = "https://headgate.dev/governance"
 SLSA_VERSION = "1.1"
 MAX_SHOWN = 5
 MAX_CAPSULE_BYTES = 512 * 1024 * 1024
-_FACT_LISTS = ("current", "baseline", "unread")
+FACT_LISTS = ("current", "baseline", "unread")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,9 @@ def make_body(
                     for part in _layers(policy)
                 ],
             },
-            "facts": {field.name: _plain_facts(getattr(facts, field.name), digests) for field in fields(Facts)},
+            "facts": {
+                field.name: _plain_facts(field.name, getattr(facts, field.name), digests) for field in fields(Facts)
+            },
             "standing": plain(standing),
             "verdict": plain(verdict),
         }
@@ -117,9 +119,9 @@ def _as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _plain_facts(held: object, digests: Mapping[int, str]) -> Any:
+def _plain_facts(name: str, held: Any, digests: Mapping[int, str]) -> Any:
     """A field of `Facts`; the data of facts only by their digests."""
-    if not isinstance(held, tuple):
+    if name not in FACT_LISTS:
         return plain(held)
     return [plain(replace(fact, data=None)) | {"data": digests[fact.signal_id]} for fact in held]
 
@@ -129,7 +131,7 @@ def make_statement(body: bytes) -> bytes:
     said = json.loads(body)
     about, verdict = said["about"], said["verdict"]
     where = "/".join(about[name] for name in ("site", "gate", "subject", "version"))
-    signals = {fact["signal_id"]: fact["data"] for name in _FACT_LISTS for fact in said["facts"][name]}
+    signals = {fact["signal_id"]: fact["data"] for name in FACT_LISTS for fact in said["facts"][name]}
     passed = verdict["decision"] == "go"
     return canonical(
         {
@@ -163,7 +165,7 @@ def wanted_attachments(body: Mapping[str, Any]) -> set[str]:
 
 def fact_data(body: Mapping[str, Any]) -> set[str]:
     """The SHA-256 of the data of all facts that a body names."""
-    return {str(fact["data"]) for name in _FACT_LISTS for fact in body["facts"][name]}
+    return {str(fact["data"]) for name in FACT_LISTS for fact in body["facts"][name]}
 
 
 def rebuild(body: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[Facts, Standing, datetime]:
@@ -172,7 +174,7 @@ def rebuild(body: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[Facts, St
     ``data``: what the facts hold by SHA-256. Raises ValueError, KeyError or TypeError for a body of another shape.
     """
     held = {
-        name: [{**fact, "data": None} for fact in value] if name in _FACT_LISTS else value
+        name: [{**fact, "data": None} for fact in value] if name in FACT_LISTS else value
         for name, value in body["facts"].items()
     }
     facts: Facts = read(Facts, held)
@@ -181,7 +183,7 @@ def rebuild(body: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[Facts, St
             replace(fact, data=data[said["data"]])
             for fact, said in zip(getattr(facts, name), body["facts"][name], strict=True)
         )
-        for name in _FACT_LISTS
+        for name in FACT_LISTS
     }
     standing: Standing = read(Standing, body["standing"])
     return replace(facts, **filled), standing, datetime.fromisoformat(body["clock"])
@@ -263,7 +265,7 @@ def _statement_problems(envelope: Any, body: Any, keys: Mapping[str, PublicKey])
 def _attachment_problems(body: Any, attachments: Mapping[str, str]) -> list[str]:
     wanted = wanted_attachments(body)
     owners = {fact["data"]: f"the data of signal {fact['signal_id']} ({fact['kind']}, part {fact['part']})"
-              for name in _FACT_LISTS for fact in body["facts"][name]}  # fmt: skip
+              for name in FACT_LISTS for fact in body["facts"][name]}  # fmt: skip
     owners |= {layer["source"]: f"the policy {layer['file']}" for layer in body["policy"]["layers"]}
     problems = [f"{owners[name]} with the SHA-256 {name} is missing." for name in sorted(wanted - attachments.keys())]
     unnamed = sorted(attachments.keys() - wanted)

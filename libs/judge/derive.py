@@ -6,11 +6,13 @@ with ``check_data`` before, so the keys are there and have their types.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from libs.judge.facts import Fact
+from libs.judge.kinds import Kind
 from libs.judge.report_base import DEFAULT_PART, announced_words
 from libs.judge.test_ids import UNNAMED, fingerprint, unpack, vanished
 from libs.judge.vulnerabilities import KIND as VULNERABILITIES
@@ -44,6 +46,25 @@ def derive(
         return _vulnerabilities(current, baseline, beside, beside_before)
     derivation = _DERIVATIONS.get(kind)
     return derivation[1](current, baseline, params) if derivation else {}
+
+
+def derive_own(kind: Kind, current: Sequence[Fact], baseline: Sequence[Fact]) -> Derived:
+    """The totals of a kind of one's own, with the keys of `own_kinds.derived_keys`.
+
+    Where one part has no such figure nobody knows the total: null, which no comparison passes.
+    """
+    totals: Derived = {"part_count": len(current), "missing_parts": _missing_parts(current, baseline)}
+    for key in kind.totals:
+        held = [_data(fact).get(key) for fact in current]
+        known = [value for value in held if value is not None]
+        whole = len(known) == len(held) > 0
+        added = sum(known) if all(isinstance(value, int) for value in known) else math.fsum(known)
+        totals |= {
+            f"{key}_sum": added if whole else None,
+            f"{key}_min": min(known) if whole else None,
+            f"{key}_max": max(known) if whole else None,
+        }
+    return totals
 
 
 def risk_rank(level: str) -> int:

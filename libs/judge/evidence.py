@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from libs.judge.derive import derive
+from libs.judge.derive import derive, derive_own
 from libs.judge.facts import Fact, Facts, newest_of_each_part
 from libs.judge.failures import KIND as TESTS
 from libs.judge.failures import still_failing
 from libs.judge.heirs import renamed
-from libs.judge.kinds import KINDS, known_data
+from libs.judge.kinds import Kind, known_data, reads_too
+from libs.judge.own_kinds import find_kind, undeclared_words
 from libs.judge.policy_model import Policy, Rule
 from libs.judge.report_base import remarked
 from libs.judge.trust import NEVER_SENT, Ages, ages, broken, without_zone
@@ -69,6 +70,7 @@ class Hearing:
 
     def __init__(self, policy: Policy, facts: Facts, now: datetime) -> None:
         self.policy, self.facts, self.now = policy, facts, now
+        self._own = facts.own
         self._heard: dict[_Names, _Heard] = {}
         self._evidence: dict[tuple[object, ...], Evidence] = {}
 
@@ -108,20 +110,24 @@ class Hearing:
         about = Evidence(version=version, unread=unread, values=told, has_baseline=bool(base), signals=_ids(unread))
         if without_zone([*mine, *base, *unread]):
             return replace(about, zoneless=[fact for fact in (*mine, *base, *unread) if fact.time.tzinfo is None])
+        known = find_kind(kind, self._own)
+        if known is None:
+            return replace(about, wrong=[(undeclared_words(kind), "a declaration of it, or a rule without it")])
         current = newest_of_each_part(mine)
         # What the last GO used can't be sent anew, so keys that had no meaning then are not held against it.
         baseline = [replace(fact, data=known_data(fact.kind, fact.data)) for fact in newest_of_each_part(base)]
         wrong = [
-            *broken(unread, "", self.now, NEVER_SENT),
-            *broken(current, "", self.now),
-            *broken(baseline, "baseline ", self.now),
+            *broken(unread, "", self.now, self._own, NEVER_SENT),
+            *broken(current, "", self.now, self._own),
+            # Of a kind of one's own only the parts are compared, so the data of then need not fit what it is now.
+            *broken([] if known.is_own else baseline, "baseline ", self.now, self._own),
         ]
         about = replace(about, current=current, notes=_notes(current), signals=_ids((*current, *unread)), wrong=wrong)
         if wrong or about.is_missing:
             return about
-        read_too = self._read_too(kind, [fact for of in KINDS[kind].reads_too for fact in facts.at(of, version)])
+        read_too = self._read_too(kind, [fact for of in reads_too(kind) for fact in facts.at(of, version)])
         read_before = self._read_too(kind, facts.facts.baseline) if base else []
-        values = self._values(kind, current, baseline, parameters, read_too, read_before)
+        values = self._values(known, current, baseline, parameters, read_too, read_before)
         return replace(
             about,
             read_too=read_too,
@@ -132,13 +138,13 @@ class Hearing:
 
     def _read_too(self, kind: str, facts: Sequence[Fact]) -> list[Fact]:
         """The newest facts of the kinds that this one reads, too. A broken one lifts and changes nothing."""
-        kinds = KINDS[kind].reads_too
+        kinds = reads_too(kind)
         found = [one for of in kinds for one in newest_of_each_part(fact for fact in facts if fact.kind == of)]
-        return [fact for fact in found if not without_zone([fact]) and not broken([fact], "", self.now)]
+        return [fact for fact in found if not without_zone([fact]) and not broken([fact], "", self.now, self._own)]
 
     def _values(
         self,
-        kind: str,
+        kind: Kind,
         current: Sequence[Fact],
         baseline: Sequence[Fact],
         params: Mapping[str, Any],
@@ -147,12 +153,16 @@ class Hearing:
     ) -> dict[str, Any]:
         """What a condition sees: small values only, and of the data only the keys that were checked."""
         newest = max(current, key=lambda fact: (fact.time, fact.signal_id, fact.part))
-        derived = derive(kind, current, renamed(kind, current, baseline), params, read_too, read_before)
-        if kind == TESTS:
+        before = renamed(kind.name, current, baseline)
+        if kind.is_own:
+            derived = derive_own(kind, current, before)
+        else:
+            derived = derive(kind.name, current, before, params, read_too, read_before)
+        if kind.name == TESTS:
             derived |= still_failing(current, self.now)
         return {
-            "fact": _small(newest),
-            "parts": [{**_small(fact), "part": fact.part} for fact in current],
+            "fact": _small(kind, newest),
+            "parts": [{**_small(kind, fact), "part": fact.part} for fact in current],
             "derived": derived,
         }
 
@@ -194,7 +204,6 @@ def _ids(facts: Sequence[Fact]) -> tuple[int, ...]:
     return tuple(sorted({fact.signal_id for fact in facts}))
 
 
-def _small(fact: Fact) -> dict[str, Any]:
-    kind = KINDS[fact.kind]
+def _small(kind: Kind, fact: Fact) -> dict[str, Any]:
     data = fact.data if isinstance(fact.data, Mapping) else {}
-    return {key: data[key] for key in kind.keys if key in data and key not in kind.bulk}
+    return {key: data[key] for key in kind.visible if key in data}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from libs.judge.kinds import Kind
+from libs.judge.own_kinds import OwnKind, by_name
 from libs.judge.report_base import JSON
 
 MAX_PARTS = 200  # of one kind of one version of a subject: a run reads them all
@@ -65,7 +67,8 @@ class Facts:
     ``current``: facts of the subject and of the version under judgement (others are ignored). ``baseline``: the facts
     that the last GO used, ``baseline_run`` its run number, None when there was no GO yet. ``version``: the version
     under judgement, "" for a gate over a site. ``unread``: the newest reports of senders that could not be read, so
-    that nobody knows which parts they were about.
+    that nobody knows which parts they were about. ``kinds``: the kinds of one's own that the policy reads, as they are
+    declared now.
     """
 
     current: tuple[Fact, ...] = ()
@@ -73,6 +76,12 @@ class Facts:
     baseline_run: int | None = None
     version: str = ""
     unread: tuple[Fact, ...] = ()
+    kinds: tuple[OwnKind, ...] = ()
+
+    @property
+    def own(self) -> Mapping[str, Kind]:
+        """The declared kinds by name."""
+        return by_name(self.kinds)
 
 
 def newest_of_each_part(facts: Iterable[Fact]) -> list[Fact]:

@@ -40,6 +40,7 @@ class Kind:
     ``bulk``: long lists that conditions don't see (totals are derived of them).
     ``reads_too``: kinds of the same version that the totals take in where there are any, such as VEX for a scan.
     ``consistent`` looks at keys together and is asked only when each is right by itself.
+    ``is_own``: an installation declared it (`own_kinds`), with ``totals`` over these keys.
     """
 
     name: str
@@ -49,6 +50,14 @@ class Kind:
     bulk: frozenset[str] = frozenset()
     reads_too: tuple[str, ...] = ()
     consistent: Callable[[Mapping[str, object]], list[str]] = lambda _: []
+    totals: tuple[str, ...] = ()
+    is_own: bool = False
+
+    @property
+    def visible(self) -> tuple[str, ...]:
+        """The keys that conditions see: of a kind of one's own also those that may be missing."""
+        held = (*self.keys, *self.optional) if self.is_own else tuple(self.keys)
+        return tuple(key for key in held if key not in self.bulk)
 
 
 def _junit_adds_up(data: Mapping[str, object]) -> list[str]:
@@ -267,16 +276,22 @@ def known_data(kind: str, data: JSON) -> JSON:
     return {key: value for key, value in data.items() if key not in odd} if odd else data
 
 
-def check_data(kind: str, data: object) -> list[str]:
+def reads_too(kind: str) -> tuple[str, ...]:
+    """The kinds whose facts the totals of this one take in; none of a kind of one's own."""
+    known = KINDS.get(kind)
+    return known.reads_too if known else ()
+
+
+def check_data(kind: str | Kind, data: object) -> list[str]:
     """What is wrong with the data of a fact of this kind, at most 20 sentences; an empty list means valid.
 
-    A kind that isn't in ``KINDS`` is not judged, so nothing is wrong with it.
+    A name that isn't in ``KINDS`` is not judged, so nothing is wrong with it.
     """
-    known = KINDS.get(kind)
+    known = kind if isinstance(kind, Kind) else KINDS.get(kind)
     if known is None:
         return []
     if not isinstance(data, dict):
-        return [f"data of {kind} must be an object"]
+        return [f"data of {known.name} must be an object"]
     problems = []
     for key, check in known.keys.items():
         problem = check(data[key]) if key in data else "is missing"

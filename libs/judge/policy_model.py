@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 
 from libs.judge.cel import Condition
-from libs.judge.kinds import KINDS
+from libs.judge.kinds import reads_too
 
 ParameterValue = bool | int | float | str
 SubjectMode = Literal["site", "version"]
@@ -27,7 +27,7 @@ VARIABLES: Mapping[str, str] = {
 EVERY_PART = "every_part"
 WATCHDOG = "watchdog"
 MAX_SENTENCE_CHARS = 400
-_PLACEHOLDER = re.compile(r"\{([a-z_]+\.[a-z0-9_]+)\}")
+_PLACEHOLDER = re.compile(r"\{([a-z_]+\.[A-Za-z0-9_]+)\}")
 
 
 class PolicyError(ValueError):
@@ -204,7 +204,7 @@ class Policy:
     def kinds(self) -> frozenset[str]:
         """The kinds of facts that the rules read."""
         needed = {need.kind for rule in self.rules for need in rule.needs}
-        beside = {kind for rule in self.rules for kind in KINDS[rule.kind].reads_too}
+        beside = {kind for rule in self.rules for kind in reads_too(rule.kind)}
         return frozenset({rule.kind for rule in self.rules} | needed | beside)
 
 

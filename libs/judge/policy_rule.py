@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from libs.judge.derive import DERIVED_KEYS
 from libs.judge.kinds import KINDS
+from libs.judge.own_kinds import may_be_own
 from libs.judge.policy_model import (
     EVERY_PART,
     WATCHDOG,
@@ -28,6 +29,7 @@ _AGE_UNITS: tuple[AgeUnit, ...] = ("minutes", "hours", "days")
 _RULE_LOOKUPS = ("id", "required", "weight", "max_age_minutes", "max_age_hours", "max_age_days")
 DEFAULT_OWNER = "Ops Manager"
 DEFAULT_SLA_HOURS = 24
+Lookups = Mapping[str, tuple[str, ...] | None]  # by what a lookup begins with: the keys there are, None: any
 
 
 def read_rule(reader: Reader, parameters: Mapping[str, ParameterValue]) -> Rule:
@@ -35,19 +37,21 @@ def read_rule(reader: Reader, parameters: Mapping[str, ParameterValue]) -> Rule:
     rule_id = reader.text("id")
     if _RULE_ID.fullmatch(rule_id) is None:
         raise PolicyError(f"{reader.where}: id must begin with a-z and hold only a-z, 0-9 and _")
-    kind = reader.one_of("kind", tuple(KINDS))
+    kind = read_kind(reader)
     max_age, unit = _max_age(reader)
     age_of = reader.text("age_of", EVERY_PART)
+    keys = tuple(KINDS[kind].keys) if kind in KINDS else None
     if age_of == WATCHDOG:
-        fits = "watchdog" in KINDS[kind].keys
+        fits = keys is not None and "watchdog" in keys
     else:
-        fits = age_of == EVERY_PART or age_of in KINDS[kind].keys
+        fits = age_of == EVERY_PART or keys is None or age_of in keys
     if not fits:
         raise PolicyError(f"{reader.where}: age_of must be {EVERY_PART}, {WATCHDOG} or a key of {kind}")
-    lookups = {
-        "fact": tuple(KINDS[kind].keys),
+    # Which keys a kind of one's own has may change; `lint_kinds` compares them with what is declared.
+    lookups: Lookups = {
+        "fact": keys,
         "params": tuple(parameters),
-        "derived": DERIVED_KEYS.get(kind, ()),
+        "derived": None if keys is None else DERIVED_KEYS.get(kind, ()),
         "baseline": ("exists", "run"),
         "rule": _RULE_LOOKUPS,
     }
@@ -86,6 +90,18 @@ def read_rule(reader: Reader, parameters: Mapping[str, ParameterValue]) -> Rule:
     return rule
 
 
+def read_kind(reader: Reader) -> str:
+    """The kind under ``kind``: one of Headgate's, or a name under which one's own may be declared."""
+    kind = reader.text("kind")
+    if kind not in KINDS and not may_be_own(kind):
+        line = reader.mapping.lines["kind"]
+        raise PolicyError(f"{reader.where}: kind must be one of {_KIND_WORDS} (line {line})")
+    return kind
+
+
+_KIND_WORDS = f"{', '.join(KINDS)}, or one of your own"
+
+
 def _required(reader: Reader) -> bool:
     if not reader.has("severity") and not reader.has("required"):
         raise PolicyError(
@@ -117,9 +133,9 @@ def _needs(reader: Reader, kind: str) -> tuple[Need, ...]:
             inner.refuse_rest()
         else:
             need = Need(str(item))
-        if need.kind not in KINDS:
+        if need.kind not in KINDS and not may_be_own(need.kind):
             line = reader.mapping.lines["needs"]
-            raise PolicyError(f"{where}: the kind must be one of {', '.join(KINDS)} (line {line})")
+            raise PolicyError(f"{where}: the kind must be one of {_KIND_WORDS} (line {line})")
         if need.kind == kind or any(need.kind == other.kind for other in needs):
             raise PolicyError(f"{where}: {need.kind} is needed anyway; name it once")
         needs.append(need)
@@ -140,12 +156,13 @@ def _max_age(reader: Reader) -> tuple[float | None, AgeUnit]:
     return value, units[0]
 
 
-def _is_known(lookup: str, lookups: Mapping[str, tuple[str, ...]]) -> bool:
+def _is_known(lookup: str, lookups: Lookups) -> bool:
     root, _, key = lookup.partition(".")
-    return key in lookups.get(root, ())
+    keys = lookups.get(root, ())
+    return bool(key) and (keys is None or key in keys)
 
 
-def _sentence(reader: Reader, lookups: Mapping[str, tuple[str, ...]]) -> Sentence:
+def _sentence(reader: Reader, lookups: Lookups) -> Sentence:
     texts = []
     for key in ("observed", "wanted"):
         text = reader.text(key)
@@ -159,7 +176,7 @@ def _sentence(reader: Reader, lookups: Mapping[str, tuple[str, ...]]) -> Sentenc
     return Sentence(texts[0], texts[1])
 
 
-def _reasons(reader: Reader, lookups: Mapping[str, tuple[str, ...]]) -> tuple[Reason, ...]:
+def _reasons(reader: Reader, lookups: Lookups) -> tuple[Reason, ...]:
     if not reader.has("reasons"):
         return ()
     reasons = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from libs.judge.kinds import KINDS
+from libs.judge.own_kinds import MAX_NAME_CHARS, OWN_PATTERN
 from libs.judge.policy_model import EVERY_PART, WATCHDOG
 from libs.judge.policy_tests import MAX_CASE_FACTS, MAX_CASES, STATUSES
 
@@ -59,7 +60,8 @@ def _one_of(*names: str) -> dict[str, Any]:
 
 
 def _kind(description: str) -> dict[str, Any]:
-    return {"enum": sorted(KINDS), "description": description}
+    own = {"type": "string", "pattern": OWN_PATTERN, "maxLength": MAX_NAME_CHARS}
+    return {"anyOf": [{"enum": sorted(KINDS)}, own], "description": description}
 
 
 def _condition() -> dict[str, Any]:

@@ -9,9 +9,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 from libs.judge.facts import Fact, Facts
-from libs.judge.kinds import KINDS, check_data
+from libs.judge.kinds import reads_too
+from libs.judge.own_kinds import OwnKind, by_name, problems_of
 from libs.judge.policy_model import CaseFact, Policy, PolicyCase, PolicyError
 from libs.judge.policy_reader import Reader
+from libs.judge.policy_rule import read_kind
 from libs.judge.policy_yaml import LinedDict
 from libs.judge.verdict import judge
 
@@ -68,7 +70,7 @@ def _fact(item: object, where: str) -> CaseFact:
     if not isinstance(item, LinedDict):
         raise PolicyError(f"{where} is not a mapping")
     reader = Reader(item, where)
-    kind, part = reader.one_of("kind", tuple(KINDS)), reader.text("part", "default")
+    kind, part = read_kind(reader), reader.text("part", "default")
     age = reader.number("age_minutes", 0, 10_000_000) if reader.has("age_minutes") else 0
     data = reader.take("data", LinedDict, "a mapping")
     source, actor = reader.text("source", "/test"), reader.text("actor", "test")
@@ -83,16 +85,21 @@ def _plain(value: object) -> str:
     raise PolicyError(f"a value of the type {type(value).__name__} can't stand in the data of a fact")
 
 
-def run_cases(policy: Policy) -> tuple[str, ...]:
-    """A sentence for each test that does not come out as it expects; empty: all do, or there are none."""
-    return tuple(f"{policy.file}: test {case.name}: {wrong}" for case in policy.cases for wrong in _wrong(policy, case))
+def run_cases(policy: Policy, kinds: tuple[OwnKind, ...] = ()) -> tuple[str, ...]:
+    """A sentence for each test that does not come out as it expects; empty: all do, or there are none.
+
+    ``kinds``: the kinds of one's own that are declared.
+    """
+    return tuple(
+        f"{policy.file}: test {case.name}: {wrong}" for case in policy.cases for wrong in _wrong(policy, case, kinds)
+    )
 
 
-def _wrong(policy: Policy, case: PolicyCase) -> list[str]:
-    if broken := _broken(case):
+def _wrong(policy: Policy, case: PolicyCase, kinds: tuple[OwnKind, ...]) -> list[str]:
+    if broken := _broken(case, kinds):
         return broken  # it would fail its rule, and so keep a promise of NO-GO for a wrong reason
     version = case.version if policy.subject_mode == "version" else ""
-    verdict = judge(policy, Facts(_facts(policy, case, version), version=version), case.now)
+    verdict = judge(policy, Facts(_facts(policy, case, version), version=version, kinds=kinds), case.now)
     results = {result.id: result for result in verdict.rules}
     found = [
         f"rule {rule_id} is {results[rule_id].status}, expected {status}: {results[rule_id].message}"
@@ -105,9 +112,9 @@ def _wrong(policy: Policy, case: PolicyCase) -> list[str]:
     return found
 
 
-def _broken(case: PolicyCase) -> list[str]:
+def _broken(case: PolicyCase, kinds: tuple[OwnKind, ...]) -> list[str]:
     """What no sender could have told, by fact."""
-    found = ((fact, check_data(fact.kind, json.loads(fact.data))) for fact in case.facts)
+    found = ((fact, problems_of(fact.kind, json.loads(fact.data), by_name(kinds))) for fact in case.facts)
     return [
         f"fact {number} is no valid {fact.kind}: {'; '.join(problems)}"
         for number, (fact, problems) in enumerate(found, start=1)
@@ -133,4 +140,4 @@ def _facts(policy: Policy, case: PolicyCase, version: str) -> tuple[Fact, ...]:
 
 
 def _reads(rule: Any, kind: str) -> bool:
-    return kind in (rule.kind, *KINDS[rule.kind].reads_too, *(need.kind for need in rule.needs))
+    return kind in (rule.kind, *reads_too(rule.kind), *(need.kind for need in rule.needs))

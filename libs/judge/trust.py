@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,7 +10,8 @@ from libs.judge.checks import parse_time
 from libs.judge.derive import part_words
 from libs.judge.facts import Fact, Facts
 from libs.judge.failures import age_words
-from libs.judge.kinds import KINDS, check_data
+from libs.judge.kinds import Kind
+from libs.judge.own_kinds import noun_of, problems_of
 from libs.judge.policy_model import EVERY_PART, WATCHDOG, Rule, look_up
 from libs.judge.report_base import clean_text
 from libs.judge.voices import wanted_words
@@ -27,14 +28,16 @@ def without_zone(facts: Sequence[Fact]) -> list[tuple[str, str]]:
     return [(f"signal {ids[0]} has a time without a zone", "a time with a zone")] if ids else []
 
 
-def broken(facts: Sequence[Fact], label: str, now: datetime, never: str = NEVER) -> list[tuple[str, str]]:
-    """The first fact that can't be trusted at all."""
+def broken(
+    facts: Sequence[Fact], label: str, now: datetime, own: Mapping[str, Kind], never: str = NEVER
+) -> list[tuple[str, str]]:
+    """The first fact that can't be trusted at all; ``own``: the kinds of one's own."""
     for fact in facts:
-        name = f"the {label}{KINDS[fact.kind].noun} {part_words(fact, facts)}(signal {fact.signal_id})"
+        name = f"the {label}{noun_of(fact.kind, own)} {part_words(fact, facts)}(signal {fact.signal_id})"
         if fact.time - now > MAX_FUTURE:
             return [(f"{name} has a time in the future, {fact.time.isoformat()}", "a time that has come")]
         # What was wrong when it came stays wrong, also if a later Headgate would take it: its sender was told so.
-        problems = fact.problems or check_data(fact.kind, fact.data)
+        problems = fact.problems or problems_of(fact.kind, fact.data, own)
         if problems:
             what = clean_text(problems[0].rstrip("."), MAX_PROBLEM_CHARS)
             return [(f"{name} is broken: {what}{'' if label else _last_good(fact, now, never)}", "valid data")]
@@ -49,14 +52,14 @@ def _last_good(fact: Fact, now: datetime, never: str) -> str:
     return f"; the last good one, signal {fact.good.signal_id}, is {age_words(now - fact.good.time)} old"
 
 
-def missing(rule: Rule, version: str) -> tuple[str, str]:
+def missing(rule: Rule, version: str, own: Mapping[str, Kind]) -> tuple[str, str]:
     """What to say where there is no fact at all."""
     target = f" of version {version}" if version else ""
     limit = _limit_words(rule)
     if rule.age_of == WATCHDOG:
         return "no alert group was received", f"a Watchdog heartbeat {limit}".strip()
     hears = f", and {wanted_words(rule)}" if wanted_words(rule) else ""
-    return f"no {KINDS[rule.kind].noun}{target} was received{hears}", f"one{f' {limit}' if limit else ''}"
+    return f"no {noun_of(rule.kind, own)}{target} was received{hears}", f"one{f' {limit}' if limit else ''}"
 
 
 def _limit_words(rule: Rule) -> str:
@@ -97,20 +100,22 @@ def _ages(of: Sequence[tuple[Fact, datetime | None]], ahead: tuple[datetime, ...
     return Ages(of, min(times, default=None), len(times) < len(of), ahead)
 
 
-def stale(rule: Rule, found: Ages, current: Sequence[Fact], now: datetime) -> list[tuple[str, str]]:
+def stale(
+    rule: Rule, found: Ages, current: Sequence[Fact], now: datetime, own: Mapping[str, Kind]
+) -> list[tuple[str, str]]:
     """The first fact that is too old for the rule."""
     limit = rule.age_limit
     if limit is None:
         return []
     if rule.age_of == WATCHDOG and not found.of:
         return [("no Watchdog heartbeat fires", f"a Watchdog heartbeat {_limit_words(rule)}")]
-    ahead = next((own for own in found.ahead if own - now > MAX_FUTURE), None)
+    ahead = next((told for told in found.ahead if told - now > MAX_FUTURE), None)
     if ahead is not None:
         return [(f"{rule.age_of} lies in the future, {ahead.isoformat()}", "a time that has come")]
     if not found.is_unknown and (found.oldest is None or now - found.oldest <= limit):
         return []
     wanted = _limit_words(rule)
-    title = "Watchdog heartbeat" if rule.age_of == WATCHDOG else KINDS[rule.kind].noun
+    title = "Watchdog heartbeat" if rule.age_of == WATCHDOG else noun_of(rule.kind, own)
     for fact, time in found.of:
         if time is None:
             return [(f"no run is recorded for the {title}", f"one {wanted}")]
@@ -134,12 +139,12 @@ def needed(rule: Rule, facts: Facts, now: datetime) -> tuple[list[Fact], list[tu
     found, wrong = of_needs(rule, facts), []
     for need in rule.needs:
         mine = [fact for fact in found if fact.kind == need.kind]
-        noun = KINDS[need.kind].noun
+        noun = noun_of(need.kind, facts.own)
         limit = "" if need.max_age_hours is None else f" at most {need.max_age_hours:g} hours old"
         newest = max(mine, key=lambda fact: (fact.time, fact.signal_id), default=None)
         if newest is None:
             wrong.append((f"no {noun} was received, which the rule needs", f"one{limit}"))
-        elif bad := broken(mine, "", now):
+        elif bad := broken(mine, "", now, facts.own):
             wrong += bad
         elif need.max_age_hours is not None and now - newest.time > timedelta(hours=need.max_age_hours):
             wrong.append((f"the newest {noun} is {age_words(now - newest.time)} old", f"one{limit}"))

@@ -19,7 +19,7 @@ from typing import Any
 from libs.judge.derive import COMPARED_KINDS
 from libs.judge.evidence import Hearing, bounded
 from libs.judge.facts import Fact, Facts
-from libs.judge.kinds import check_data
+from libs.judge.own_kinds import problems_of
 from libs.judge.policy_model import Policy, Rule, look_up
 from libs.judge.results import Decision, RuleResult, RuleStatus, RunStatus, Summary, Verdict
 from libs.judge.standing import NOBODY_DECIDED, Standing, Waiver, holds, moments, used, without
@@ -81,7 +81,8 @@ def _any_good(results: Sequence[RuleResult], facts: Facts) -> bool:
     """Whether a rule that counts has read anything that can be judged: what is missing or broken says nothing."""
     if any(result.passed for result in results):
         return True  # nothing passes without one
-    good = {fact.signal_id for fact in facts.current if not fact.problems and not check_data(fact.kind, fact.data)}
+    own = facts.own
+    good = {fact.signal_id for fact in facts.current if not (fact.problems or problems_of(fact.kind, fact.data, own))}
     return any(not good.isdisjoint(result.facts_used) for result in results)
 
 
@@ -154,11 +155,11 @@ def _judge_rule(hearing: Hearing, rule: Rule) -> RuleResult:
     wrong = without_zone([*found.zoneless, *(of_needs(rule, beside_it) if beside_it else [])])
     if not wrong:
         wrong = list(found.wrong)
-        if found.is_missing:
-            wrong = [missing(rule, found.version)]
+        if found.is_missing and not wrong:
+            wrong = [missing(rule, found.version, hearing.facts.own)]
         elif not wrong:
             unjudged, failed = _condition_failures(rule, values)
-            old = stale(rule, found.ages_by(rule.age_of), found.current, now)
+            old = stale(rule, found.ages_by(rule.age_of), found.current, now, hearing.facts.own)
             has_evidence = found.is_whole and not (unjudged or old)
             wrong = [*failed, *old] or _unasked(values["params"], values["derived"])
         if beside_it is not None:

@@ -15,7 +15,8 @@ from typing import Any
 from libs.judge.facts import Fact, Facts, OpenFailure, Seen
 from libs.judge.failures import KIND as TESTS
 from libs.judge.failures import shown_by
-from libs.judge.kinds import KINDS, check_data
+from libs.judge.kinds import Kind, reads_too
+from libs.judge.own_kinds import problems_of
 from libs.judge.policy_model import Policy, Rule
 
 MAX_ACTOR_CHARS = 100  # in a sentence
@@ -27,7 +28,7 @@ def restricted(rule: Rule) -> bool:
 
 
 def _kinds(rule: Rule) -> tuple[str, ...]:
-    return (rule.kind, *KINDS[rule.kind].reads_too, *(need.kind for need in rule.needs))
+    return (rule.kind, *reads_too(rule.kind), *(need.kind for need in rule.needs))
 
 
 def anybodys_kinds(policy: Policy) -> list[str]:
@@ -56,7 +57,7 @@ def heard(rule: Rule, facts: Facts) -> Facts:
             of_part.setdefault((fact.kind, fact.version, fact.part), []).append(fact)
     return replace(
         facts,
-        current=tuple(_newest_word(rule, of_part[key]) for key in sorted(of_part)),
+        current=tuple(_newest_word(rule, of_part[key], facts.own) for key in sorted(of_part)),
         unread=tuple(fact for fact in facts.unread if fact.voice and _is_actor(rule, fact)),
         # What somebody else said then is not known now: a finding of theirs is no accepted one.
         baseline=tuple(fact for fact in facts.baseline if may_say(rule, fact)),
@@ -85,7 +86,7 @@ def _fits(text: str, patterns: Sequence[str]) -> bool:
     return any(re.fullmatch(".*".join(map(re.escape, one.split("*"))), text, re.DOTALL) for one in patterns)
 
 
-def _newest_word(rule: Rule, facts: Sequence[Fact]) -> Fact:
+def _newest_word(rule: Rule, facts: Sequence[Fact], own: Mapping[str, Kind]) -> Fact:
     """The newest of several actors' facts of one part, with the tests that any of them left open."""
     newest = max(facts, key=lambda fact: (fact.time, fact.signal_id))
     covering = next((fact for fact in facts if not may_say(rule, fact)), None)
@@ -95,10 +96,10 @@ def _newest_word(rule: Rule, facts: Sequence[Fact]) -> Fact:
     if newest.kind != TESTS or not newest.version or not others:
         return newest
     still = {one.test: one for one in newest.open_failures}
-    for one in (one for fact in others for one in _left_open(fact)):
+    for one in (one for fact in others for one in _left_open(fact, own)):
         if one.test not in still or _mark(still[one.test]) < _mark(one):
             still[one.test] = one
-    if not _is_good(newest):
+    if not _is_good(newest, own):
         return replace(newest, open_failures=tuple(still.values()))
     shown = shown_by(_data(newest), (newest.time, newest.signal_id))
     # What the newest shows is known by itself, failing or passing.
@@ -110,14 +111,14 @@ def _mark(one: OpenFailure) -> tuple[object, int]:
     return one.last.time, one.last.signal_id
 
 
-def _left_open(fact: Fact) -> list[OpenFailure]:
+def _left_open(fact: Fact, own: Mapping[str, Kind]) -> list[OpenFailure]:
     """What a report that is not the newest of its part leaves open: its own failures, too."""
-    failed = _data(fact)["failed_tests"] if _is_good(fact) else []
+    failed = _data(fact)["failed_tests"] if _is_good(fact, own) else []
     return [*fact.open_failures, *(OpenFailure(test, Seen(fact.signal_id, fact.time)) for test in failed)]
 
 
-def _is_good(fact: Fact) -> bool:
-    return not fact.problems and not check_data(fact.kind, fact.data)
+def _is_good(fact: Fact, own: Mapping[str, Kind]) -> bool:
+    return not fact.problems and not problems_of(fact.kind, fact.data, own)
 
 
 def _data(fact: Fact) -> Mapping[str, Any]:

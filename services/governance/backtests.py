@@ -36,7 +36,7 @@ from libs.common.problems import Invalid, NotFound
 from libs.common.schedules import Schedule
 from libs.common.service import Job, JobDone, Read, Table, Tx
 from libs.common.versions import EVERYWHERE
-from libs.judge.capsule import digest, fact_data
+from libs.judge.capsule import FACT_LISTS, digest, fact_data
 from libs.judge.combine import combine
 from libs.judge.policy import PolicyError, parse_policy
 from services.governance.capsules import SELECT_DATA, SELECT_SOURCES
@@ -315,8 +315,7 @@ def _unpacked(rows: Sequence[asyncpg.Record]) -> list[dict[str, Any] | None]:
 
 
 def _signals(body: dict[str, Any] | None) -> set[int]:
-    held = (body or {"facts": {}})["facts"].values()
-    return {fact["signal_id"] for facts in held if isinstance(facts, list) for fact in facts}
+    return {fact["signal_id"] for name in FACT_LISTS for fact in body["facts"].get(name, ())} if body else set()
 
 
 def _kinds_of(source: str) -> frozenset[str]:

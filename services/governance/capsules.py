@@ -22,7 +22,16 @@ from libs.common.problems import NotFound, TooLarge
 from libs.common.runtime import StartError
 from libs.common.service import Read, Table
 from libs.common.settings import Settings
-from libs.judge.capsule import About, digest, make_body, make_statement, seal, sources_of, wanted_attachments
+from libs.judge.capsule import (
+    FACT_LISTS,
+    About,
+    digest,
+    make_body,
+    make_statement,
+    seal,
+    sources_of,
+    wanted_attachments,
+)
 from libs.judge.dsse import KeyProblem, Signer
 from services.governance.gate import Looked
 
@@ -150,7 +159,7 @@ async def get_capsule(read: Read, key: RunKey) -> Blob:
         raise NotFound(f"Run {key.run_id} was decided before capsules were kept; run the gate again.")
     body = zlib.decompress(row["body"])
     said = orjson.loads(body)
-    signal_ids = [fact["signal_id"] for held in said["facts"].values() if isinstance(held, list) for fact in held]
+    signal_ids = [fact["signal_id"] for name in FACT_LISTS for fact in said["facts"][name]]
     data = [one["data"] for one in await read.pool.fetch(SELECT_DATA, read.site, signal_ids)]
     attachments = {digest(text.encode()): text for text in data}
     wanted = wanted_attachments(said)

@@ -16,7 +16,7 @@ from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Table
 from libs.common.versions import EVERYWHERE
 from libs.judge.combine import binds, combine
-from libs.judge.kinds import KINDS
+from libs.judge.kinds import KINDS, reads_too
 from libs.judge.policy import Policy, PolicyError, parse_policy
 from libs.judge.policy_model import SubjectMode
 
@@ -83,7 +83,7 @@ class Catalog:
 
     def _read_scopes(self, policy: Policy) -> None:
         for rule in policy.rules:
-            for kind in (rule.kind, *KINDS[rule.kind].reads_too):
+            for kind in (rule.kind, *reads_too(rule.kind)):
                 self._scopes.setdefault(kind, set()).add(rule.scope)
             for need in rule.needs:
                 self._scopes.setdefault(need.kind, set()).update(("subject", "version"))

@@ -20,6 +20,7 @@ from libs.judge.test_ids import PRINT_CHARS
 from libs.judge.verdict import Verdict, judge
 from libs.judge.voices import heard_kinds
 from services.governance.catalog import Target
+from services.governance.own_kinds import read_kind
 from services.governance.standing import standing_of
 
 if TYPE_CHECKING:
@@ -78,6 +79,10 @@ SELECT 'halt', '', '', '', halt_id, NULL, NULL, NULL, '', '', to_jsonb(halts), '
     NULL, '', '', false
 FROM halts WHERE site IN ('global', $1) AND lifted_at IS NULL
 UNION ALL
+SELECT 'kind', '', '', '', NULL, NULL, NULL, NULL, '', '', to_jsonb(own_kinds), '[]', NULL, NULL, NULL, NULL,
+    NULL, '', '', false
+FROM own_kinds WHERE name = ANY ($4::text[])
+UNION ALL
 SELECT 'freezes', '', '', '', NULL, NULL, NULL, NULL, '', '',
     jsonb_build_object('site', newest.site, 'content', newest.content), '[]', NULL, NULL, NULL, NULL, NULL, '',
     '', false
@@ -86,7 +91,7 @@ FROM unnest(ARRAY['global', nullif($1, 'global')]) AS of (site) CROSS JOIN LATER
     ORDER BY version DESC LIMIT 1
 ) AS newest
 """
-PLACES = ("current", "unread", "baseline", "waiver", "halt", "freezes")
+PLACES = ("current", "unread", "baseline", "waiver", "halt", "kind", "freezes")
 PACKED = ("tests_packed", "severe_packed")
 INLINE_ENTRIES = 2_000  # tests and findings that are judged without a hop to a thread, which takes longer
 
@@ -141,6 +146,7 @@ async def gather(
         baseline_run=rows["baseline"][0]["run_number"] if rows["baseline"] else None,
         version=target.version,
         unread=tuple(map(_newest, rows["unread"])),
+        kinds=tuple(sorted((read_kind(row["data"]) for row in rows["kind"]), key=lambda one: one.name)),
     )
     decided = ([row["data"] for row in rows[place]] for place in ("waiver", "halt", "freezes"))
     standing = standing_of(policy, target, now, *decided, until=until)

@@ -42,11 +42,12 @@ from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
 from libs.common.versions import EVERYWHERE
 from libs.judge.combine import combine
-from libs.judge.lint import lint
+from libs.judge.lint import lint, lint_kinds
 from libs.judge.policy import Policy, PolicyError, parse_policy
 from libs.judge.policy_schema import policy_schema
 from libs.judge.policy_tests import run_cases
 from services.governance.catalog import Catalog, InForce
+from services.governance.own_kinds import declared
 from services.governance.recheck import recheck
 
 MAX_GATES = 100  # that a site has published policies of
@@ -126,8 +127,10 @@ async def _problems(catalog: Catalog, source: Source, gate: str, site: str, cont
         return [f"{policy.file}: subject_mode must stay {other.subject_mode}: boards and runs of the gate go by it"]
     if site != EVERYWHERE and other is not None:
         combine(other, policy)
+    own = await declared(source, {*policy.kinds, *(fact.kind for case in policy.cases for fact in case.facts)})
     # Tests may hold large data, and other messages should not wait for them.
-    return [*lint(policy, now.now), *await asyncio.to_thread(run_cases, policy)]
+    tried = await asyncio.to_thread(run_cases, policy, own)
+    return [*lint(policy, now.now), *lint_kinds(policy, own), *tried]
 
 
 async def _other(catalog: Catalog, source: Source, gate: str, site: str) -> Policy | None:

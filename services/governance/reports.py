@@ -84,7 +84,7 @@ async def record_report(catalog: Catalog, bucket: Bucket, tx: Tx, body: ReportRe
         # Alertmanager repeats the same body on purpose: each is a heartbeat.
         if body.format != "alertmanager":
             new = await _as_retries(tx, about, new)
-        receipts = await store(catalog, tx, new)
+        receipts = await store(tx, new)
         await keep(tx, original, body, receipts)
     await _note(catalog, tx, body, about, receipts, [about.subject], readable=True)
     return receipts
@@ -113,7 +113,7 @@ async def _record_by_label(
     ]
     try:
         async with tx.connection.transaction():
-            receipts = await store(catalog, tx, new)
+            receipts = await store(tx, new)
     except Invalid as error:
         subjects = [one.subject for one in told]
         return await _keep_unread(catalog, tx, body, about, original, error.detail, subjects)
@@ -171,7 +171,7 @@ async def _keep_unread(
         told |= {"bytes": original.size, "sha256": original.sha256.hex(), **_head(original.head(HEAD_BYTES))}
     broken = replace(_signal(tx, body, about, about.name, original, told), problems=(reason,))
     # Where parts stand inside the report, this one is about parts that nobody knows: it is the sender's, no part's.
-    receipts = await store(catalog, tx, await _as_retries(tx, about, [broken]), count=body.format not in PARTS_INSIDE)
+    receipts = await store(tx, await _as_retries(tx, about, [broken]), count=body.format not in PARTS_INSIDE)
     await keep(tx, original, body, receipts)
     known = [one.subject for one in await known_subjects(tx, about)] if body.subject_label else []
     await _note(catalog, tx, body, about, receipts, [*subjects, *known, about.subject], readable=False)

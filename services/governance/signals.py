@@ -31,10 +31,11 @@ from libs.common.contracts.governance.signals import (
 from libs.common.listing import Listing, newest
 from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
-from libs.judge.kinds import check_data
+from libs.judge.own_kinds import by_name, find_kind, problems_of
 from libs.judge.report_base import DEFAULT_PART, remarked
 from services.governance.catalog import SITE_SUBJECT, Catalog
 from services.governance.failures import is_test_report, keep_failures
+from services.governance.own_kinds import declared
 from services.governance.parts import refuse_too_many
 
 MAX_FUTURE = timedelta(minutes=5)  # how far clocks may differ
@@ -135,7 +136,7 @@ async def record_signals(catalog: Catalog, tx: Tx, body: SignalRecord) -> Signal
     """Store outside events as signals. Raises `Invalid` naming the event that is wrong, `Conflict`."""
     received = receipt(tx)
     new = [await _from_event(catalog, tx, event, place, body, received) for place, event in enumerate(body.signals, 1)]
-    return await store(catalog, tx, new)
+    return await store(tx, new)
 
 
 def receipt(tx: Tx) -> datetime:
@@ -164,7 +165,7 @@ async def _from_event(
     )
 
 
-async def store(catalog: Catalog, tx: Tx, signals: Sequence[NewSignal], *, count: bool = True) -> SignalReceipts:
+async def store(tx: Tx, signals: Sequence[NewSignal], *, count: bool = True) -> SignalReceipts:
     """Store signals with one statement; what is known already is answered with its first id.
 
     ``count`` false: they are kept and listed, but are no fact of a part. Emits an event for each new signal, and one if
@@ -174,11 +175,13 @@ async def store(catalog: Catalog, tx: Tx, signals: Sequence[NewSignal], *, count
     unique: dict[tuple[str, str], NewSignal] = {}
     for signal in signals:
         unique.setdefault(signal.key, signal)
+    own = by_name(await declared(tx.connection, {one.kind for one in unique.values()}))
+    judged = {one.kind for one in unique.values() if find_kind(one.kind, own)}
     problems = {
-        key: list(one.problems) or (check_data(one.kind, one.data) if catalog.is_judged(one.kind) else [])
+        key: list(one.problems) or (problems_of(one.kind, one.data, own) if one.kind in judged else [])
         for key, one in unique.items()
     }
-    fresh = await _insert(catalog, tx, list(unique.values()), problems, count)
+    fresh = await _insert(tx, list(unique.values()), problems, judged, count)
     missing = [key for key in unique if key not in fresh]
     known: dict[tuple[str, str], asyncpg.Record] = {}
     if missing:
@@ -199,7 +202,7 @@ async def store(catalog: Catalog, tx: Tx, signals: Sequence[NewSignal], *, count
                 part=signal.part,
                 subject=signal.subject,
                 version=signal.version,
-                judged=row["judged"] if row else catalog.is_judged(signal.kind),
+                judged=row["judged"] if row else signal.kind in judged,
                 valid=row["valid"] if row else not wrong,
                 duplicate=row is not None or signal.key in seen,
                 problems=row["problems"] if row else wrong,
@@ -214,7 +217,7 @@ async def store(catalog: Catalog, tx: Tx, signals: Sequence[NewSignal], *, count
 
 
 async def _insert(
-    catalog: Catalog, tx: Tx, new: list[NewSignal], problems: dict[tuple[str, str], list[str]], count: bool
+    tx: Tx, new: list[NewSignal], problems: dict[tuple[str, str], list[str]], judged: set[str], count: bool
 ) -> dict[tuple[str, str], int]:
     """The ids of those that were not there yet. Raises `Invalid` if they open too many parts."""
     try:
@@ -230,7 +233,7 @@ async def _insert(
             [one.subject for one in new],
             [one.version for one in new],
             [one.time for one in new],
-            [catalog.is_judged(one.kind) for one in new],
+            [one.kind in judged for one in new],
             [not problems[one.key] for one in new],
             [orjson.dumps(problems[one.key]).decode() for one in new],
             [orjson.dumps(one.data).decode() for one in new],

@@ -10,15 +10,20 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from pydantic import ValidationError
 
 from libs.client.errors import UsageProblem
+from libs.client.files import read_input
 from libs.client.http import read_as
 from libs.client.session import Session, command
 from libs.client.show import clean, counted, facts
 from libs.client.views.policies import backtest_view
 from libs.common.contracts.governance.backtests import MAX_FLIPS_KEPT, MAX_LAST, Backtest, BacktestShown
+from libs.common.contracts.governance.own_kinds import KindsDeclared
 from libs.common.contracts.governance.policies import PolicyDiff, PolicyVersionShown
-from libs.judge.lint import lint
+from libs.judge.lint import lint, lint_kinds
+from libs.judge.own_kinds import OwnKind, compiled
+from libs.judge.own_schemas import BadSchema
 from libs.judge.policy import Policy, PolicyError, parse_policy
 from libs.judge.policy_schema import policy_schema
 from libs.judge.policy_tests import run_cases
@@ -30,16 +35,23 @@ policies = typer.Typer(no_args_is_help=True, help="Policies: what a gate asks, i
 
 GateArgument = Annotated[str, typer.Argument(metavar="GATE", help="The gate's name, such as release.")]
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="The policy's YAML file.")]
+KindsOption = Annotated[
+    str | None, typer.Option("--kinds", help="The kinds of one's own, as `headgate kinds show --json` says them.")
+]
 
 
 @command(policies, "lint", judges=True)
-def lint_file(session: Session, file: FileArgument) -> int:
+def lint_file(
+    session: Session,
+    file: FileArgument,
+    kinds: KindsOption = None,
+) -> int:
     """Check a policy's file and run its tests, without any server. Exit code 0: it may be published, 1: not."""
-    text = _read(file)
+    text, own = _read(file), _kinds(kinds)
     policy: Policy | None = None
     try:
         policy = parse_policy(text, Path(file).name)
-        problems = [*lint(policy, datetime.now(UTC)), *run_cases(policy)]
+        problems = [*lint(policy, datetime.now(UTC)), *lint_kinds(policy, own), *run_cases(policy, own)]
     except PolicyError as error:
         problems = [error.message]
     tests = len(policy.cases) if policy is not None else 0
@@ -50,14 +62,14 @@ def lint_file(session: Session, file: FileArgument) -> int:
 
 
 @command(policies, "test", judges=True)
-def test_file(session: Session, file: FileArgument) -> int:
+def run_tests(session: Session, file: FileArgument, kinds: KindsOption = None) -> int:
     """Run the tests of a policy's file, without any server. Exit code 0: all pass, 1: not, or there are none."""
     try:
         policy = parse_policy(_read(file), Path(file).name)
     except PolicyError as error:
         session.emit({"problems": [error.message], "tests": 0}, clean(error.message))
         return 1
-    problems = run_cases(policy)
+    problems = run_cases(policy, _kinds(kinds))
     failed = [case.name for case in policy.cases if any(f": test {case.name}: " in problem for problem in problems)]
     said = [f"failed  {case.name}" if case.name in failed else f"passed  {case.name}" for case in policy.cases]
     if not policy.cases:
@@ -148,6 +160,21 @@ def backtest(
             session.client.sleep(POLL_S)
     session.emit(answer, *backtest_view(found))
     return int(found.state == "failed")
+
+
+def _kinds(file: str | None) -> tuple[OwnKind, ...]:
+    """The kinds in a file: what is published, or what the server answers to ``kinds show``; none without a file."""
+    if file is None:
+        return ()
+    try:
+        said = orjson.loads(read_input(file))
+        content = KindsDeclared.model_validate(said.get("content", said) if isinstance(said, dict) else said)
+        own = tuple(OwnKind.of(one.name, one.noun, one.json_schema, one.totals) for one in content.kinds)
+        for one in own:
+            compiled(one)
+    except (orjson.JSONDecodeError, ValidationError, BadSchema) as error:
+        raise UsageProblem(f"{file} holds no kinds that can be declared: {error}.") from error
+    return own
 
 
 def _text(file: str) -> str:

@@ -29,6 +29,9 @@ class SignalKind(Open):
     reads_too: list[str] = Field(description="Kinds of the same version that the totals take in")
     formats: list[KindFormat]
     json_schema: dict[str, Any]
+    own: bool = Field(
+        False, description="Whether the installation declared it (`PUT /api/kinds`); else it is Headgate's"
+    )
 
 
 list_kinds = Query(
