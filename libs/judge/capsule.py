@@ -52,6 +52,7 @@ class About:
     trigger: str
     actor: str
     headgate: str
+    line: str = ""
 
 
 def digest(content: bytes) -> str:
@@ -131,6 +132,8 @@ def make_statement(body: bytes) -> bytes:
     said = json.loads(body)
     about, verdict = said["about"], said["verdict"]
     where = "/".join(about[name] for name in ("site", "gate", "subject", "version"))
+    if line := about.get("line"):  # capsules of before there were lines don't say any
+        where += f"#line={line}"
     signals = {fact["signal_id"]: fact["data"] for name in FACT_LISTS for fact in said["facts"][name]}
     passed = verdict["decision"] == "go"
     return canonical(

@@ -65,10 +65,10 @@ class Facts:
     """All that a verdict may look at.
 
     ``current``: facts of the subject and of the version under judgement (others are ignored). ``baseline``: the facts
-    that the last GO used, ``baseline_run`` its run number, None when there was no GO yet. ``version``: the version
-    under judgement, "" for a gate over a site. ``unread``: the newest reports of senders that could not be read, so
-    that nobody knows which parts they were about. ``kinds``: the kinds of one's own that the policy reads, as they are
-    declared now.
+    that the line's last GO used, ``baseline_run`` its run number, None when there was no GO yet. ``version``: the
+    version under judgement, "" for a gate over a site. ``unread``: the newest reports of senders that could not be
+    read, so that nobody knows which parts they were about. ``line``: whose baseline this is, "" where nobody draws
+    lines. ``kinds``: the kinds of one's own that the policy reads, as they are declared now.
     """
 
     current: tuple[Fact, ...] = ()
@@ -76,6 +76,7 @@ class Facts:
     baseline_run: int | None = None
     version: str = ""
     unread: tuple[Fact, ...] = ()
+    line: str = ""
     kinds: tuple[OwnKind, ...] = ()
 
     @property

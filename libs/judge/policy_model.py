@@ -174,10 +174,9 @@ class Policy:
     """A named gate. ``digest`` is the SHA-256 of the file's bytes; overrides change it, too.
 
     ``subjects``: patterns (``*`` stands for anything) of the subjects that it binds, empty: all. ``valid_for_hours``:
-    how long a GO holds at the most.
-    ``text``: the file
-    as it was read; ``overridden``: what the environment changed of it, by suffix. ``parts``: what a combined policy was
-    made of: the one in force everywhere, and the site's own.
+    how long a GO holds at the most. ``line_pattern``: how the line of a version is derived (see `lines`), "": not at
+    all. ``text``: the file as it was read; ``overridden``: what the environment changed of it, by suffix. ``parts``:
+    what a combined policy was made of: the one in force everywhere, and the site's own.
     """
 
     name: str
@@ -192,6 +191,7 @@ class Policy:
     file: str = ""
     settings: tuple[Setting, ...] = field(default=())
     valid_for_hours: float | None = None
+    line_pattern: str = ""
     subjects: tuple[str, ...] = ()
     freeze_calendars: tuple[str, ...] = ()
     waivers: WaiverTerms = WaiverTerms()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from libs.judge.lines import check_pattern
 from libs.judge.policy_model import PolicyError, WaiverTerms
 from libs.judge.policy_reader import Reader
 
@@ -15,6 +16,7 @@ def read_terms(reader: Reader) -> dict[str, Any]:
     """The fields of a `Policy` that every policy may leave out. Raises PolicyError."""
     return {
         "valid_for_hours": reader.above_zero("valid_for_hours", 100_000),
+        "line_pattern": _line_pattern(reader),
         "subjects": reader.texts("subjects"),
         "freeze_calendars": _tokens(reader, "freeze_calendars"),
         "waivers": _waivers(reader),
@@ -28,6 +30,19 @@ def _tokens(reader: Reader, key: str) -> tuple[str, ...]:
         line = reader.mapping.lines[key]
         raise PolicyError(f"{reader.where}: {key}: {wrong} must be 1 to 40 of the letters a-z, 0-9 and - (line {line})")
     return names
+
+
+def _line_pattern(reader: Reader) -> str:
+    if not reader.has("line_pattern"):
+        return ""
+    pattern, where = reader.text("line_pattern"), f"line {reader.mapping.lines['line_pattern']}"
+    if reader.mapping.get("subject_mode") == "site":
+        raise PolicyError(f"{reader.where}: line_pattern needs subject_mode version: a site has no versions ({where})")
+    try:
+        check_pattern(pattern)
+    except ValueError as error:
+        raise PolicyError(f"{reader.where}: line_pattern {error} ({where})") from None
+    return pattern
 
 
 def _waivers(reader: Reader) -> WaiverTerms:

@@ -182,7 +182,7 @@ def _judge_rule(hearing: Hearing, rule: Rule) -> RuleResult:
         status=_status(rule, passed, now),
         passed=passed,
         weight=rule.weight,
-        message=f"{message} Baseline: none." if against == "none" else message,
+        message=f"{message} {_without_baseline(hearing.facts)}" if against == "none" else message,
         detail={name: look_up(lookup, values) for name, lookup in rule.detail.items()},
         observed=observed,
         wanted=wanted,
@@ -200,6 +200,10 @@ def _judge_rule(hearing: Hearing, rule: Rule) -> RuleResult:
 
 def _with(signals: tuple[int, ...], beside: Sequence[Fact]) -> tuple[int, ...]:
     return tuple(sorted({*signals, *(fact.signal_id for fact in beside)})) if beside else signals
+
+
+def _without_baseline(facts: Facts) -> str:
+    return f"Baseline: none in the line {facts.line}." if facts.line else "Baseline: none."
 
 
 def _rule_values(rule: Rule) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from functools import partial
 from typing import Any
 
@@ -10,15 +10,29 @@ from libs.common.contracts.governance import admission as contract
 from libs.common.contracts.governance.admission import Admission
 from libs.common.contracts.governance.runs import GateTarget, verdict_word
 from libs.common.service import Read, Table
-from services.governance.catalog import Catalog
+from services.governance.catalog import Catalog, Target
 from services.governance.gate import look
 from services.governance.validity import HAS_UNSEEN, valid_until
 
+MAX_LINES = 50  # that hold a GO of one version; where the policy derives lines there is one
+
+# Which versions of the policy are in force comes along, as they say which line it is. So there is always a row.
 SELECT_HELD = f"""
-SELECT held.run_id, held.decided_at, held.valid_until, runs.decision, runs.status, runs.capsule_sha256,
-    coalesce(held.valid_until <= $5, false) OR {HAS_UNSEEN} AS is_doubtful
-FROM valid_gos AS held JOIN runs USING (run_id)
-WHERE held.gate = $1 AND held.site = $2 AND held.subject = $3 AND held.version = $4
+SELECT coalesce(of_all.version, 0) AS policy_version, coalesce(of_site.version, 0) AS site_policy_version, found.*
+FROM (VALUES (1)) AS one_row
+LEFT JOIN LATERAL (
+    SELECT version FROM policies WHERE policies.gate = $1 AND policies.site = 'global' ORDER BY version DESC LIMIT 1
+) AS of_all ON true
+LEFT JOIN LATERAL (
+    SELECT version FROM policies WHERE policies.gate = $1 AND policies.site = $2 ORDER BY version DESC LIMIT 1
+) AS of_site ON true
+LEFT JOIN LATERAL (
+    SELECT held.line, held.run_id, held.decided_at, held.valid_until, runs.decision, runs.status, runs.capsule_sha256,
+        coalesce(held.valid_until <= $6, false) OR {HAS_UNSEEN} AS is_doubtful
+    FROM valid_gos AS held JOIN runs USING (run_id)
+    WHERE held.gate = $1 AND held.site = $2 AND held.subject = $3 AND held.version = $4
+    ORDER BY held.line = $5 DESC, held.line LIMIT {MAX_LINES}
+) AS found ON true
 """  # noqa: S608 - a condition of our own
 
 
@@ -28,16 +42,18 @@ async def admit(catalog: Catalog, read: Read, wanted: GateTarget) -> Admission:
     A GO that nothing has touched since is believed. One whose time is over, or that has not seen a newer fact, is
     judged anew, so that no old GO lets anything pass.
     """
-    target = await catalog.target(read.pool, wanted.gate, read.site, wanted.subject, wanted.version)
+    target = await catalog.target(read.pool, wanted, read.site)
+    rows = await read.pool.fetch(SELECT_HELD, *astuple(target), read.now)
+    versions = rows[0]["policy_version"], rows[0]["site_policy_version"]
+    policy = (await catalog.at_versions(read.pool, target.gate, target.site, *versions)).policy(target.subject)
+    target = target.placed(policy)
     named: dict[str, Any] = asdict(target)
-    row = await read.pool.fetchrow(SELECT_HELD, *named.values(), read.now)
+    lines = {row["line"]: row for row in rows if row["run_id"] is not None}
+    row = lines.get(target.line)
     if row is None:
-        what = f"{target.subject} {target.version}".strip()
-        reason = f"No GO of the gate {target.gate} holds for {what}; run the gate, and see why if it says NO-GO."
-        return Admission(admitted=False, **named, checked_at=read.now, reasons=[reason])
+        return Admission(admitted=False, **named, checked_at=read.now, reasons=[_no_go(target, sorted(lines))])
     until, reasons = row["valid_until"], []
     if row["is_doubtful"]:
-        policy = (await catalog.in_force(read.pool, target.gate, target.site)).policy(target.subject)
         verdict = (await look(read.pool, policy, target, read.now)).verdict
         until, reasons = valid_until(policy, verdict, row["decided_at"]), list(verdict.reasons)
         if verdict.decision == "go" and until is not None and until <= read.now:
@@ -53,6 +69,14 @@ async def admit(catalog: Catalog, read: Read, wanted: GateTarget) -> Admission:
         capsule_sha256=row["capsule_sha256"],
         reasons=reasons,
     )
+
+
+def _no_go(target: Target, lines: list[str]) -> str:
+    """Why nothing is admitted. A GO of another line is none: there the version was compared with something else."""
+    what = f"{target.subject} {target.version}".strip() + (f" in the line {target.line}" if target.line else "")
+    reason = f"No GO of the gate {target.gate} holds for {what}; run the gate, and see why if it says NO-GO."
+    elsewhere = [line or "that has no name" for line in lines][:5]
+    return f"{reason} One holds in the line {', '.join(elsewhere)}; name it if you mean that one." if lines else reason
 
 
 def table(catalog: Catalog) -> Table:

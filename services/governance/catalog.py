@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from libs.common.contracts.base import Nothing
 from libs.common.contracts.governance import gates as contract
 from libs.common.contracts.governance.gates import GateInfo, GateName, RuleInfo
+from libs.common.contracts.governance.runs import GateTarget
 from libs.common.listing import Source
 from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Table
 from libs.common.versions import EVERYWHERE
 from libs.judge.combine import binds, combine
 from libs.judge.kinds import KINDS, reads_too
+from libs.judge.lines import line_of
 from libs.judge.policy import Policy, PolicyError, parse_policy
 from libs.judge.policy_model import SubjectMode
 
@@ -25,12 +27,37 @@ SITE_SUBJECT = "site"  # the subject of gates that judge a whole site
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a gate judges: ``version`` is "" for a whole site."""
+    """What a gate judges: ``version`` is "" for a whole site.
+
+    ``line``: as somebody named it ("": nobody did), until `placed` puts the target into the line that it belongs to.
+    """
 
     gate: str
     site: str
     subject: str
     version: str
+    line: str = ""
+
+    def placed(self, policy: Policy) -> Target:
+        """The target in the line that the policy derives, or else in the one that was named.
+
+        Raises `Invalid` if the policy can derive none, or another than was named: nobody picks his own baseline.
+        """
+        if not policy.line_pattern:
+            return self
+        try:
+            derived = line_of(policy.line_pattern, self.version)
+        except ValueError as error:
+            raise Invalid(
+                f"The gate {self.gate} derives the line of a version by {policy.line_pattern}, and of "
+                f"{self.version[:80]} it can't: {error}. Give versions such numbers, or publish another line_pattern."
+            ) from error
+        if self.line not in ("", derived):
+            raise Invalid(
+                f"The gate {self.gate} puts {self.version[:80]} into the line {derived}, not into {self.line}; leave "
+                "the line out, or name that one."
+            )
+        return replace(self, line=derived)
 
 
 MAX_KEPT = 100  # policies that are kept compiled; one is at most 512 KiB of text
@@ -177,15 +204,16 @@ class Catalog:
             return f"{which} is of the kind {kind}, which tells of one version; give it, such as version=1.4.2."
         return None
 
-    async def target(self, source: Source, gate: str, site: str, subject: str | None, version: str | None) -> Target:
-        """What to judge. Raises `NotFound` for an unknown gate, `Invalid` if it needs other fields."""
+    async def target(self, source: Source, wanted: GateTarget, site: str) -> Target:
+        """What to judge, not yet `placed`. Raises `NotFound` for an unknown gate, `Invalid` for a wrong field."""
+        gate, subject, version = wanted.gate, wanted.subject, wanted.version
         if await self._mode(source, gate, site) == "site":
-            if subject is not None or version is not None:
-                raise Invalid(f"The gate {gate} judges a whole site; leave subject and version out.")
+            if subject is not None or version is not None or wanted.line is not None:
+                raise Invalid(f"The gate {gate} judges a whole site; leave subject and version out, and a line, too.")
             return Target(gate, site, SITE_SUBJECT, "")
         if subject is None or version is None:
             raise Invalid(f"The gate {gate} judges one version of one subject; give both subject and version.")
-        return Target(gate, site, subject, version)
+        return Target(gate, site, subject, version, wanted.line or "")
 
     async def _mode(self, source: Source, gate: str, site: str) -> SubjectMode:
         """It never changes while a gate has a name, so what is known need not be asked for."""
@@ -201,6 +229,7 @@ def _gate_info(policy: Policy) -> GateInfo:
         title=policy.title,
         description=policy.description,
         subject_mode=policy.subject_mode,
+        line_pattern=policy.line_pattern,
         allow_warning=policy.allow_warning,
         min_weighted_score_percent=policy.min_weighted_score_percent,
         policy_digest=policy.digest,

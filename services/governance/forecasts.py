@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import astuple
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -14,13 +15,13 @@ from libs.common.contracts.governance.forecasts import (
     Forecast,
     ForecastFeed,
     ForecastFilter,
-    ForecastTarget,
     GoHeld,
     Renewal,
     Turn,
     VerdictAt,
 )
 from libs.common.contracts.governance.paths import Repair
+from libs.common.contracts.governance.runs import GateTarget
 from libs.common.problems import Invalid
 from libs.common.service import Read, Table
 from libs.judge import forecast as domain
@@ -30,7 +31,8 @@ from services.governance.forecast_feed import write
 from services.governance.gate import gather
 
 SELECT_HELD_UNTIL = """
-SELECT run_id, valid_until FROM valid_gos WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4
+SELECT run_id, valid_until FROM valid_gos
+WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4 AND line = $5
 """
 
 
@@ -49,18 +51,20 @@ async def feed_forecast(catalog: Catalog, read: Read, wanted: ForecastFeed) -> B
     return Blob.of(content, media_type="text/calendar; charset=utf-8", filename=f"headgate-{wanted.gate}-forecast.ics")
 
 
-async def _forecast(catalog: Catalog, read: Read, wanted: ForecastTarget, at: datetime) -> Forecast:
-    target = await catalog.target(read.pool, wanted.gate, read.site, wanted.subject, wanted.version)
+async def _forecast(catalog: Catalog, read: Read, wanted: GateTarget, at: datetime) -> Forecast:
+    target = await catalog.target(read.pool, wanted, read.site)
     policy = (await catalog.in_force(read.pool, target.gate, target.site)).policy(target.subject)
+    target = target.placed(policy)
     about = await gather(read.pool, policy, target, read.now, at)
     # It is judged up to a hundred times, and others want answers meanwhile.
     found = await asyncio.to_thread(domain.forecast, policy, about.facts, about.standing, read.now, at)
-    held = await read.pool.fetchrow(SELECT_HELD_UNTIL, target.gate, target.site, target.subject, target.version)
+    held = await read.pool.fetchrow(SELECT_HELD_UNTIL, *astuple(target))
     return Forecast(
         gate=target.gate,
         site=target.site,
         subject=target.subject,
         version=target.version,
+        line=target.line,
         now=_verdict_at(read.now, found.now),
         then=_verdict_at(at, found.then),
         breaks_at=found.breaks_at,

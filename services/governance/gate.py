@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Facts of the subject itself and of the version under judgement, never of another version: the newest signal of each
 # part with what is still open of its earlier reports, the newest reports that could not be read, and the baseline: the
-# facts that the last GO used, from the signals as they were then. Beside them what people decided.
+# facts that the last GO of the line used, from the signals as they were then. Beside them what people decided.
 SELECT_FACTS = """
 SELECT 'current' AS place, facts.kind, facts.part, facts.version, facts.signal_id, facts.time, facts.good_signal_id,
     facts.good_time, signals.source, signals.event_id, signals.data, signals.problems,
@@ -64,10 +64,10 @@ SELECT 'baseline', signals.kind, signals.part, signals.version, signals.signal_i
     least(signals.time, signals.received_at), NULL, NULL, signals.source, signals.event_id, signals.data,
     signals.problems, coalesce(signals.data_sha256, sha256(convert_to(signals.data::text, 'UTF8'))), NULL, NULL, NULL,
     runs.run_number, coalesce(signals.actor, ''), '', false
-FROM gate_heads JOIN runs ON runs.run_id = gate_heads.last_go_run_id
+FROM gate_lines JOIN runs ON runs.run_id = gate_lines.last_go_run_id
 CROSS JOIN LATERAL unnest(runs.fact_signals) AS used (signal_id)
 JOIN signals ON signals.signal_id = used.signal_id
-WHERE gate_heads.gate = $6 AND gate_heads.site = $1 AND gate_heads.subject = $2
+WHERE gate_lines.gate = $6 AND gate_lines.site = $1 AND gate_lines.subject = $2 AND gate_lines.line = $10
 UNION ALL
 SELECT 'waiver', '', '', '', waiver_id, NULL, NULL, NULL, '', '', to_jsonb(waivers), '[]', NULL, NULL, NULL, NULL,
     NULL, '', '', false
@@ -117,7 +117,7 @@ class Material:
 
 
 async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Target, now: datetime) -> Looked:
-    """Judge the facts that count now. Nothing is stored."""
+    """Judge the facts that count now of a target that is `placed`. Nothing is stored."""
     found = await gather(connection, policy, target, now)
     if _entries(found.facts) <= INLINE_ENTRIES:
         verdict = judge(policy, found.facts, now, found.standing)
@@ -136,7 +136,7 @@ async def gather(
 ) -> Material:
     """The facts that count now, and what people decided; with ``until`` all freezes of until then."""
     versions, kinds = sorted({"", target.version}), sorted(policy.kinds)
-    about = (target.site, target.subject, versions, kinds, MAX_READ, target.gate, now, *hears(policy))
+    about = (target.site, target.subject, versions, kinds, MAX_READ, target.gate, now, *hears(policy), target.line)
     rows: dict[str, list[asyncpg.Record]] = {place: [] for place in PLACES}
     for row in await connection.fetch(SELECT_FACTS, *about):
         rows[row["place"]].append(row)
@@ -145,6 +145,7 @@ async def gather(
         baseline=tuple(map(_fact, rows["baseline"])),
         baseline_run=rows["baseline"][0]["run_number"] if rows["baseline"] else None,
         version=target.version,
+        line=target.line,
         unread=tuple(map(_newest, rows["unread"])),
         kinds=tuple(sorted((read_kind(row["data"]) for row in rows["kind"]), key=lambda one: one.name)),
     )

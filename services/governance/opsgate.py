@@ -17,6 +17,7 @@ from libs.common.contracts.governance.operations import (
     OpsGateRun,
     OpsRule,
 )
+from libs.common.contracts.governance.runs import GateTarget
 from libs.common.problems import NotFound
 from libs.common.schedules import Schedule
 from libs.common.service import Connection, Job, Read, Table, Tx
@@ -39,7 +40,7 @@ FROM runs WHERE gate = $1 AND site = $2 ORDER BY run_id DESC LIMIT $3
 async def ops_gate(catalog: Catalog, read: Read, _params: Nothing) -> OpsGate:
     """Judge now without storing a run."""
     policy = (await catalog.in_force(read.pool, OPERATIONS, read.site)).both
-    target = await catalog.target(read.pool, OPERATIONS, read.site, None, None)
+    target = await catalog.target(read.pool, GateTarget(gate=OPERATIONS), read.site)
     verdict = (await look(read.pool, policy, target, read.now)).verdict
     return OpsGate(
         generated_at=read.now,
@@ -52,7 +53,7 @@ async def ops_gate(catalog: Catalog, read: Read, _params: Nothing) -> OpsGate:
 
 async def ops_gate_run(judging: Judging, tx: Tx, _body: Nothing) -> OpsGateRun:
     """Run the gate and store the verdict."""
-    target = await judging.catalog.target(tx.connection, OPERATIONS, tx.site, None, None)
+    target = await judging.catalog.target(tx.connection, GateTarget(gate=OPERATIONS), tx.site)
     return _with_envelope(await run_asked(judging, tx, target))
 
 
@@ -97,7 +98,7 @@ async def judged_sites(connection: Connection) -> list[str]:
 
 async def run_daily(judging: Judging, tx: Tx) -> None:
     """Run the operations gate of a site; the run is its own record."""
-    target = await judging.catalog.target(tx.connection, OPERATIONS, tx.site, None, None)
+    target = await judging.catalog.target(tx.connection, GateTarget(gate=OPERATIONS), tx.site)
     await run_on_schedule(judging, tx, target)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from functools import partial
 from typing import Any
 
@@ -19,9 +20,10 @@ REJUDGE_SCHEDULE = Schedule("* * * * *")
 
 # Heads that a run holds now are being judged anyway; never waiting for one also means never being in a deadlock.
 _DUE = """
-SELECT held.gate, held.site, held.subject, held.version, held.run_id, held.decided_at,
-    heads.version = held.version AS is_latest, coalesce(held.valid_until <= $1, false) AS is_over
+SELECT held.gate, held.site, held.subject, held.version, held.line, held.run_id, held.decided_at,
+    latest.version = held.version AS is_latest, coalesce(held.valid_until <= $1, false) AS is_over
 FROM valid_gos AS held JOIN gate_heads AS heads USING (gate, site, subject)
+    JOIN gate_lines AS latest USING (gate, site, subject, line)
 WHERE held.gate = ANY ($2::text[]) AND {condition}
 {order} LIMIT $3 FOR UPDATE OF heads SKIP LOCKED
 """
@@ -31,15 +33,15 @@ SELECT_CONTRADICTED = _DUE.format(
     condition=f"coalesce(held.valid_until > $1, true) AND {HAS_UNSEEN}", order="ORDER BY random()"
 )
 SAW_AGAIN = """
-UPDATE valid_gos SET valid_until = $5, kinds = $6, fact_signals = $7, heard_kinds = $8, heard_actors = $9
-WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4
+UPDATE valid_gos SET valid_until = $6, kinds = $7, fact_signals = $8, heard_kinds = $9, heard_actors = $10
+WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4 AND line = $5
 """
 
 
 async def rejudge(judging: Judging, tx: Tx) -> JobDone | None:
     """Look at the GOs whose time has come or whose facts have changed; at most 200 at a time.
 
-    Where the latest GO of a subject turned, a run is stored. A GO that holds over newer facts just holds on.
+    Where the latest GO of a line turned, a run is stored. A GO that holds over newer facts just holds on.
     """
     gates = await judging.catalog.gates(tx.connection, None)
     over = await tx.connection.fetch(SELECT_OVER, tx.now, gates, MAX_REJUDGED)
@@ -47,7 +49,7 @@ async def rejudge(judging: Judging, tx: Tx) -> JobDone | None:
     run_ids: list[int] = []
     revoked: list[int] = []
     for row in (*over, *changed):
-        target = Target(row["gate"], row["site"], row["subject"], row["version"])
+        target = Target(row["gate"], row["site"], row["subject"], row["version"], row["line"])
         try:
             await _look_again(judging, tx, target, row, run_ids, revoked)
         except Refusal as refusal:  # such as a policy that binds the subject no more
@@ -61,15 +63,18 @@ async def _look_again(
 ) -> None:
     in_force = await judging.catalog.in_force(tx.connection, target.gate, target.site)
     policy = in_force.policy(target.subject)
+    if (line := target.placed(policy).line) != target.line:  # the policy began to derive it
+        await revoke(tx, target, row["run_id"], [f"The gate puts this version into the line {line} now; run it again."])
+        revoked.append(row["run_id"])
+        return
     looked = await look(tx.connection, policy, target, tx.now)
     until = valid_until(policy, looked.verdict, row["decided_at"])
     if looked.verdict.decision == "go" and (until is None or until > tx.now):
         if row["is_over"] and row["is_latest"]:
             run_ids.append(await run_on_schedule(judging, tx, target))
             return
-        key = (target.gate, target.site, target.subject, target.version)
         seen = (anybodys_kinds(policy), facts_used(looked.facts), *hears(policy))
-        await tx.connection.execute(SAW_AGAIN, *key, until, *seen)
+        await tx.connection.execute(SAW_AGAIN, *astuple(target), until, *seen)
     elif looked.verdict.decision != "go" and row["is_latest"]:
         run_ids.append(await run_on_schedule(judging, tx, target))
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -33,6 +33,7 @@ from libs.judge.voices import anybodys_kinds
 from services.governance.capsules import CAPSULE_VALUES, Scribe, Sealed, store_capsule
 from services.governance.catalog import Catalog, Target
 from services.governance.gate import facts_used, hears, look, rules_of, summary_of
+from services.governance.lines import store_head
 from services.governance.validity import HEARD, SELECT_HELD, store_validity, tell_revoked, valid_until
 
 _RULES = TypeAdapter(list[RuleResult])
@@ -43,9 +44,9 @@ GATE_DECISIONS = Counter(
     ["gate", "decision"],
 )
 
-# The row lock puts runs of one subject in order: a later number has seen the facts of an earlier one. It is a statement
-# of its own, since one that waits for a lock goes on reading what there was before it waited. It brings along which
-# versions of the policy are in force, so that a run costs no round trip more for them.
+# The row lock puts runs of one subject in order, whatever their lines: a later number has seen the facts of an earlier
+# one. It is a statement of its own, since one that waits for a lock goes on reading what there was before it waited. It
+# brings along which versions of the policy are in force, so that a run costs no round trip more for them.
 LOCK_HEAD = """
 INSERT INTO gate_heads (gate, site, subject, run_number) VALUES ($1, $2, $3, 1)
 ON CONFLICT (gate, site, subject) DO UPDATE SET run_number = gate_heads.run_number + 1
@@ -55,9 +56,8 @@ RETURNING run_number, nextval('job_run_id') AS run_id,
     (SELECT version FROM policies AS of WHERE of.gate = $1 AND of.site = $2 ORDER BY version DESC LIMIT 1)
         AS site_policy_version
 """
-# A GO that rests on a waiver is no baseline: what was waived would be known from then on, also when the waiver is over.
 RUN_COLUMNS = (
-    "gate", "site", "subject", "version", "run_number", "trigger", "actor", "decision", "status", "decided_at",
+    "gate", "site", "subject", "line", "version", "run_number", "trigger", "actor", "decision", "status", "decided_at",
     "summary", "rules", "reasons", "policy_digest", "settings", "baseline_run", "next_change_at", "fact_signals",
     "command_id", "run_id", "holds", "unused_waivers", "policy_version", "site_policy_version", "capsule_sha256",
     "valid_until",
@@ -68,20 +68,14 @@ STORE_RUN = Closing(
 run AS (
     INSERT INTO runs ({", ".join(RUN_COLUMNS)}) OVERRIDING SYSTEM VALUE
     VALUES ({", ".join(_AT[name] for name in RUN_COLUMNS)})
-), head AS (
-    UPDATE gate_heads SET version = {_AT["version"]}, decision = {_AT["decision"]},
-        last_go_run_id = CASE
-            WHEN {_AT["decision"]} = 'go' AND NOT {_AT["rules"]}::jsonb @> '[{{"status": "waived"}}]'
-            THEN {_AT["run_id"]} ELSE last_go_run_id END
-    WHERE gate = {_AT["gate"]} AND site = {_AT["site"]} AND subject = {_AT["subject"]}
-), {store_capsule(_AT)}, {store_validity(_AT)}
+), {store_head(_AT)}, {store_capsule(_AT)}, {store_validity(_AT)}
 """  # noqa: S608 - names of columns and places such as $3
 )
 LIST_RUNS = Listing(
     table="runs",
     columns="*",
     scope={"gate": "text", "site": "text"},
-    filters={"subject": "text", "version": "text"},
+    filters={"subject": "text", "version": "text", "line": "text"},
     readings=(("subject",),),
     order=newest("run_id"),
 )
@@ -97,7 +91,7 @@ def begin_series(gates: Iterable[str]) -> None:
 
 async def run_gate(judging: Judging, tx: Tx, body: GateTarget) -> GateRun:
     """Judge now, store the verdict and tell it. Raises `NotFound`, `Invalid`."""
-    target = await judging.catalog.target(tx.connection, body.gate, tx.site, body.subject, body.version)
+    target = await judging.catalog.target(tx.connection, body, tx.site)
     return to_run(await run_asked(judging, tx, target))
 
 
@@ -139,12 +133,14 @@ async def _judge(
     versions = head["policy_version"] or 0, head["site_policy_version"] or 0
     in_force = await judging.catalog.at_versions(tx.connection, target.gate, target.site, *versions)
     policy = in_force.policy(target.subject)
+    target = target.placed(policy)
     looked = await look(tx.connection, policy, target, tx.now)
     verdict = looked.verdict
     row: dict[str, Any] = {
         "gate": target.gate,
         "site": target.site,
         "subject": target.subject,
+        "line": target.line,
         "version": target.version,
         "run_number": head["run_number"],
         "trigger": trigger,
@@ -175,7 +171,7 @@ async def _judge(
     told = GateDecided(**{name: row[name] for name in GateDecided.model_fields})
     tx.emit(gate_decided, told, subject=str(row["run_id"]), site=target.site)
     if verdict.decision != "go":
-        held = await tx.connection.fetchval(SELECT_HELD, target.gate, target.site, target.subject, target.version)
+        held = await tx.connection.fetchval(SELECT_HELD, *astuple(target))
         if held is not None:
             tell_revoked(tx, target, held, row["run_id"], verdict.reasons)
     GATE_DECISIONS.labels(target.gate, verdict.decision).inc()
@@ -190,7 +186,7 @@ def to_run(row: asyncpg.Record | dict[str, Any]) -> GateRun:
 async def list_runs(catalog: Catalog, read: Read, wanted: RunFilter) -> Page[GateRun]:
     """A page of a gate's runs in this site, newest first. Raises `NotFound`, `Invalid`."""
     await catalog.check(read.pool, wanted.gate, read.site)
-    given = {"gate": wanted.gate, "site": read.site, "subject": wanted.subject, "version": wanted.version}
+    given = {"gate": wanted.gate, "site": read.site, **wanted.model_dump(include={"subject", "version", "line"})}
     found = await LIST_RUNS.page(read.pool, given, limit=wanted.limit, cursor=wanted.cursor)
     return Page[GateRun](items=[to_run(row) for row in found.rows], next_cursor=found.next_cursor)
 

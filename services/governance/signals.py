@@ -45,7 +45,7 @@ MAX_CONFLICTS_SHOWN = 20
 # time the later one counts. A concurrent insert of the same key is waited for and then left as it is.
 # A fact is the newest signal by effective time (the earlier of its own and of its receipt), then by id; beside it
 # stands the newest good one. It is counted among all signals, and among its actor's. The rows of a part are locked by
-# their update, whatever wins, until the transaction ends.
+# their update, whatever wins, until the transaction ends. Of a version that was heard of before no row is locked.
 INSERT_SIGNALS = """
 WITH fresh AS (
     INSERT INTO signals (site, source, event_id, kind, part, subject, version, time, received_at, judged, valid,
@@ -86,6 +86,18 @@ WITH fresh AS (
         mixed = facts.mixed OR EXCLUDED.mixed OR coalesce(facts.source <> EXCLUDED.source, false)
     RETURNING subject, version, kind, part, voice, fact_id, facts.signal_id AS newest_id,
         facts.xmax = 0 AS is_new  -- a row that was only updated has an xmax
+), heard_of AS (
+    INSERT INTO versions_seen (site, subject, version, first_at)
+    SELECT $1, subject, version, first_at
+    FROM (
+        SELECT subject, version, min(time) AS first_at FROM fresh WHERE version <> '' GROUP BY subject, version
+    ) AS told
+    WHERE NOT EXISTS (
+        SELECT FROM versions_seen AS seen WHERE seen.site = $1 AND seen.subject = told.subject
+            AND seen.version = told.version AND seen.first_at <= told.first_at
+    )
+    ORDER BY subject, version
+    ON CONFLICT (site, subject, version) DO UPDATE SET first_at = least(versions_seen.first_at, EXCLUDED.first_at)
 )
 SELECT source, event_id, signal_id, time, valid, coalesce(is_new AND voice = '', false) AS opens_part, subject, version,
     kind, part, voice, fact_id, newest_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from datetime import datetime, timedelta
 
 from libs.common.contracts.governance.runs import GateRevoked, gate_revoked
@@ -31,9 +32,11 @@ HAS_UNSEEN = """(EXISTS (
         ))
         AND NOT unread.readable AND unread.signal_id <> ALL (held.fact_signals)
 ))"""
-SELECT_HELD = "SELECT run_id FROM valid_gos WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4"
+SELECT_HELD = (
+    "SELECT run_id FROM valid_gos WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4 AND line = $5"
+)
 HEARD = ("heard_kinds", "heard_actors")  # as `gate.hears` gives them
-DROP_HELD = "DELETE FROM valid_gos WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4"
+DROP_HELD = "DELETE FROM valid_gos WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4 AND line = $5"
 
 
 def store_validity(at: Mapping[str, str]) -> str:
@@ -45,6 +48,7 @@ def store_validity(at: Mapping[str, str]) -> str:
         "site",
         "subject",
         "version",
+        "line",
         "run_id",
         "decided_at",
         "valid_until",
@@ -56,12 +60,12 @@ def store_validity(at: Mapping[str, str]) -> str:
     return f"""
 valid AS (
     INSERT INTO valid_gos ({", ".join(columns)}) SELECT {values} WHERE {at["decision"]} = 'go'
-    ON CONFLICT (gate, site, subject, version) DO UPDATE SET run_id = EXCLUDED.run_id,
+    ON CONFLICT (gate, site, subject, version, line) DO UPDATE SET run_id = EXCLUDED.run_id,
         decided_at = EXCLUDED.decided_at, valid_until = EXCLUDED.valid_until, kinds = EXCLUDED.kinds,
         fact_signals = EXCLUDED.fact_signals, heard_kinds = EXCLUDED.heard_kinds, heard_actors = EXCLUDED.heard_actors
 ), over AS (
     DELETE FROM valid_gos WHERE {at["decision"]} <> 'go' AND gate = {at["gate"]} AND site = {at["site"]}
-        AND subject = {at["subject"]} AND version = {at["version"]}
+        AND subject = {at["subject"]} AND version = {at["version"]} AND line = {at["line"]}
 )"""  # noqa: S608 - places such as $3
 
 
@@ -84,6 +88,7 @@ def tell_revoked(tx: Tx, target: Target, held_run_id: int, run_id: int | None, r
         site=target.site,
         subject=target.subject,
         version=target.version,
+        line=target.line,
         revoked_run_id=held_run_id,
         run_id=run_id,
         revoked_at=tx.now,
@@ -94,5 +99,5 @@ def tell_revoked(tx: Tx, target: Target, held_run_id: int, run_id: int | None, r
 
 async def revoke(tx: Tx, target: Target, held_run_id: int, reasons: Sequence[str]) -> None:
     """End a GO without a run: of a version that is not the latest any more, or whose time is over."""
-    await tx.connection.execute(DROP_HELD, target.gate, target.site, target.subject, target.version)
+    await tx.connection.execute(DROP_HELD, *astuple(target))
     tell_revoked(tx, target, held_run_id, None, reasons)

@@ -52,8 +52,13 @@ INSERT INTO governance.runs (gate, site, subject, version, run_number, trigger, 
 SELECT 'gate-' || n % 4, 'site-' || n % 3, 'subject-' || n % 7, '1.0', n, 'api', 'ann', 'go', 'success', now(), '{}',
     '[]', '[]', '', '{}', ARRAY[n]
 FROM generate_series(1, 20000) AS n;
-INSERT INTO governance.gate_heads (gate, site, subject, run_number, decision, last_go_run_id)
-SELECT gate, site, subject, max(run_number), 'go', max(run_id) FROM governance.runs GROUP BY 1, 2, 3;
+INSERT INTO governance.gate_heads (gate, site, subject, run_number)
+SELECT gate, site, subject, max(run_number) FROM governance.runs GROUP BY 1, 2, 3;
+INSERT INTO governance.gate_lines (gate, site, subject, line, version, decision, last_go_run_id, baseline_version)
+SELECT gate, site, subject, n::text, '1.0', 'go', max(run_id), '1.0'
+FROM governance.runs, generate_series(0, 50) AS n GROUP BY 1, 2, 3, 4;
+INSERT INTO governance.versions_seen (site, subject, version, first_at)
+SELECT 'site-' || n % 3, 'subject-' || n % 7, '1.' || n, now() FROM generate_series(1, 20000) AS n;
 INSERT INTO governance.valid_gos (gate, site, subject, version, run_id, decided_at, valid_until, kinds, fact_signals)
 SELECT gate, site, subject, run_id::text, run_id, now(), now() + interval '1 day', '{kind-1}', fact_signals
 FROM governance.runs WHERE run_number % 4 = 0;
@@ -70,7 +75,8 @@ SELECT 'gate-' || n % 2, 'site-' || n % 3, '', '', 0, CASE WHEN n % 100 = 0 THEN
 FROM generate_series(1, 9000) AS n;
 ANALYZE governance.policies; ANALYZE governance.capsules; ANALYZE governance.policy_backtests;
 ANALYZE governance.open_failures; ANALYZE governance.report_heads;
-ANALYZE governance.signals; ANALYZE governance.facts; ANALYZE governance.runs; ANALYZE governance.gate_heads
+ANALYZE governance.signals; ANALYZE governance.facts; ANALYZE governance.runs; ANALYZE governance.gate_heads;
+ANALYZE governance.gate_lines; ANALYZE governance.versions_seen
 """
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DIGEST = b"\0" * 32
@@ -88,7 +94,7 @@ def _pages(name: str, listing: Listing, **given: Any) -> dict[str, tuple[str, tu
 HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "facts": (
         gate.SELECT_FACTS,
-        ("site-1", "subject-3", ["", "1.7"], ["kind-1", "kind-7"], 101, "gate-1", NOON, ["kind-7"], ["ci-%"]),
+        ("site-1", "subject-3", ["", "1.7"], ["kind-1", "kind-7"], 101, "gate-1", NOON, ["kind-7"], ["ci-%"], "7"),
     ),
     **_pages("signals", signals.LIST_SIGNALS, site="site-1"),
     **_pages("signals of a kind", signals.LIST_SIGNALS, site="site-1", kind="kind-7"),
@@ -180,3 +186,9 @@ async def test_rare_statements_read_no_big_table_whole(filled: asyncpg.Connectio
             if wrong := read & set(tables):
                 problems[f"{name} ({which} values)"] = wrong
     assert problems == {}
+
+
+async def test_what_is_stored_reads_no_big_table_whole(filled: asyncpg.Connection) -> None:
+    """Of a run, which of two versions is the older one; of signals, whether their version was heard of."""
+    for sql in (runs.STORE_RUN.alone, signals.INSERT_SIGNALS):
+        assert _wrong(await generic_plan(filled, sql), ("Seq Scan",)) == []

@@ -56,7 +56,7 @@ def admission(session: Session, answer: Any, _fields: Mapping[str, Any]) -> int:
     """Whether a version may go; the exit code says it, too."""
     found = read_as(Admission, answer)
     decision = "go" if found.admitted else "no_go"
-    about = f"{found.subject} {found.version}".strip()
+    about = f"{found.subject} {found.version}".strip() + of_line(found.line)
     line = Text.assemble(("ADMITTED" if found.admitted else "NOT ADMITTED", STYLES[decision]))
     line.append(f"  {clean(found.gate)} gate, {clean(about)}")
     if found.admitted:
@@ -118,11 +118,11 @@ def forecast(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
 def verdicts(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     """Verdicts, one a line."""
     rows = [
-        (run.run_id, run.decision, run.subject, run.version, f"{run.summary.weighted_score_percent:g} %",
+        (run.run_id, run.decision, run.subject, run.version, run.line, f"{run.summary.weighted_score_percent:g} %",
          run.summary.failure_count, run.trigger, run.decided_at)
         for run in read_as(Page[GateRun], answer).items
     ]  # fmt: skip
-    columns = ("run", "verdict", "subject", "version", "score", "failed", "trigger", "decided at")
+    columns = ("run", "verdict", "subject", "version", "line", "score", "failed", "trigger", "decided at")
     session.emit(answer, table(columns, rows))
 
 
@@ -151,7 +151,7 @@ def ops_verdict(session: Session, answer: Any, _fields: Mapping[str, Any]) -> in
 
 def headline(run: GateRun) -> Text:
     """The verdict in a line."""
-    about = run.subject if not run.version else f"{run.subject} {run.version}"
+    about = (run.subject if not run.version else f"{run.subject} {run.version}") + of_line(run.line)
     word = f"{NAMES[run.decision]}{' WITH WARNINGS' if run.verdict == 'GO_WITH_WARNINGS' else ''}"
     line = Text.assemble((word, STYLES[run.decision]), f"  {clean(run.gate)} gate, {clean(about)}")
     score = f"{run.summary.weighted_score_percent:g} %"
@@ -159,6 +159,11 @@ def headline(run: GateRun) -> Text:
     if run.site != "global":
         line.append(f", site {clean(run.site)}")
     return line
+
+
+def of_line(line: str) -> str:
+    """Words for the line, none where nobody draws lines."""
+    return f" (line {line})" if line else ""
 
 
 def _verdict_table(run: GateRun) -> Table:

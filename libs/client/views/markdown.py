@@ -14,7 +14,7 @@ _SIGNS = re.compile(r"[\\`*_{}\[\]()<>#+!|~&@:-]")
 
 def summary(run: GateRun) -> str:
     """The verdict, its reasons, and each rule in a table."""
-    about = f"{run.subject} {run.version}".strip()
+    about = f"{run.subject} {run.version}".strip() + (f" (line {run.line})" if run.line else "")
     lines = [f"## {run.verdict.replace('_', ' ')}: {_text(about)}", ""]
     score = f"{run.summary.weighted_score_percent:g} %"
     lines.append(f"Gate {_text(run.gate)}, run {run.run_id} at {when(run.decided_at)}, score {score}.")

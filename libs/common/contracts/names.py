@@ -14,6 +14,7 @@ from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 MAX_NAME_CHARS = 200
+MAX_LINE_CHARS = 100
 
 # For readers of the OpenAPI document: what of the rule a regular expression of JSON Schema can say (ECMA 262, without
 # characters beyond the BMP). It never forbids what `printable_name` takes.
@@ -63,4 +64,18 @@ Name = Annotated[
 ]
 Subject = Annotated[Name, _schema("What is judged, such as acme/payments-api")]
 Version = Annotated[Name, _schema("Which version of it, such as 1.4.0 or sha256:…")]
+Line = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_LINE_CHARS),
+    AfterValidator(printable_name),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_LINE_CHARS,
+            "pattern": PATTERN,
+            "description": "Which line of its versions, such as 1.4; none where the policy derives it or there is one",
+        }
+    ),
+]
 Part = Annotated[Name, _schema("Which of several signals of one kind this is, such as unit")]

@@ -18,6 +18,7 @@ class Admission(Open):
     site: str
     subject: str
     version: str
+    line: str = ""
     checked_at: Time
     run_id: int | None = None
     verdict: VerdictWord | None = None

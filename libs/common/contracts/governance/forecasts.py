@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from libs.common.contracts.base import GET, Model, Open, Query, Time, Token
+from libs.common.contracts.base import GET, Open, Query, Time
 from libs.common.contracts.blobs import Blob
 from libs.common.contracts.governance.paths import Repair
-from libs.common.contracts.governance.runs import Decision, RuleStatus, VerdictWord
-from libs.common.contracts.names import Subject, Version
+from libs.common.contracts.governance.runs import Decision, GateTarget, RuleStatus, VerdictWord
 from libs.common.problems import Invalid, NotFound
 
 MAX_DAYS = 400
@@ -16,19 +15,13 @@ DEFAULT_DAYS = 30
 FEED_DAYS = 90
 
 
-class ForecastTarget(Model):
-    gate: Token = Field(description="The gate's name, such as release")
-    subject: Subject | None = None
-    version: Version | None = None
-
-
-class ForecastFilter(ForecastTarget):
+class ForecastFilter(GateTarget):
     at: Time | None = Field(
         None, description=f"The moment to look at, at most {MAX_DAYS} days ahead; else {DEFAULT_DAYS} days from now"
     )
 
 
-class ForecastFeed(ForecastTarget):
+class ForecastFeed(GateTarget):
     days: int = Field(FEED_DAYS, ge=1, le=MAX_DAYS, description="How many days from now")
 
 
@@ -101,6 +94,7 @@ class Forecast(Open):
     site: str
     subject: str
     version: str
+    line: str = ""
     now: VerdictAt
     then: VerdictAt
     breaks_at: Time | None

@@ -32,6 +32,7 @@ class GateInfo(Open):
     title: str
     description: str
     subject_mode: Literal["site", "version"]
+    line_pattern: str = ""
     allow_warning: bool
     min_weighted_score_percent: float
     policy_digest: str

@@ -21,7 +21,7 @@ from libs.common.contracts.base import (
     Time,
     Token,
 )
-from libs.common.contracts.names import Subject, Version
+from libs.common.contracts.names import MAX_LINE_CHARS, Line, Subject, Version
 from libs.common.problems import Invalid, NotFound
 
 Decision = Literal["go", "no_go"]
@@ -39,11 +39,12 @@ def verdict_word(decision: Decision, status: RunStatus) -> VerdictWord:
 
 
 class GateTarget(Model):
-    """What to judge. A gate over a site takes neither; a gate over software takes both."""
+    """What to judge. A gate over a site takes only its name; a gate over software wants subject and version."""
 
     gate: Token = Field(description="The gate's name, such as release")
     subject: Subject | None = None
     version: Version | None = None
+    line: Line | None = None
 
 
 class WaiverUsed(Open):
@@ -104,7 +105,9 @@ class GateSummary(Open):
 
 
 class GateRun(Open):
-    """A stored verdict. ``run_number`` counts per gate, site and subject; later numbers replace earlier ones.
+    """A stored verdict. ``run_number`` counts per gate, site and subject; later numbers replace earlier ones of a line.
+
+    ``line``: which versions of the subject it was compared with, "" where nobody draws lines.
 
     ``reasons``: a sentence for each thing that forbids GO. ``next_change_at``: when a rule that passes will be stale, a
     waiver ends, a freeze begins or a rule that warns will fail. ``holds``: halts and freezes in force.
@@ -119,6 +122,7 @@ class GateRun(Open):
     site: str
     subject: str
     version: str
+    line: str = ""
     run_number: int
     trigger: str
     decision: Decision
@@ -148,6 +152,9 @@ class RunFilter(Model):
     gate: Token = Field(description="The gate's name, such as release")
     subject: Subject | None = None
     version: Version | None = None
+    line: str | None = Field(
+        None, max_length=MAX_LINE_CHARS, description="Of which line; empty: of the one without a name"
+    )
     cursor: str | None = Field(None, max_length=40, description="Where the page before ended")
     limit: int = Field(20, ge=1, le=100, description="How many at the most")
 
@@ -158,13 +165,16 @@ class RunKey(Model):
 
 
 class GateDecided(Open):
-    """``run_number`` orders decisions of one (gate, site, subject): a consumer ignores numbers it has passed."""
+    """``run_number`` orders decisions of one (gate, site, subject): of a ``line``, a consumer ignores numbers it has
+    passed.
+    """
 
     run_id: int
     gate: str
     site: Site
     subject: str
     version: str
+    line: str = ""
     run_number: int
     trigger: str
     decision: Decision
@@ -221,6 +231,7 @@ class GateRevoked(Open):
     site: Site
     subject: str
     version: str
+    line: str = ""
     revoked_run_id: int
     run_id: int | None
     revoked_at: Time
