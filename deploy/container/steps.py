@@ -59,13 +59,18 @@ def write_secrets(root: Path, given_secret: str | None, namespace: str) -> None:
                 ),
                 "HEADGATE_NATS_URL": service_url(nats_url, service, derived_password(secret, "nats", service)),
                 "HEADGATE_NATS_MONITOR_URL": MONITOR_URL,
-                **(
-                    {"HEADGATE_CAPSULE_SECRET": derived_password(secret, "capsule", service)}
-                    if service == "governance"
-                    else {}
-                ),
+                **_own_secrets(secret, service),
             },
         )
+
+
+def _own_secrets(secret: str, service: str) -> dict[str, str]:
+    """What one service alone can sign or make."""
+    if service == "governance":
+        return {"HEADGATE_CAPSULE_SECRET": derived_password(secret, "capsule", service)}
+    if service == "gateway":
+        return {"HEADGATE_WEBHOOK_SECRET": derived_password(secret, "webhook", service)}
+    return {}
 
 
 def _environment(folder: Path, values: Mapping[str, str]) -> None:

@@ -99,6 +99,8 @@ class Options:
             values["HEADGATE_NATS_MONITOR_URL"] = monitor_url
         if service == "governance":
             values["HEADGATE_CAPSULE_SECRET"] = derived_password(self.secret(), "capsule", service)
+        if service == "gateway":
+            values["HEADGATE_WEBHOOK_SECRET"] = derived_password(self.secret(), "webhook", service)
         if service == "gateway" and self.bootstrap_token:
             values["HEADGATE_BOOTSTRAP_TOKEN"] = self.bootstrap_token
         return values

@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     capsule_key_file: Path | None = Field(
         None, description="An Ed25519 private key in PEM that signs decisions instead; a new file is a new key."
     )
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="Secret of the gateway from which those of webhooks are made; `make up` and compose derive it.",
+    )
     policies_dir: Path | None = Field(
         None, description="Folder of gate policies (YAML) instead of the ones that come with Headgate."
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from libs.judge.facts import Fact
 from libs.judge.kinds import Kind
+from libs.judge.pipelines import DEPLOYMENTS, PIPELINES, RUN_KEYS, of_deployments, of_pipelines
 from libs.judge.report_base import DEFAULT_PART, announced_words
 from libs.judge.test_ids import UNNAMED, fingerprint, unpack, vanished
 from libs.judge.vulnerabilities import KIND as VULNERABILITIES
@@ -308,6 +309,18 @@ def _security(current: Sequence[Fact], _baseline: Sequence[Fact], params: Mappin
     }
 
 
+def _pipelines(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
+    return _named(of_pipelines([_data(fact) for fact in current], [_data(fact) for fact in baseline]))
+
+
+def _deployments(current: Sequence[Fact], _baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
+    return _named(of_deployments([_data(fact) for fact in current]))
+
+
+def _named(runs: Mapping[str, Any]) -> Derived:
+    return {key: _names(value) if key in ("failed", "unfinished") else value for key, value in runs.items()}
+
+
 _DERIVATIONS: dict[str, tuple[tuple[str, ...], _Derivation]] = {
     "test.junit": (
         (
@@ -358,6 +371,8 @@ _DERIVATIONS: dict[str, tuple[tuple[str, ...], _Derivation]] = {
         ("critical_count", "critical_names", "truncated_count", "watchdog", "groups"),
         _alerts,
     ),
+    PIPELINES: ((*RUN_KEYS, "missing_parts"), _pipelines),
+    DEPLOYMENTS: (RUN_KEYS, _deployments),
     "ops.security": (("risk_rank", "max_risk_rank"), _security),
 }
 DERIVED_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -380,5 +395,6 @@ COMPARED_KINDS = frozenset(
         "sbom.components",
         "lint.findings",
         "perf.k6",
+        PIPELINES,
     }
 )

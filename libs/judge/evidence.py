@@ -24,7 +24,8 @@ from libs.judge.trust import NEVER_SENT, Ages, ages, broken, without_zone
 from libs.judge.voices import heard
 
 MAX_NOTES = 10
-_UNSEEN = ("incomplete", "missing_parts", "missing_tools", "failed_tools", "empty_parts")  # what nobody has looked at
+# What nobody has looked at, or not yet.
+_UNSEEN = ("incomplete", "missing_parts", "missing_tools", "failed_tools", "empty_parts", "unfinished")
 
 _Place = tuple[str, str]  # kind and version
 _Names = tuple[tuple[str, ...], tuple[str, ...]]  # sources and actors

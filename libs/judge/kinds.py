@@ -26,6 +26,7 @@ from libs.judge.checks import (
     text,
     time,
 )
+from libs.judge.pipelines import DEPLOYMENTS, PIPELINES, STATUSES
 from libs.judge.report_base import JSON, MAX_COUNT
 from libs.judge.test_ids import PRINT_CHARS
 
@@ -136,6 +137,12 @@ _REMARKS: dict[str, Check] = {
     "notes": list_of(string),
     "incomplete": list_of(object_of({"what": text, "announced": count, "found": count})),
 }
+_OF_A_RUN: dict[str, Check] = {
+    **dict.fromkeys(("system", "said", "run_id", "url"), string),
+    "attempt": count,
+    **dict.fromkeys(("started_at", "ended_at"), or_null(time)),
+    **_REMARKS,
+}
 
 _ALL = (
     Kind(
@@ -229,6 +236,18 @@ _ALL = (
         },
         optional=_REMARKS,
         bulk=frozenset({"alerts"}),
+    ),
+    Kind(
+        PIPELINES,
+        "pipeline run",
+        {"name": text, "status": one_of(*STATUSES), **dict.fromkeys(("event", "ref", "sha"), string)},
+        optional=_OF_A_RUN,
+    ),
+    Kind(
+        DEPLOYMENTS,
+        "deployment",
+        {"environment": text, "status": one_of(*STATUSES), **dict.fromkeys(("ref", "sha"), string)},
+        optional=_OF_A_RUN,
     ),
     Kind(
         "ops.preflight",

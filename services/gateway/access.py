@@ -40,13 +40,7 @@ class Access:
         context = context_of(request)
         principal = await self._authenticate(request, context, basic=basic)
         context.who = principal.username
-        allowance = self._per_token.hit(str(principal.token_id))
-        context.headers.update(allowance.headers())
-        if not allowance.allowed:
-            raise TooMany(
-                f"This token may make {allowance.limit} requests in a minute; wait {allowance.reset_s} s.",
-                retry_after_s=allowance.reset_s,
-            )
+        self.limit_known(context, str(principal.token_id), "This token")
         allowed = may(principal.role, permission)
         _checks("allowed" if allowed else "denied", principal.role).inc()
         if not allowed:
@@ -55,6 +49,16 @@ class Access:
                 permission=permission,
             )
         return principal
+
+    def limit_known(self, context: Context, key: str, who: str) -> None:
+        """Count a request of a known caller; raises `TooMany`. ``who`` begins the sentence."""
+        allowance = self._per_token.hit(key)
+        context.headers.update(allowance.headers())
+        if not allowance.allowed:
+            raise TooMany(
+                f"{who} may make {allowance.limit} requests in a minute; wait {allowance.reset_s} s.",
+                retry_after_s=allowance.reset_s,
+            )
 
     def limit_stranger(self, context: Context) -> None:
         """Count a request without a valid token against its address; raises `TooMany`."""

@@ -82,10 +82,20 @@ class Commands:
         self._default_wait_s = default_wait_s
 
     async def run(
-        self, request: Request, command: Command, principal: Principal, site: str, public: BaseModel, sealed: Sealed
+        self,
+        request: Request,
+        command: Command,
+        principal: Principal,
+        site: str,
+        public: BaseModel,
+        sealed: Sealed,
+        key: str | None = None,
     ) -> Response:
-        """Publish the command once and answer with its outcome, or 202. Raises `Unavailable`, `TooLarge`, `Invalid`."""
-        preference, key = preference_of(request, self._default_wait_s), idempotency_key_of(request)
+        """Publish the command once and answer with its outcome, or 202. Raises `Unavailable`, `TooLarge`, `Invalid`.
+
+        ``key`` is of a caller who sends no Idempotency-Key but tells its requests apart in a way of its own.
+        """
+        preference, key = preference_of(request, self._default_wait_s), key or idempotency_key_of(request)
         # Only fields that were given: the digest is of what the caller sent, so that under one Idempotency-Key a null
         # and a missing field are two bodies, though most handlers take them as the same.
         asked = public.model_dump_json(exclude_unset=True).encode()

@@ -24,6 +24,8 @@ from services.gateway.bodies import path_values, read_query
 from services.gateway.bootstrap import bootstrap
 from services.gateway.commands import Commands
 from services.gateway.context import context_of
+from services.gateway.deliveries import PATH as WEBHOOK_PATH
+from services.gateway.deliveries import Deliveries
 from services.gateway.envelope import Envelope
 from services.gateway.health import Health
 from services.gateway.identity import Identity
@@ -32,6 +34,7 @@ from services.gateway.limits import Limiter
 from services.gateway.outcomes import Outcomes
 from services.gateway.questions import Questions
 from services.gateway.refusals import Refusals
+from services.gateway.seals import WebhookSecrets
 from services.gateway.sse import Streams
 from services.gateway.switch import switched
 from services.gateway.uploads import Uploads
@@ -53,6 +56,9 @@ class Edge:
         self.questions = Questions(running.bus, running.queries, running.service.name)
         self.outcomes = Outcomes()
         self.commands = Commands(running.bus, self.questions, self.outcomes, running.instance, settings.command_wait_s)
+        secret = settings.webhook_secret
+        self.webhooks = WebhookSecrets(None if secret is None else secret.get_secret_value().encode())
+        self.deliveries = Deliveries(running.pool, self.access, self.commands, self.webhooks, running.clock)
         self.refusals = Refusals(running)
         self.latency = LatencyRecorder()
         self.streams = Streams(self.access, self.identity, running.bus, self.stopping)
@@ -65,6 +71,7 @@ class Edge:
         await bootstrap(self.running)
         await self.outcomes.start(self.running.bus, self.running.instance)
         await self.identity.start(self.running.bus)
+        await self.deliveries.start(self.running.bus)
         await self.running.bus.settle()  # a token that another gateway revokes from now on is heard of here
         spawn(self.running, "edge uses", self.identity.keep_storing_uses())
         spawn(self.running, "edge refusals", self.refusals.keep_flushing())
@@ -74,6 +81,7 @@ class Edge:
         """After the last request: store what is only in memory."""
         self.stopping.set()
         await self.refusals.flush()
+        await self.deliveries.stop()
         await self.identity.stop()
 
 
@@ -96,6 +104,7 @@ def app_of(edge: Edge) -> ASGIApp:
         edge.running.clock,
         edge.uploads,
         {edge.reports.name: edge.reports},
+        edge.webhooks,
     )
     routes = [
         *pages.routes(edge.access, edge.health, edge.running.settings.public_url),
@@ -117,7 +126,7 @@ def app_of(edge: Edge) -> ASGIApp:
 
 
 def _own_routes(edge: Edge) -> list[Route]:
-    """The few authenticated routes that are no operation of a service."""
+    """The few authenticated routes that are no operation of a service, or are not asked with a token."""
 
     async def show_command(request: Request) -> Response:
         context_of(request).route = "/api/commands/{reference}"
@@ -135,6 +144,7 @@ def _own_routes(edge: Edge) -> list[Route]:
     return [
         Route("/api/commands/{reference}", show_command, methods=["GET"]),
         Route("/api/status", status, methods=["GET"]),
+        Route(WEBHOOK_PATH, edge.deliveries.receive, methods=["POST"]),
         Route("/api/events", edge.streams.open, methods=["GET"]),
     ]
 

@@ -31,7 +31,7 @@ from services.gateway.context import context_of
 from services.gateway.identity import Principal
 from services.gateway.questions import Questions
 from services.gateway.readers import READERS, Body
-from services.gateway.seals import seal
+from services.gateway.seals import WebhookSecrets, seal
 from services.gateway.uploads import Uploads
 
 _PERMISSIONS = {role: sorted(permissions) for role, permissions in ROLES.items()}
@@ -52,6 +52,7 @@ class Parts:
     clock: Clock
     uploads: Uploads
     buckets: Mapping[str, Bucket]
+    webhooks: WebhookSecrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ def _endpoint(parts: Parts, binding: Binding, path: str, csv: Csv | None) -> End
         body = await _read_body(parts, binding, request)
         try:
             public = validate(binding.model, merge(path_values(request), query, _named(binding, request), body.fields))
-            sealed = seal(binding.http.seal, principal)
+            sealed = seal(binding.http.seal, principal, parts.webhooks)
             if body.upload is not None:
                 await body.upload.store(parts.uploads.bucket)
         finally:
@@ -188,7 +189,8 @@ async def _ask(
     csv: Csv | None,
 ) -> Response:
     public = validate(binding.model, merge(path_values(request), fields))
-    params = public.model_dump(mode="json", exclude_unset=True) | seal(binding.http.seal, principal).fields
+    sealed = seal(binding.http.seal, principal, parts.webhooks)
+    params = public.model_dump(mode="json", exclude_unset=True) | sealed.fields
     context = context_of(request)
     envelope = CloudEvent(
         id=context.request_id,  # a request asks one question

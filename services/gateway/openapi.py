@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from libs.common.contracts.base import Command, Csv, Http, Nothing, Operation, Query
 from libs.common.contracts.common import Outcome
+from libs.common.contracts.governance.deliveries import DeliveryReceipt
 from libs.common.problems import (
     Forbidden,
     Invalid,
@@ -22,6 +23,7 @@ from libs.common.problems import (
     Unavailable,
     UnsupportedMedia,
 )
+from services.gateway.deliveries import PATH as WEBHOOK_PATH
 from services.gateway.mount import Binding, binding_of, mounted, paths_of
 from services.gateway.readers import READS
 
@@ -73,7 +75,7 @@ class Schemas:
         bindings = [binding_of(operation) for operation, _ in mounted()]
         inputs: dict[str, Any] = {f"in:{b.model.__module__}.{b.model.__qualname__}": b.model for b in bindings}
         outputs: dict[str, Any] = {f"out:{b.operation.name}": b.operation.result for b in bindings}
-        outputs["out:outcome"] = Outcome
+        outputs |= {"out:outcome": Outcome, "out:delivery": DeliveryReceipt}
         wanted = [(key, "validation", TypeAdapter(model)) for key, model in inputs.items()]
         answered = [(key, "serialization", TypeAdapter(model)) for key, model in outputs.items()]
         found, shared = TypeAdapter.json_schemas([*wanted, *answered], ref_template=REF)  # type: ignore[list-item]
@@ -107,7 +109,8 @@ def document(public_url: str | None = None) -> dict[str, Any]:
                 paths.setdefault(written, {})[http.method.lower()] = _operation(
                     schemas, binding, http, written, csv, fixed
                 )
-    paths |= _own_paths(schemas)
+    for path, methods in _own_paths(schemas).items():
+        paths.setdefault(path, {}).update(methods)
     components = {**schemas.shared, "Problem": PROBLEM, "Accepted": ACCEPTED}
     return {
         "openapi": "3.1.0",
@@ -295,6 +298,7 @@ def _own_paths(schemas: Schemas) -> dict[str, Any]:
         "/api/commands/{reference}": reads(
             "commands.show", "What became of a command", "me:read", outcome, text("reference", "path")
         ),
+        WEBHOOK_PATH: {"post": _delivers(schemas, text("webhook_id", "path"))},
         "/api/status": reads("status.show", "Whether every service works (503 if not)", "status:read", free),
         "/api/events": reads(
             "events.stream",
@@ -306,4 +310,23 @@ def _own_paths(schemas: Schemas) -> dict[str, Any]:
             text("last_event_id"),
             text("Last-Event-ID", "header"),
         ),
+    }
+
+
+def _delivers(schemas: Schemas, webhook_id: dict[str, Any]) -> dict[str, Any]:
+    names = ("X-Hub-Signature-256", "X-GitHub-Event", "X-GitHub-Delivery", "X-Gitlab-Token", "X-Gitlab-Event")
+    content = {"application/json": {"schema": schemas.result("delivery")}}
+    return {
+        "operationId": "webhooks.deliver",
+        "summary": "What GitHub or GitLab delivers; signed with the webhook's secret instead of a token",
+        "tags": ["gateway"],
+        "x-headgate-permission": "the webhook's secret",
+        "security": [],
+        "parameters": [webhook_id, *(_header(name, "As the sender sets it", {"type": "string"}) for name in names)],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+        "responses": {
+            "200": {"description": "A signal was recorded, or it is said why not", "content": content},
+            "202": {"description": "Stored; it will be applied once"},
+            **_problems(Unauthorized, Refusal, Invalid, TooLarge, TooMany, Unavailable),
+        },
     }

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+import secrets
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from libs.common.contracts.roles import may
+from libs.common.problems import Unavailable
 from services.gateway.bootstrap import digest_of, make_secret
 from services.gateway.identity import Principal
 
@@ -16,12 +21,33 @@ ONCE = (
 )
 
 
+WEBHOOK_ONCE = "The secret was shown once, in the first answer to this Idempotency-Key. If it is lost, rotate it."
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSecrets:
+    """Secrets of webhooks, made of a salt by the gateway's own key: whoever has the database has none of them."""
+
+    key: bytes | None
+
+    def of(self, salt: str) -> str:
+        """The secret that belongs to a salt. Raises `Unavailable` if this gateway has no key."""
+        if self.key is None:
+            raise Unavailable(
+                "This gateway has no HEADGATE_WEBHOOK_SECRET, so it knows no webhook; set it, then restart."
+            )
+        digest = hmac.digest(self.key, f"webhook\n{salt}".encode(), "sha256")
+        return "hgw_" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """``fields`` go on the bus with the request's; ``secret`` is shown to the caller and to nobody else."""
+    """``fields`` go on the bus with the request's; ``secret`` is shown to the caller alone, as ``name``."""
 
     fields: dict[str, Any] = field(default_factory=dict)
     secret: str | None = None
+    name: str = "token"
+    once: str = ONCE
 
     @property
     def fingerprint(self) -> str | None:
@@ -34,20 +60,20 @@ class Sealed:
             return result
         document = orjson.loads(result)
         if document.get("fingerprint") == self.fingerprint:
-            document["token"] = self.secret
+            document[self.name] = self.secret
         else:
-            document["note"] = ONCE
+            document["note"] = self.once
         return orjson.dumps(document)
 
     def preview(self) -> dict[str, Any]:
         """What a 202 tells: the secret now, since the later outcome will not hold it."""
         if self.secret is None:
             return {}
-        note = "The token works once the command is done and its result shows this fingerprint."
-        return {"token": self.secret, "fingerprint": self.fingerprint, "note": note}
+        note = f"The {self.name} works once the command is done and its result shows this fingerprint."
+        return {self.name: self.secret, "fingerprint": self.fingerprint, "note": note}
 
 
-def seal(name: str | None, principal: Principal) -> Sealed:
+def seal(name: str | None, principal: Principal, webhooks: WebhookSecrets) -> Sealed:
     """The fields that the named seal adds; an unknown name is an error of ours and stops the start (see `mount`)."""
     if name is None:
         return Sealed()
@@ -60,4 +86,10 @@ def seal(name: str | None, principal: Principal) -> Sealed:
     if name == "token":
         secret = make_secret()
         return Sealed({"secret_sha256": digest_of(secret).hex(), "caller_sites": list(principal.sites)}, secret=secret)
+    if name in ("webhook", "webhook_secret"):
+        salt = secrets.token_hex(16)
+        secret = webhooks.of(salt)
+        fields = {"salt": salt, "fingerprint": digest_of(secret).hex()[:16]}
+        new = {"webhook_id": uuid.uuid4().hex} if name == "webhook" else {}
+        return Sealed(fields | new, secret, "secret", WEBHOOK_ONCE)
     raise ValueError(f"unknown seal {name}")

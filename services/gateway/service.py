@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from libs.common.contracts.gateway import CONTRACT
 from libs.common.service import Service
-from services.gateway import sites, tokens, users
+from services.gateway import sites, tokens, users, webhooks
 
 SERVICE = Service.of(
     CONTRACT,
     sites.TABLE,
     users.TABLE,
     tokens.TABLE,
+    webhooks.TABLE,
 )

@@ -34,6 +34,7 @@ ROLES: dict[str, frozenset[str]] = {
         "remediation:complete",
         "remediation:assign",
         "policy:write",
+        "webhook:write",
         "audit:read",
         "identity:read",
         "deadletter:read",

@@ -24,9 +24,10 @@ from services.gateway.answers import wants_csv
 from services.gateway.commands import idempotency_key_of, preference_of
 from services.gateway.identity import Principal
 from services.gateway.outcomes import Outcomes
-from services.gateway.seals import seal
+from services.gateway.seals import WebhookSecrets, seal
 
 ANN = Principal("ann", "operator", ("plant-a",), 7, datetime(2026, 1, 1, tzinfo=UTC))
+HOOKS = WebhookSecrets(b"a key of this installation")
 
 
 def request(*headers: tuple[str, str]) -> Request:
@@ -110,7 +111,7 @@ def test_who_wants_csv(accept: str, csv: bool) -> None:
 
 
 def test_a_seal_opens_only_for_its_own_secret() -> None:
-    sealed = seal("token", ANN)
+    sealed = seal("token", ANN, HOOKS)
     assert sealed.secret is not None
     assert sealed.fields["caller_sites"] == ["plant-a"]
     assert sealed.fields["secret_sha256"] == hashlib.sha256(sealed.secret.encode()).hexdigest()
@@ -118,13 +119,27 @@ def test_a_seal_opens_only_for_its_own_secret() -> None:
     assert mine["token"] == sealed.secret
     other = orjson.loads(sealed.open(orjson.dumps({"fingerprint": "0" * 16, "token": None})))
     assert (other["token"], "shown once" in other["note"]) == (None, True)
-    assert seal("caller", ANN).fields == {"token_id": 7}
-    assert seal("scope", ANN).fields == {"caller_sites": ["plant-a"]}
-    assert seal(None, ANN).open(b"{}") == b"{}"
+    assert seal("caller", ANN, HOOKS).fields == {"token_id": 7}
+    assert seal("scope", ANN, HOOKS).fields == {"caller_sites": ["plant-a"]}
+    assert seal(None, ANN, HOOKS).open(b"{}") == b"{}"
     for name in SEALED_BODIES:
-        seal(name, ANN)
+        seal(name, ANN, HOOKS)
     with pytest.raises(ValueError, match="unknown seal"):
-        seal("nothing", ANN)
+        seal("nothing", ANN, HOOKS)
+
+
+def test_a_secret_of_a_webhook_needs_the_key_and_its_salt() -> None:
+    sealed = seal("webhook", ANN, HOOKS)
+    assert sealed.secret is not None
+    assert sealed.secret == HOOKS.of(sealed.fields["salt"])
+    assert sealed.secret.removeprefix("hgw_") not in str(sealed.fields)
+    assert sealed.secret not in (WebhookSecrets(b"other").of(sealed.fields["salt"]), HOOKS.of("0" * 32))
+    assert orjson.loads(sealed.open(orjson.dumps({"fingerprint": sealed.fingerprint})))["secret"] == sealed.secret
+    assert "rotate" in orjson.loads(sealed.open(orjson.dumps({"fingerprint": "0" * 16})))["note"]
+    assert sealed.preview()["secret"] == sealed.secret
+    assert "webhook_id" not in seal("webhook_secret", ANN, HOOKS).fields
+    with pytest.raises(Unavailable, match="HEADGATE_WEBHOOK_SECRET"):
+        seal("webhook", ANN, WebhookSecrets(None))
 
 
 def test_a_limit_moves_with_the_clock_and_callers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,8 @@ GOOD: dict[str, Any] = {
         **dict.fromkeys(("avg_ms", "med_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms"), 12.5),
     },
     "alert.alertmanager": watchdog().data,
+    "ci.pipeline": {"name": "ci.yml", "status": "succeeded", "event": "push", "ref": "main", "sha": "5f2b"},
+    "deploy.status": {"environment": "staging", "status": "succeeded", "ref": "main", "sha": "5f2b"},
 }
 
 

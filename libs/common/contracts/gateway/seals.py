@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from libs.common.contracts.base import Nothing
 from libs.common.contracts.gateway.tokens import TokenIssue, TokenKey
+from libs.common.contracts.gateway.webhooks import WebhookCreate, WebhookRotate
 from libs.common.contracts.tracker.comments import CommentKey
 
 # By the name in `Http.seal`; the model on the bus has more fields.
@@ -14,4 +15,6 @@ SEALED_BODIES: dict[str, type[BaseModel]] = {
     "scope": TokenKey,
     "caller": Nothing,
     "for_others": CommentKey,
+    "webhook": WebhookCreate,
+    "webhook_secret": WebhookRotate,
 }
