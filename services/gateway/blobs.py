@@ -34,6 +34,8 @@ async def blob_answer(request: Request, blob: Blob, bucket: Bucket | None) -> Re
         # Whatever a tool wrote, no browser runs it in our name.
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
+    if blob.may_be_kept:
+        headers["Cache-Control"] = "private, no-cache"
     if unchanged(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     if blob.content_zlib_base64 is not None:

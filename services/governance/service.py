@@ -13,6 +13,7 @@ from libs.judge.policy import Policy
 from services.governance import (
     admission,
     backtests,
+    badges,
     capsules,
     deliveries,
     forecasts,
@@ -67,6 +68,7 @@ def make_service(
         backtests.table(catalog),
         runs.table(judging),
         admission.table(catalog),
+        badges.table(catalog),
         paths.table(catalog),
         forecasts.table(catalog),
         rejudging.table(judging),

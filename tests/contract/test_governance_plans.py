@@ -12,6 +12,7 @@ import pytest_asyncio
 from libs.common.listing import Listing
 from services.governance import (
     backtests,
+    badges,
     catalog,
     failures,
     gate,
@@ -114,6 +115,7 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     **_pages("runs", runs.LIST_RUNS, gate="gate-1", site="site-1"),
     **_pages("runs of a subject", runs.LIST_RUNS, gate="gate-1", site="site-1", subject="subject-3"),
     "one run": (runs.SELECT_RUN, ("gate-1", "site-1", 77)),
+    "last of a version": (badges.SELECT_LAST, ("gate-1", "site-1", "subject-3", "1.0", None, 200)),
     "latest run": (opsgate.SELECT_LATEST, ("gate-1", "site-1")),
     "history": (opsgate.SELECT_HISTORY, ("gate-1", "site-1", 20)),
     "backtests": (backtests.SELECT_OPEN, ("site-1",)),

@@ -58,6 +58,7 @@ FACES: dict[str, Face] = {
         "gate forecast", "What the gate will say later, what breaks first, and what to renew by when.",
         flags={"gate": "--gate"}, defaults={"gate": "release"}, target=True,
     ),
+    "governance.badges.get": Face("gate badge", target=True),
     "governance.forecasts.feed": Face("gate forecast-feed", target=True),
     "governance.runs.list": Face("gate history", target=True),
     "governance.runs.get": Face("gate verdict", "Show a stored verdict. Exit code as of that verdict.", judges=True),

@@ -13,7 +13,8 @@ class Blob(Open):
     """A file as an answer, see `Http.file`. ``sha256`` (hex) and ``size`` (bytes) are of the file itself.
 
     A small one comes along in ``content_zlib_base64``; without that it lies in the operation's bucket under its
-    SHA-256. ``gone`` is what the caller is told if it does not lie there any more.
+    SHA-256. ``gone`` is what the caller is told if it does not lie there any more. ``may_be_kept``: who asked may keep
+    it, and asks each time whether it has changed.
     """
 
     sha256: str
@@ -22,9 +23,10 @@ class Blob(Open):
     filename: str
     content_zlib_base64: str | None = None
     gone: str = "The file is not kept any more."
+    may_be_kept: bool = False
 
     @classmethod
-    def of(cls, content: bytes, *, media_type: str, filename: str) -> Blob:
+    def of(cls, content: bytes, *, media_type: str, filename: str, may_be_kept: bool = False) -> Blob:
         """A small file that comes along."""
         return cls(
             sha256=hashlib.sha256(content).hexdigest(),
@@ -32,4 +34,5 @@ class Blob(Open):
             media_type=media_type,
             filename=filename,
             content_zlib_base64=base64.b64encode(zlib.compress(content)).decode(),
+            may_be_kept=may_be_kept,
         )

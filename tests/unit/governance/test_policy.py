@@ -73,7 +73,7 @@ def test_a_small_policy_and_its_defaults() -> None:
         ),
         ({"condition": "    condition: 1 + 1"}, "rule one: condition, column 1: the expression gives INT, not BOOL"),
         ({"condition": "    condition: ''"}, "rule one: condition must not be empty"),
-        ({"condition": ""}, "rule one: condition is missing"),
+        ({"condition": ""}, "rule one: when is missing"),
         ({"condition": "    condition: 3"}, "rule one: condition must be text (line 17)"),
         ({"kind": "    kind: ops.none"}, "rule one: kind must be one of"),
         ({"scope": "    scope: version"}, "scope version needs subject_mode version"),
