@@ -1,4 +1,4 @@
-"""``headgate gate explain | capsule``: a verdict rule by rule, with who mends what by when, and its proof."""
+"""``headgate gate explain | capsule | watch``: a verdict rule by rule, with who mends what by when, and its proof."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from libs.client.commands.watching import Watch
 from libs.client.completion import gates as gates_there
 from libs.client.completion import subjects
 from libs.client.errors import ApiError, ClientError
@@ -61,6 +62,24 @@ def explain(
         for rule in run.rules:
             session.emit(None, Text(), _explained(run, rule, items.get(rule.id)))
     return 0 if run.decision == "go" else 1
+
+
+@command(gates, "watch", judges=True)
+def watch(
+    session: Session,
+    gate: GateArgument,
+    which: Annotated[str | None, typer.Argument(metavar="[SUBJECT@VERSION]", help="Only of this; else all.")] = None,
+    subject: SubjectOption = None,
+    version: VersionOption = None,
+    until_go: Annotated[bool, typer.Option("--until-go", help="Stop as soon as a verdict is GO.")] = False,
+) -> None:
+    """Show the newest verdict, each that comes, and when a GO is over, until Ctrl-C."""
+    try:
+        for run in Watch(session, gate, target_fields(which, subject, version)).verdicts():
+            if until_go and run.decision == "go":
+                return
+    except KeyboardInterrupt:
+        return  # the usual end of watching
 
 
 @command(gates, "capsule")
