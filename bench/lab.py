@@ -97,6 +97,7 @@ class Space:
             "HEADGATE_DATA_DIR": str(self.folder),
             "HEADGATE_HTTP_PORT": "0",
             "HEADGATE_LOG_LEVEL": "warning",
+            "HEADGATE_CAPSULE_SECRET": "a-secret-of-the-bench",
             **more,
         }
 

@@ -22,16 +22,19 @@ class Client:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str) -> None:
         self._reader, self._writer = reader, writer
-        self._head = f"Host: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+        self._head = f"Host: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
 
     @classmethod
     async def connect(cls, port: int, token: str) -> Client:
         """Connect to 127.0.0.1."""
         return cls(*await asyncio.open_connection("127.0.0.1", port), token)
 
-    async def request(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+    async def request(
+        self, method: str, path: str, body: bytes = b"", content_type: str = "application/json"
+    ) -> tuple[int, bytes]:
         """Status and body of the answer, which must have a Content-Length."""
-        head = f"{method} {path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n\r\n"
+        form = f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+        head = f"{method} {path} HTTP/1.1\r\n{self._head}{form}\r\n"
         self._writer.write(head.encode() + body)
         answer = (await self._reader.readuntil(b"\r\n\r\n")).lower()
         at = answer.index(b"content-length:") + 15
@@ -89,11 +92,13 @@ async def load(space: Space, port: int, path: str, token: str) -> Load:
     return Load(rate, statistics.median(took), percentile(took, 0.99))
 
 
-async def one(port: int, token: str, method: str, path: str, body: bytes = b"") -> Any:
+async def one(
+    port: int, token: str, method: str, path: str, body: bytes = b"", content_type: str = "application/json"
+) -> Any:
     """One request's answer as JSON; raises `BenchError` unless it succeeded."""
     client = await Client.connect(port, token)
     try:
-        status, answer = await client.request(method, path, body)
+        status, answer = await client.request(method, path, body, content_type)
     finally:
         client.close()
     if status >= 300:
