@@ -177,19 +177,12 @@ def rebuild(body: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[Facts, St
     ``data``: what the facts hold by SHA-256. Raises ValueError, KeyError or TypeError for a body of another shape.
     """
     held = {
-        name: [{**fact, "data": None} for fact in value] if name in FACT_LISTS else value
+        name: [{**fact, "data": data[fact["data"]]} for fact in value] if name in FACT_LISTS else value
         for name, value in body["facts"].items()
     }
     facts: Facts = read(Facts, held)
-    filled: dict[str, Any] = {
-        name: tuple(
-            replace(fact, data=data[said["data"]])
-            for fact, said in zip(getattr(facts, name), body["facts"][name], strict=True)
-        )
-        for name in FACT_LISTS
-    }
     standing: Standing = read(Standing, body["standing"])
-    return replace(facts, **filled), standing, datetime.fromisoformat(body["clock"])
+    return facts, standing, datetime.fromisoformat(body["clock"])
 
 
 def seal(body: bytes, statement: bytes, key_id: str, signature: bytes, attachments: Mapping[str, str]) -> bytes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, date, datetime
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 MAX_SAFE_INTEGER = 2**53 - 1  # beyond it RFC 8785 has no number: it writes what an IEEE 754 double holds
-T = TypeVar("T")
+_Reader = Callable[[Any], Any]
 
 
 def plain(value: Any) -> Any:
@@ -42,51 +42,82 @@ def plain(value: Any) -> Any:
 
 def read(wanted: Any, value: Any) -> Any:
     """What `plain` wrote, as the type ``wanted``. Raises ValueError saying what does not fit."""
+    return _reader(wanted)(value)
+
+
+@cache
+def _reader(wanted: Any) -> _Reader:
+    """What reads a type, made once: looking at the type takes longer than all the reading."""
     origin = get_origin(wanted)
     if origin in (Union, types.UnionType):
-        return _read_one_of(get_args(wanted), value)
+        return _reader_of_one(get_args(wanted))
     if origin is tuple:
-        if not isinstance(value, list):
-            raise ValueError(f"{_shown(value)} is no list")
-        return tuple(read(get_args(wanted)[0], held) for held in value)
+        return _reader_of_list(_reader(get_args(wanted)[0]))
     if origin is Literal:
-        if value not in get_args(wanted):
-            raise ValueError(f"{_shown(value)} is none of {', '.join(map(str, get_args(wanted)))}")
-        return value
+        return _reader_of_words(get_args(wanted))
     if wanted is datetime or wanted is date:
-        if not isinstance(value, str):
-            raise ValueError(f"{_shown(value)} is no time")
-        return wanted.fromisoformat(value)
+        return _reader_of_time(wanted)
     if is_dataclass(wanted):
-        return _read_fields(wanted, value)
+        return _reader_of_fields(wanted)
+    return _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _read_one_of(choices: tuple[Any, ...], value: Any) -> Any:
-    if value is None and type(None) in choices:
-        return None
+def _reader_of_one(choices: tuple[Any, ...]) -> _Reader:
     others = [choice for choice in choices if choice is not type(None)]
-    return read(others[0], value) if len(others) == 1 else value
+    inner = _reader(others[0]) if len(others) == 1 else _as_it_is
+    if len(others) == len(choices):
+        return inner
+    return lambda value: None if value is None else inner(value)
 
 
-def _read_fields(wanted: Any, value: Any) -> Any:
+def _reader_of_list(inner: _Reader) -> _Reader:
+    def read_list(value: Any) -> Any:
+        if not isinstance(value, list):
+            raise ValueError(f"{_shown(value)} is no list")
+        return tuple([inner(held) for held in value])
+
+    return read_list
+
+
+def _reader_of_words(words: tuple[Any, ...]) -> _Reader:
+    def read_word(value: Any) -> Any:
+        if value not in words:
+            raise ValueError(f"{_shown(value)} is none of {', '.join(map(str, words))}")
+        return value
+
+    return read_word
+
+
+def _reader_of_time(wanted: Any) -> _Reader:
+    def read_time(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise ValueError(f"{_shown(value)} is no time")
+        return wanted.fromisoformat(value)
+
+    return read_time
+
+
+def _reader_of_fields(wanted: Any) -> _Reader:
     known = {field.name: field for field in fields(wanted)}
     # What was written before a field came has none: it reads as its default.
     needed = {name for name, field in known.items() if not _has_default(field)}
-    if not isinstance(value, Mapping) or not needed <= value.keys() <= known.keys():
-        raise ValueError(f"{_shown(value)} is no {wanted.__name__} with {', '.join(known)}")
-    hints = _hints(wanted)
-    return wanted(**{name: read(hints[name], value[name]) for name in known if name in value})
+    hints = get_type_hints(wanted, localns={"JSON": object})  # what a signal holds: anything, as it is
+    readers = {name: _reader(hints[name]) for name in known}
+
+    def read_fields(value: Any) -> Any:
+        if not isinstance(value, Mapping) or not needed <= value.keys() <= known.keys():
+            raise ValueError(f"{_shown(value)} is no {wanted.__name__} with {', '.join(known)}")
+        return wanted(**{name: readers[name](held) for name, held in value.items()})
+
+    return read_fields
 
 
 def _has_default(field: Field[Any]) -> bool:
     return field.default is not MISSING or field.default_factory is not MISSING
-
-
-@cache
-def _hints(wanted: Any) -> Mapping[str, Any]:
-    """Looked up once: it takes longer than all the reading."""
-    return get_type_hints(wanted, localns={"JSON": object})  # what a signal holds: anything, as it is
 
 
 def _shown(value: Any) -> str:
