@@ -1,6 +1,6 @@
 #!/bin/sh
 # Send the reports of a build, judge it, and write why into a summary (Markdown). Exit code: 0 GO, 1 NO-GO, 2 could not judge.
-# Wants HEADGATE_URL, HEADGATE_TOKEN, GATE, SUBJECT, VERSION; takes REPORTS (lines FORMAT=FILE), HEADGATE_SITE, SUMMARY (a file).
+# Wants HEADGATE_URL, HEADGATE_TOKEN, GATE, SUBJECT, VERSION; takes REPORTS (lines FORMAT=FILE), HEADGATE_SITE, WAIT (such as 15m), SUMMARY (a file).
 set -u
 for name in HEADGATE_URL HEADGATE_TOKEN GATE SUBJECT VERSION; do
     eval "value=\${$name:-}"
@@ -23,7 +23,7 @@ done <<REPORTS_END
 ${REPORTS:-}
 REPORTS_END
 
-headgate gate run "$GATE" "$@"
+headgate gate run "$GATE" "$@" ${WAIT:+--wait "$WAIT"}
 code=$?
 [ "$code" -gt 1 ] || headgate gate explain "$GATE" "$@" --markdown >"${SUMMARY:-/dev/null}"
 if [ -n "$missed" ]; then

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
 import typer
 
-from libs.client import completion
+from libs.client import completion, waiting
 from libs.client.errors import ApiError, UsageProblem
 from libs.client.files import read_input
 from libs.client.generated.faces import FACES, Face
@@ -78,6 +79,8 @@ class Made:
         if self._takes_file:
             text = "A JSON object with the fields; - is stdin. Options go before it."
             yield _keyword("file", Annotated[str | None, typer.Option("--file", help=text)], None)
+        if self.face.waits:
+            yield _keyword("wait", Annotated[str | None, typer.Option("--wait", help=waiting.HELP)], None)
         if isinstance(self.operation, Command):
             text = "The same key applies it once."
             yield _keyword("idempotency_key", Annotated[str | None, typer.Option("--idempotency-key", help=text)], None)
@@ -126,7 +129,8 @@ class Made:
     def _run(self, session: Session, **arguments: Any) -> int | None:
         csv, every = arguments.pop("csv", False), arguments.pop("every_page", False)
         key, file = arguments.pop("idempotency_key", None), arguments.pop("file", None)
-        output = arguments.pop("output", "-")
+        output, wait = arguments.pop("output", "-"), arguments.pop("wait", None)
+        wait_s = waiting.span(wait) if wait is not None else None
         fields = self._given(arguments, _document(file, self.operation.name) if file else {})
         target = {name: fields.pop(name, None) for name in ("subject", "version")} if self.face.target else {}
         if self.face.target:
@@ -144,6 +148,9 @@ class Made:
             session.text(session.client.csv(self.operation.name, **fields))
             return None
         answer = self._answer(session, fields, key, every)
+        if wait_s is not None:
+            again = partial(self._answer, session, fields, None, False)
+            answer = waiting.wait_for_go(session, answer, fields, wait_s, again)
         code = view_of(self.operation)(session, answer, fields)
         if self._paged and not session.json and isinstance(answer, dict) and answer.get("next_cursor"):
             session.note(f"headgate: there are more; add --all, or --cursor {clean(answer['next_cursor'])}")

@@ -21,7 +21,7 @@ class Face:
     path, which then are options), ``defaults`` and ``helps`` replace the contract's. ``hidden`` fields are not offered.
     ``target`` adds ``SUBJECT@VERSION``. ``judges``: exit code 1 means the verdict only. ``needs``: what to say when
     nothing was given. ``site_field`` is the field that ``--site`` fills. ``copies``: a field that has another one's
-    value when it is not given.
+    value when it is not given. ``waits``: a verdict, which ``--wait`` waits for.
     """
 
     path: str
@@ -33,6 +33,7 @@ class Face:
     hidden: frozenset[str] = frozenset()
     target: bool = False
     judges: bool = False
+    waits: bool = False
     needs: str = ""
     site_field: str = "site"
     copies: Mapping[str, str] = field(default_factory=dict)
@@ -47,7 +48,7 @@ FACES: dict[str, Face] = {
     "governance.gates.list": Face("gate list"),
     "governance.gates.get": Face("gate show"),
     "governance.gate.run": Face(
-        "gate run", "Judge now. Exit code 0: GO, 1: NO-GO, 2: could not judge.", target=True, judges=True
+        "gate run", "Judge now. Exit code 0: GO, 1: NO-GO, 2: could not judge.", target=True, judges=True, waits=True
     ),
     "governance.gate.admit": Face(
         "gate admit", "Whether a version may go now. Exit code 0: it may, 1: it may not, 2: could not tell.",

@@ -71,7 +71,8 @@ class RuleResult(Open):
     """One rule's verdict: ``message`` is a sentence; when not passed it holds the observed and the wanted value.
 
     ``status`` is what counts, ``passed`` what the facts say: a rule in ``shadow`` is judged and never counted.
-    ``notes``: what was odd in the reports that it read, each after the report's part. ``waivers``: why a rule that has
+    ``notes``: what was odd in the reports that it read, each after the report's part. ``has_evidence``: all that the
+    rule reads was there, whole, young and readable; if not, something new may turn it. ``waivers``: why a rule that has
     not passed does not count (status ``waived``).
     """
 
@@ -90,6 +91,7 @@ class RuleResult(Open):
     sla_hours: int = 24
     action: str = ""
     notes: list[str] = []
+    has_evidence: bool = True
     waivers: list[WaiverUsed] = []
 
 
