@@ -35,6 +35,7 @@ HELPS = {
     "calendar": "Business calendars: when deadlines run.",
     "sla-rules": "SLA rules: how long an item may stay open.",
     "waivers": "Waivers: what does not count for a while, by the word of two persons.",
+    "groups": "Groups of people who approve, and which users are one person.",
     "freezes": "Freeze calendars: when no gate says GO.",
     "kinds": "Kinds of one's own: what the data of an installation's own signals hold.",
     "line": "Stop the line: no gate says GO until it is lifted.",

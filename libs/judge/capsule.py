@@ -124,7 +124,7 @@ def _plain_facts(name: str, held: Any, digests: Mapping[int, str]) -> Any:
     """A field of `Facts`; the data of facts only by their digests."""
     if name not in FACT_LISTS:
         return plain(held)
-    return [plain(replace(fact, data=None)) | {"data": digests[fact.signal_id]} for fact in held]
+    return [plain(replace(fact, data=None, data_sha256="")) | {"data": digests[fact.signal_id]} for fact in held]
 
 
 def make_statement(body: bytes) -> bytes:
@@ -177,7 +177,9 @@ def rebuild(body: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[Facts, St
     ``data``: what the facts hold by SHA-256. Raises ValueError, KeyError or TypeError for a body of another shape.
     """
     held = {
-        name: [{**fact, "data": data[fact["data"]]} for fact in value] if name in FACT_LISTS else value
+        name: [{**fact, "data": data[fact["data"]], "data_sha256": fact["data"]} for fact in value]
+        if name in FACT_LISTS
+        else value
         for name, value in body["facts"].items()
     }
     facts: Facts = read(Facts, held)

@@ -53,6 +53,7 @@ def combine(common: Policy, own: Policy) -> Policy:
             _least(common.waivers.max_days, own.waivers.max_days),
             common.waivers.issue_required or own.waivers.issue_required,
         ),
+        approvals=tuple(dict.fromkeys((*common.approvals, *own.approvals))),
         parts=(common, own),
     )
 

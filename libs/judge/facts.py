@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from libs.judge.kinds import Kind
 from libs.judge.own_kinds import OwnKind, by_name
+from libs.judge.plain import LATER
 from libs.judge.report_base import JSON
 
 MAX_PARTS = 200  # of one kind of one version of a subject: a run reads them all
@@ -40,7 +41,8 @@ class Fact:
     ``time`` is its effective time (with a zone): when the fact was true, at the latest when it came. ``problems``:
     what was wrong with it when it came; ``good``: the last signal of the part that was right (itself, if it is right).
     ``open_failures``: of the part's earlier reports, at most `failures.MAX_READ`. ``actor``: who recorded it, "" where
-    nobody noted it. ``voice``: "" for the newest signal of all, else the actor of whom this is the newest one;
+    nobody noted it. ``data_sha256``: SHA-256 (hex) of the data as they are stored, "" where nobody counted it.
+    ``voice``: "" for the newest signal of all, else the actor of whom this is the newest one;
     ``mixed``: it told of the part under several sources.
     """
 
@@ -58,6 +60,7 @@ class Fact:
     actor: str = ""
     voice: str = ""
     mixed: bool = False
+    data_sha256: str = field(default="", metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)

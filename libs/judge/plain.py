@@ -12,6 +12,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 MAX_SAFE_INTEGER = 2**53 - 1  # beyond it RFC 8785 has no number: it writes what an IEEE 754 double holds
 _Reader = Callable[[Any], Any]
+# Metadata of a field that came later: where it has its default it is not written, so that what was written before it
+# came is still written in the same way, byte for byte.
+LATER: Mapping[str, bool] = {"later": True}
 
 
 def plain(value: Any) -> Any:
@@ -36,8 +39,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(held) for held in value]
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value) if _is_written(field, value)}
     raise TypeError(f"{type(value).__name__} has no plain form")
+
+
+def _is_written(field: Field[Any], value: Any) -> bool:
+    return not field.metadata.get("later") or getattr(value, field.name) != field.default
 
 
 def read(wanted: Any, value: Any) -> Any:

@@ -26,6 +26,7 @@ VARIABLES: Mapping[str, str] = {
 }
 EVERY_PART = "every_part"
 WATCHDOG = "watchdog"
+APPROVERS = ("manager", "owner")  # the roles that approve where a policy names nobody
 MAX_SENTENCE_CHARS = 400
 _PLACEHOLDER = re.compile(r"\{([a-z_]+\.[A-Za-z0-9_]+)\}")
 
@@ -72,6 +73,18 @@ class WaiverTerms:
 
     max_days: int | None = None
     issue_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalTerms:
+    """A GO needs the word of ``count`` persons who have one of the roles or are of one of the groups, none of them
+    older than ``max_age_hours``.
+    """
+
+    count: int
+    roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    max_age_hours: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +188,9 @@ class Policy:
 
     ``subjects``: patterns (``*`` stands for anything) of the subjects that it binds, empty: all. ``valid_for_hours``:
     how long a GO holds at the most. ``line_pattern``: how the line of a version is derived (see `lines`), "": not at
-    all. ``text``: the file as it was read; ``overridden``: what the environment changed of it, by suffix. ``parts``:
-    what a combined policy was made of: the one in force everywhere, and the site's own.
+    all. ``approvals``: each of them must be fulfilled. ``text``: the file as it was read; ``overridden``: what the
+    environment changed of it, by suffix. ``parts``: what a combined policy was made of: the one in force everywhere,
+    and the site's own.
     """
 
     name: str
@@ -195,6 +209,7 @@ class Policy:
     subjects: tuple[str, ...] = ()
     freeze_calendars: tuple[str, ...] = ()
     waivers: WaiverTerms = WaiverTerms()
+    approvals: tuple[ApprovalTerms, ...] = ()
     cases: tuple[PolicyCase, ...] = ()
     text: str = field(default="", repr=False)
     overridden: Mapping[str, ParameterValue] = field(default_factory=dict)

@@ -176,6 +176,16 @@ def _terms() -> dict[str, Any]:
         "subjects": {**_PATTERNS, "description": "Subjects that it binds (* for anything); else all"},
         "freeze_calendars": {**_PATTERNS, "description": "Calendars whose freezes bind it"},
         "waivers": _object(waivers),
+        "approvals": _object(_approvals(), description="Persons who must approve a candidate"),
+    }
+
+
+def _approvals() -> dict[str, Any]:
+    return {
+        "count": {"type": "integer", "minimum": 1, "maximum": 20, "description": "How many persons; else 1"},
+        "roles": {**_PATTERNS, "description": "Roles of which they may be"},
+        "groups": {**_PATTERNS, "description": "Groups of which they may be"},
+        "max_age_hours": _above_zero("How long an approval counts"),
     }
 
 

@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 from libs.judge.lines import check_pattern
-from libs.judge.policy_model import PolicyError, WaiverTerms
+from libs.judge.policy_model import APPROVERS, ApprovalTerms, PolicyError, WaiverTerms
 from libs.judge.policy_reader import Reader
 
+MAX_APPROVALS = 20
 _TOKEN = re.compile(r"[a-z0-9-]{1,40}")
 
 
@@ -20,6 +21,7 @@ def read_terms(reader: Reader) -> dict[str, Any]:
         "subjects": reader.texts("subjects"),
         "freeze_calendars": _tokens(reader, "freeze_calendars"),
         "waivers": _waivers(reader),
+        "approvals": _approvals(reader),
     }
 
 
@@ -53,3 +55,15 @@ def _waivers(reader: Reader) -> WaiverTerms:
     terms = WaiverTerms(days, inner.flag("issue_required", False))
     inner.refuse_rest()
     return terms
+
+
+def _approvals(reader: Reader) -> tuple[ApprovalTerms, ...]:
+    inner = reader.inner("approvals")
+    if inner is None:
+        return ()
+    count = int(inner.whole("count", 1, MAX_APPROVALS, 1))
+    roles, groups = _tokens(inner, "roles"), _tokens(inner, "groups")
+    named = {"groups": groups} if groups and not roles else {"roles": roles or APPROVERS, "groups": groups}
+    terms = ApprovalTerms(count, **named, max_age_hours=inner.above_zero("max_age_hours", 100_000))
+    inner.refuse_rest()
+    return (terms,)

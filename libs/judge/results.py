@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from libs.judge.approvals import ApprovalShown
+from libs.judge.plain import LATER
 from libs.judge.standing import Hold, WaiverUsed
 
 Decision = Literal["go", "no_go"]
@@ -72,7 +74,8 @@ class Verdict:
 
     ``next_change_at``: the first moment at which a rule that passes now will be stale, a waiver ends, a freeze begins
     or a rule that warns will fail. ``holds``: what forbids GO beside the rules, each with its sentence among the
-    reasons. ``unused_waivers``: the numbers of those in force that nothing needed.
+    reasons. ``unused_waivers``: the numbers of those in force that nothing needed. ``evidence``: SHA-256 of what is
+    approved, where approvals are wanted; ``approvals``: those that were given, also for what has changed since.
     """
 
     decision: Decision
@@ -85,3 +88,5 @@ class Verdict:
     baseline_run: int | None
     holds: tuple[Hold, ...] = ()
     unused_waivers: tuple[int, ...] = ()
+    evidence: str = field(default="", metadata=LATER)
+    approvals: tuple[ApprovalShown, ...] = field(default=(), metadata=LATER)

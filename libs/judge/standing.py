@@ -1,4 +1,4 @@
-"""What people decided about a gate: waivers, halts and freezes. `verdict.judge` weighs it beside the facts.
+"""What people decided about a gate: waivers, halts, freezes and approvals. `verdict.judge` weighs it beside the facts.
 
 Nothing here makes a failing rule pass. A waiver takes a rule out of the count for a while, a hold (a halt, a freeze)
 forbids GO whatever the rules say. What has ended, has not begun, or is about something else changes nothing, by the
@@ -13,10 +13,11 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from libs.judge.approvals import Approval
 from libs.judge.facts import Fact, Facts
 from libs.judge.test_ids import PRINT_CHARS, fingerprint
 
-Hindrance = Literal["halt", "freeze"]
+Hindrance = Literal["halt", "freeze", "approval"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Standing:
     halts: tuple[Halt, ...] = ()
     freezes: tuple[Freeze, ...] = ()
     missing_calendars: tuple[str, ...] = ()
+    approvals: tuple[Approval, ...] = ()
 
     def waivers_of(self, version: str, now: datetime) -> list[Waiver]:
         """The waivers in force for this gate and subject, by number."""

@@ -16,13 +16,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from libs.judge.approval_evidence import evidence_of
+from libs.judge.approvals import Approved, weigh
 from libs.judge.derive import COMPARED_KINDS
 from libs.judge.evidence import Hearing, bounded
 from libs.judge.facts import Fact, Facts
 from libs.judge.own_kinds import problems_of
 from libs.judge.policy_model import Policy, Rule, look_up
 from libs.judge.results import Decision, RuleResult, RuleStatus, RunStatus, Summary, Verdict
-from libs.judge.standing import NOBODY_DECIDED, Standing, Waiver, holds, moments, used, without
+from libs.judge.standing import NOBODY_DECIDED, Hold, Standing, Waiver, holds, moments, used, without
 from libs.judge.trust import expiry, missing, needed, of_needs, stale, without_zone
 from libs.judge.voices import unheard
 
@@ -42,7 +44,7 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
     results = tuple(_weigh(hearing, rule, standing) for rule in policy.rules)
     counted = tuple(result for result in results if result.status != "shadow")
     summary = _summary(counted)
-    held = holds(standing, now)
+    held, seen, approved = _held(policy, facts, standing, results, now)
     reasons = [hold.message for hold in held]
     reasons += [result.message for result in counted if result.status == "fail"]
     if not counted:
@@ -61,6 +63,7 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
     )
     changes = [result.expires_at for result in counted if result.expires_at is not None]
     changes += [at for at in map(_turns_at, policy.rules, results) if at is not None]
+    changes += [] if approved.ends_at is None else [approved.ends_at]
     in_force = {waiver.waiver_id for waiver in standing.waivers_of(facts.version, now)}
     used_ones = {waiver.waiver_id for result in results for waiver in result.waivers}
     return Verdict(
@@ -74,7 +77,21 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
         baseline_run=facts.baseline_run,
         holds=held,
         unused_waivers=tuple(sorted(in_force - used_ones)),
+        evidence=seen,
+        approvals=approved.shown,
     )
+
+
+def _held(
+    policy: Policy, facts: Facts, standing: Standing, results: Sequence[RuleResult], now: datetime
+) -> tuple[tuple[Hold, ...], str, Approved]:
+    """What forbids GO beside the rules, the SHA-256 of the evidence where approvals are wanted, and the approvals."""
+    held = holds(standing, now)
+    if not policy.approvals:
+        return held, "", Approved()
+    evidence = evidence_of(policy, facts, standing, results, now)
+    approved = weigh(policy.approvals, 0, standing.approvals, evidence, now)
+    return (*held, *(Hold("approval", sentence) for sentence in approved.missing)), evidence.sha256, approved
 
 
 def _any_good(results: Sequence[RuleResult], facts: Facts) -> bool:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from libs.common.contracts.governance.runs import GateSummary, RuleResult
+from libs.judge.approval_evidence import evidence_of
+from libs.judge.approvals import Evidence
 from libs.judge.facts import MAX_PARTS, Fact, Facts, OpenFailure, Seen
 from libs.judge.failures import MAX_READ
 from libs.judge.policy import Policy
@@ -83,6 +85,12 @@ SELECT 'kind', '', '', '', NULL, NULL, NULL, NULL, '', '', to_jsonb(own_kinds), 
     NULL, '', '', false
 FROM own_kinds WHERE name = ANY ($4::text[])
 UNION ALL
+SELECT 'approval', '', '', '', approval_id, NULL, NULL, NULL, '', '', to_jsonb(approvals), '[]', NULL, NULL, NULL,
+    NULL, NULL, '', '', false
+FROM approvals
+WHERE site = $1 AND gate = $6 AND subject = $2 AND version = ($3::text[])[cardinality($3::text[])]
+    AND about = 'candidate' AND ref = '' AND withdrawn_at IS NULL
+UNION ALL
 SELECT 'freezes', '', '', '', NULL, NULL, NULL, NULL, '', '',
     jsonb_build_object('site', newest.site, 'content', newest.content), '[]', NULL, NULL, NULL, NULL, NULL, '',
     '', false
@@ -91,7 +99,7 @@ FROM unnest(ARRAY['global', nullif($1, 'global')]) AS of (site) CROSS JOIN LATER
     ORDER BY version DESC LIMIT 1
 ) AS newest
 """
-PLACES = ("current", "unread", "baseline", "waiver", "halt", "kind", "freezes")
+PLACES = ("current", "unread", "baseline", "waiver", "halt", "kind", "freezes", "approval")
 PACKED = ("tests_packed", "severe_packed")
 INLINE_ENTRIES = 2_000  # tests and findings that are judged without a hop to a thread, which takes longer
 
@@ -105,6 +113,7 @@ class Looked:
     verdict: Verdict
     digests: Mapping[int, str]
     standing: Standing
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +128,17 @@ class Material:
 async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Target, now: datetime) -> Looked:
     """Judge the facts that count now of a target that is `placed`. Nothing is stored."""
     found = await gather(connection, policy, target, now)
-    if _entries(found.facts) <= INLINE_ENTRIES:
-        verdict = judge(policy, found.facts, now, found.standing)
-    else:
-        # Big reports take milliseconds, which questions should not wait for.
-        verdict = await asyncio.to_thread(judge, policy, found.facts, now, found.standing)
-    return Looked(policy, found.facts, verdict, found.digests, found.standing)
+    verdict = await judged(policy, found.facts, now, found.standing)
+    evidence = evidence_of(policy, found.facts, found.standing, verdict.rules, now)
+    return Looked(policy, found.facts, verdict, found.digests, found.standing, evidence)
+
+
+async def judged(policy: Policy, facts: Facts, now: datetime, standing: Standing) -> Verdict:
+    """The verdict, made beside other work if the facts are many."""
+    if _entries(facts) <= INLINE_ENTRIES:
+        return judge(policy, facts, now, standing)
+    # Big reports take milliseconds, which questions should not wait for.
+    return await asyncio.to_thread(judge, policy, facts, now, standing)
 
 
 async def gather(
@@ -135,6 +149,7 @@ async def gather(
     until: datetime | None = None,
 ) -> Material:
     """The facts that count now, and what people decided; with ``until`` all freezes of until then."""
+    # Approvals are of the last one.
     versions, kinds = sorted({"", target.version}), sorted(policy.kinds)
     about = (target.site, target.subject, versions, kinds, MAX_READ, target.gate, now, *hears(policy), target.line)
     rows: dict[str, list[asyncpg.Record]] = {place: [] for place in PLACES}
@@ -149,7 +164,7 @@ async def gather(
         unread=tuple(map(_newest, rows["unread"])),
         kinds=tuple(sorted((read_kind(row["data"]) for row in rows["kind"]), key=lambda one: one.name)),
     )
-    decided = ([row["data"] for row in rows[place]] for place in ("waiver", "halt", "freezes"))
+    decided = ([row["data"] for row in rows[place]] for place in ("waiver", "halt", "freezes", "approval"))
     standing = standing_of(policy, target, now, *decided, until=until)
     held = (*rows["current"], *rows["unread"], *rows["baseline"])
     return Material(facts, standing, {row["signal_id"]: row["data_sha256"].hex() for row in held})
@@ -177,6 +192,7 @@ def _fact(row: asyncpg.Record) -> Fact:
         actor=row["actor"],
         voice=row["voice"],
         mixed=row["mixed"],
+        data_sha256=row["data_sha256"].hex(),
     )
 
 

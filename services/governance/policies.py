@@ -37,6 +37,7 @@ from libs.common.contracts.governance.policies import (
     PolicyVersions,
     PolicyVersionShown,
 )
+from libs.common.contracts.roles import ROLES, may
 from libs.common.listing import Listing, Source, newest
 from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
@@ -130,7 +131,17 @@ async def _problems(catalog: Catalog, source: Source, gate: str, site: str, cont
     own = await declared(source, {*policy.kinds, *(fact.kind for case in policy.cases for fact in case.facts)})
     # Tests may hold large data, and other messages should not wait for them.
     tried = await asyncio.to_thread(run_cases, policy, own)
-    return [*lint(policy, now.now), *lint_kinds(policy, own), *tried]
+    return [*lint(policy, now.now), *lint_kinds(policy, own), *_unknown_roles(policy), *tried]
+
+
+def _unknown_roles(policy: Policy) -> list[str]:
+    """Roles that could never approve, so that the gate would say NO-GO for ever."""
+    named = {role for terms in policy.approvals for role in terms.roles}
+    able = [role for role in ROLES if may(role, "gate:approve")]
+    return [
+        f"{policy.file}: approvals: no {role} may approve; the roles are {', '.join(able)}"
+        for role in sorted(named.difference(able))
+    ]
 
 
 async def _other(catalog: Catalog, source: Source, gate: str, site: str) -> Policy | None:

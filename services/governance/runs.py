@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from libs.common.contracts.base import Page
 from libs.common.contracts.governance import runs as contract
 from libs.common.contracts.governance.runs import (
+    ApprovalShown,
     GateDecided,
     GateRun,
     GateTarget,
@@ -28,6 +29,7 @@ from libs.common.contracts.governance.runs import (
 from libs.common.listing import Listing, newest
 from libs.common.problems import NotFound
 from libs.common.service import Closing, Read, Table, Tx
+from libs.judge.plain import plain
 from libs.judge.policy import settings_view
 from libs.judge.voices import anybodys_kinds
 from services.governance.capsules import CAPSULE_VALUES, Scribe, Sealed, store_capsule
@@ -38,6 +40,7 @@ from services.governance.validity import HEARD, SELECT_HELD, store_validity, tel
 
 _RULES = TypeAdapter(list[RuleResult])
 _HOLDS = TypeAdapter(list[Hold])
+_APPROVALS = TypeAdapter(list[ApprovalShown])
 GATE_DECISIONS = Counter(
     "headgate_gate_decisions",
     "Attempts to store a verdict; one that is rolled back and done again counts twice",
@@ -60,7 +63,7 @@ RUN_COLUMNS = (
     "gate", "site", "subject", "line", "version", "run_number", "trigger", "actor", "decision", "status", "decided_at",
     "summary", "rules", "reasons", "policy_digest", "settings", "baseline_run", "next_change_at", "fact_signals",
     "command_id", "run_id", "holds", "unused_waivers", "policy_version", "site_policy_version", "capsule_sha256",
-    "valid_until",
+    "valid_until", "evidence", "evidence_sha256", "approvals",
 )  # fmt: skip
 _AT = {name: f"${place}" for place, name in enumerate((*RUN_COLUMNS, "kinds", *HEARD, *CAPSULE_VALUES), 1)}
 STORE_RUN = Closing(
@@ -95,9 +98,9 @@ async def run_gate(judging: Judging, tx: Tx, body: GateTarget) -> GateRun:
     return to_run(await run_asked(judging, tx, target))
 
 
-async def run_asked(judging: Judging, tx: Tx, target: Target) -> dict[str, Any]:
-    """A run that the command in hand asks for: the columns of its row."""
-    trigger = tx.actor if tx.actor.startswith("service:") else "api"
+async def run_asked(judging: Judging, tx: Tx, target: Target, trigger: str | None = None) -> dict[str, Any]:
+    """A run that the command in hand asks for: the columns of its row. ``trigger``: what made it, else who asks."""
+    trigger = trigger or (tx.actor if tx.actor.startswith("service:") else "api")
     row, sealed = await _judge(judging, tx, target, trigger, tx.message_id)
     tx.close_with(STORE_RUN, *_stored(row, sealed))
     return row
@@ -109,6 +112,7 @@ def _stored(row: dict[str, Any], sealed: Sealed) -> Iterable[Any]:
         "summary": row["summary"].model_dump(),
         "rules": Fragment(_RULES.dump_json(row["rules"])),
         "holds": Fragment(_HOLDS.dump_json(row["holds"])),
+        "approvals": Fragment(_APPROVALS.dump_json(row["approvals"])),
     }
     values = row | plain | sealed.values
     return [values[name] for name in _AT]
@@ -163,6 +167,9 @@ async def _judge(
         "policy_version": in_force.common_version,
         "site_policy_version": in_force.own_version,
         "valid_until": valid_until(policy, verdict, tx.now),
+        "evidence": plain(looked.evidence),
+        "evidence_sha256": looked.evidence.sha256,
+        "approvals": [ApprovalShown.model_validate(one, from_attributes=True) for one in verdict.approvals],
         "kinds": anybodys_kinds(policy),
         **dict(zip(HEARD, hears(policy), strict=True)),
     }

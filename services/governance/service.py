@@ -12,12 +12,14 @@ from libs.judge.dsse import Signer
 from libs.judge.policy import Policy
 from services.governance import (
     admission,
+    approvals,
     backtests,
     badges,
     capsules,
     deliveries,
     forecasts,
     freezes,
+    groups,
     halts,
     kinds,
     opsgate,
@@ -77,6 +79,8 @@ def make_service(
         waivers.table(catalog),
         halts.TABLE,
         freezes.table(catalog),
+        groups.TABLE,
+        approvals.table(judging),
         opsgate.table(judging),
         pruning.table(signal_retention_days),
     )

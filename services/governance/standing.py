@@ -7,6 +7,8 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
+from libs.judge.approvals import Approval
+from libs.judge.plain import plain, read
 from libs.judge.policy import Policy
 from libs.judge.standing import Halt, Standing, Waiver
 from services.governance.catalog import Target
@@ -24,6 +26,7 @@ def standing_of(
     waivers: Iterable[Mapping[str, Any]],
     halts: Iterable[Mapping[str, Any]],
     calendars: Iterable[Mapping[str, Any]],
+    approvals: Iterable[Mapping[str, Any]] = (),
     *,
     until: datetime | None = None,
 ) -> Standing:
@@ -38,7 +41,14 @@ def standing_of(
         halts=tuple(_read(Halt, row) for row in halts),
         freezes=tuple(freeze for _, freeze in (found[:MAX_FREEZES] if until is None else found)),
         missing_calendars=tuple(missing),
+        approvals=tuple(map(approval_of, approvals)),
     )
+
+
+def approval_of(row: Mapping[str, Any]) -> Approval:
+    """A row of the table approvals, also as JSON."""
+    approval: Approval = read(Approval, {field.name: plain(row[field.name]) for field in fields(Approval)})
+    return approval
 
 
 def _read(cls: type[Any], row: Mapping[str, Any]) -> Any:

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from libs.common.listing import Listing
 from services.governance import (
+    approvals,
     backtests,
     badges,
     catalog,
@@ -67,6 +68,12 @@ ANALYZE governance.valid_gos;
 INSERT INTO governance.policies (gate, site, version, content, digest, author, reason, issue, published_at)
 SELECT 'gate-' || g, s, v, '', '', 'ann', '', NULL, now()
 FROM generate_series(1, 60) AS g, unnest(ARRAY['global', 'site-1']) AS s, generate_series(1, 50) AS v;
+INSERT INTO governance.approvals (site, about, gate, subject, version, word, username, actor, person, role, groups,
+    reason, given_at, evidence, evidence_sha256)
+SELECT 'site-' || n % 3, 'candidate', 'gate-' || n % 4, 'subject-' || n % 7, '1.' || n % 20, 'approved', 'ann', 'ann',
+    n::text, 'manager', '{}', '', now(), '{}', ''
+FROM generate_series(1, 20000) AS n;
+ANALYZE governance.approvals;
 INSERT INTO governance.capsules (run_id, body, statement, key_id, signature)
 SELECT run_id, '', '', '', '' FROM governance.runs;
 INSERT INTO governance.policy_backtests (gate, site, content, digest, common_version, state, last_count, oldest_run_id,
@@ -116,6 +123,8 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     **_pages("runs of a subject", runs.LIST_RUNS, gate="gate-1", site="site-1", subject="subject-3"),
     "one run": (runs.SELECT_RUN, ("gate-1", "site-1", 77)),
     "last of a version": (badges.SELECT_LAST, ("gate-1", "site-1", "subject-3", "1.0", None, 200)),
+    "who asked": (approvals.SELECT_ASKED, ("gate-1", "site-1", "subject-3", "1.0")),
+    "approvals": (approvals.SELECT_GIVEN, ("site-1", "gate-1", "subject-3", "1.7")),
     "latest run": (opsgate.SELECT_LATEST, ("gate-1", "site-1")),
     "history": (opsgate.SELECT_HISTORY, ("gate-1", "site-1", 20)),
     "backtests": (backtests.SELECT_OPEN, ("site-1",)),

@@ -149,7 +149,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     await http.stack.heard(item_opened)
     for job in ("kpi", "escalation", "auto_assign", "autopilot"):
         assert (await tool("jobs", "run", f"ops_governance_remediation_{job}")).exit_code == 0
-    for document in ("chains", "calendar", "sla-rules", "assignment", "autopilot-policy", "freezes", "kinds"):
+    for document in ("chains", "calendar", "sla-rules", "assignment", "autopilot-policy", "freezes", "kinds", "groups"):
         content = json.loads((await tool(document, "show", "--json")).stdout)["content"]
         body = json.dumps({"content": content, "reason": "first"})
         published = await tool(document, "publish", "--file", "-", stdin=body)

@@ -61,6 +61,8 @@ FACES: dict[str, Face] = {
     ),
     "governance.badges.get": Face("gate badge", target=True),
     "governance.forecasts.feed": Face("gate forecast-feed", target=True),
+    "governance.approvals.show": Face("gate approvals", target=True),
+    "governance.approval.withdraw": Face("gate withdraw"),
     "governance.runs.list": Face("gate history", target=True),
     "governance.runs.get": Face("gate verdict", "Show a stored verdict. Exit code as of that verdict.", judges=True),
     "governance.plan.get": Face(
@@ -152,6 +154,8 @@ BY_HAND: dict[str, str] = {
     "governance.policies.schema": "policies schema",
     "audit.chain.verify": "audit verify",
     "governance.capsules.get": "gate capsule",
+    "governance.approval.give": "gate approve",
+    "governance.approval.decline": "gate decline",
     "metrics.job_runs.list": "jobs runs",
 }
 OF_EVERY_SERVICE = {

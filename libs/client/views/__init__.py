@@ -7,6 +7,7 @@ from typing import Any
 
 from libs.client.session import Session
 from libs.client.views import (
+    approvals,
     audit,
     autopilot,
     escalation,
@@ -38,6 +39,7 @@ BY_RESULT: dict[Any, View] = {
     **signals.BY_RESULT,
     **audit.BY_RESULT,
     **waivers.BY_RESULT,
+    **approvals.BY_RESULT,
 }
 
 

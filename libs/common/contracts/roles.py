@@ -21,12 +21,15 @@ OWN_TOKENS = frozenset({"token:read", "token:write"})
 ROLES: dict[str, frozenset[str]] = {
     "viewer": READS | OWN_TOKENS,
     "auditor": READS | OWN_TOKENS | {"audit:read", "identity:read", "deadletter:read"},
-    "operator": READS | OWN_TOKENS | {"signal:write", "gate:run", "remediation:write", "exception:write"},
+    "operator": READS
+    | OWN_TOKENS
+    | {"signal:write", "gate:run", "remediation:write", "exception:write", "gate:approve"},
     "manager": READS
     | OWN_TOKENS
     | {
         "signal:write",
         "gate:run",
+        "gate:approve",
         "gate:halt",
         "exception:write",
         "exception:approve",

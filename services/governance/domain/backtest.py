@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from libs.judge.capsule import rebuild
 from libs.judge.policy_model import Policy
+from libs.judge.standing import Standing
 from libs.judge.verdict import RuleResult, Verdict, judge
 
 MAX_RULES = 10
@@ -36,7 +37,13 @@ def rejudge(policy: Policy, body: Mapping[str, Any], data: Mapping[str, Any]) ->
     ``data``: what its facts hold by SHA-256. Raises ValueError, KeyError or TypeError for a body of another shape.
     """
     facts, standing, clock = rebuild(body, data)
-    return difference(body["verdict"], judge(policy, facts, clock, standing))
+    return difference(body["verdict"], judge(policy, facts, clock, _as_of(policy, standing)))
+
+
+def _as_of(policy: Policy, standing: Standing) -> Standing:
+    """With approvals as if this policy had been the one that they were given by: they count for its terms."""
+    given = (replace(one, evidence=replace(one.evidence, policy=policy.digest)) for one in standing.approvals)
+    return replace(standing, approvals=tuple(given))
 
 
 def difference(before: Mapping[str, Any], after: Verdict) -> Difference | None:

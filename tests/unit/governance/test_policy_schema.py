@@ -29,6 +29,7 @@ valid_for_hours: 48
 subjects: ["app-*"]
 freeze_calendars: [holidays]
 waivers: {max_days: 10, issue_required: true}
+approvals: {count: 2, roles: [manager], groups: [qa], max_age_hours: 8}
 rules:
   - id: one
     title: One

@@ -104,7 +104,7 @@ def test_old_names_and_new_ones_mean_the_same() -> None:
         ({"weight": "    weight: 1\n    needs: [{kind: ops.dr, x: 1}]"}, "need 1: unknown key x"),
         ({"title": "title: T\nvalid_for_hours: 0"}, "valid_for_hours must be above 0"),
         ({"title": "title: T\nfreeze_calendars: [A B]"}, "freeze_calendars: A B must be 1 to 40"),
-        ({"title": "title: T\napprovals: {count: 2}"}, "unknown key approvals"),  # what nothing judges is no key
+        ({"title": "title: T\napprovers: {count: 2}"}, "unknown key approvers"),  # what nothing judges is no key
         ({"title": "title: T\nwaivers: {max_dys: 3}"}, "waivers: unknown key max_dys"),
     ],
 )

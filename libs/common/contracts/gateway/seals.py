@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from libs.common.contracts.base import Nothing
 from libs.common.contracts.gateway.tokens import TokenIssue, TokenKey
 from libs.common.contracts.gateway.webhooks import WebhookCreate, WebhookRotate
+from libs.common.contracts.governance.approvals import CandidateWord
 from libs.common.contracts.tracker.comments import CommentKey
 
 # By the name in `Http.seal`; the model on the bus has more fields.
@@ -17,4 +18,5 @@ SEALED_BODIES: dict[str, type[BaseModel]] = {
     "for_others": CommentKey,
     "webhook": WebhookCreate,
     "webhook_secret": WebhookRotate,
+    "approver": CandidateWord,
 }

@@ -67,6 +67,16 @@ class Hold(Open):
     until: Time | None = None
 
 
+class ApprovalShown(Open):
+    """Somebody's approval. ``person``: whom it counts as. ``void``: why it does not count, empty if it does."""
+
+    approval_id: int
+    actor: str
+    person: str
+    given_at: Time
+    void: str = ""
+
+
 class RuleResult(Open):
     """One rule's verdict: ``message`` is a sentence; when not passed it holds the observed and the wanted value.
 
@@ -112,9 +122,12 @@ class GateRun(Open):
     ``line``: which versions of the subject it was compared with, "" where nobody draws lines.
 
     ``reasons``: a sentence for each thing that forbids GO. ``next_change_at``: when a rule that passes will be stale, a
-    waiver ends, a freeze begins or a rule that warns will fail. ``holds``: halts and freezes in force.
+    waiver ends, a freeze begins or a rule that warns will fail. ``holds``: halts and freezes in force,
+    and approvals that are pending.
     ``unused_waivers``: numbers of waivers in force that nothing needed. ``policy_version``: of the policy in force
     everywhere (0: the file), ``site_policy_version``: of the site's own beside it (0: it had none).
+    ``evidence_sha256``: what an approver names, so that it is this and nothing else that is approved; ``approvals``:
+    those that were given, where the policy wants any.
     ``valid_until``: until when a GO holds at the most, by what is known then. ``capsule_sha256``: of the body of its
     capsule; none for runs of before there were capsules.
     """
@@ -142,6 +155,8 @@ class GateRun(Open):
     valid_until: Time | None = None
     holds: list[Hold] = []
     unused_waivers: list[int] = []
+    evidence_sha256: str | None = None
+    approvals: list[ApprovalShown] = []
 
     @computed_field(description="GO, also with warnings, or not")  # type: ignore[prop-decorator]
     @property
@@ -189,6 +204,8 @@ class GateDecided(Open):
     unused_waivers: list[int] = []
     command_id: UUID | None = None
     capsule_sha256: str | None = None
+    evidence_sha256: str | None = None
+    approvals: list[ApprovalShown] = []
 
     @computed_field(description="GO, also with warnings, or not")  # type: ignore[prop-decorator]
     @property

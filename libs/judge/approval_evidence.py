@@ -1,0 +1,62 @@
+"""What a verdict rests on, in one digest: what an approver saw, and what must be the same when the approval counts.
+
+The clock is not in it: that a fact grows older is no difference, that a rule fails for it is. A report that says the
+very same once more is none either. Halts and freezes are not in it, since each of them forbids GO by itself, and
+neither is the baseline, which a GO of this very candidate moves; where it makes a rule worse, that is a difference.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from libs.judge.approvals import Evidence
+from libs.judge.facts import Fact, Facts
+from libs.judge.plain import plain
+from libs.judge.policy_model import Policy
+from libs.judge.results import RuleResult
+from libs.judge.standing import Standing
+
+# What of a standing is no exception: whom it is about, what forbids GO by itself, and the words of approvers.
+_APART = {"gate", "site", "subject", "halts", "freezes", "missing_calendars", "approvals", "waivers"}
+
+
+def evidence_of(
+    policy: Policy, facts: Facts, standing: Standing, results: Sequence[RuleResult], now: datetime
+) -> Evidence:
+    """The evidence of a verdict over these facts, of which ``results`` are the rules' results."""
+    decided = {one.name: plain(getattr(standing, one.name)) for one in fields(Standing) if one.name not in _APART}
+    decided["waivers"] = plain(standing.waivers_of(facts.version, now))
+    used = sorted(_fact(fact, place) for place in ("current", "unread") for fact in getattr(facts, place))
+    return Evidence(
+        candidate=_digest([standing.gate, standing.site, standing.subject, facts.line, facts.version]),
+        policy=policy.digest,
+        facts=_digest([used, plain(facts.kinds)]),
+        exceptions=_digest(decided),
+        shortfalls=tuple(sorted(f"{one.id}:{one.status}" for one in results if one.status not in ("pass", "shadow"))),
+    )
+
+
+def _fact(fact: Fact, place: str) -> list[Any]:
+    """A fact by what it says and who says it, not by when."""
+    return [
+        place,
+        fact.kind,
+        fact.part,
+        fact.version,
+        fact.voice,
+        fact.actor,
+        fact.source,
+        fact.data_sha256 or _digest(plain(fact.data)),
+        list(fact.problems),
+        sorted(failure.test for failure in fact.open_failures),
+        fact.mixed,
+    ]
+
+
+def _digest(value: Any) -> str:
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

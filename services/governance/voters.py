@@ -1,0 +1,129 @@
+"""Whose word it is: the one place that knows people, and lets nobody count twice. Approvals of all kinds use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from libs.common import versions
+from libs.common.contracts.governance.groups import GROUPS, Groups
+from libs.common.problems import Conflict
+from libs.common.service import Tx
+from libs.common.versions import EVERYWHERE
+
+if TYPE_CHECKING:
+    from libs.common.service import Connection
+
+MAX_WORDS = 2_000  # on one thing: each verdict reads them
+
+# Words on one thing are said one after the other, also before there is a row to lock.
+LOCK_THING = "SELECT pg_advisory_xact_lock(hashtextextended(array_to_string($1::text[], chr(31)), 0))"
+INSERT_WORD = """
+INSERT INTO approvals (site, gate, subject, version, about, ref, word, username, actor, person, role, groups, reason,
+    given_at, evidence, evidence_sha256)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING *
+"""
+SELECT_SAID = """
+SELECT username, actor, person, evidence_sha256 FROM approvals
+WHERE site = $1 AND gate = $2 AND subject = $3 AND version = $4 AND about = $5 AND ref = $6 AND withdrawn_at IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """What a word is about. ``ref``: which one of those, such as a waiver's number."""
+
+    site: str
+    gate: str
+    subject: str
+    version: str
+    about: str
+    ref: str = ""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The values that name it in the table."""
+        return self.site, self.gate, self.subject, self.version, self.about, self.ref
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The groups of a site, and the humans behind users."""
+
+    groups: Mapping[str, frozenset[str]]
+    humans: Mapping[str, str]
+
+    def human(self, username: str) -> str:
+        """The human behind a user: itself, where nobody has said that it is one of several."""
+        return self.humans.get(username, username)
+
+    def humans_of(self, usernames: Iterable[str]) -> frozenset[str]:
+        """The humans behind these users."""
+        return frozenset(map(self.human, usernames))
+
+    def groups_of(self, human: str) -> tuple[str, ...]:
+        """The groups that the human is in by any of its users."""
+        return tuple(sorted(name for name, members in self.groups.items() if human in self.humans_of(members)))
+
+
+@dataclass(frozen=True, slots=True)
+class Voter:
+    """Who speaks (``username``, the human ``actor`` behind it), and as whom: ``person`` with its role and groups."""
+
+    username: str
+    actor: str
+    person: str
+    role: str
+    groups: tuple[str, ...]
+
+
+async def people_of(connection: Connection | asyncpg.Pool, site: str) -> People:
+    """The groups in force at a site, and who is who there. Raises `Conflict` if a document can't be read."""
+    own = (await versions.current(connection, GROUPS, site)).content
+    common = own if site == EVERYWHERE else (await versions.current(connection, GROUPS, EVERYWHERE)).content
+    return _people(own, common)
+
+
+def _people(own: Groups, common: Groups) -> People:
+    names: dict[str, str] = {}
+    for person in (*common.people, *own.people):
+        # Users of two people of the two documents are one: a site can join people, and never part them.
+        known = sorted({names[user] for user in (*person.users, person.name) if user in names})
+        name = known[0] if known else person.name
+        names = {user: name if human in known else human for user, human in names.items()}
+        names |= dict.fromkeys((*person.users, person.name), name)
+    return People({group.name: frozenset(group.members) for group in own.groups}, names)
+
+
+def speaker(tx: Tx, people: People, role: str) -> Voter:
+    """Who gave the command in hand, for themselves."""
+    human = people.human(tx.actor)
+    return Voter(tx.actor, human, human, role, people.groups_of(human))
+
+
+async def lock(tx: Tx, thing: Thing) -> None:
+    """From here on nobody else says a word on it, until this transaction ends."""
+    await tx.connection.execute(LOCK_THING, thing.key)
+
+
+async def say(
+    tx: Tx, thing: Thing, voter: Voter, word: str, reason: str, evidence: Mapping[str, Any], sha256: str
+) -> asyncpg.Record:
+    """Store a word on evidence; the thing is locked. Raises `Conflict` if the person has said one already."""
+    mine = {voter.actor, voter.person}
+    said = await tx.connection.fetch(SELECT_SAID, *thing.key)
+    if len(said) >= MAX_WORDS:
+        raise Conflict(f"{MAX_WORDS} words have been said on this, which is all there may be; withdraw old ones.")
+    for row in said:
+        if row["evidence_sha256"] == sha256 and (twice := mine & {row["actor"], row["person"]}):
+            raise Conflict(f"{min(twice)} has said a word on this already (as the user {row['username']}); "
+                           "a person counts once.")  # fmt: skip
+    stored = await tx.connection.fetchrow(
+        INSERT_WORD, *thing.key, word, voter.username, voter.actor, voter.person, voter.role, list(voter.groups),
+        reason, tx.now, evidence, sha256,
+    )  # fmt: skip
+    assert stored is not None  # noqa: S101 - an insert returns its row
+    return stored
