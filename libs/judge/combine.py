@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import TypeVar
 
-from libs.judge.policy_model import Policy, PolicyError, WaiverTerms
+from libs.judge.policy_model import Policy, PolicyError, RetirementTerms, WaiverTerms
 
 OF_SITE = "_of_site"
 N = TypeVar("N", int, float)
@@ -54,6 +54,7 @@ def combine(common: Policy, own: Policy) -> Policy:
             common.waivers.issue_required or own.waivers.issue_required,
         ),
         approvals=tuple(dict.fromkeys((*common.approvals, *own.approvals))),
+        retirements=RetirementTerms(common.retirements.two_persons or own.retirements.two_persons),
         parts=(common, own),
     )
 

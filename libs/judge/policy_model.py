@@ -88,6 +88,13 @@ class ApprovalTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class RetirementTerms:
+    """``two_persons``: a fact is retired only when a second person has approved it."""
+
+    two_persons: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule. ``max_age`` counts in ``max_age_unit``; None needs an ``ageless_reason``.
 
@@ -97,7 +104,8 @@ class Rule:
     A rule in ``mode`` ``shadow`` is judged and told, and never counted. A required rule warns until ``effective_on``
     begins (UTC) and fails from then on. ``needs``: further kinds that must be there. ``sources`` and ``actors``:
     patterns (``*`` stands for anything) of who may say it (see `voices`); empty means anybody. ``parameters``: of a
-    rule that a site added, those of its own policy.
+    rule that a site added, those of its own policy. ``stale_after_hours``: an alert group that fires and was not
+    repeated for longer is called stale; it fails the rule all the same.
     """
 
     id: str
@@ -125,6 +133,7 @@ class Rule:
     actors: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     parameters: Mapping[str, ParameterValue] | None = None
+    stale_after_hours: float | None = None
 
     @property
     def effective_at(self) -> datetime | None:
@@ -210,6 +219,7 @@ class Policy:
     freeze_calendars: tuple[str, ...] = ()
     waivers: WaiverTerms = WaiverTerms()
     approvals: tuple[ApprovalTerms, ...] = ()
+    retirements: RetirementTerms = RetirementTerms()
     cases: tuple[PolicyCase, ...] = ()
     text: str = field(default="", repr=False)
     overridden: Mapping[str, ParameterValue] = field(default_factory=dict)

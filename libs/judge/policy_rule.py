@@ -27,6 +27,7 @@ from libs.judge.policy_yaml import LinedDict
 _RULE_ID = re.compile(r"[a-z][a-z0-9_]{0,79}")
 _AGE_UNITS: tuple[AgeUnit, ...] = ("minutes", "hours", "days")
 _RULE_LOOKUPS = ("id", "required", "weight", "max_age_minutes", "max_age_hours", "max_age_days")
+ALERTS = "alert.alertmanager"
 DEFAULT_OWNER = "Ops Manager"
 DEFAULT_SLA_HOURS = 24
 Lookups = Mapping[str, tuple[str, ...] | None]  # by what a lookup begins with: the keys there are, None: any
@@ -85,6 +86,7 @@ def read_rule(reader: Reader, parameters: Mapping[str, ParameterValue]) -> Rule:
         sources=reader.texts("sources"),
         actors=reader.texts("actors"),
         needs=_needs(reader, kind),
+        stale_after_hours=_stale_after(reader, kind),
     )
     reader.refuse_rest()
     return rule
@@ -118,6 +120,14 @@ def _runbook(reader: Reader) -> str:
         line = reader.mapping.lines["runbook"]
         raise PolicyError(f"{reader.where}: runbook must be a link that begins with https:// or http:// (line {line})")
     return link
+
+
+def _stale_after(reader: Reader, kind: str) -> float | None:
+    hours = reader.above_zero("stale_after_hours", 100_000)
+    if hours is not None and kind != ALERTS:
+        line = reader.mapping.lines["stale_after_hours"]
+        raise PolicyError(f"{reader.where}: stale_after_hours is for rules over {ALERTS} (line {line})")
+    return hours
 
 
 def _needs(reader: Reader, kind: str) -> tuple[Need, ...]:

@@ -125,6 +125,7 @@ def _rule() -> dict[str, Any]:
         "tags": {**_PATTERNS, "description": "Words to find it by"},
         "sources": {**_PATTERNS, "description": "Sources whose signals count (* for anything)"},
         "actors": {**_PATTERNS, "description": "Users whose signals count (* for anything)"},
+        "stale_after_hours": _above_zero("How long an alert group may fire unrepeated before it is called stale"),
         "needs": {"type": "array", "items": _need(), "description": "Further kinds that must be there"},
     }
     required = ("id", "title", "weight", "kind", "scope", "observed", "wanted")
@@ -176,6 +177,7 @@ def _terms() -> dict[str, Any]:
         "subjects": {**_PATTERNS, "description": "Subjects that it binds (* for anything); else all"},
         "freeze_calendars": {**_PATTERNS, "description": "Calendars whose freezes bind it"},
         "waivers": _object(waivers),
+        "retirements": _object({"two_persons": _flag("Whether a fact is retired only with a second person's word")}),
         "approvals": _object(_approvals(), description="Persons who must approve a candidate"),
     }
 

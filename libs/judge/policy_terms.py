@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from libs.judge.lines import check_pattern
-from libs.judge.policy_model import APPROVERS, ApprovalTerms, PolicyError, WaiverTerms
+from libs.judge.policy_model import APPROVERS, ApprovalTerms, PolicyError, RetirementTerms, WaiverTerms
 from libs.judge.policy_reader import Reader
 
 MAX_APPROVALS = 20
@@ -22,6 +22,7 @@ def read_terms(reader: Reader) -> dict[str, Any]:
         "freeze_calendars": _tokens(reader, "freeze_calendars"),
         "waivers": _waivers(reader),
         "approvals": _approvals(reader),
+        "retirements": _retirements(reader),
     }
 
 
@@ -67,3 +68,12 @@ def _approvals(reader: Reader) -> tuple[ApprovalTerms, ...]:
     terms = ApprovalTerms(count, **named, max_age_hours=inner.above_zero("max_age_hours", 100_000))
     inner.refuse_rest()
     return (terms,)
+
+
+def _retirements(reader: Reader) -> RetirementTerms:
+    inner = reader.inner("retirements")
+    if inner is None:
+        return RetirementTerms()
+    terms = RetirementTerms(inner.flag("two_persons", False))
+    inner.refuse_rest()
+    return terms

@@ -15,6 +15,7 @@ from typing import Literal
 
 from libs.judge.approvals import Approval
 from libs.judge.facts import Fact, Facts
+from libs.judge.retirements import Retirement
 from libs.judge.test_ids import PRINT_CHARS, fingerprint
 
 Hindrance = Literal["halt", "freeze", "approval"]
@@ -74,6 +75,7 @@ class Standing:
     """What was decided about one gate and subject of one site. What is about another one is passed over.
 
     ``missing_calendars``: calendars that the policy names and nobody has published. Whether they freeze is not known.
+    ``retirements``: those of the subject, of any kind, that nobody has taken back.
     """
 
     gate: str = ""
@@ -84,6 +86,7 @@ class Standing:
     freezes: tuple[Freeze, ...] = ()
     missing_calendars: tuple[str, ...] = ()
     approvals: tuple[Approval, ...] = ()
+    retirements: tuple[Retirement, ...] = ()
 
     def waivers_of(self, version: str, now: datetime) -> list[Waiver]:
         """The waivers in force for this gate and subject, by number."""

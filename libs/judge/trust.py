@@ -18,6 +18,7 @@ from libs.judge.voices import wanted_words
 
 MAX_FUTURE = timedelta(minutes=5)
 MAX_PROBLEM_CHARS = 300
+MAX_STALE_SHOWN = 3
 NEVER, NEVER_SENT = "there was no good one before", "no good one of this sender is known"
 _TICK = timedelta(microseconds=1)  # a fact of exactly the maximum age is still good
 
@@ -123,6 +124,28 @@ def stale(
             name = title if rule.age_of == WATCHDOG else f"{title} {part_words(fact, current)}".strip()
             return [(f"the newest {name} is {age_words(now - time)} old", wanted)]
     return []
+
+
+def unrepeated(rule: Rule, current: Sequence[Fact], now: datetime) -> list[tuple[str, str]]:
+    """What to say of alert groups that fire and were not repeated for long: a rule that fails goes on failing."""
+    if rule.stale_after_hours is None:
+        return []
+    limit = timedelta(hours=rule.stale_after_hours)
+    old = [fact for fact in current if now - fact.time > limit and _fires(fact)]
+    return [
+        (
+            f"the alert group {fact.part} (signal {fact.signal_id}) is stale: it was not repeated for "
+            f"{age_words(now - fact.time)}",
+            f"one repeated within {rule.stale_after_hours:g} hours, or retired if Alertmanager knows it no more: "
+            f'headgate facts retire {fact.signal_id} --reason "…"',
+        )
+        for fact in sorted(old, key=lambda fact: fact.time)[:MAX_STALE_SHOWN]
+    ]
+
+
+def _fires(fact: Fact) -> bool:
+    alerts = look_up("fact.alerts", {"fact": fact.data})
+    return isinstance(alerts, list) and any(alert["status"] == "firing" for alert in alerts)
 
 
 def of_needs(rule: Rule, facts: Facts) -> list[Fact]:

@@ -21,11 +21,13 @@ from libs.judge.approvals import Approved, weigh
 from libs.judge.derive import COMPARED_KINDS
 from libs.judge.evidence import Hearing, bounded
 from libs.judge.facts import Fact, Facts
+from libs.judge.kinds import reads_too
 from libs.judge.own_kinds import problems_of
 from libs.judge.policy_model import Policy, Rule, look_up
 from libs.judge.results import Decision, RuleResult, RuleStatus, RunStatus, Summary, Verdict
+from libs.judge.retirements import retire
 from libs.judge.standing import NOBODY_DECIDED, Hold, Standing, Waiver, holds, moments, used, without
-from libs.judge.trust import expiry, missing, needed, of_needs, stale, without_zone
+from libs.judge.trust import expiry, missing, needed, of_needs, stale, unrepeated, without_zone
 from libs.judge.voices import unheard
 
 __all__ = ["Decision", "Fact", "Facts", "RuleResult", "RuleStatus", "RunStatus", "Summary", "Verdict", "judge"]
@@ -40,8 +42,10 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
     """
     if now.tzinfo is None:
         raise ValueError("now must have a time zone")
-    hearing = Hearing(policy, facts, now)
-    results = tuple(_weigh(hearing, rule, standing) for rule in policy.rules)
+    left = retire(facts, standing.retirements, two_persons=policy.retirements.two_persons)
+    facts, hearing = left.facts, Hearing(policy, left.facts, now)
+    whole = Hearing(policy, replace(facts, current=(*facts.current, *left.shown)), now) if left.shown else hearing
+    results = tuple(_weigh(hearing, whole, rule, standing, left.remarks) for rule in policy.rules)
     counted = tuple(result for result in results if result.status != "shadow")
     summary = _summary(counted)
     held, seen, approved = _held(policy, facts, standing, results, now)
@@ -135,11 +139,18 @@ def _summary(results: Sequence[RuleResult]) -> Summary:
     )
 
 
-def _weigh(hearing: Hearing, rule: Rule, standing: Standing) -> RuleResult:
-    """What the facts say of a rule, and if they fail it, whether a waiver takes it out of the count."""
-    result, facts, now = _judge_rule(hearing, rule), hearing.facts, hearing.now
-    if strangers := unheard(rule, facts):
-        result = replace(result, notes=bounded((*strangers, *result.notes)))
+def _weigh(
+    hearing: Hearing, whole: Hearing, rule: Rule, standing: Standing, remarks: Sequence[tuple[str, str]]
+) -> RuleResult:
+    """What the facts say of a rule, and if they fail it, whether a waiver takes it out of the count.
+
+    ``whole``: with the facts that were retired and yet show what they show.
+    """
+    result, facts, now = _shown(hearing, whole, rule), whole.facts, hearing.now
+    read = {rule.kind, *reads_too(rule.kind), *(need.kind for need in rule.needs)}
+    ended = [words for kind, words in remarks if kind in read]
+    if said := (*ended, *unheard(rule, hearing.facts)):
+        result = replace(result, notes=bounded((*said, *result.notes)))
     if result.passed or result.status == "shadow":
         return result
     mine = [waiver for waiver in standing.waivers_of(facts.version, now) if waiver.rule_id == rule.id]
@@ -148,9 +159,19 @@ def _weigh(hearing: Hearing, rule: Rule, standing: Standing) -> RuleResult:
         rest, seen = without(facts, rule.kind, of_findings)
         if seen and _judge_rule(Hearing(hearing.policy, rest, now), rule).passed:
             return _waived(result, [of_findings[name] for name in sorted(seen)])
-    whole = [w for w in mine if not w.fingerprint and (result.has_evidence or w.without_evidence)]
+    of_rule = [w for w in mine if not w.fingerprint and (result.has_evidence or w.without_evidence)]
     # Of several the one that lasts longest is enough.
-    return _waived(result, [max(whole, key=lambda one: (one.ends_at, -one.waiver_id))]) if whole else result
+    return _waived(result, [max(of_rule, key=lambda one: (one.ends_at, -one.waiver_id))]) if of_rule else result
+
+
+def _shown(hearing: Hearing, whole: Hearing, rule: Rule) -> RuleResult:
+    """What the facts say; a report that was retired can't fail the rule by its age any more, but by what it shows."""
+    result = _judge_rule(hearing, rule)
+    if not result.passed or whole is hearing:
+        return result
+    again = _judge_rule(whole, replace(rule, max_age=None))
+    note = "a report that was retired still fails the rule: send it again passing, or judge a new version"
+    return result if again.passed else replace(again, notes=bounded((note, *again.notes)))
 
 
 def _waived(result: RuleResult, waivers: Sequence[Waiver]) -> RuleResult:
@@ -179,6 +200,7 @@ def _judge_rule(hearing: Hearing, rule: Rule) -> RuleResult:
             old = stale(rule, found.ages_by(rule.age_of), found.current, now, hearing.facts.own)
             has_evidence = found.is_whole and not (unjudged or old)
             wrong = [*failed, *old] or _unasked(values["params"], values["derived"])
+            wrong += unrepeated(rule, found.current, now) if wrong else []
         if beside_it is not None:
             beside, lacking = needed(rule, beside_it, now)
             has_evidence = has_evidence and not lacking

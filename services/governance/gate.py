@@ -91,6 +91,10 @@ FROM approvals
 WHERE site = $1 AND gate = $6 AND subject = $2 AND version = ($3::text[])[cardinality($3::text[])]
     AND about = 'candidate' AND ref = '' AND withdrawn_at IS NULL
 UNION ALL
+SELECT 'retirement', '', '', '', retirement_id, NULL, NULL, NULL, '', '', to_jsonb(retirements), '[]', NULL, NULL, NULL,
+    NULL, NULL, '', '', false
+FROM retirements WHERE site = $1 AND subject = $2 AND ended_at IS NULL AND kind = ANY ($4::text[])
+UNION ALL
 SELECT 'freezes', '', '', '', NULL, NULL, NULL, NULL, '', '',
     jsonb_build_object('site', newest.site, 'content', newest.content), '[]', NULL, NULL, NULL, NULL, NULL, '',
     '', false
@@ -99,7 +103,7 @@ FROM unnest(ARRAY['global', nullif($1, 'global')]) AS of (site) CROSS JOIN LATER
     ORDER BY version DESC LIMIT 1
 ) AS newest
 """
-PLACES = ("current", "unread", "baseline", "waiver", "halt", "kind", "freezes", "approval")
+PLACES = ("current", "unread", "baseline", "waiver", "halt", "kind", "freezes", "approval", "retirement")
 PACKED = ("tests_packed", "severe_packed")
 INLINE_ENTRIES = 2_000  # tests and findings that are judged without a hop to a thread, which takes longer
 
@@ -164,7 +168,9 @@ async def gather(
         unread=tuple(map(_newest, rows["unread"])),
         kinds=tuple(sorted((read_kind(row["data"]) for row in rows["kind"]), key=lambda one: one.name)),
     )
-    decided = ([row["data"] for row in rows[place]] for place in ("waiver", "halt", "freezes", "approval"))
+    decided = (
+        [row["data"] for row in rows[place]] for place in ("waiver", "halt", "freezes", "approval", "retirement")
+    )
     standing = standing_of(policy, target, now, *decided, until=until)
     held = (*rows["current"], *rows["unread"], *rows["baseline"])
     return Material(facts, standing, {row["signal_id"]: row["data_sha256"].hex() for row in held})

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from libs.judge.approvals import Approval
 from libs.judge.plain import plain, read
 from libs.judge.policy import Policy
+from libs.judge.retirements import Retirement
 from libs.judge.standing import Halt, Standing, Waiver
 from services.governance.catalog import Target
 from services.governance.freezes import frozen
@@ -17,6 +19,7 @@ from services.governance.freezes import frozen
 MAX_FREEZES = 200  # the next ones by their begin: enough to know when a GO ends
 
 _RENAMED = {"approved_by": "decided_by"}
+NOTHING_RENAMED: Mapping[str, str] = MappingProxyType({})
 
 
 def standing_of(
@@ -27,6 +30,7 @@ def standing_of(
     halts: Iterable[Mapping[str, Any]],
     calendars: Iterable[Mapping[str, Any]],
     approvals: Iterable[Mapping[str, Any]] = (),
+    retirements: Iterable[Mapping[str, Any]] = (),
     *,
     until: datetime | None = None,
 ) -> Standing:
@@ -37,11 +41,12 @@ def standing_of(
         gate=target.gate,
         site=target.site,
         subject=target.subject,
-        waivers=tuple(_read(Waiver, row) for row in waivers),
+        waivers=tuple(_read(Waiver, row, _RENAMED) for row in waivers),
         halts=tuple(_read(Halt, row) for row in halts),
         freezes=tuple(freeze for _, freeze in (found[:MAX_FREEZES] if until is None else found)),
         missing_calendars=tuple(missing),
         approvals=tuple(map(approval_of, approvals)),
+        retirements=tuple(_read(Retirement, row) for row in retirements),
     )
 
 
@@ -51,9 +56,9 @@ def approval_of(row: Mapping[str, Any]) -> Approval:
     return approval
 
 
-def _read(cls: type[Any], row: Mapping[str, Any]) -> Any:
+def _read(cls: type[Any], row: Mapping[str, Any], renamed: Mapping[str, str] = NOTHING_RENAMED) -> Any:
     values = {}
     for field in fields(cls):
-        value = row[_RENAMED.get(field.name, field.name)]
+        value = row[renamed.get(field.name, field.name)]
         values[field.name] = datetime.fromisoformat(value) if field.name.endswith("_at") else value
     return cls(**values)

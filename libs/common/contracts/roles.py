@@ -33,6 +33,7 @@ ROLES: dict[str, frozenset[str]] = {
         "gate:halt",
         "exception:write",
         "exception:approve",
+        "fact:retire",
         "remediation:write",
         "remediation:complete",
         "remediation:assign",
