@@ -6,7 +6,8 @@ from the schedule and the clock. Whoever inserts the row of (job, site, instant)
 
 - A crash before COMMIT: the row is gone with what the job did; the next look does both again.
 - Several instants were missed: those of the last minute are made up one by one, of older ones only the newest.
-- A clock is set back: the instants that come again have their rows already.
+- A clock is set back: the instants that come again have their rows already. Jobs that only look (`Job.looks`) run in
+  them again, since what they look for does not wait an hour.
 - A job fails: its run says so, and its own schedule tries again.
 """
 
@@ -51,6 +52,11 @@ WHERE (job_schedule.cron, job_schedule.zone) IS DISTINCT FROM (excluded.cron, ex
 """
 SINCE = "SELECT job_name, since FROM job_schedule WHERE job_name = ANY ($1::text[])"
 SERVE = "INSERT INTO job_tick (job_name, site, due_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING job_name"
+# Whether an instant comes again because the clock was set back: a later one has been served, by more than clocks of
+# replicas differ.
+IS_SET_BACK = """
+SELECT EXISTS (SELECT FROM job_tick WHERE job_name = $1 AND site = $2 AND due_at > $3::timestamptz + interval '1 minute')
+"""
 NEWEST = """
 SELECT newest.* FROM unnest($1::text[]) AS wanted, LATERAL (
     SELECT job_name, run_id AS last_run_id, status AS last_status, finished_at AS last_finished_at
@@ -156,7 +162,8 @@ class Jobs:
         """Run every job whose newest instants have not been served, in each of its sites."""
         for planned in self._planned.values():
             due = planned.schedule.latest(self._clock() + AHEAD)
-            if due <= planned.since or due == planned.served or self._stopping.is_set():
+            is_early = due <= planned.since and not planned.job.looks  # a look that is early does no harm
+            if is_early or due == planned.served or self._stopping.is_set():
                 continue
             sites = await self._sites(planned.job)
             for instant in planned.instants(due):
@@ -198,7 +205,9 @@ class Jobs:
     async def _serve(self, job: Job, due: datetime, message: CloudEvent, started: datetime) -> bool:
         """One try. Whoever loses a deadlock tries again: nothing of the run is there, and its instant is not served."""
         async with self._pool.acquire() as connection, connection.transaction():
-            if await connection.fetchval(SERVE, job.name, message.site, due) is None:
+            if await connection.fetchval(SERVE, job.name, message.site, due) is None and not (
+                job.looks and await connection.fetchval(IS_SET_BACK, job.name, message.site, due)
+            ):
                 return False
             with span(self._service.name, f"job {job.name}") as message.traceparent:
                 tx = Tx(self._service.name, connection, message, started, self._asker)

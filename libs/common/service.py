@@ -330,7 +330,9 @@ class Batch:
 class Job:
     """A scheduled job. Without ``sites`` it runs once a tick, in the site ``global``.
 
-    ``keeps_record``: its handler stores the run itself, such as a gate run, and tells it.
+    ``keeps_record``: its handler stores the run itself, such as a gate run, and tells it. ``looks``: it looks for what
+    is to be done, so that running it again does no harm; it also runs in instants that come again because the clock was
+    set back.
     """
 
     name: str
@@ -338,6 +340,7 @@ class Job:
     handler: JobHandler
     sites: Sites | None = None
     keeps_record: bool = False
+    looks: bool = False
 
 
 @dataclass(frozen=True)

@@ -361,7 +361,7 @@ async def list_backtests(read: Read, wanted: BacktestFilter) -> Page[Backtest]:
 
 def table(catalog: Catalog) -> Table:
     """What this module answers, by the policies of the catalog."""
-    job = Job("backtests", Schedule("*/5 * * * * *"), partial(advance, catalog), open_sites)
+    job = Job("backtests", Schedule("*/5 * * * * *"), partial(advance, catalog), open_sites, looks=True)
     return Table(
         commands={contract.begin_backtest: partial(begin, catalog)},
         queries={contract.show_backtest: show, contract.list_backtests: list_backtests},

@@ -86,4 +86,4 @@ async def _look_again(
 
 def table(judging: Judging) -> Table:
     """What this module answers: the job."""
-    return Table(jobs=(Job("rejudge", REJUDGE_SCHEDULE, partial(rejudge, judging)),))
+    return Table(jobs=(Job("rejudge", REJUDGE_SCHEDULE, partial(rejudge, judging), looks=True),))

@@ -253,7 +253,7 @@ TABLE = Table(
     queries={contract.latest_escalation: latest, contract.check_escalation: get_check},
     jobs=(
         Job(JOB, Schedule("20 * * * *"), run_escalation, sites),
-        Job("escalation_ladder", Schedule("* * * * *"), climb_on),
+        Job("escalation_ladder", Schedule("* * * * *"), climb_on, looks=True),
         Job("escalation_check", Schedule("7,22,37,52 * * * *"), run_check, sites),
     ),
 )

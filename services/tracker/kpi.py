@@ -294,6 +294,6 @@ TABLE = Table(
     },
     jobs=(
         Job(KPI_JOB, Schedule("50 * * * *"), run_hourly, sites),
-        Job("fold_kpi", Schedule("*/5 * * * *"), fold),
+        Job("fold_kpi", Schedule("*/5 * * * *"), fold, looks=True),
     ),
 )

@@ -79,6 +79,32 @@ async def test_an_instant_is_served_once_and_a_missed_one_made_up(stack: Stack) 
     assert len(await runs_of(stack)) == len(ticks)
 
 
+async def test_a_look_runs_also_in_instants_that_come_again(stack: Stack) -> None:
+    """A clock that was set back an hour must not make everybody blind for an hour."""
+    stack.clock.now = NOON
+    minutely = {"tracker.*": "off", "tracker.tally": "* * * * *"}
+    job = replace(with_job(count), jobs=tuple(replace(one, looks=True) for one in with_job(count).jobs))
+    await stack.start(job, schedules=minutely)
+    for minutes in (1, 60, -59, 1, 1):  # at 12:01, 13:01, 12:02, 12:03, 12:04
+        stack.clock.advance(minutes=minutes)
+        await look(stack)
+        await look(stack)
+    runs = await runs_of(stack)
+    assert [run["started_at"] - NOON for run in runs[-2:]] == [timedelta(minutes=3), timedelta(minutes=4)]
+    await stack.stop("tracker")  # a process that begins in the hour that comes again is not blind, either
+    await stack.start(job, schedules=minutely)
+    before = len(await runs_of(stack))
+    await look(stack)
+    assert len(await runs_of(stack)) > before
+    stack.clock.advance(hours=2)  # and after it each instant is served once again
+    await look(stack)
+    count_after = len(await runs_of(stack))
+    await stack.stop("tracker")
+    await stack.start(job, schedules=minutely)
+    await look(stack)
+    assert len(await runs_of(stack)) == count_after
+
+
 async def test_instants_missed_within_a_minute_are_each_made_up(stack: Stack) -> None:
     stack.clock.now = NOON
     every_second = {**HOURLY, "tracker.tally": "* * * * * *"}
