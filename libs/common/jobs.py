@@ -55,7 +55,9 @@ SERVE = "INSERT INTO job_tick (job_name, site, due_at) VALUES ($1, $2, $3) ON CO
 # Whether an instant comes again because the clock was set back: a later one has been served, by more than clocks of
 # replicas differ.
 IS_SET_BACK = """
-SELECT EXISTS (SELECT FROM job_tick WHERE job_name = $1 AND site = $2 AND due_at > $3::timestamptz + interval '1 minute')
+SELECT EXISTS (
+    SELECT FROM job_tick WHERE job_name = $1 AND site = $2 AND due_at > $3::timestamptz + interval '1 minute'
+)
 """
 NEWEST = """
 SELECT newest.* FROM unnest($1::text[]) AS wanted, LATERAL (

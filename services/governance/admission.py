@@ -12,7 +12,7 @@ from libs.common.contracts.governance.runs import GateTarget, verdict_word
 from libs.common.service import Read, Table
 from services.governance.catalog import Catalog, Target
 from services.governance.gate import look
-from services.governance.validity import HAS_UNSEEN, valid_until
+from services.governance.validity import HAS_UNSEEN, IS_AHEAD, valid_until
 
 MAX_LINES = 50  # that hold a GO of one version; where the policy derives lines there is one
 
@@ -28,7 +28,7 @@ LEFT JOIN LATERAL (
 ) AS of_site ON true
 LEFT JOIN LATERAL (
     SELECT held.line, held.run_id, held.decided_at, held.valid_until, runs.decision, runs.status, runs.capsule_sha256,
-        coalesce(held.valid_until <= $6, false) OR {HAS_UNSEEN} AS is_doubtful
+        coalesce(held.valid_until <= $6, false) OR {IS_AHEAD.format(now="$6")} OR {HAS_UNSEEN} AS is_doubtful
     FROM valid_gos AS held JOIN runs USING (run_id)
     WHERE held.gate = $1 AND held.site = $2 AND held.subject = $3 AND held.version = $4
     ORDER BY held.line = $5 DESC, held.line LIMIT {MAX_LINES}

@@ -13,7 +13,7 @@ from libs.judge.voices import anybodys_kinds
 from services.governance.catalog import Target
 from services.governance.gate import facts_used, hears, look
 from services.governance.runs import Judging, run_on_schedule
-from services.governance.validity import HAS_UNSEEN, revoke, valid_until
+from services.governance.validity import HAS_UNSEEN, IS_AHEAD, revoke, valid_until
 
 MAX_REJUDGED = 100
 REJUDGE_SCHEDULE = Schedule("* * * * *")
@@ -28,6 +28,9 @@ WHERE held.gate = ANY ($2::text[]) AND {condition}
 {order} LIMIT $3 FOR UPDATE OF heads SKIP LOCKED
 """
 SELECT_OVER = _DUE.format(condition="held.valid_until <= $1", order="")
+SELECT_AHEAD = _DUE.format(
+    condition=f"coalesce(held.valid_until > $1, true) AND {IS_AHEAD.format(now='$1')}", order="ORDER BY random()"
+)
 # Some are found each minute again, such as a GO that rests on a waiver: at random, so that they starve no others.
 SELECT_CONTRADICTED = _DUE.format(
     condition=f"coalesce(held.valid_until > $1, true) AND {HAS_UNSEEN}", order="ORDER BY random()"
@@ -39,16 +42,18 @@ WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4 AND line = $5
 
 
 async def rejudge(judging: Judging, tx: Tx) -> JobDone | None:
-    """Look at the GOs whose time has come or whose facts have changed; at most 200 at a time.
+    """Look at the GOs whose time has come, whose facts have changed, or whose clock ran ahead; at most 300 at a time.
 
     Where the latest GO of a line turned, a run is stored. A GO that holds over newer facts just holds on.
     """
     gates = await judging.catalog.gates(tx.connection, None)
     over = await tx.connection.fetch(SELECT_OVER, tx.now, gates, MAX_REJUDGED)
+    ahead = await tx.connection.fetch(SELECT_AHEAD, tx.now, gates, MAX_REJUDGED)
+    seen = {row["run_id"] for row in ahead}
     changed = await tx.connection.fetch(SELECT_CONTRADICTED, tx.now, gates, MAX_REJUDGED)
     run_ids: list[int] = []
     revoked: list[int] = []
-    for row in (*over, *changed):
+    for row in (*over, *ahead, *(row for row in changed if row["run_id"] not in seen)):
         target = Target(row["gate"], row["site"], row["subject"], row["version"], row["line"])
         try:
             await _look_again(judging, tx, target, row, run_ids, revoked)

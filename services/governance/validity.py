@@ -32,6 +32,9 @@ HAS_UNSEEN = """(EXISTS (
         ))
         AND NOT unread.readable AND unread.signal_id <> ALL (held.fact_signals)
 ))"""
+# Decided by a clock that was set back since: what was young then lies in the future now, and the end of the GO too far
+# ahead. ``{now}`` is the place of the time; minutes as `libs.judge.trust.MAX_FUTURE`.
+IS_AHEAD = "held.decided_at > {now}::timestamptz + interval '5 minutes'"
 SELECT_HELD = (
     "SELECT run_id FROM valid_gos WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4 AND line = $5"
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from libs.judge.facts import Facts
 from libs.judge.verdict import RuleResult, judge
 from tests.unit.governance.samples import NOW, RELEASE, fact, finding, good_release, rule, scan_data
@@ -18,3 +21,10 @@ def test_without_a_baseline_every_finding_is_new() -> None:
     assert (result.passed, result.baseline) == (False, "none")
     assert result.observed == "1 findings of level high or critical are new (R1 in a.py:7)"
     assert first_run("medium").passed is True
+
+
+def test_a_baseline_of_a_clock_that_ran_ahead_forbids_nothing() -> None:
+    """It is only compared with; else a clock that is set right by a day would forbid every GO for a day."""
+    ahead = [replace(one, time=NOW + timedelta(days=1)) for one in good_release()]
+    assert judge(RELEASE, Facts((*good_release("2.0"),), (*ahead,), 7, "2.0"), NOW).verdict == "GO"
+    assert judge(RELEASE, Facts((*ahead,), (), None, "1.0"), NOW).verdict == "NO_GO"
