@@ -38,6 +38,7 @@ def decided(
     site: str = "global",
     subject: str = "site",
     version: str = "",
+    line: str = "",
     at: datetime | None = None,
 ) -> GateDecided:
     """A decision with these rules."""
@@ -48,6 +49,7 @@ def decided(
         site=site,
         subject=subject,
         version=version,
+        line=line,
         run_number=run_number,
         trigger="api",
         decision=decision,

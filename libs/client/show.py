@@ -56,6 +56,11 @@ def when(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
+def of_line(line: str) -> str:
+    """Words for a line, to stand behind a subject or version; none where nobody draws lines."""
+    return f" (line {line})" if line else ""
+
+
 def counted(count: int, noun: str) -> str:
     """``1 test``, ``2 tests``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -17,16 +17,16 @@ from libs.common.service import Connection, Tx
 CALENDAR_LOCK = 0x5EA5
 LOCK_BOARD = f"""
 SELECT board.*, pg_advisory_xact_lock_shared({CALENDAR_LOCK}) FROM board
-WHERE site = $1 AND gate = $2 AND subject = $3 FOR UPDATE
+WHERE site = $1 AND gate = $2 AND subject = $3 AND line = $4 FOR UPDATE
 """  # noqa: S608 - a number of our own
 CREATE_BOARD = """
-INSERT INTO board (site, gate, subject, created_at) VALUES ($1, $2, $3, $4)
+INSERT INTO board (site, gate, subject, line, created_at) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING
 """
 REOPEN_BOARD = """
 UPDATE board SET completion_status = 'active', completion_note = '', completed_by = NULL, completed_at = NULL,
     force_used = false
-WHERE site = $1 AND gate = $2 AND subject = $3
+WHERE site = $1 AND gate = $2 AND subject = $3 AND line = $4
 """
 # Of a WITH RECURSIVE: the sites that have boards, one step in the index for each; the last step finds NULL.
 SITES = """
@@ -47,6 +47,7 @@ class Head:
     gate: str
     site: str
     subject: str
+    line: str
     run_number: int
     run_id: int | None
     version: str | None
@@ -66,7 +67,12 @@ class Head:
     @property
     def name(self) -> str:
         """How events name the board."""
-        return f"{self.gate}/{self.subject}"
+        return f"{self.gate}/{self.subject}" + (f"#{self.line}" if self.line else "")
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What it is found by: site, gate, subject, line."""
+        return self.site, self.gate, self.subject, self.line
 
 
 _COLUMNS = tuple(one.name for one in fields(Head))
@@ -77,9 +83,9 @@ def to_head(row: asyncpg.Record) -> Head:
     return Head(**{name: row[name] for name in _COLUMNS})
 
 
-async def lock_board(tx: Tx, gate: str, subject: str) -> Head:
+async def lock_board(tx: Tx, gate: str, subject: str, line: str) -> Head:
     """The board's head, made if there is none, locked until the transaction ends."""
-    key = (tx.site, gate, subject)
+    key = (tx.site, gate, subject, line)
     row = await tx.connection.fetchrow(LOCK_BOARD, *key)
     if row is None:
         await tx.connection.execute(CREATE_BOARD, *key, tx.now)
@@ -92,8 +98,14 @@ async def reopen_board(tx: Tx, head: Head, reason: str) -> None:
     """Make a completed board active again and say why; an active one stays as it is."""
     if head.completion_status == "active":
         return
-    await tx.connection.execute(REOPEN_BOARD, head.site, head.gate, head.subject)
-    tx.emit(board_reopened, BoardReopened(gate=head.gate, subject=head.subject, reason=reason), subject=head.name)
+    await tx.connection.execute(REOPEN_BOARD, *head.key)
+    tell_reopened(tx, head, reason)
+
+
+def tell_reopened(tx: Tx, head: Head, reason: str) -> None:
+    """Tell that a board became active again."""
+    told = BoardReopened(gate=head.gate, subject=head.subject, line=head.line, reason=reason)
+    tx.emit(board_reopened, told, subject=head.name)
 
 
 async def sites(connection: Connection) -> list[str]:

@@ -19,10 +19,10 @@ from services.tracker.items import check_revision, is_work, patched, unknown
 
 # Everybody who locks several boards does so in this order, and then their items by number: nobody waits in a circle.
 LOCK_BOARDS = """
-SELECT * FROM board WHERE site = $1 AND (gate, subject) IN (
-    SELECT gate, subject FROM item WHERE id = ANY ($2::bigint[]) AND site = $1
+SELECT * FROM board WHERE site = $1 AND (gate, subject, line) IN (
+    SELECT gate, subject, line FROM item WHERE id = ANY ($2::bigint[]) AND site = $1
 )
-ORDER BY site, gate, subject FOR UPDATE
+ORDER BY site, gate, subject, line FOR UPDATE
 """
 LOCK_ITEMS = "SELECT * FROM item WHERE id = ANY ($2::bigint[]) AND site = $1 ORDER BY id FOR UPDATE"
 
@@ -85,9 +85,9 @@ def _refused(item_id: int, items: dict[int, domain.Item], refusal: Refusal) -> B
 
 async def _reopen(tx: Tx, heads: list[Head], changes: list[Change]) -> None:
     """Open completed boards again whose items were worked on."""
-    worked = {(change.item.gate, change.item.subject) for change in changes if is_work(change)}
+    worked = {(change.item.gate, change.item.subject, change.item.line) for change in changes if is_work(change)}
     for head in heads:
-        if (head.gate, head.subject) in worked:
+        if (head.gate, head.subject, head.line) in worked:
             await reopen_board(tx, head, f"{tx.actor} changed items of it.")
 
 

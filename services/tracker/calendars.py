@@ -43,8 +43,8 @@ is_active AND (site = $1 OR ($1 = '{EVERYWHERE}' AND NOT EXISTS (
 """
 # The boards first, as everywhere, in one order, so that two who do this never wait for each other.
 LOCK_BOARDS = f"""
-SELECT FROM board WHERE (site, gate, subject) IN (SELECT site, gate, subject FROM item WHERE {_CONCERNED})
-ORDER BY site, gate, subject FOR UPDATE
+SELECT FROM board WHERE (site, gate, subject, line) IN (SELECT site, gate, subject, line FROM item WHERE {_CONCERNED})
+ORDER BY site, gate, subject, line FOR UPDATE
 """  # noqa: S608 - names of our own
 OPEN_ITEMS = f"SELECT * FROM item WHERE {_CONCERNED} ORDER BY id LIMIT $2"  # noqa: S608
 
@@ -126,6 +126,7 @@ def _shown(before: Item, after: Item, now: datetime) -> MovedItem:
         site=before.site,
         gate=before.gate,
         subject=before.subject,
+        line=before.line,
         rule_id=before.rule_id,
         due_at=before.due_at,
         new_due_at=after.due_at,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
-
-import asyncpg
 
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.governance.runs import Decision, GateDecided
@@ -22,13 +21,13 @@ from libs.common.contracts.tracker.completion import (
     board_completed,
 )
 from libs.common.problems import Conflict, Invalid
-from libs.common.service import Connection, Deferred, Read, Table, Tx
+from libs.common.service import Deferred, Read, Table, Tx
 from services.tracker.board import Head, lock_board, to_head
 from services.tracker.domain.readiness import Counts, assess, completion_rate_percent
 from services.tracker.requests import request_run
 
-COUNT_ITEMS = """
-SELECT count(*) FILTER (WHERE is_active) AS active,
+_COUNTS = """
+    count(*) FILTER (WHERE is_active) AS active,
     count(*) FILTER (WHERE NOT is_active) AS closed,
     count(*) FILTER (WHERE is_active AND status = 'pending') AS pending,
     count(*) FILTER (WHERE is_active AND status = 'in_progress') AS in_progress,
@@ -36,36 +35,49 @@ SELECT count(*) FILTER (WHERE is_active) AS active,
     count(*) FILTER (WHERE is_active AND status = 'blocked') AS blocked,
     count(*) FILTER (WHERE is_active AND assignee IS NULL) AS missing_assignee,
     count(*) FILTER (WHERE is_active AND status <> 'done' AND rule_status = 'fail' AND required) AS critical_open,
-    count(*) FILTER (WHERE is_active AND status <> 'done' AND paused_at IS NULL AND due_at < $4) AS overdue,
+    count(*) FILTER (WHERE is_active AND status <> 'done' AND paused_at IS NULL AND due_at < $5) AS overdue,
     count(*) FILTER (WHERE is_active AND NOT completion_checked) AS missing_completion_checked,
     count(*) FILTER (WHERE is_active AND status = 'done' AND verified_at IS NULL) AS unverified_done
-FROM item WHERE site = $1 AND gate = $2 AND subject = $3
 """
-READ_BOARD = "SELECT * FROM board WHERE site = $1 AND gate = $2 AND subject = $3"
+COUNT_ITEMS = f"SELECT {_COUNTS} FROM item WHERE site = $1 AND gate = $2 AND subject = $3 AND line = $4"  # noqa: S608
+MAX_LINES = 100  # boards of one subject that are looked at
+# Those of a subject, or the one of a line; what is retired comes last.
+READ_BOARDS = f"""
+SELECT board.*, counts.* FROM board CROSS JOIN LATERAL (
+    SELECT {_COUNTS} FROM item
+    WHERE item.site = board.site AND item.gate = board.gate AND item.subject = board.subject AND item.line = board.line
+) AS counts
+WHERE board.site = $1 AND board.gate = $2 AND board.subject = $3 AND ($4::text IS NULL OR board.line = $4)
+ORDER BY board.retired_at IS NOT NULL, board.line LIMIT {MAX_LINES}
+"""  # noqa: S608 - our own text
 COMPLETE_BOARD = """
-UPDATE board SET completion_status = $4, completion_note = $5, completed_by = $6, completed_at = $7, force_used = $8,
-    last_checked_at = $7
-WHERE site = $1 AND gate = $2 AND subject = $3
+UPDATE board SET completion_status = $5, completion_note = $6, completed_by = $7, completed_at = $8, force_used = $9,
+    last_checked_at = $8
+WHERE site = $1 AND gate = $2 AND subject = $3 AND line = $4
 RETURNING *
 """
 
-Source = Connection | asyncpg.Pool
+
+async def _look(read: Read, board: Board) -> tuple[Head | None, Counts]:
+    """The board that is meant and its items' counts; None where there is none.
+
+    Without a line it is the only one that is not retired. Raises `Invalid`, naming the lines, where there are several.
+    """
+    rows = await read.pool.fetch(READ_BOARDS, read.site, board.gate, board.subject, board.line, read.now)
+    heads = [to_head(row) for row in rows]
+    live = [head for head in heads if head.retired_at is None]
+    if len(live or heads) > 1:
+        lines = ", ".join(head.line or "the one without a name (line=)" for head in (live or heads)[:20])
+        raise Invalid(f"{board.subject} has boards of several lines: {lines}. Say which line you mean.")
+    if not heads:
+        return None, Counts()
+    return heads[0], Counts(**{field.name: rows[0][field.name] for field in fields(Counts)})
 
 
-async def _count(source: Source, site: str, board: Board, now: datetime) -> Counts:
-    row = await source.fetchrow(COUNT_ITEMS, site, board.gate, board.subject, now)
-    return Counts(**dict(row)) if row is not None else Counts()
-
-
-async def _head(source: Source, site: str, board: Board) -> Head | None:
-    row = await source.fetchrow(READ_BOARD, site, board.gate, board.subject)
-    return to_head(row) if row is not None else None
-
-
-def _readiness(counts: Counts, decision: Decision | None, now: datetime) -> Readiness:
+def _readiness(counts: Counts, decision: Decision | None, line: str, now: datetime) -> Readiness:
     assessment = assess(counts, decision)
     return Readiness(
-        **_overview(counts, now).model_dump(),
+        **_overview(counts, line, now).model_dump(),
         missing_completion_checked_count=counts.missing_completion_checked,
         unverified_done_count=counts.unverified_done,
         readiness_score_percent=assessment.score_percent,
@@ -80,9 +92,10 @@ def _but(readiness: Readiness, blocker: str) -> Readiness:
     return readiness.model_copy(update={"readiness_score_percent": score, "ready": False, "blockers": blockers})
 
 
-def _overview(counts: Counts, now: datetime) -> Overview:
+def _overview(counts: Counts, line: str, now: datetime) -> Overview:
     return Overview(
         generated_at=now,
+        line=line,
         total_items=counts.active,
         active_count=counts.active,
         closed_count=counts.closed,
@@ -123,22 +136,26 @@ def _completion(head: Head | None, readiness: Readiness) -> Completion:
 
 
 async def get_overview(read: Read, params: Board) -> Overview:
-    """Counts of a board; all zero for a board that has no items."""
-    return _overview(await _count(read.pool, read.site, params, read.now), read.now)
+    """Counts of a board; all zero for a board that has no items. Raises `Invalid` where the line must be named."""
+    head, counts = await _look(read, params)
+    return _overview(counts, _line(head, params), read.now)
 
 
 async def get_readiness(read: Read, params: Board) -> Readiness:
-    """Whether a board may be completed, judged now, with a sentence for each thing in the way."""
-    head = await _head(read.pool, read.site, params)
-    counts = await _count(read.pool, read.site, params, read.now)
-    return _readiness(counts, head.decision if head is not None else None, read.now)
+    """Whether a board may be completed, judged now, with a sentence for each thing in the way. Raises `Invalid`."""
+    head, counts = await _look(read, params)
+    return _readiness(counts, head.decision if head is not None else None, _line(head, params), read.now)
 
 
 async def get_completion(read: Read, params: Board) -> Completion:
-    """Whether a board is completed, by whom and how, with its readiness judged now."""
-    head = await _head(read.pool, read.site, params)
-    counts = await _count(read.pool, read.site, params, read.now)
-    return _completion(head, _readiness(counts, head.decision if head is not None else None, read.now))
+    """Whether a board is completed, by whom and how, with its readiness judged now. Raises `Invalid`."""
+    head, counts = await _look(read, params)
+    decision = head.decision if head is not None else None
+    return _completion(head, _readiness(counts, decision, _line(head, params), read.now))
+
+
+def _line(head: Head | None, params: Board) -> str:
+    return head.line if head is not None else params.line or ""
 
 
 async def complete_board(tx: Tx, body: CompleteBody) -> Deferred:
@@ -156,9 +173,10 @@ async def resume_complete(
     ``force_used`` is true only if force was needed. A NO_GO of the version that was asked about is in the way also when
     a run of another version has overtaken it: the board follows that one, and nobody asked about it.
     """
-    head = await lock_board(tx, data.gate, data.subject)
-    board = Board(gate=head.gate, subject=head.subject)
-    readiness = _readiness(await _count(tx.connection, tx.site, board, tx.now), head.decision, tx.now)
+    head = await lock_board(tx, data.gate, data.subject, data.line)
+    counted = await tx.connection.fetchrow(COUNT_ITEMS, *head.key, tx.now)
+    assert counted is not None  # noqa: S101 - counts always make a row
+    readiness = _readiness(Counts(**dict(counted)), head.decision, head.line, tx.now)
     if data.decision != "go" and data.version != head.version:
         readiness = _but(readiness, f"Run {data.run_id}, which this asked for, is NO_GO for version {data.version}.")
     if not readiness.ready and not body.force:
@@ -171,9 +189,7 @@ async def resume_complete(
     force_used = not readiness.ready
     row = await tx.connection.fetchrow(
         COMPLETE_BOARD,
-        head.site,
-        head.gate,
-        head.subject,
+        *head.key,
         status,
         body.completion_note,
         command.actor,
@@ -183,6 +199,7 @@ async def resume_complete(
     completed = BoardCompleted(
         gate=head.gate,
         subject=head.subject,
+        line=head.line,
         status=status,
         force_used=force_used,
         readiness_score_percent=readiness.readiness_score_percent,

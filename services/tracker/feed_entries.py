@@ -26,6 +26,7 @@ class Due:
     site: str
     gate: str
     subject: str
+    line: str
     version: str
     rule_id: str
     priority: int
@@ -50,7 +51,8 @@ def entry_id(item: Due) -> str:
 
 def summary(item: Due) -> str:
     """One line: priority, rule, and what it is about."""
-    about = item.site if item.subject == SITE_ITSELF else f"{item.subject}, {item.site}"
+    line = f" (line {item.line})" if item.line else ""
+    about = item.site if item.subject == SITE_ITSELF else f"{item.subject}{line}, {item.site}"
     return one_line(f"Priority {item.priority}: {item.rule_id} ({about})", SUMMARY_LIMIT)
 
 

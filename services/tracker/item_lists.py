@@ -21,6 +21,7 @@ _DUE = Key("due_order", "timestamptz")  # the due time; without one last
 _SHOWN = names_of(Item)
 _FILTERS: dict[str, str | Filter] = {
     "subject": "text",
+    "line": "text",
     "assignee": "text",
     "status": "text",
     "include_inactive": Filter("boolean", "(is_active OR {})"),
@@ -76,7 +77,18 @@ def _shown(rows: Sequence[asyncpg.Record]) -> list[dict[str, Any]]:
 
 
 def _given(read: Read, params: ItemFilter) -> dict[str, Any]:
-    same = ("gate", "subject", "status", "include_inactive", "owner_role", "rule_id", "due_before", "label", "text")
+    same = (
+        "gate",
+        "subject",
+        "line",
+        "status",
+        "include_inactive",
+        "owner_role",
+        "rule_id",
+        "due_before",
+        "label",
+        "text",
+    )
     given: dict[str, Any] = {"site": read.site, **{name: getattr(params, name) for name in same}}
     if params.overdue:
         given["overdue_at"] = read.now

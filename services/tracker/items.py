@@ -17,7 +17,7 @@ GET_ITEM = "SELECT * FROM item WHERE id = $1 AND site = $2"
 # The board first, as everywhere. The item is locked with it, so that after a wait both are as they are then, and not as
 # they were when the statement began.
 LOCK_ITEM = """
-SELECT item.*, board AS head FROM board JOIN item USING (site, gate, subject)
+SELECT item.*, board AS head FROM board JOIN item USING (site, gate, subject, line)
 WHERE item.id = $1 AND item.site = $2
 FOR UPDATE OF board, item
 """

@@ -28,7 +28,7 @@ SELECT_UNASSIGNED = f"SELECT * FROM item WHERE {_UNASSIGNED} ORDER BY {_ORDER} L
 # What somebody else is changing is left to the next run: so this never waits for a board while it holds others, and
 # never reads what is about to change. The boards are only shared, as nothing of theirs changes.
 LOCK_UNASSIGNED = f"""
-SELECT item.* FROM item JOIN board USING (site, gate, subject)
+SELECT item.* FROM item JOIN board USING (site, gate, subject, line)
 WHERE {_UNASSIGNED} ORDER BY {_ORDER} LIMIT $2
 FOR NO KEY UPDATE OF item SKIP LOCKED FOR SHARE OF board SKIP LOCKED
 """  # noqa: S608
@@ -36,9 +36,9 @@ FOR NO KEY UPDATE OF item SKIP LOCKED FOR SHARE OF board SKIP LOCKED
 TAKE_TURN = "SELECT since FROM people_known FOR UPDATE"
 # Boards first, as everywhere, and in one order.
 LOCK_BOARDS_OF = """
-SELECT 1 FROM board WHERE (site, gate, subject) IN (
-    SELECT site, gate, subject FROM item WHERE site = $1 AND id = ANY ($2::bigint[])
-) ORDER BY site, gate, subject FOR UPDATE
+SELECT 1 FROM board WHERE (site, gate, subject, line) IN (
+    SELECT site, gate, subject, line FROM item WHERE site = $1 AND id = ANY ($2::bigint[])
+) ORDER BY site, gate, subject, line FOR UPDATE
 """
 # Of a plan: what still waits for somebody, also where it is not among the first any more. Not FOR UPDATE: who writes of
 # an item elsewhere, such as an acknowledgement, holds its key, and would wait for us while we wait for them.

@@ -28,7 +28,7 @@ FIND_REQUEST = "SELECT * FROM run_request WHERE request_id = $1"
 LOCK_FOR_RUN = f"""
 SELECT board, run_request, pg_advisory_xact_lock_shared({CALENDAR_LOCK})
 FROM board LEFT JOIN run_request ON request_id = $4
-WHERE site = $1 AND gate = $2 AND subject = $3
+WHERE site = $1 AND gate = $2 AND subject = $3 AND line = $5
 FOR UPDATE OF board
 """  # noqa: S608 - a number of our own
 COUNT_REQUEST = """
@@ -70,12 +70,14 @@ async def request_run(tx: Tx, body: SyncBody | CompleteBody) -> Deferred:
 
 def _target(body: SyncBody | CompleteBody) -> GateTarget:
     if body.gate == SITE_GATE:
-        if body.subject != SITE_SUBJECT or body.version is not None:
-            raise Invalid(f"The gate {SITE_GATE} judges the whole site: leave out subject and version.")
+        if body.subject != SITE_SUBJECT or body.version is not None or body.line:
+            raise Invalid(
+                f"The gate {SITE_GATE} judges the whole site: leave out subject and version, and a line, too."
+            )
         return GateTarget(gate=body.gate)
     if body.subject == SITE_SUBJECT or body.version is None:
         raise Invalid(f"The gate {body.gate} judges a version of a software: send subject and version.")
-    return GateTarget(gate=body.gate, subject=body.subject, version=body.version)
+    return GateTarget(gate=body.gate, subject=body.subject, version=body.version, line=body.line or None)
 
 
 async def find_request(tx: Tx, request_id: str) -> RunRequest | None:
@@ -84,11 +86,11 @@ async def find_request(tx: Tx, request_id: str) -> RunRequest | None:
     return _request(await tx.connection.fetchrow(FIND_REQUEST, key)) if key is not None else None
 
 
-async def lock_for_run(tx: Tx, gate: str, subject: str, request_id: str) -> tuple[Head, RunRequest | None]:
+async def lock_for_run(tx: Tx, gate: str, subject: str, line: str, request_id: str) -> tuple[Head, RunRequest | None]:
     """A board's head as `lock_board` gives it, and the request that a run's event names as its cause."""
-    row = await tx.connection.fetchrow(LOCK_FOR_RUN, tx.site, gate, subject, _key(request_id))
+    row = await tx.connection.fetchrow(LOCK_FOR_RUN, tx.site, gate, subject, _key(request_id), line)
     if row is None:
-        return await lock_board(tx, gate, subject), await find_request(tx, request_id)
+        return await lock_board(tx, gate, subject, line), await find_request(tx, request_id)
     return to_head(row["board"]), _request(row["run_request"])
 
 

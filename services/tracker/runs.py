@@ -18,34 +18,33 @@ from services.tracker.terms import terms_of
 
 # Only those of which the run speaks: a board may hold hundreds that it can't change.
 LOAD_ITEMS = """
-SELECT * FROM item WHERE site = $1 AND gate = $2 AND subject = $3 AND rule_id = ANY ($4::text[])
+SELECT * FROM item WHERE site = $1 AND gate = $2 AND subject = $3 AND line = $4 AND rule_id = ANY ($5::text[])
 """
 ADVANCE_BOARD = """
-UPDATE board SET run_number = $4, run_id = $5, version = $6, decision = $7, decided_at = $8
-WHERE site = $1 AND gate = $2 AND subject = $3
+UPDATE board SET run_number = $5, run_id = $6, version = $7, decision = $8, decided_at = $9
+WHERE site = $1 AND gate = $2 AND subject = $3 AND line = $4
 """
-CHECK_BOARD = "UPDATE board SET last_checked_at = $4 WHERE site = $1 AND gate = $2 AND subject = $3"
+CHECK_BOARD = "UPDATE board SET last_checked_at = $5 WHERE site = $1 AND gate = $2 AND subject = $3 AND line = $4"
 
 
 async def on_gate_decided(tx: Tx, data: GateDecided) -> None:
     """Bring the board in line with a run. A run number that the board has reached or passed changes nothing."""
-    head, request = await lock_for_run(tx, data.gate, data.subject, tx.message.causationid)
+    head, request = await lock_for_run(tx, data.gate, data.subject, data.line, tx.message.causationid)
     if request is not None and request.purpose == "complete":
-        await tx.connection.execute(CHECK_BOARD, head.site, head.gate, head.subject, tx.now)
+        await tx.connection.execute(CHECK_BOARD, *head.key, tx.now)
     if data.run_number <= head.run_number:
         return
-    key = (head.site, head.gate, head.subject)
     if stays_retired(head, data, request):
-        await _advance(tx, data, *key)
+        await _advance(tx, data, *head.key)
         return
     await revive(tx, head, data)
-    rows = await tx.connection.fetch(LOAD_ITEMS, *key, [rule.id for rule in data.rules])
+    rows = await tx.connection.fetch(LOAD_ITEMS, *head.key, [rule.id for rule in data.rules])
     items = {row["rule_id"]: domain.to_item(dict(row)) for row in rows}
     options = Options(request.include_warnings, request.max_items) if request is not None else Options()
     run = _run(tx, data, request)
     terms = await terms_of(tx.connection, tx.site) if wants_terms(items, run) else Terms()
     changes = await write(tx, judge(items, run, options, terms), run_id=data.run_id)
-    await _advance(tx, data, *key)
+    await _advance(tx, data, *head.key)
     kinds = Counter(change.kind for change in changes)
     reopened_count = kinds["reopened"] + kinds["refused"]
     if request is not None:
@@ -66,6 +65,7 @@ def _run(tx: Tx, data: GateDecided, request: RunRequest | None) -> Run:
         gate=data.gate,
         site=tx.site,
         subject=data.subject,
+        line=data.line,
         version=data.version,
         decided_at=data.decided_at,
         actor=request.actor if request is not None else tx.actor,

@@ -17,7 +17,9 @@ _OPEN = "status <> 'done'"
 _RUNNING = f"{_OPEN} AND paused_at IS NULL"
 _UNASSIGNED = "unassigned"
 MAX_ASSIGNEES = 1000
-_RISK = "id, item_id, rule_id, subject, rule_status, required, priority, assignee, status, due_at, paused_at"
+_RISK = "id, item_id, rule_id, subject, line, rule_status, required, priority, assignee, status, due_at, paused_at"
+# Of a subject: of one line, or of all.
+_OF_BOARD = "site = $1 AND gate = $2 AND subject = $3 AND ($4::text IS NULL OR line = $4)"
 _MOST_RISK = "ORDER BY priority, due_order, id LIMIT 10"
 
 # A board has as many items as its gate has rules: those are counted one by one.
@@ -28,20 +30,20 @@ SELECT count(*) AS total_items,
     count(*) FILTER (WHERE status = 'in_progress') AS in_progress_count,
     count(*) FILTER (WHERE status = 'done') AS done_count,
     count(*) FILTER (WHERE status = 'blocked') AS blocked_count,
-    count(*) FILTER (WHERE {_RUNNING} AND due_at < $4) AS overdue_count,
-    count(*) FILTER (WHERE {_RUNNING} AND due_at >= $4 AND due_at < $5) AS due_soon_count,
+    count(*) FILTER (WHERE {_RUNNING} AND due_at < $5) AS overdue_count,
+    count(*) FILTER (WHERE {_RUNNING} AND due_at >= $5 AND due_at < $6) AS due_soon_count,
     count(*) FILTER (WHERE {_OPEN} AND rule_status = 'fail' AND required) AS critical_open_count,
     count(*) FILTER (WHERE {_OPEN} AND assignee IS NULL) AS unassigned_open_count,
     count(*) FILTER (WHERE {_OPEN} AND paused_at IS NOT NULL) AS paused_count,
     count(*) FILTER (WHERE {_RUNNING} AND due_at IS NULL) AS no_sla_count
-FROM item WHERE site = $1 AND gate = $2 AND subject = $3 AND is_active
+FROM item WHERE {_OF_BOARD} AND is_active
 """  # noqa: S608 - parts of our own
 HELD_OF_BOARD = f"""
 SELECT coalesce(assignee, '{_UNASSIGNED}') AS who, count(*) AS items
-FROM item WHERE site = $1 AND gate = $2 AND subject = $3 AND is_active AND {_OPEN} GROUP BY who
+FROM item WHERE {_OF_BOARD} AND is_active AND {_OPEN} GROUP BY who
 """  # noqa: S608
 RISK_OF_BOARD = f"""
-SELECT {_RISK} FROM item WHERE site = $1 AND gate = $2 AND subject = $3 AND is_active AND {_OPEN} {_MOST_RISK}
+SELECT {_RISK} FROM item WHERE {_OF_BOARD} AND is_active AND {_OPEN} {_MOST_RISK}
 """  # noqa: S608
 # Of each gate the ten of most risk, off its index, and of these the ten of the site: one step for each gate.
 RISK_OF_SITE = f"""
@@ -63,7 +65,7 @@ async def get_sla(read: Read, params: SlaFilter) -> Sla:
     async with read.pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         if params.subject is None:
             return await standing(connection, read.site, read.now, params.due_soon_hours, params.gate)
-        board = (read.site, params.gate, params.subject)
+        board = (read.site, params.gate, params.subject, params.line)
         counts = await connection.fetchrow(COUNT_BOARD, *board, read.now, _until(read.now, params.due_soon_hours))
         assert counts is not None  # noqa: S101 - counts always make a row
         held = {row["who"]: row["items"] for row in await connection.fetch(HELD_OF_BOARD, *board)}

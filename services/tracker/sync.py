@@ -17,8 +17,8 @@ from services.tracker.requests import find_request, request_run
 MAX_ITEMS = 500  # a board has an item per rule, so this is far away
 
 ACTIVE_OF_BOARD = """
-SELECT * FROM item WHERE site = $1 AND gate = $2 AND subject = $3 AND is_active
-ORDER BY priority, due_order, id LIMIT $4
+SELECT * FROM item WHERE site = $1 AND gate = $2 AND subject = $3 AND line = $4 AND is_active
+ORDER BY priority, due_order, id LIMIT $5
 """
 
 
@@ -31,15 +31,16 @@ async def resume_sync(
     tx: Tx, command: CloudEvent, body: SyncBody, state: Mapping[str, Any], data: GateDecided
 ) -> SyncResult:
     """Answer with the board as it is now. If a newer run overtook the sync's own, the answer shows that newer one."""
-    head = await lock_board(tx, data.gate, data.subject)
+    head = await lock_board(tx, data.gate, data.subject, data.line)
     request = await find_request(tx, state["request_id"])
     created, reopened, resolved = (
         (request.created_count, request.reopened_count, request.resolved_count) if request is not None else (0, 0, 0)
     )
-    rows = await tx.connection.fetch(ACTIVE_OF_BOARD, head.site, head.gate, head.subject, MAX_ITEMS)
+    rows = await tx.connection.fetch(ACTIVE_OF_BOARD, *head.key, MAX_ITEMS)
     synced = BoardSynced(
         gate=head.gate,
         subject=head.subject,
+        line=head.line,
         gate_run_id=head.run_id or data.run_id,
         created_count=created,
         reopened_count=reopened,
@@ -49,6 +50,7 @@ async def resume_sync(
     tx.emit(board_synced, synced, subject=head.name)
     return SyncResult(
         generated_at=tx.now,
+        line=head.line,
         gate_generated_at=head.decided_at or data.decided_at,
         decision=head.decision or data.decision,
         include_warnings=body.include_warnings,

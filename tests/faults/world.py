@@ -42,8 +42,9 @@ LETTERS = "SELECT consumer, encode(sha256(payload), 'hex') FROM {service}.dead_l
 SENT = "SELECT message_id::text, convert_from(payload, 'UTF8')::jsonb ->> 'causationid' AS cause FROM tracker.outbox"
 SENT += " WHERE kind = 'command'"
 BOARDS = """
-SELECT gate, subject, h.run_number, coalesce(b.run_number, 0) AS seen
+SELECT gate, subject, h.run_number, coalesce(max(b.run_number), 0) AS seen
 FROM governance.gate_heads AS h LEFT JOIN tracker.board AS b USING (gate, site, subject)
+GROUP BY gate, site, subject, h.run_number
 """
 UNSENT = "SELECT count(*) FROM {service}.outbox WHERE sent_at IS NULL"
 WAITING = "SELECT count(*) FROM {service}.deferred"

@@ -152,9 +152,15 @@ async def test_sync_needs_a_target_that_fits_the_gate(desk: Desk) -> None:
         with pytest.raises(Invalid, match="subject and version"):
             await desk.order(sync_board, body)
     asked = await desk.order(sync_board, SyncBody(gate="release", subject="shop", version="1.0"))
-    assert decode(asked.staged[0].payload).data == {"gate": "release", "subject": "shop", "version": "1.0"}
+    wanted = {"gate": "release", "subject": "shop", "version": "1.0", "line": None}
+    assert decode(asked.staged[0].payload).data == wanted
     asked = await desk.order(sync_board, SyncBody())
-    assert decode(asked.staged[0].payload).data == {"gate": "operations", "subject": None, "version": None}
+    assert decode(asked.staged[0].payload).data == {
+        "gate": "operations",
+        "subject": None,
+        "version": None,
+        "line": None,
+    }
 
 
 async def test_a_claim_falls_by_a_later_failure_only(desk: Desk) -> None:
@@ -234,7 +240,7 @@ async def test_overview_and_readiness(desk: Desk) -> None:
     assert (await completion.get_overview(desk.read(), Board())).overdue_count == 0, "due now is not yet overdue"
     desk.later(0.1)
     readiness = await completion.get_readiness(desk.read(), Board())
-    counts = readiness.model_dump(exclude={"generated_at", "blockers", "ready"})
+    counts = readiness.model_dump(exclude={"generated_at", "line", "blockers", "ready"})
     assert counts == {
         "total_items": 3,
         "active_count": 3,

@@ -72,6 +72,8 @@ class Desk:
         cause: str = "",
         gate: str = "operations",
         subject: str = "site",
+        line: str = "",
+        version: str = "",
         at: datetime | None = None,
         trigger: str = "api",
     ) -> Applied:
@@ -84,19 +86,21 @@ class Desk:
             gate=gate,
             site=self.site,
             subject=subject,
+            line=line,
+            version=version,
             at=at or self.now,
         ).model_copy(update={"trigger": trigger})
         source = "/headgate/governance"
         message = CloudEvent(str(uuid7()), source, gate_decided.type, site=self.site, actor="gus", causationid=cause)
         return await self.apply(message, data, command=False)
 
-    async def judged(self, command: Command, body: BaseModel, rules: Mapping[str, RuleStatus]) -> Any:
+    async def judged(self, command: Command, body: BaseModel, rules: Mapping[str, RuleStatus], **target: Any) -> Any:
         """A deferred command with the run that it asks for; its outcome as (status, body)."""
         asked = await self.order(command, body)
         assert asked.ended == []
         (sent,) = asked.staged
         assert sent.name == run_gate.name
-        applied = await self.decided(rules, cause=str(sent.message_id))
+        applied = await self.decided(rules, cause=str(sent.message_id), **target)
         (ended,) = applied.ended
         return ended.http_status, orjson.loads(ended.body)
 

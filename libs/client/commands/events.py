@@ -67,5 +67,17 @@ def _gist(data: Any) -> str:
         return ""
     inner = data.get("item")
     shown: Mapping[str, Any] = inner if isinstance(inner, Mapping) else data
-    names = ("gate", "subject", "version", "kind", "part", "rule_id", "decision", "status", "username", "reason")
+    names = (
+        "gate",
+        "subject",
+        "line",
+        "version",
+        "kind",
+        "part",
+        "rule_id",
+        "decision",
+        "status",
+        "username",
+        "reason",
+    )
     return clean("  ".join(f"{name}={shown[name]}" for name in names if shown.get(name)))[:160]

@@ -111,7 +111,7 @@ def _run_id(session: Session, gate: str, which: str | None, subject: str | None,
 def _items_of(session: Session, run: GateRun) -> Mapping[str, Item]:
     """The tracked items of this run's rules; none when the caller may not read them."""
     try:
-        found = session.client.items(gate=run.gate, subject=run.subject, limit=500, **session.sited)
+        found = session.client.items(gate=run.gate, subject=run.subject, line=run.line, limit=500, **session.sited)
     except ApiError:
         return {}
     return {item.rule_id: item for item in found if item.is_active}

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from libs.client.http import read_as
 from libs.client.session import Session
-from libs.client.show import clean, facts, plain, table
+from libs.client.show import clean, facts, of_line, plain, table
 from libs.client.views.general import failed, words
 from libs.common.contracts.tracker.autopilot import AutopilotRun, Guard, GuardShown, PlanStep, Preview, Switch
 from libs.common.contracts.tracker.autopilot_policy import AutopilotPolicy
@@ -57,7 +57,10 @@ def _may(switch: Switch, policy: AutopilotPolicy, guard: Guard) -> Text:
 def _steps(steps: Sequence[PlanStep]) -> list[RenderableType]:
     if not steps:
         return []
-    rows = [(words(step.action), step.item_id, step.rule_id, step.subject, _to(step), step.why) for step in steps]
+    rows = [
+        (words(step.action), step.item_id, step.rule_id, step.subject + of_line(step.line), _to(step), step.why)
+        for step in steps
+    ]
     return [table(("action", "item", "rule", "subject", "to", "why"), rows)]
 
 

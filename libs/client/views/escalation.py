@@ -10,7 +10,7 @@ from rich.text import Text
 
 from libs.client.http import read_as
 from libs.client.session import Session
-from libs.client.show import clean, facts, plain, table
+from libs.client.show import clean, facts, of_line, plain, table
 from libs.client.views.general import failed
 from libs.common.contracts.tracker.escalation import Escalated, Escalation, EscalationCheck, TargetTold
 
@@ -26,7 +26,7 @@ def ran(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     parts: list[RenderableType] = [head]
     if run.items:
         rows = [
-            (one.id, one.rule_id, one.subject, one.assignee or "nobody", one.due_at, one.level,
+            (one.id, one.rule_id, one.subject + of_line(one.line), one.assignee or "nobody", one.due_at, one.level,
              one.acknowledged_by, one.snoozed_until)
             for one in run.items
         ]  # fmt: skip

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from libs.client.http import read_as
 from libs.client.session import Session
-from libs.client.show import NAMES, STYLES, clean, facts, table, when
+from libs.client.show import NAMES, STYLES, clean, facts, of_line, table, when
 from libs.common.contracts.base import Page
 from libs.common.contracts.governance.admission import Admission
 from libs.common.contracts.governance.forecasts import Forecast
@@ -159,11 +159,6 @@ def headline(run: GateRun) -> Text:
     if run.site != "global":
         line.append(f", site {clean(run.site)}")
     return line
-
-
-def of_line(line: str) -> str:
-    """Words for the line, none where nobody draws lines."""
-    return f" (line {line})" if line else ""
 
 
 def _verdict_table(run: GateRun) -> Table:

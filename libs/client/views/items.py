@@ -10,7 +10,7 @@ from rich.text import Text
 
 from libs.client.http import read_as
 from libs.client.session import Session
-from libs.client.show import clean, facts, plain, table
+from libs.client.show import clean, facts, of_line, plain, table
 from libs.client.views.general import words
 from libs.common.contracts.base import Page
 from libs.common.contracts.tracker.board import Overview, SyncResult
@@ -34,7 +34,8 @@ def item_page(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None
 
 def _items(items: list[Item]) -> RenderableType:
     rows = [
-        (item.id, item.rule_id, item.subject, item.version, item.status if item.is_active else "resolved",
+        (item.id, item.rule_id, item.subject + of_line(item.line), item.version,
+         item.status if item.is_active else "resolved",
          item.assignee or "nobody", item.owner_role, item.due_at, item.reason)
         for item in items
     ]  # fmt: skip
@@ -108,7 +109,15 @@ def sla(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
         parts += [Text(), table(("assignee", "open items"), held)]
     if found.top_risk_items:
         rows = [
-            (one.id, one.rule_id, one.subject, plain(one.rule_status), one.assignee or "nobody", one.due_at, _left(one))
+            (
+                one.id,
+                one.rule_id,
+                one.subject + of_line(one.line),
+                plain(one.rule_status),
+                one.assignee or "nobody",
+                one.due_at,
+                _left(one),
+            )
             for one in found.top_risk_items
         ]
         columns = ("item", "rule", "subject", "is", "assignee", "due", "time left")

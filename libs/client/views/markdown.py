@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from libs.client.show import clean, when
+from libs.client.show import clean, of_line, when
 from libs.common.contracts.governance.runs import GateRun, RuleResult
 
 _MARKS = {"pass": "✅", "fail": "❌", "warning": "⚠️", "waived": "🕒", "shadow": "👁"}
@@ -14,7 +14,7 @@ _SIGNS = re.compile(r"[\\`*_{}\[\]()<>#+!|~&@:-]")
 
 def summary(run: GateRun) -> str:
     """The verdict, its reasons, and each rule in a table."""
-    about = f"{run.subject} {run.version}".strip() + (f" (line {run.line})" if run.line else "")
+    about = f"{run.subject} {run.version}".strip() + of_line(run.line)
     lines = [f"## {run.verdict.replace('_', ' ')}: {_text(about)}", ""]
     score = f"{run.summary.weighted_score_percent:g} %"
     lines.append(f"Gate {_text(run.gate)}, run {run.run_id} at {when(run.decided_at)}, score {score}.")

@@ -78,4 +78,15 @@ Line = Annotated[
         }
     ),
 ]
+LineFilter = Annotated[
+    str,
+    StringConstraints(max_length=MAX_LINE_CHARS),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": MAX_LINE_CHARS,
+            "description": "Of which line; empty: of the one without a name",
+        }
+    ),
+]
 Part = Annotated[Name, _schema("Which of several signals of one kind this is, such as unit")]

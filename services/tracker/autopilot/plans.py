@@ -187,6 +187,7 @@ def _step(action: Action, item: Item, reason: str, **more: Any) -> PlanStep:
         revision=item.revision,
         gate=item.gate,
         subject=item.subject,
+        line=item.line,
         rule_id=item.rule_id,
         priority=item.priority,
         due_at=item.due_at,

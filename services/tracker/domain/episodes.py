@@ -86,6 +86,7 @@ def _open(planned: Planned, run: Run, terms: Terms) -> Change:
         updated_by=run.actor,
         created_at=run.now,
         updated_at=run.now,
+        line=run.line,
     )
     return Change("opened", None, item, ())
 

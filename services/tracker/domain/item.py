@@ -28,7 +28,7 @@ RUN_UNTOLD, BOTH_UNTOLD = By(("run",), told=False), By(("run", "person"), told=F
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One row per (gate, site, subject, rule), for ever; ``id`` is 0 until it is stored.
+    """One row per (gate, site, subject, line, rule), for ever; ``id`` is 0 until it is stored.
 
     ``due_at`` is ``opened_at`` plus ``sla_hours`` of working time plus what was paused, unless a person set it
     (``due_by_hand``, ``due_reason``); without ``sla_hours`` there is no deadline. While ``paused_at`` is set the clock
@@ -70,6 +70,7 @@ class Item:
     updated_by: Annotated[str, BOTH_UNTOLD]
     created_at: datetime
     updated_at: Annotated[datetime, BOTH_UNTOLD]
+    line: str = ""
     revision: Annotated[int, BOTH_UNTOLD] = 1
     responded_at: Annotated[datetime | None, BOTH_UNTOLD] = None
     labels: Annotated[list[str], PERSON] = field(default_factory=list)

@@ -34,6 +34,7 @@ class Run:
     gate: str
     site: str
     subject: str
+    line: str
     version: str
     decided_at: datetime
     actor: str

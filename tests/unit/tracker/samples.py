@@ -32,6 +32,7 @@ def run(number: int, *verdicts: Verdict, hours: float = 0) -> Run:
         gate="operations",
         site="north",
         subject="site",
+        line="",
         version="",
         decided_at=decided_at,
         actor="ann",

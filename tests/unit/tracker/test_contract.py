@@ -49,7 +49,7 @@ def test_an_item_has_the_same_fields_everywhere() -> None:
 
 
 def test_what_a_run_and_a_person_may_change() -> None:
-    never = {"id", "gate", "site", "subject", "rule_id", "created_by", "created_at"}
+    never = {"id", "gate", "site", "subject", "line", "rule_id", "created_by", "created_at"}
     by_run, by_person = set(domain.set_by("run")), set(domain.set_by("person"))
     assert by_run | by_person == set(domain.COLUMNS) - never
     assert by_person - by_run == {"assignee", "labels"}

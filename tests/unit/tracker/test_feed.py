@@ -22,6 +22,7 @@ ITEM = domain.Due(
     site="plant-a",
     gate="release",
     subject="acme/payments-api",
+    line="",
     version="1.4.0",
     rule_id="tests_pass",
     priority=1,

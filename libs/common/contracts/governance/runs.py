@@ -21,7 +21,7 @@ from libs.common.contracts.base import (
     Time,
     Token,
 )
-from libs.common.contracts.names import MAX_LINE_CHARS, Line, Subject, Version
+from libs.common.contracts.names import Line, LineFilter, Subject, Version
 from libs.common.problems import Invalid, NotFound
 
 Decision = Literal["go", "no_go"]
@@ -169,9 +169,7 @@ class RunFilter(Model):
     gate: Token = Field(description="The gate's name, such as release")
     subject: Subject | None = None
     version: Version | None = None
-    line: str | None = Field(
-        None, max_length=MAX_LINE_CHARS, description="Of which line; empty: of the one without a name"
-    )
+    line: LineFilter | None = None
     cursor: str | None = Field(None, max_length=40, description="Where the page before ended")
     limit: int = Field(20, ge=1, le=100, description="How many at the most")
 

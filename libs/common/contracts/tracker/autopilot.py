@@ -89,6 +89,7 @@ class PlanStep(Open):
     revision: int
     gate: str
     subject: str
+    line: str = ""
     rule_id: str
     priority: int
     due_at: Time | None

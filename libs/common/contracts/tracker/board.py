@@ -6,16 +6,20 @@ from pydantic import Field
 
 from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Query, Time, Token
 from libs.common.contracts.governance.runs import Decision
-from libs.common.contracts.names import Subject, Version
+from libs.common.contracts.names import LineFilter, Subject, Version
 from libs.common.contracts.tracker.items import BASE, Item
 from libs.common.problems import Invalid, TimedOut
 
 
 class Board(Model):
-    """Which board: by default the operations gate's."""
+    """Which board: by default the operations gate's.
+
+    A subject has a board for each of its lines; where it has one only, it need not be named.
+    """
 
     gate: Token = Field("operations", description="The gate whose board this is")
     subject: Subject = "site"
+    line: LineFilter | None = None
 
 
 class SyncBody(Board):
@@ -28,6 +32,7 @@ class SyncBody(Board):
 
 class SyncResult(Open):
     generated_at: Time
+    line: str = ""
     gate_generated_at: Time
     decision: Decision
     include_warnings: bool
@@ -42,6 +47,7 @@ class SyncResult(Open):
 
 class Overview(Open):
     generated_at: Time
+    line: str = ""
     total_items: int
     active_count: int
     closed_count: int
@@ -58,6 +64,7 @@ class Overview(Open):
 class BoardSynced(Open):
     gate: str
     subject: str
+    line: str = ""
     gate_run_id: int
     created_count: int
     reopened_count: int
@@ -68,6 +75,7 @@ class BoardSynced(Open):
 class BoardReopened(Open):
     gate: str
     subject: str
+    line: str = ""
     reason: str
 
 
@@ -86,6 +94,7 @@ get_overview = Query(
     result=Overview,
     permission="remediation:read",
     http=GET(f"{BASE}/overview"),
+    errors=(Invalid,),
     summary="Counts of the board",
 )
 board_synced = Event("tracker.board.synced", data=BoardSynced, summary="A board was brought in line with a fresh run")

@@ -116,6 +116,7 @@ class MovedItem(Open):
     site: str
     gate: str
     subject: str
+    line: str = ""
     rule_id: str
     due_at: Time | None
     new_due_at: Time | None

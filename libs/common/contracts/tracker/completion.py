@@ -47,6 +47,7 @@ class Completion(Open):
 class BoardCompleted(Open):
     gate: str
     subject: str
+    line: str = ""
     status: CompletionStatus
     force_used: bool
     readiness_score_percent: int
@@ -67,6 +68,7 @@ get_readiness = Query(
     result=Readiness,
     permission="remediation:read",
     http=GET(f"{BASE}/readiness"),
+    errors=(Invalid,),
     summary="May the board be completed, and what stands in the way",
 )
 get_completion = Query(
@@ -75,6 +77,7 @@ get_completion = Query(
     result=Completion,
     permission="remediation:read",
     http=GET(f"{BASE}/completion"),
+    errors=(Invalid,),
     summary="Whether the board is completed, by whom and how",
 )
 board_completed = Event("tracker.board.completed", data=BoardCompleted, summary="A board was completed")

@@ -32,6 +32,7 @@ class Candidate(Open):
     item_id: str
     gate: str
     subject: str
+    line: str = ""
     rule_id: str
     rule_status: CountedStatus
     required: bool

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from libs.common.contracts.base import GET, Model, Page, Query, Time, Token
-from libs.common.contracts.names import Name, Subject
+from libs.common.contracts.names import LineFilter, Name, Subject
 from libs.common.contracts.tracker.items import BASE, Item, ItemStatus, Label, Person
 
 Sort = Literal["priority", "due", "updated"]
@@ -19,6 +19,7 @@ class ItemFilter(Model):
 
     gate: Token = Field("operations", description="The gate whose board this is")
     subject: Subject | None = None
+    line: LineFilter | None = None
     include_inactive: bool = Field(False, description="Resolved items too")
     status: ItemStatus | None = Field(None, description="Only items in this state")
     assignee: Person | None = Field(None, description="Only this person's items; `me`: one's own; `none`: nobody's")

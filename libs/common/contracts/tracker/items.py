@@ -82,6 +82,7 @@ class Item(Open):
     updated_by: str
     created_at: Time
     updated_at: Time
+    line: str = ""
     revision: int = 1
     responded_at: Time | None = None
     labels: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from libs.common.contracts.base import POST, Command, Event, Model, Open, Time, Token
-from libs.common.contracts.names import Subject
+from libs.common.contracts.names import LineFilter, Subject
 from libs.common.contracts.tracker.items import BASE
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Invalid, NotFound
@@ -14,11 +14,14 @@ from libs.common.problems import Conflict, Invalid, NotFound
 class Retire(Model):
     gate: Token = Field(description="The gate whose board this is")
     subject: Subject
+    line: LineFilter | None = Field(
+        None, description="Only this line; else all of the subject; empty: the one without a name"
+    )
     reason: Reason = Field(description="Why, in a line; it stays with the board")
 
 
 class Retired(Open):
-    """``retired_count``: how many open items are work no longer."""
+    """``retired_count``: how many open items of these ``lines`` are work no longer. It is told of each line."""
 
     gate: str
     subject: str
@@ -26,6 +29,7 @@ class Retired(Open):
     retired_by: str
     retired_at: Time
     retired_count: int
+    lines: list[str] = []
 
 
 retire_board = Command(

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from libs.common.contracts.base import GET, Line, Model, Open, Query, Site, Time, Token
 from libs.common.contracts.governance.runs import CountedStatus
-from libs.common.contracts.names import Subject
+from libs.common.contracts.names import LineFilter, Subject
 from libs.common.contracts.tracker.items import BASE, ItemStatus
 from libs.common.contracts.versions import Document
 
@@ -39,6 +39,7 @@ class SlaRules(Model):
 class SlaFilter(Model):
     gate: Token = Field("operations", description="The gate whose items these are")
     subject: Subject | None = Field(None, description="One subject; without it, all of the gate")
+    line: LineFilter | None = Field(None, description="One of its lines, with a subject; empty: the one without a name")
     due_soon_hours: int = Field(24, ge=0, le=168, description="What is due within so many hours is due soon")
 
 
@@ -71,6 +72,7 @@ class RiskItem(Open):
     item_id: str
     rule_id: str
     subject: str
+    line: str = ""
     rule_status: CountedStatus
     required: bool
     priority: int
