@@ -13,8 +13,9 @@ from typing import Any
 
 from libs.judge.facts import Fact
 from libs.judge.kinds import Kind
-from libs.judge.pipelines import DEPLOYMENTS, PIPELINES, RUN_KEYS, of_deployments, of_pipelines
+from libs.judge.pipelines import RUN_KEYS, STEP_KEYS, of_artifacts, of_deployments, of_pipelines
 from libs.judge.report_base import DEFAULT_PART, announced_words
+from libs.judge.states import ARTIFACTS, DEPLOYMENTS, PIPELINES
 from libs.judge.test_ids import UNNAMED, fingerprint, unpack, vanished
 from libs.judge.vulnerabilities import KIND as VULNERABILITIES
 from libs.judge.vulnerabilities import named, weigh
@@ -309,18 +310,6 @@ def _security(current: Sequence[Fact], _baseline: Sequence[Fact], params: Mappin
     }
 
 
-def _pipelines(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
-    return _named(of_pipelines([_data(fact) for fact in current], [_data(fact) for fact in baseline]))
-
-
-def _deployments(current: Sequence[Fact], _baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
-    return _named(of_deployments([_data(fact) for fact in current]))
-
-
-def _named(runs: Mapping[str, Any]) -> Derived:
-    return {key: _names(value) if key in ("failed", "unfinished") else value for key, value in runs.items()}
-
-
 _DERIVATIONS: dict[str, tuple[tuple[str, ...], _Derivation]] = {
     "test.junit": (
         (
@@ -371,8 +360,9 @@ _DERIVATIONS: dict[str, tuple[tuple[str, ...], _Derivation]] = {
         ("critical_count", "critical_names", "truncated_count", "watchdog", "groups"),
         _alerts,
     ),
-    PIPELINES: ((*RUN_KEYS, "missing_parts"), _pipelines),
-    DEPLOYMENTS: (RUN_KEYS, _deployments),
+    PIPELINES: ((*RUN_KEYS, "missing_parts"), of_pipelines),
+    DEPLOYMENTS: (RUN_KEYS, of_deployments),
+    ARTIFACTS: (STEP_KEYS, of_artifacts),
     "ops.security": (("risk_rank", "max_risk_rank"), _security),
 }
 DERIVED_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(

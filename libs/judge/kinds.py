@@ -26,8 +26,8 @@ from libs.judge.checks import (
     text,
     time,
 )
-from libs.judge.pipelines import DEPLOYMENTS, PIPELINES, STATUSES
 from libs.judge.report_base import JSON, MAX_COUNT
+from libs.judge.states import ARTIFACTS, DEPLOYMENTS, PIPELINES, STATUSES, STEPS
 from libs.judge.test_ids import PRINT_CHARS
 
 MAX_PROBLEMS = 20
@@ -248,6 +248,12 @@ _ALL = (
         "deployment",
         {"environment": text, "status": one_of(*STATUSES), **dict.fromkeys(("ref", "sha"), string)},
         optional=_OF_A_RUN,
+    ),
+    Kind(
+        ARTIFACTS,
+        "artifact's step",
+        {"step": one_of(*STEPS), "artifact": text, "digest": string},
+        optional={**dict.fromkeys(("system", "url"), string), **_REMARKS},
     ),
     Kind(
         "ops.preflight",

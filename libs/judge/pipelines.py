@@ -1,31 +1,53 @@
-"""Runs of pipelines and deployments: how one stands in one word, whatever the system calls it.
-
-Only ``succeeded`` is success. A word that nobody knows is ``unknown``, which passes nothing.
-"""
+"""Totals over runs of pipelines, deployments, and what became of artifacts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-PIPELINES, DEPLOYMENTS = "ci.pipeline", "deploy.status"
-SUCCEEDED, RUNNING, FAILED = "succeeded", "running", "failed"
-UNFINISHED = ("waiting", RUNNING)
-STATUSES = (*UNFINISHED, SUCCEEDED, FAILED, "cancelled", "skipped", "rolled_back", "removed", "unknown")
+from libs.judge.facts import Fact
+from libs.judge.states import DELETED, SUCCEEDED, UNFINISHED
+
 RUN_KEYS = ("succeeded", "succeeded_count", "failed", "not_succeeded_count", "unfinished", "unfinished_count")
+STEP_KEYS = ("steps", "artifacts", "artifact_count")
+NAMED = 5  # how many names a sentence lists
+MAX_NAME_CHARS = 200
 
 Run = Mapping[str, Any]
 
 
-def of_pipelines(current: Sequence[Run], baseline: Sequence[Run]) -> dict[str, Any]:
+def of_pipelines(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of ``RUN_KEYS``, and ``missing_parts``: names of pipelines that ran for the last GO and don't now."""
-    missing = {str(run["name"]) for run in baseline} - {str(run["name"]) for run in current}
-    return {**_counted((_pipeline_name(run), run) for run in current), "missing_parts": sorted(missing)}
+    now, before = list(map(_data, current)), list(map(_data, baseline))
+    missing = {str(run["name"]) for run in before} - {str(run["name"]) for run in now}
+    return {**_counted((_pipeline_name(run), run) for run in now), "missing_parts": sorted(missing)}
 
 
-def of_deployments(current: Sequence[Run]) -> dict[str, Any]:
+def of_deployments(current: Sequence[Fact], _baseline: Sequence[Fact], _: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of ``RUN_KEYS``; the names are those of environments."""
-    return _counted((str(run["environment"]), run) for run in current)
+    return _counted((str(run["environment"]), run) for run in map(_data, current))
+
+
+def of_artifacts(current: Sequence[Fact], _baseline: Sequence[Fact], _: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of ``STEP_KEYS``. ``steps``: those that every artifact has taken; one that was deleted has taken none.
+
+    Of the same artifact with two digests, each is one.
+    """
+    taken: dict[tuple[str, str], set[str]] = {}
+    for one in map(_data, current):
+        taken.setdefault((one["artifact"], one["digest"]), set()).add(one["step"])
+    every = [set[str]() if DELETED in steps else steps for steps in taken.values()]
+    return {
+        "steps": sorted(set[str].intersection(*every)) if every else [],
+        "artifacts": _names(sorted({artifact for artifact, _ in taken})),
+        "artifact_count": len(taken),
+    }
+
+
+def _data(fact: Fact) -> Run:
+    if not isinstance(fact.data, Mapping):
+        raise TypeError(f"signal {fact.signal_id}: facts are checked before anything is derived of them")
+    return fact.data
 
 
 def _pipeline_name(run: Run) -> str:
@@ -45,8 +67,12 @@ def _counted(runs: Iterable[tuple[str, Run]]) -> dict[str, Any]:
     return {
         "succeeded": sorted({name for name, _ in named} - not_well),
         "succeeded_count": len(ended) - len(bad),
-        "failed": [f"{name} ({run['status']})" for name, run in bad],
+        "failed": _names([f"{name} ({run['status']})" for name, run in bad]),
         "not_succeeded_count": len(bad) + len(open_ones),
-        "unfinished": [f"{name} ({run['status']})" for name, run in open_ones],
+        "unfinished": _names([f"{name} ({run['status']})" for name, run in open_ones]),
         "unfinished_count": len(open_ones),
     }
+
+
+def _names(names: Sequence[str]) -> list[str]:
+    return [name if len(name) <= MAX_NAME_CHARS else name[: MAX_NAME_CHARS - 1] + "…" for name in names[:NAMED]]

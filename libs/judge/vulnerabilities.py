@@ -25,10 +25,10 @@ Finding = Mapping[str, Any]
 
 def package_of(package: str) -> str:
     """A package without its version, qualifiers and subpath: of ``pkg:npm/%40a/b@1?x=y`` ``pkg:npm/@a/b``."""
-    return _split(package)[0]
+    return split_package(package)[0]
 
 
-def _split(package: str) -> tuple[str, str]:
+def split_package(package: str) -> tuple[str, str]:
     """A package and its version, "" if it names none."""
     if not package.startswith("pkg:"):
         return package.strip().lower(), ""
@@ -125,13 +125,13 @@ def _is_about(statement: Finding, finding: Finding, artifacts: frozenset[str]) -
 
 
 def _same_package(named_package: str, finding: Finding) -> bool:
-    package, version = _split(named_package)
-    own, own_version = _split(finding["package"])
+    package, version = split_package(named_package)
+    own, own_version = split_package(finding["package"])
     installed = {own_version, *str(finding.get("version") or "").split(", ")} - {""}
     return package == own and (not version or installed == {version})
 
 
 def _same_artifact(product: str, artifacts: frozenset[str]) -> bool:
-    version = _split(product)[1]
+    version = split_package(product)[1]
     digest = version if version.startswith("sha256:") else ""
     return product in artifacts or bool(digest and any(one.endswith(digest) for one in artifacts))

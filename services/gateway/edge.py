@@ -61,7 +61,7 @@ class Edge:
         self.deliveries = Deliveries(running.pool, self.access, self.commands, self.webhooks, running.clock)
         self.refusals = Refusals(running)
         self.latency = LatencyRecorder()
-        self.streams = Streams(self.access, self.identity, running.bus, self.stopping)
+        self.streams = Streams(self.access, self.identity, running.bus, self.stopping, settings.public_url)
         self.health = Health(running)
         self.reports = Bucket(REPORTS.name).bind(running.bus)
         self.uploads = Uploads(self.reports, settings.max_report_bytes)

@@ -308,6 +308,9 @@ def _own_paths(schemas: Schemas) -> dict[str, Any]:
             site,
             text("type", description="Only events of this type; may be repeated"),
             text("last_event_id"),
+            text(
+                "format", description="As CDEvents (approval.closed): what gates decided and revoked", enum=["cdevents"]
+            ),
             text("Last-Event-ID", "header"),
         ),
     }

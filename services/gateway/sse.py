@@ -32,6 +32,7 @@ from libs.common.bus import NATS_ERRORS, Bus
 from libs.common.contracts.base import Event
 from libs.common.problems import Forbidden, Invalid, TooMany
 from libs.common.telemetry import log
+from services.gateway import cdevents as cdevent
 from services.gateway.access import Access, secret_of
 from services.gateway.bodies import read_query
 from services.gateway.context import context_of
@@ -54,11 +55,15 @@ _POSITION = re.compile(r"(\d{1,12})-(\d{1,19})")
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a reader asked for and may see: ``sites`` may be ``*``, ``types`` empty means all."""
+    """What a reader asked for and may see: ``sites`` may be ``*``, ``types`` empty means all.
+
+    ``cdevents``: as CDEvents.
+    """
 
     sites: tuple[str, ...]
     types: tuple[str, ...]
     hidden: tuple[re.Pattern[str], ...]
+    cdevents: bool = False
 
     def passes(self, site: str, name: str) -> bool:
         """Whether an event on this site with this name may be shown."""
@@ -77,7 +82,10 @@ GUARDED = (
 class Streams:
     """The open streams of this process."""
 
-    def __init__(self, access: Access, identity: Identity, bus: Bus, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, access: Access, identity: Identity, bus: Bus, stopping: asyncio.Event, public_url: str | None
+    ) -> None:
+        self._public_url = public_url
         self._access = access
         self._identity = identity
         self._bus = bus
@@ -93,11 +101,17 @@ class Streams:
         """Answer with a stream. Raises like `Access.admit`, `Invalid` for what can't be read, `TooMany` when full."""
         context_of(request).route = "/api/events"
         principal = await self._access.admit(request, "event:read")
-        query = read_query(request, frozenset({"site", "type", "last_event_id"}), lists=frozenset({"type"}))
+        known = frozenset({"site", "type", "last_event_id", "format"})
+        query = read_query(request, known, lists=frozenset({"type"}))
+        cdevents = _is_cdevents(query.get("format"))
         sites = principal.sites
         if "site" in query:
             sites = (await self._access.allowed_site(principal, query["site"], names_object=False),)
-        wanted = Filter(sites, _types(query.get("type", []), principal), _hidden(principal))
+        types = _types(query.get("type", []), principal)
+        if cdevents and not set(types) <= set(cdevent.NAMES):
+            raise Invalid(f"As CDEvents there are {' and '.join(cdevent.NAMES)}; leave type out, or give one of these.")
+        types = types or (cdevent.NAMES if cdevents else ())
+        wanted = Filter(sites, types, _hidden(principal), cdevents)
         position = _position(request.headers.get("last-event-id") or query.get("last_event_id"))
         if self.count >= MAX_STREAMS:
             raise TooMany(f"{MAX_STREAMS} event streams are open already; try again later.", retry_after_s=30)
@@ -107,7 +121,8 @@ class Streams:
                 retry_after_s=30,
             )
         self.by_token[principal.token_id] += 1
-        reader = Reader(self._identity, self._bus, self._stopping, principal, secret_of(request), wanted, position)
+        secret, url = secret_of(request), self._public_url
+        reader = Reader(self._identity, self._bus, self._stopping, principal, secret, wanted, position, url)
         return _Counted(self, principal.token_id, reader.frames(), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S)
 
     def closed(self, token_id: int) -> None:
@@ -148,6 +163,12 @@ def _types(asked: list[str], principal: Principal) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
+def _is_cdevents(format_: str | None) -> bool:
+    if format_ not in (None, "cdevents"):
+        raise Invalid("format may be cdevents; leave it out for our own events.")
+    return format_ is not None
+
+
 def _hidden(principal: Principal) -> tuple[re.Pattern[str], ...]:
     return tuple(pattern for pattern, permission in GUARDED if permission not in principal.permissions)
 
@@ -173,7 +194,9 @@ class Reader:
         secret: str,
         wanted: Filter,
         position: tuple[int, int] | None,
+        public_url: str | None,
     ) -> None:
+        self._public_url = public_url
         self._identity = identity
         self._bus = bus
         self._stopping = stopping
@@ -283,7 +306,9 @@ class Reader:
         if not self._wanted.passes(site, name):
             return None
         data = message.data
-        if b"\n" in data or b"\r" in data:  # a line break would end the field
+        if self._wanted.cdevents:
+            data, name = cdevent.as_cdevent(data, self._public_url), cdevent.TYPE
+        elif b"\n" in data or b"\r" in data:  # a line break would end the field
             data = orjson.dumps(orjson.loads(data))
         return b"id: %d-%d\r\nevent: %s\r\ndata: %s\r\n\r\n" % (born, sequence, name.encode(), data)
 

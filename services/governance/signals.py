@@ -34,6 +34,7 @@ from libs.common.service import Read, Table, Tx
 from libs.judge.own_kinds import by_name, find_kind, problems_of
 from libs.judge.report_base import DEFAULT_PART, remarked
 from services.governance.catalog import SITE_SUBJECT, Catalog
+from services.governance.cdevents import read_event
 from services.governance.failures import is_test_report, keep_failures
 from services.governance.own_kinds import declared
 from services.governance.parts import refuse_too_many
@@ -147,7 +148,9 @@ class NewSignal:
 async def record_signals(catalog: Catalog, tx: Tx, body: SignalRecord) -> SignalReceipts:
     """Store outside events as signals. Raises `Invalid` naming the event that is wrong, `Conflict`."""
     received = receipt(tx)
-    new = [await _from_event(catalog, tx, event, place, body, received) for place, event in enumerate(body.signals, 1)]
+    new: list[NewSignal] = []
+    for place, event in enumerate(body.signals, 1):
+        new.append(await _from_event(catalog, tx, event, place, body, received, new))
     return await store(tx, new)
 
 
@@ -157,24 +160,32 @@ def receipt(tx: Tx) -> datetime:
 
 
 async def _from_event(
-    catalog: Catalog, tx: Tx, event: OutsideEvent, place: int, defaults: SignalRecord, received: datetime
+    catalog: Catalog,
+    tx: Tx,
+    event: OutsideEvent,
+    place: int,
+    defaults: SignalRecord,
+    received: datetime,
+    before: Sequence[NewSignal],
 ) -> NewSignal:
     which = f"Signal {place} (id {event.id[:100]!r} of {event.source[:100]!r})"
-    subject = event.subject or defaults.subject or SITE_SUBJECT
-    version = event.version or defaults.version or ""
-    await catalog.check_version(tx.connection, event.type, version, which)
-    if event.time is not None and event.time - received > MAX_FUTURE:
+    said = await read_event(tx, event, defaults, which, received, before)
+    subject = said.subject or defaults.subject or SITE_SUBJECT
+    version = said.version or defaults.version or ""
+    await catalog.check_version(tx.connection, said.kind, version, which)
+    if said.time is not None and said.time - received > MAX_FUTURE:
         raise Invalid(
-            f"{which} has the time {event.time.isoformat()}, more than 5 minutes after it was received at "
+            f"{which} has the time {said.time.isoformat()}, more than 5 minutes after it was received at "
             f"{received.isoformat()}; set the sender's clock right."
         )
-    part = event.part or DEFAULT_PART
-    # Without a time of its own, a repeat would differ from the first only in when it came.
-    content = [event.type, part, subject, version, event.time, event.data]
+    part = said.part or DEFAULT_PART
+    # As it was sent: what is read of an event may depend on what was told before. Without a time of its own, a repeat
+    # would differ from the first only in when it came.
+    named = (event.part or DEFAULT_PART, event.subject or defaults.subject or SITE_SUBJECT)
+    content = [event.type, *named, event.version or defaults.version or "", event.time, event.data]
     digest = sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
-    return NewSignal(
-        event.source, event.id, event.type, part, subject, version, event.time or received, event.data, digest
-    )
+    time = said.time or received
+    return NewSignal(event.source, event.id, said.kind, part, subject, version, time, said.data, digest)
 
 
 async def store(tx: Tx, signals: Sequence[NewSignal], *, count: bool = True) -> SignalReceipts:

@@ -41,6 +41,7 @@ GOOD: dict[str, Any] = {
     },
     "alert.alertmanager": watchdog().data,
     "ci.pipeline": {"name": "ci.yml", "status": "succeeded", "event": "push", "ref": "main", "sha": "5f2b"},
+    "artifact.step": {"step": "signed", "artifact": "pkg:oci/shop", "digest": "sha256:5f2b"},
     "deploy.status": {"environment": "staging", "status": "succeeded", "ref": "main", "sha": "5f2b"},
 }
 

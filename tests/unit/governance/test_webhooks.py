@@ -255,13 +255,18 @@ def test_whom_a_delivery_is_about() -> None:
             Mapped({}, "ref", drop_prefix="?").target(read_github("workflow_run", workflow_run(head_branch=odd)))
 
 
+def facts(*data: dict[str, Any]) -> list[Fact]:
+    return [Fact("any", str(number), number, "/test", str(number), NOW, one) for number, one in enumerate(data)]
+
+
 def test_what_a_rule_sees_of_several_runs() -> None:
     def a_run(name: str, status: str, event: str = "push") -> dict[str, str]:
         return {"name": name, "status": status, "event": event, "ref": "main", "sha": SHA}
 
     seen = of_pipelines(
-        [a_run("a", "succeeded"), a_run("b", "cancelled"), a_run("c", "running"), a_run("a", "unknown")],
-        [a_run("a", "succeeded", "schedule"), a_run("gone", "succeeded")],
+        facts(a_run("a", "succeeded"), a_run("b", "cancelled"), a_run("c", "running"), a_run("a", "unknown")),
+        facts(a_run("a", "succeeded", "schedule"), a_run("gone", "succeeded")),
+        {},
     )
     assert seen["succeeded"] == [], "one of the runs of that name has not succeeded"
     assert (seen["succeeded_count"], seen["not_succeeded_count"], seen["unfinished_count"]) == (1, 3, 1)
@@ -271,8 +276,8 @@ def test_what_a_rule_sees_of_several_runs() -> None:
     ran = [
         {"environment": one, "status": status} for one, status in (("staging", "succeeded"), ("prod", "rolled_back"))
     ]
-    assert of_deployments(ran)["succeeded"] == ["staging"]
-    assert of_pipelines([], [])["succeeded_count"] == 0
+    assert of_deployments(facts(*ran), (), {})["succeeded"] == ["staging"]
+    assert of_pipelines((), (), {})["succeeded_count"] == 0
 
 
 def test_a_run_that_has_not_ended_is_no_evidence_that_a_waiver_could_cover() -> None:

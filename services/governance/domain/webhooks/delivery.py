@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from libs.judge.checks import parse_time
-from libs.judge.pipelines import UNFINISHED
 from libs.judge.report_base import JSON, MAX_NAME_CHARS, BadReport, clean_text, part_name
+from libs.judge.states import UNFINISHED
 
 MAX_WHY_CHARS = 300
 MAX_ORDERED = 300  # attempts that are told apart within one second

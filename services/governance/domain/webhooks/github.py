@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from libs.judge.pipelines import DEPLOYMENTS, FAILED, PIPELINES, RUNNING, SUCCEEDED
 from libs.judge.report_base import JSON, BadReport, Remarks
+from libs.judge.states import DEPLOYMENTS, FAILED, PIPELINES, RUNNING, SUCCEEDED
 from services.governance.domain.webhooks.delivery import (
     Ignored,
     Told,

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from libs.judge.pipelines import FAILED, PIPELINES, RUNNING, SUCCEEDED
 from libs.judge.report_base import JSON, BadReport, Remarks
+from libs.judge.states import FAILED, PIPELINES, RUNNING, SUCCEEDED
 from services.governance.domain.webhooks.delivery import (
     Ignored,
     Told,
