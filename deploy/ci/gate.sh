@@ -1,6 +1,7 @@
 #!/bin/sh
 # Send the reports of a build, judge it, and write why into a summary (Markdown). Exit code: 0 GO, 1 NO-GO, 2 could not judge.
-# Wants HEADGATE_URL, HEADGATE_TOKEN, GATE, SUBJECT, VERSION; takes REPORTS (lines FORMAT=FILE), HEADGATE_SITE, WAIT (such as 15m), SUMMARY (a file).
+# Wants HEADGATE_URL, HEADGATE_TOKEN, GATE, SUBJECT, VERSION; takes REPORTS (lines FORMAT=FILE), HEADGATE_SITE, WAIT (such as 15m), SUMMARY (a file),
+# SIGN_WITH (a file with a private key), IDENTITY_TOKEN (the identity token of the job).
 set -u
 for name in HEADGATE_URL HEADGATE_TOKEN GATE SUBJECT VERSION; do
     eval "value=\${$name:-}"
@@ -13,7 +14,8 @@ set -- --subject "$SUBJECT" --version "$VERSION"
 missed=""
 while IFS= read -r line; do
     [ -n "$line" ] || continue
-    headgate report send "${line%%=*}" "${line#*=}" "$@"
+    headgate report send "${line%%=*}" "${line#*=}" "$@" \
+        ${SIGN_WITH:+--sign-with "$SIGN_WITH"} ${IDENTITY_TOKEN:+--identity-token IDENTITY_TOKEN}
     case $? in
         0) ;;
         1) echo "gate.sh: $line was refused; the gate counts it as broken" >&2 ;;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sys
 import tempfile
@@ -18,31 +19,38 @@ MEMORY_BYTES: Final = 1024 * 1024  # of one file; the rest lies in a file withou
 
 
 class PackedFile:
-    """A file packed by gzip, which may be sent several times. ``size`` and ``packed_size`` are in bytes."""
+    """A file packed by gzip, which may be sent several times. ``size`` and ``packed_size`` are in bytes.
+
+    ``sha256`` (hex) is of what it holds; ``proofs`` are headers that say who sends it.
+    """
 
     def __init__(self) -> None:
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115  closed by `close`
         self.size = self.packed_size = 0
+        self.sha256 = ""
+        self.proofs: dict[str, str] = {}
         self.told: Callable[[int], None] = lambda _: None
 
     @classmethod
     def of(cls, source: IO[bytes], name: str) -> PackedFile:
         """Pack what ``source`` holds. Raises `UsageProblem` for more than the gateway ever takes."""
-        made, packer = cls(), zlib.compressobj(6, wbits=31)
+        made, packer, digest = cls(), zlib.compressobj(6, wbits=31), hashlib.sha256()
         while chunk := source.read(CHUNK_BYTES):
             made.size += len(chunk)
             if made.size > MAX_REPORT_BYTES:
                 made.close()
                 raise UsageProblem(f"{name} is larger than {MAX_REPORT_BYTES >> 20} MiB, the largest report taken.")
+            digest.update(chunk)
             made._file.write(packer.compress(chunk))
         made._file.write(packer.flush())
         made.packed_size = made._file.tell()
+        made.sha256 = digest.hexdigest()
         return made
 
     @property
     def headers(self) -> dict[str, str]:
         """What the request says about the body."""
-        return {"Content-Encoding": "gzip", "Content-Length": str(self.packed_size)}
+        return {"Content-Encoding": "gzip", "Content-Length": str(self.packed_size), **self.proofs}
 
     def __iter__(self) -> Iterator[bytes]:
         """The body from its beginning, each time; `told` hears how many bytes have been sent."""

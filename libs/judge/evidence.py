@@ -28,7 +28,7 @@ MAX_NOTES = 10
 _UNSEEN = ("incomplete", "missing_parts", "missing_tools", "failed_tools", "empty_parts", "unfinished")
 
 _Place = tuple[str, str]  # kind and version
-_Names = tuple[tuple[str, ...], tuple[str, ...]]  # sources and actors
+_Names = tuple[tuple[str, ...], ...]  # sources, actors and signers
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,14 @@ class Hearing:
 
     def evidence(self, rule: Rule) -> Evidence:
         """What there is of a rule's kind."""
-        key = (rule.kind, rule.scope, rule.sources, rule.actors, id(rule.parameters))
+        key = (rule.kind, rule.scope, rule.sources, rule.actors, rule.signers, id(rule.parameters))
         found = self._evidence.get(key)
         if found is None:
             found = self._evidence[key] = self._look(rule)
         return found
 
     def _hear(self, rule: Rule) -> _Heard:
-        names = rule.sources, rule.actors
+        names = rule.sources, rule.actors, rule.signers
         if names not in self._heard:
             self._heard[names] = _Heard.of(heard(rule, self.facts))
         return self._heard[names]

@@ -43,7 +43,8 @@ class Fact:
     ``open_failures``: of the part's earlier reports, at most `failures.MAX_READ`. ``actor``: who recorded it, "" where
     nobody noted it. ``data_sha256``: SHA-256 (hex) of the data as they are stored, "" where nobody counted it.
     ``voice``: "" for the newest signal of all, else the actor of whom this is the newest one;
-    ``mixed``: it told of the part under several sources.
+    ``mixed``: it told of the part under several sources. ``signer``: whose signature beside it was verified, "" for
+    none; ``signers``: all who ever signed what this voice told of the part.
     """
 
     kind: str
@@ -61,6 +62,8 @@ class Fact:
     voice: str = ""
     mixed: bool = False
     data_sha256: str = field(default="", metadata=LATER)
+    signer: str = field(default="", metadata=LATER)
+    signers: tuple[str, ...] = field(default=(), metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)

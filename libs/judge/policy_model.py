@@ -102,10 +102,10 @@ class Rule:
     the time of the thing itself, such as ``latest_run_at``.
 
     A rule in ``mode`` ``shadow`` is judged and told, and never counted. A required rule warns until ``effective_on``
-    begins (UTC) and fails from then on. ``needs``: further kinds that must be there. ``sources`` and ``actors``:
-    patterns (``*`` stands for anything) of who may say it (see `voices`); empty means anybody. ``parameters``: of a
-    rule that a site added, those of its own policy. ``stale_after_hours``: an alert group that fires and was not
-    repeated for longer is called stale; it fails the rule all the same.
+    begins (UTC) and fails from then on. ``needs``: further kinds that must be there. ``sources``, ``actors`` and
+    ``signers``: patterns (``*`` stands for anything) of who may say it (see `voices`); empty means anybody.
+    ``parameters``: of a rule that a site added, those of its own policy. ``stale_after_hours``: an alert group that
+    fires and was not repeated for longer is called stale; it fails the rule all the same.
     """
 
     id: str
@@ -131,6 +131,7 @@ class Rule:
     runbook: str = ""
     sources: tuple[str, ...] = ()
     actors: tuple[str, ...] = ()
+    signers: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     parameters: Mapping[str, ParameterValue] | None = None
     stale_after_hours: float | None = None
@@ -154,7 +155,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class CaseFact:
-    """A fact of a test; ``data`` is JSON text. ``source`` and ``actor``: who says it."""
+    """A fact of a test; ``data`` is JSON text. ``source``, ``actor`` and ``signer``: who says it."""
 
     kind: str
     part: str
@@ -162,6 +163,7 @@ class CaseFact:
     data: str
     source: str = "/test"
     actor: str = "test"
+    signer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,7 @@ def read_rule(reader: Reader, parameters: Mapping[str, ParameterValue]) -> Rule:
         runbook=_runbook(reader),
         sources=reader.texts("sources"),
         actors=reader.texts("actors"),
+        signers=reader.texts("signers"),
         needs=_needs(reader, kind),
         stale_after_hours=_stale_after(reader, kind),
     )

@@ -125,6 +125,7 @@ def _rule() -> dict[str, Any]:
         "tags": {**_PATTERNS, "description": "Words to find it by"},
         "sources": {**_PATTERNS, "description": "Sources whose signals count (* for anything)"},
         "actors": {**_PATTERNS, "description": "Users whose signals count (* for anything)"},
+        "signers": {**_PATTERNS, "description": "Whose signature beside a report is wanted (* for anything)"},
         "stale_after_hours": _above_zero("How long an alert group may fire unrepeated before it is called stale"),
         "needs": {"type": "array", "items": _need(), "description": "Further kinds that must be there"},
     }
@@ -141,6 +142,7 @@ def _case() -> dict[str, Any]:
         "data": {"type": "object", "description": "Whole data, as signals of this kind carry it"},
         "source": _text("What the signal says of itself"),
         "actor": _text("Who recorded it"),
+        "signer": _text("Whose signature beside it was verified"),
     }
     rules = {"type": "object", "additionalProperties": _words("", *STATUSES), "description": "Statuses by rule id"}
     expect = {"decision": _words("What the verdict must be", "go", "no_go"), "rules": rules}

@@ -74,8 +74,9 @@ def _fact(item: object, where: str) -> CaseFact:
     age = reader.number("age_minutes", 0, 10_000_000) if reader.has("age_minutes") else 0
     data = reader.take("data", LinedDict, "a mapping")
     source, actor = reader.text("source", "/test"), reader.text("actor", "test")
+    signer = reader.text("signer") if reader.has("signer") else ""
     reader.refuse_rest()
-    return CaseFact(kind, part, age, json.dumps(data, default=_plain), source, actor)
+    return CaseFact(kind, part, age, json.dumps(data, default=_plain), source, actor, signer)
 
 
 def _plain(value: object) -> str:
@@ -136,7 +137,18 @@ def _facts(policy: Policy, case: PolicyCase, version: str) -> tuple[Fact, ...]:
             time = case.now - timedelta(minutes=fact.age_minutes)
             number = len(made) + 1
             data = json.loads(fact.data)
-            one = Fact(fact.kind, fact.part, number, fact.source, str(number), time, data, of, actor=fact.actor)
+            one = Fact(
+                fact.kind,
+                fact.part,
+                number,
+                fact.source,
+                str(number),
+                time,
+                data,
+                of,
+                actor=fact.actor,
+                signer=fact.signer,
+            )
             made.append(one)
     return (*made, *(replace(one, voice=one.actor) for one in made))
 

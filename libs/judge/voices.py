@@ -1,4 +1,4 @@
-"""Who may say it: a rule that names sources or actors hears them only, whatever others send before or after.
+"""Who may say it: a rule that names sources, actors or signers hears them only, whatever others send before or after.
 
 Of each part there is the newest signal of all, and the newest of each actor (`Fact.voice`). A rule that names nobody
 looks at the first. One that does takes, of those whom it hears, the newest; so a stranger's signal neither replaces nor
@@ -24,7 +24,7 @@ MAX_ACTOR_CHARS = 100  # in a sentence
 
 def restricted(rule: Rule) -> bool:
     """Whether the rule names who may say it."""
-    return bool(rule.sources or rule.actors)
+    return bool(rule.sources or rule.actors or rule.signers)
 
 
 def _kinds(rule: Rule) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ def heard(rule: Rule, facts: Facts) -> Facts:
     return replace(
         facts,
         current=tuple(_newest_word(rule, of_part[key], facts.own) for key in sorted(of_part)),
-        unread=tuple(fact for fact in facts.unread if fact.voice and _is_actor(rule, fact)),
+        unread=tuple(fact for fact in facts.unread if fact.voice and _is_of(rule, fact, of_part.values())),
         # What somebody else said then is not known now: a finding of theirs is no accepted one.
         baseline=tuple(fact for fact in facts.baseline if may_say(rule, fact)),
     )
@@ -70,19 +70,29 @@ def _of_all(facts: Iterable[Fact]) -> tuple[Fact, ...]:
 
 def may_say(rule: Rule, fact: Fact) -> bool:
     """Whether the fact's sender is named; one whose actor nobody noted is in no list of actors."""
-    return (not rule.sources or _fits(fact.source, rule.sources)) and _is_actor(rule, fact)
+    signed = not rule.signers or (fact.signer != "" and fits(fact.signer, rule.signers))
+    return signed and (not rule.sources or fits(fact.source, rule.sources)) and _is_actor(rule, fact)
 
 
 def _is_actor(rule: Rule, fact: Fact) -> bool:
-    return not rule.actors or (fact.actor != "" and _fits(fact.actor, rule.actors))
+    return not rule.actors or (fact.actor != "" and fits(fact.actor, rule.actors))
+
+
+def _is_of(rule: Rule, unread: Fact, heard_ones: Iterable[Sequence[Fact]]) -> bool:
+    """Whether a report that can't be read is of somebody whom the rule hears: by its own signature, or by others."""
+    if not rule.signers:
+        return _is_actor(rule, unread)
+    known = {fact.actor for facts in heard_ones for fact in facts if fact.kind == unread.kind}
+    return _is_actor(rule, unread) and (unread.actor in known or may_say(rule, unread))
 
 
 def _covers(rule: Rule, fact: Fact) -> bool:
-    """Whether an actor's newest word comes from a source that the rule does not hear, and may hide one that it does."""
-    return fact.mixed and _is_actor(rule, fact)
+    """Whether an actor's newest word is none that the rule hears, and may hide one that it does."""
+    hidden = (fact.mixed and rule.sources) or any(fits(one, rule.signers) for one in fact.signers)
+    return bool(hidden) and _is_actor(rule, fact)
 
 
-def _fits(text: str, patterns: Sequence[str]) -> bool:
+def fits(text: str, patterns: Sequence[str]) -> bool:
     return any(re.fullmatch(".*".join(map(re.escape, one.split("*"))), text, re.DOTALL) for one in patterns)
 
 
@@ -91,7 +101,9 @@ def _newest_word(rule: Rule, facts: Sequence[Fact], own: Mapping[str, Kind]) -> 
     newest = max(facts, key=lambda fact: (fact.time, fact.signal_id))
     covering = next((fact for fact in facts if not may_say(rule, fact)), None)
     if covering is not None:
-        return replace(covering, problems=(f"it comes from {covering.source[:MAX_ACTOR_CHARS]}: {wanted_words(rule)}",))
+        signed = f", {_signed_words(covering)}" if rule.signers else ""
+        comes = f"it comes from {covering.source[:MAX_ACTOR_CHARS]}{signed}: {wanted_words(rule)}"
+        return replace(covering, problems=(comes,))
     others = [fact for fact in facts if fact is not newest]
     if newest.kind != TESTS or not newest.version or not others:
         return newest
@@ -131,19 +143,24 @@ def unheard(rule: Rule, facts: Facts) -> tuple[str, ...]:
     if not restricted(rule):
         return ()
     return tuple(
-        f"{fact.part}: signal {fact.signal_id} of {_sender(fact)} is not judged: {wanted_words(rule)}"
+        f"{fact.part}: signal {fact.signal_id} of {_sender(rule, fact)} is not judged: {wanted_words(rule)}"
         for fact in (*facts.current, *facts.unread)
         if not fact.voice and (fact.kind, fact.version) == (rule.kind, version) and not may_say(rule, fact)
     )
 
 
-def _sender(fact: Fact) -> str:
+def _sender(rule: Rule, fact: Fact) -> str:
     actor = fact.actor or "an unknown actor"
-    return f"{actor[:MAX_ACTOR_CHARS]} ({fact.source[:MAX_ACTOR_CHARS]})"
+    signed = f", {_signed_words(fact)}" if rule.signers else ""
+    return f"{actor[:MAX_ACTOR_CHARS]} ({fact.source[:MAX_ACTOR_CHARS]}{signed})"
+
+
+def _signed_words(fact: Fact) -> str:
+    return f"signed by {fact.signer[:MAX_ACTOR_CHARS]}" if fact.signer else "not signed"
 
 
 def wanted_words(rule: Rule) -> str:
     """Whom the rule hears, in words; "" for a rule that hears anybody."""
-    named = {"actors": rule.actors, "sources": rule.sources}
+    named = {"actors": rule.actors, "sources": rule.sources, "signers": rule.signers}
     said = [f"{what} {', '.join(patterns)}" for what, patterns in named.items() if patterns]
     return f"it hears {' and '.join(said)}" if said else ""

@@ -40,6 +40,7 @@ BATCH = "application/cloudevents-batch+json"
 REQUIRED = ("specversion", "id", "source", "type")
 HONOURED = ("id", "source", "type", "time", "subject", "version", "part")
 MAX_DISPOSITION_CHARS = 2048  # several times the longest file name; the time to parse it grows with the square
+PROOFS = {"headgate-signature": "signature", "headgate-identity-token": "identity_token"}  # of who sends a report
 _NAME_IT = "send it in UTF-8, or name the report with the parameter part or file"
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,50}")
 _JSON = re.compile(r"(application/json|text/json|[a-z0-9.!#$&^_-]+/[a-z0-9.!#$&^_+-]+\+json)")
@@ -148,6 +149,7 @@ async def read_report(request: Request, uploads: Uploads) -> Body:
     """
     name = None if "file" in request.query_params else file_name(request.headers.get("content-disposition"))
     named = {"file": name} if name else {}
+    named |= {field: value for header, field in PROOFS.items() if (value := request.headers.get(header))}
     try:
         upload = await uploads.read(request)
     except TooLarge as error:

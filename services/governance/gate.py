@@ -23,6 +23,7 @@ from libs.judge.verdict import Verdict, judge
 from libs.judge.voices import heard_kinds
 from services.governance.catalog import Target
 from services.governance.own_kinds import read_kind
+from services.governance.signers import TRUSTED_SIGNER
 from services.governance.standing import standing_of
 
 if TYPE_CHECKING:
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
 # Facts of the subject itself and of the version under judgement, never of another version: the newest signal of each
 # part with what is still open of its earlier reports, the newest reports that could not be read, and the baseline: the
 # facts that the last GO of the line used, from the signals as they were then. Beside them what people decided.
-SELECT_FACTS = """
+SELECT_FACTS = f"""
 SELECT 'current' AS place, facts.kind, facts.part, facts.version, facts.signal_id, facts.time, facts.good_signal_id,
     facts.good_time, signals.source, signals.event_id, signals.data, signals.problems,
     coalesce(signals.data_sha256, sha256(convert_to(signals.data::text, 'UTF8'))) AS data_sha256, open.tests,
     open.signal_ids, open.times, NULL::bigint AS run_number, coalesce(signals.actor, '') AS actor, facts.voice,
-    facts.mixed
+    facts.mixed, {TRUSTED_SIGNER} || facts.signers AS signers
 FROM facts JOIN signals USING (signal_id)
 LEFT JOIN LATERAL (
     SELECT array_agg(test) AS tests, array_agg(signal_id) AS signal_ids, array_agg(time) AS times
@@ -54,7 +55,7 @@ UNION ALL
 SELECT 'unread', heads.kind, signals.part, heads.version, heads.signal_id, heads.time, heads.good_signal_id,
     heads.good_time, signals.source, signals.event_id, signals.data, signals.problems,
     coalesce(signals.data_sha256, sha256(convert_to(signals.data::text, 'UTF8'))), NULL, NULL, NULL, NULL,
-    coalesce(signals.actor, ''), heads.voice, false
+    coalesce(signals.actor, ''), heads.voice, false, {TRUSTED_SIGNER}
 FROM report_heads AS heads JOIN signals USING (signal_id)
 WHERE heads.site = $1 AND heads.subject = $2 AND heads.version = ANY ($3::text[]) AND heads.kind = ANY ($4::text[])
     AND NOT heads.readable AND (heads.voice = '' OR EXISTS (
@@ -65,44 +66,44 @@ UNION ALL
 SELECT 'baseline', signals.kind, signals.part, signals.version, signals.signal_id,
     least(signals.time, signals.received_at), NULL, NULL, signals.source, signals.event_id, signals.data,
     signals.problems, coalesce(signals.data_sha256, sha256(convert_to(signals.data::text, 'UTF8'))), NULL, NULL, NULL,
-    runs.run_number, coalesce(signals.actor, ''), '', false
+    runs.run_number, coalesce(signals.actor, ''), '', false, {TRUSTED_SIGNER}
 FROM gate_lines JOIN runs ON runs.run_id = gate_lines.last_go_run_id
 CROSS JOIN LATERAL unnest(runs.fact_signals) AS used (signal_id)
 JOIN signals ON signals.signal_id = used.signal_id
 WHERE gate_lines.gate = $6 AND gate_lines.site = $1 AND gate_lines.subject = $2 AND gate_lines.line = $10
 UNION ALL
 SELECT 'waiver', '', '', '', waiver_id, NULL, NULL, NULL, '', '', to_jsonb(waivers), '[]', NULL, NULL, NULL, NULL,
-    NULL, '', '', false
+    NULL, '', '', false, NULL
 FROM waivers
 WHERE site = $1 AND gate = $6 AND subject = $2 AND state IN ('requested', 'approved') AND ends_at > $7
     AND state = 'approved'
 UNION ALL
 SELECT 'halt', '', '', '', halt_id, NULL, NULL, NULL, '', '', to_jsonb(halts), '[]', NULL, NULL, NULL, NULL,
-    NULL, '', '', false
+    NULL, '', '', false, NULL
 FROM halts WHERE site IN ('global', $1) AND lifted_at IS NULL
 UNION ALL
 SELECT 'kind', '', '', '', NULL, NULL, NULL, NULL, '', '', to_jsonb(own_kinds), '[]', NULL, NULL, NULL, NULL,
-    NULL, '', '', false
+    NULL, '', '', false, NULL
 FROM own_kinds WHERE name = ANY ($4::text[])
 UNION ALL
 SELECT 'approval', '', '', '', approval_id, NULL, NULL, NULL, '', '', to_jsonb(approvals), '[]', NULL, NULL, NULL,
-    NULL, NULL, '', '', false
+    NULL, NULL, '', '', false, NULL
 FROM approvals
 WHERE site = $1 AND gate = $6 AND subject = $2 AND version = ($3::text[])[cardinality($3::text[])]
     AND about = 'candidate' AND ref = '' AND withdrawn_at IS NULL
 UNION ALL
 SELECT 'retirement', '', '', '', retirement_id, NULL, NULL, NULL, '', '', to_jsonb(retirements), '[]', NULL, NULL, NULL,
-    NULL, NULL, '', '', false
+    NULL, NULL, '', '', false, NULL
 FROM retirements WHERE site = $1 AND subject = $2 AND ended_at IS NULL AND kind = ANY ($4::text[])
 UNION ALL
 SELECT 'freezes', '', '', '', NULL, NULL, NULL, NULL, '', '',
     jsonb_build_object('site', newest.site, 'content', newest.content), '[]', NULL, NULL, NULL, NULL, NULL, '',
-    '', false
+    '', false, NULL
 FROM unnest(ARRAY['global', nullif($1, 'global')]) AS of (site) CROSS JOIN LATERAL (
     SELECT site, content FROM document_version WHERE kind = 'freezes' AND document_version.site = of.site
     ORDER BY version DESC LIMIT 1
 ) AS newest
-"""
+"""  # noqa: S608 - a piece of SQL of our own
 PLACES = ("current", "unread", "baseline", "waiver", "halt", "kind", "freezes", "approval", "retirement")
 PACKED = ("tests_packed", "severe_packed")
 INLINE_ENTRIES = 2_000  # tests and findings that are judged without a hop to a thread, which takes longer
@@ -199,6 +200,8 @@ def _fact(row: asyncpg.Record) -> Fact:
         voice=row["voice"],
         mixed=row["mixed"],
         data_sha256=row["data_sha256"].hex(),
+        signer=row["signers"][0],
+        signers=tuple(row["signers"][1:]),
     )
 
 

@@ -27,6 +27,7 @@ from services.governance.domain.readers.reports import TABLE, BadReport, ParsedS
 from services.governance.heads import Sender, note_report
 from services.governance.originals import Original, keep, opened
 from services.governance.signals import NewSignal, receipt, store
+from services.governance.signers import NOBODY, Proof, proof_of
 
 # A report that comes again this soon is a retry. Later it is news even if its bytes are the same: a scan that finds
 # nothing writes the same file every day.
@@ -34,14 +35,14 @@ RETRY_WINDOW = timedelta(minutes=10)
 
 # The facts in force, unless a report that can't be read is newer; and that one itself. Bytes that were gone when they
 # were to be read and come again are no retry: now they can be read. Nor are those of
-# another actor or source.
+# another actor, source or signer.
 SELECT_RETRIED = """
 SELECT signals.source, signals.event_id, signals.digest
 FROM unnest($4::text[], $5::text[], $6::bytea[]) AS new (kind, part, digest)
 JOIN facts ON facts.site = $1 AND facts.subject = $2 AND facts.version = $3
     AND facts.kind = new.kind AND facts.part = new.part AND facts.voice = ''
 JOIN signals ON signals.signal_id = facts.signal_id AND signals.digest = new.digest
-    AND signals.actor = $10 AND signals.source = $11
+    AND signals.actor = $10 AND signals.source = $11 AND coalesce(signals.signer, '') = $12
 WHERE signals.received_at > $7 AND signals.valid = $9 AND NOT EXISTS (
     SELECT FROM report_heads AS heads
     WHERE heads.site = $1 AND heads.subject = $2 AND heads.version = $3 AND heads.kind = new.kind AND heads.sender = $8
@@ -53,7 +54,7 @@ FROM unnest($4::text[], $6::bytea[]) AS new (kind, digest)
 JOIN report_heads AS heads ON heads.site = $1 AND heads.subject = $2 AND heads.version = $3
     AND heads.kind = new.kind AND heads.sender = $8 AND heads.voice = '' AND NOT heads.readable
 JOIN signals ON signals.signal_id = heads.signal_id AND signals.digest = new.digest
-    AND signals.actor = $10 AND signals.source = $11
+    AND signals.actor = $10 AND signals.source = $11 AND coalesce(signals.signer, '') = $12
 WHERE signals.received_at > $7 AND NOT $9
 """
 NO_ALERTS = "The Alertmanager body has no alerts, so it tells of nothing; send it with its alerts."
@@ -70,17 +71,22 @@ async def record_report(catalog: Catalog, bucket: Bucket, tx: Tx, body: ReportRe
     name = _sender(body) + (f" by {body.subject_label}" if body.subject_label else "")
     about = Sender(kind, body.subject or SITE_SUBJECT, body.version or "", name)
     await catalog.check_version(tx.connection, kind, about.version, f"The {body.format} report")
+    proof = NOBODY
     async with opened(bucket, body) as original:
         try:
             if original.lost:
                 raise BadReport(original.lost)
+            proof = await proof_of(tx, body, about, original.sha256.hex(), receipt(tx))
             if body.subject_label is not None:
                 return await _record_by_label(catalog, tx, body, about, original, body.subject_label)
             parsed = await asyncio.to_thread(parse_report, body.format, original.file)
             _check_not_empty(body, parsed)
         except BadReport as error:
-            return await _keep_unread(catalog, tx, body, about, original, error.message)
-        new = [_signal(tx, body, about, _part(body.part, one.part, about.name), original, one.data) for one in parsed]
+            return await _keep_unread(catalog, tx, body, about, original, error.message, proof=proof)
+        parts = [_part(body.part, one.part, about.name) for one in parsed]
+        new = [
+            _signal(tx, body, about, part, original, one.data, proof) for part, one in zip(parts, parsed, strict=True)
+        ]
         # Alertmanager repeats the same body on purpose: each is a heartbeat.
         if body.format != "alertmanager":
             new = await _as_retries(tx, about, new)
@@ -144,13 +150,20 @@ def _part(asked: str | None, own: str, sender: str) -> str:
     return own if asked is None else joined_part(asked, own)
 
 
-def _signal(tx: Tx, body: ReportRecord, about: Sender, part: str, original: Original, data: Any) -> NewSignal:
+def _signal(
+    tx: Tx, body: ReportRecord, about: Sender, part: str, original: Original, data: Any, proof: Proof = NOBODY
+) -> NewSignal:
     named = "\n".join((body.format, about.subject, about.version, part)).encode()
     digest = sha256(named + b"\n" + original.sha256).digest()
     source = body.source or f"/reports/{body.format}"
     # The command's id tells apart two deliveries of the same bytes; a retry is found by the digest instead.
     event_id = f"{digest.hex()}:{tx.message.id}"
-    return NewSignal(source, event_id, about.kind, part, about.subject, about.version, receipt(tx), data, digest)
+    # When it was made by its signer's word: an old report that somebody sends again is an old one.
+    time = proof.made_at or receipt(tx)
+    return NewSignal(
+        source, event_id, about.kind, part, about.subject, about.version, time, data, digest,
+        signer=proof.signer, signer_ref=proof.ref,
+    )  # fmt: skip
 
 
 async def _keep_unread(
@@ -161,6 +174,7 @@ async def _keep_unread(
     original: Original,
     reason: str,
     subjects: Sequence[str] = (),
+    proof: Proof = NOBODY,
 ) -> Refused:
     """Store what came as a broken signal, so that an older good one does not stay in charge, and refuse it.
 
@@ -169,7 +183,7 @@ async def _keep_unread(
     told: dict[str, Any] = {"format": body.format}
     if body.too_large is None:
         told |= {"bytes": original.size, "sha256": original.sha256.hex(), **_head(original.head(HEAD_BYTES))}
-    broken = replace(_signal(tx, body, about, about.name, original, told), problems=(reason,))
+    broken = replace(_signal(tx, body, about, about.name, original, told, proof), problems=(reason,))
     # Where parts stand inside the report, this one is about parts that nobody knows: it is the sender's, no part's.
     receipts = await store(tx, await _as_retries(tx, about, [broken]), count=body.format not in PARTS_INSIDE)
     await keep(tx, original, body, receipts)
@@ -224,6 +238,7 @@ async def _as_retries(tx: Tx, about: Sender, new: list[NewSignal]) -> list[NewSi
         not new[0].problems,
         tx.actor,
         new[0].source,
+        new[0].signer,
     )
     keys = {row["digest"]: (row["source"], row["event_id"]) for row in rows}
     return [

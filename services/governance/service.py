@@ -35,6 +35,7 @@ from services.governance import (
     retirements,
     runs,
     signals,
+    signers,
     waivers,
 )
 from services.governance import catalog as gates
@@ -64,6 +65,7 @@ def make_service(
         signals.table(catalog),
         kinds.TABLE,
         own_kinds.TABLE,
+        signers.TABLE,
         deliveries.table(catalog),
         reports.table(catalog, bucket),
         originals.table(bucket, report_retention_days),

@@ -50,9 +50,9 @@ MAX_CONFLICTS_SHOWN = 20
 INSERT_SIGNALS = """
 WITH fresh AS (
     INSERT INTO signals (site, source, event_id, kind, part, subject, version, time, received_at, judged, valid,
-        problems, data, digest, data_sha256, actor)
+        problems, data, digest, data_sha256, actor, signer, signer_ref)
     SELECT $1, source, event_id, kind, part, subject, version, time, $2, judged, valid, problems::jsonb, data::jsonb,
-        digest, sha256(convert_to(data::jsonb::text, 'UTF8')), $16
+        digest, sha256(convert_to(data::jsonb::text, 'UTF8')), $16, nullif($17::text, ''), nullif($18::text, '')
     FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[],
                 $11::boolean[], $12::boolean[], $13::text[], $14::text[], $15::bytea[]) WITH ORDINALITY
         AS new (source, event_id, kind, part, subject, version, time, judged, valid, problems, data, digest, place)
@@ -70,9 +70,9 @@ WITH fresh AS (
     ORDER BY subject, version, kind, part, time DESC, signal_id DESC
 ), counted AS (
     INSERT INTO facts (site, subject, version, kind, part, voice, signal_id, time, good_signal_id, good_time,
-        source, mixed)
+        source, mixed, signers)
     SELECT $1, subject, version, kind, part, voice, newest.signal_id, newest.time, good.signal_id, good.time,
-        newest.source, newest.mixed
+        newest.source, newest.mixed, array_remove(ARRAY[$17::text], '')
     FROM newest LEFT JOIN good USING (subject, version, kind, part)
     CROSS JOIN (SELECT '' UNION SELECT $16::text) AS said (voice)
     ORDER BY subject, version, kind, part, voice
@@ -84,7 +84,9 @@ WITH fresh AS (
                 OR (EXCLUDED.good_time, EXCLUDED.good_signal_id) > (facts.good_time, facts.good_signal_id)
             THEN EXCLUDED.good_signal_id ELSE facts.good_signal_id END,
         good_time = greatest(EXCLUDED.good_time, facts.good_time),
-        mixed = facts.mixed OR EXCLUDED.mixed OR coalesce(facts.source <> EXCLUDED.source, false)
+        mixed = facts.mixed OR EXCLUDED.mixed OR coalesce(facts.source <> EXCLUDED.source, false),
+        signers = CASE WHEN EXCLUDED.signers <@ facts.signers OR cardinality(facts.signers) >= 20 THEN facts.signers
+            ELSE facts.signers || EXCLUDED.signers END
     RETURNING subject, version, kind, part, voice, fact_id, facts.signal_id AS newest_id,
         facts.xmax = 0 AS is_new  -- a row that was only updated has an xmax
 ), heard_of AS (
@@ -125,7 +127,8 @@ SELECT_SIGNAL = f"SELECT {listed(_SHOWN)}, data FROM signals WHERE site = $1 AND
 class NewSignal:
     """A signal to be stored. ``digest`` is of its content as sent: equal keys with other digests are a conflict.
 
-    ``problems``: what is known to be wrong with it already; else its data are checked.
+    ``problems``: what is known to be wrong with it already; else its data are checked. ``signer``: whose signature
+    beside it was verified, ``signer_ref`` by which key or issuer; those of one `store` have the same.
     """
 
     source: str
@@ -138,6 +141,8 @@ class NewSignal:
     data: Any
     digest: bytes
     problems: tuple[str, ...] = ()
+    signer: str = ""
+    signer_ref: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -232,6 +237,7 @@ async def store(tx: Tx, signals: Sequence[NewSignal], *, count: bool = True) -> 
                 summary=said.summary,
                 notes=list(said.notes),
                 incomplete=said.incomplete,
+                signer=signal.signer,
             )
         )
         seen.add(signal.key)
@@ -262,6 +268,8 @@ async def _insert(
             [orjson.dumps(one.data).decode() for one in new],
             [one.digest for one in new],
             tx.actor,
+            new[0].signer,
+            new[0].signer_ref,
         )
     except (asyncpg.DataError, TypeError) as error:
         # The edge refuses what Postgres can't hold (NUL, half a surrogate pair), and readers whole numbers beyond 64

@@ -111,7 +111,7 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "known signals": (signals.SELECT_KNOWN, ("site-1", ["/test"], ["7"])),
     "retries": (
         reports.SELECT_RETRIED,
-        ("site-1", "subject-3", "1.7", ["kind-7"], ["default"], [DIGEST], None, "unit", True, "ann", "/test"),
+        ("site-1", "subject-3", "1.7", ["kind-7"], ["default"], [DIGEST], None, "unit", True, "ann", "/test", ""),
     ),
     "open failures": (failures.SELECT_OPEN, ([7, 8],)),
     "closed failures": (failures.DELETE_OPEN, ([7, 8], [DIGEST, DIGEST])),

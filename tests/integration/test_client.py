@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner, Result
 
 from deploy.demo.reports import watchdog
@@ -142,6 +144,29 @@ async def test_roles_and_tokens(http: Http, tool: Tool, monkeypatch: pytest.Monk
     assert (await tool("audit", "verify")).exit_code == 2
 
 
+async def test_a_report_is_signed_by_the_tool_and_known_by_its_signer(http: Http, tool: Tool, tmp_path: Path) -> None:
+    key, form = Ed25519PrivateKey.generate(), serialization.PublicFormat.SubjectPublicKeyInfo
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
+    private = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, *private))
+    (tmp_path / "unit tests.xml").write_text(JUNIT.format(failed=0, mark=""))
+    body = json.dumps({"content": {"keys": [{"name": "ci", "pem": public}]}, "reason": "CI signs"})
+    published = await tool("signers", "publish", "--file", "-", stdin=body)
+    assert published.exit_code == 0, published.output
+    words = ("report", "send", "junit", str(tmp_path / "unit tests.xml"), *ABOUT, "--json")
+    sent = await tool(*words, "--sign-with", str(tmp_path / "key.pem"))
+    assert sent.exit_code == 0, sent.output
+    assert json.loads(sent.stdout)["items"][0]["signer"] == "key:global/ci"
+    for more, said in (
+        (("--sign-with", str(tmp_path / "unit tests.xml")), "no private key in PEM"),
+        (("--identity-token", "NO_SUCH_VARIABLE"), "is empty"),
+        (("--signature", str(tmp_path / "key.pem")), "no DSSE envelope"),
+    ):
+        refused = await tool(*words, *more)
+        assert refused.exit_code
+        assert said in refused.output
+
+
 async def test_every_reading_command_reads_from_real_services(http: Http, tool: Tool, tmp_path: Path) -> None:
     await send_reports(tool, http, failed=True)
     run = json.loads((await tool("gate", "run", "release", *ABOUT, "--json")).stdout)
@@ -149,7 +174,17 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     await http.stack.heard(item_opened)
     for job in ("kpi", "escalation", "auto_assign", "autopilot"):
         assert (await tool("jobs", "run", f"ops_governance_remediation_{job}")).exit_code == 0
-    for document in ("chains", "calendar", "sla-rules", "assignment", "autopilot-policy", "freezes", "kinds", "groups"):
+    for document in (
+        "chains",
+        "calendar",
+        "sla-rules",
+        "assignment",
+        "autopilot-policy",
+        "freezes",
+        "kinds",
+        "signers",
+        "groups",
+    ):
         content = json.loads((await tool(document, "show", "--json")).stdout)["content"]
         body = json.dumps({"content": content, "reason": "first"})
         published = await tool(document, "publish", "--file", "-", stdin=body)

@@ -20,11 +20,13 @@ from libs.client.errors import ApiError, UsageProblem
 from libs.client.files import read_input
 from libs.client.http import given, read_as
 from libs.client.packing import pack_input
+from libs.client.proofs import SITE_SUBJECT, Proofs
 from libs.client.session import Session, command
 from libs.client.show import clean, table
 from libs.common.contracts.governance.reports import FORMATS, PARTS_INSIDE
 from libs.common.contracts.governance.signals import MAX_SIGNALS, SignalReceipt, SignalReceipts
 from libs.common.contracts.names import MAX_NAME_CHARS as MAX_PART_CHARS
+from libs.judge.report_base import DEFAULT_PART, file_part
 
 signals = typer.Typer(no_args_is_help=True, help="Signals: what gates judge by.")
 reports = typer.Typer(no_args_is_help=True, help="Reports as tools write them.")
@@ -97,6 +99,16 @@ def send_reports(
     version: VersionOption = None,
     part: PartOption = None,
     source: Annotated[str | None, typer.Option("--source", help="Who made the report.")] = None,
+    sign_with: Annotated[
+        str | None,
+        typer.Option("--sign-with", help="A private key (PEM); it signs each report as it is sent."),
+    ] = None,
+    signature: Annotated[
+        str | None, typer.Option("--signature", help="What `cosign attest-blob` wrote about the one report.")
+    ] = None,
+    token_variable: Annotated[
+        str | None, typer.Option("--identity-token", help="The variable with the identity token of the CI's job.")
+    ] = None,
 ) -> int:
     """Send reports of tools. Several of one kind are kept apart by their files' names. Exit code 1: not valid.
 
@@ -104,6 +116,8 @@ def send_reports(
     """
     if report_format not in FORMATS:
         raise UsageProblem(f"{report_format!r} is no format that is read; these are: {', '.join(FORMATS)}.")
+    if signature and len(files) > 1:
+        raise UsageProblem("--signature is about one report; send the files one by one.")
     if part and len(files) > 1:
         raise UsageProblem("--part names one report; send several files one by one, or without --part.")
     parts = _parts(report_format, files) if part is None else {files[0]: part}
@@ -112,6 +126,11 @@ def send_reports(
     refused: list[str] = []
     with contextlib.ExitStack() as open_files:
         packed = [(file, open_files.enter_context(contextlib.closing(pack_input(file)))) for file in files]
+        prove = Proofs(signature, sign_with, token_variable)
+        for file, content in packed:
+            told = parts.get(file) or (DEFAULT_PART if file == "-" else file_part(Path(file).name[-MAX_NAME_CHARS:]))
+            sent = (session.site or "global", subject or SITE_SUBJECT, version or "", report_format, told)
+            content.proofs = prove.of(sent, content.sha256, Path(file).name)
         total, before = sum(content.packed_size for _, content in packed), 0
         with session.progress("Sending reports", total, in_bytes=True) as done:
             for file, content in packed:

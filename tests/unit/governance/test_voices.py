@@ -68,6 +68,38 @@ def test_what_a_stranger_sends_later_neither_passes_nor_fails() -> None:
     assert "of eve (/test)" in spoiled.notes[0]
 
 
+SIGNED = {**TESTS, "wanted": '    wanted: "0"\n    signers: ["key:global/*"]'}
+KEY = "key:global/ci"
+
+
+def test_a_rule_that_wants_a_signature_hears_no_report_without_one() -> None:
+    rule = policy(**SIGNED)
+    assert result(rule, told(said("ci", GOOD, 10, signer=KEY, signers=(KEY,)))).passed
+    for signer in ("", "key:berlin/ci", "oidc:global/ci/x"):
+        alone = result(rule, told(said("ci", GOOD, 10, signer=signer)))
+        assert alone.observed == "no test report of version 1.0 was received, and it hears signers key:global/*"
+    cheat = result(rule, told(said("ci", BAD, 20, signer=KEY, signers=(KEY,)), said("eve", GOOD, 10)))
+    assert not cheat.passed
+    assert "of eve (/test, not signed) is not judged: it hears signers key:global/*" in cheat.notes[0]
+
+
+def test_a_later_word_without_a_signature_hides_none_that_was_signed() -> None:
+    hidden = said("ci", GOOD, 10, part="e2e", signers=("key:global/old", KEY))
+    found = result(policy(**SIGNED), told(said("ci", GOOD, 10, signer=KEY, signers=(KEY,)), hidden))
+    assert not found.passed
+    assert "it comes from /test, not signed: it hears signers key:global/*" in found.observed
+    other = said("ci", GOOD, 10, part="e2e", signers=("key:berlin/other",))
+    assert result(policy(**SIGNED), told(said("ci", GOOD, 10, signer=KEY, signers=(KEY,)), other)).passed
+
+
+def test_an_unreadable_report_counts_if_its_sender_is_heard() -> None:
+    good = said("ci", GOOD, 20, signer=KEY, signers=(KEY,))
+    for sender, signer, passes in (("eve", "", True), ("ci", "", False), ("eve", KEY, False)):
+        bad = said(sender, {}, 10, part="x", signer=signer, problems=("no XML",))
+        found = result(policy(**SIGNED), told(good, unread=(replace(bad, voice=""), bad)))
+        assert found.passed is passes, (sender, signer)
+
+
 def test_where_only_strangers_speak_nothing_was_received() -> None:
     alone = result(policy(**TESTS), told(said("eve", GOOD, 10)))
     assert not alone.passed

@@ -20,6 +20,8 @@ ReportFormat = Literal[
     "alertmanager",
 ]  # fmt: skip
 FORMATS: tuple[str, ...] = get_args(ReportFormat)
+MAX_SIGNATURE_CHARS = 16_384
+MAX_TOKEN_CHARS = 8_192
 PARTS_INSIDE = frozenset({"sarif", "alertmanager"})  # reports that name their parts themselves
 
 
@@ -38,7 +40,9 @@ class RefusedReport(Model):
 
 class ReportRecord(Model):
     """A report as a tool wrote it. The edge puts its bytes into ``content_zlib_base64``, or, if they are many, into the
-    bucket, and says so in ``stored``. Of one that is too large it only says so, that it may be remembered."""
+    bucket, and says so in ``stored``. Of one that is too large it only says so, that it may be remembered. What proves
+    who sends it comes in headers: ``signature`` in Headgate-Signature, ``identity_token`` in Headgate-Identity-Token.
+    """
 
     format: ReportFormat
     subject: Subject | None = None
@@ -51,6 +55,8 @@ class ReportRecord(Model):
     subject_label: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")] | None = Field(
         None, description="Alertmanager only: the label that names each alert's subject, such as service"
     )
+    signature: Annotated[str, StringConstraints(min_length=1, max_length=MAX_SIGNATURE_CHARS)] | None = None
+    identity_token: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TOKEN_CHARS)] | None = None
     content_zlib_base64: str | None = None
     stored: StoredReport | None = None
     too_large: RefusedReport | None = None

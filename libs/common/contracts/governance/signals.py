@@ -64,6 +64,7 @@ class SignalReceipt(Open):
     summary: str = ""
     notes: list[str] = []
     incomplete: bool = False
+    signer: str = Field("", description="Whose signature beside it was verified")
 
 
 class SignalReceipts(Open):
@@ -93,6 +94,7 @@ class Signal(Open):
     time: Time
     received_at: Time
     actor: str | None = Field(None, description="Who recorded it; null for one from before this was noted")
+    signer: str | None = Field(None, description="Whose signature beside it was verified when it came")
     judged: bool
     valid: bool
     problems: list[str]
@@ -119,6 +121,7 @@ class SignalRecorded(Open):
     problems: list[str] = []
     summary: str = ""
     incomplete: bool = False
+    signer: str = ""
 
 
 class SignalsRepeated(Open):
