@@ -5,6 +5,7 @@ A refusal is an answer, not a fault: it is stored as the command's outcome, is n
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import orjson
@@ -71,6 +72,11 @@ class Unavailable(Refusal):
 
 class TimedOut(Refusal):
     status, slug, title = 504, "timed-out", "The answer did not come in time"
+
+
+def errors_in(field: str, messages: Iterable[str]) -> list[dict[str, str]]:
+    """The member ``errors`` of a problem that says several things about one field."""
+    return [{"field": field, "message": message} for message in messages]
 
 
 def problem(status: int, slug: str, title: str, detail: str, trace_id: str = "", **extra: Any) -> bytes:

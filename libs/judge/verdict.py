@@ -22,7 +22,6 @@ from libs.judge.derive import COMPARED_KINDS
 from libs.judge.evidence import Hearing, bounded
 from libs.judge.facts import Fact, Facts
 from libs.judge.kinds import reads_too
-from libs.judge.own_kinds import problems_of
 from libs.judge.policy_model import Policy, Rule, look_up
 from libs.judge.results import Decision, RuleResult, RuleStatus, RunStatus, Summary, Verdict
 from libs.judge.retirements import retire
@@ -60,13 +59,13 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
             f"The weighted score is {summary.weighted_score_percent:g} percent; "
             f"wanted at least {policy.min_weighted_score_percent:g} percent."
         )
-    if not reasons and not _any_good(counted, facts):
+    if not reasons and not _any_good(counted):
         reasons.append("No good fact was received of what the policy needs; wanted at least 1.")
     status: RunStatus = (
         "critical" if reasons else "warning" if summary.warning_count or summary.waived_count else "success"
     )
     changes = [result.expires_at for result in counted if result.expires_at is not None]
-    changes += [at for at in map(_turns_at, policy.rules, results) if at is not None]
+    changes += [at for at in (*map(_turns_at, policy.rules, results), _all_stale_at(counted)) if at is not None]
     changes += [] if approved.ends_at is None else [approved.ends_at]
     in_force = {waiver.waiver_id for waiver in standing.waivers_of(facts.version, now)}
     used_ones = {waiver.waiver_id for result in results for waiver in result.waivers}
@@ -98,13 +97,15 @@ def _held(
     return (*held, *(Hold("approval", sentence) for sentence in approved.missing)), evidence.sha256, approved
 
 
-def _any_good(results: Sequence[RuleResult], facts: Facts) -> bool:
-    """Whether a rule that counts has read anything that can be judged: what is missing or broken says nothing."""
-    if any(result.passed for result in results):
-        return True  # nothing passes without one
-    own = facts.own
-    good = {fact.signal_id for fact in facts.current if not (fact.problems or problems_of(fact.kind, fact.data, own))}
-    return any(not good.isdisjoint(result.facts_used) for result in results)
+def _any_good(results: Sequence[RuleResult]) -> bool:
+    """Whether a rule that counts has read anything that can be judged: what is missing, old or broken says nothing."""
+    return any(result.passed or result.has_evidence for result in results)
+
+
+def _all_stale_at(results: Sequence[RuleResult]) -> datetime | None:
+    """When the last evidence grows too old, so that nothing good is there any more; None: never."""
+    ends = [result.stale_at for result in results if result.has_evidence]
+    return max((end for end in ends if end is not None), default=None) if None not in ends else None
 
 
 def _status(rule: Rule, passed: bool, now: datetime) -> RuleStatus:

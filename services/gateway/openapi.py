@@ -243,7 +243,9 @@ def _responses(schemas: Schemas, operation: Operation, http: Http, csv: Csv | No
     as_json = {"application/json": {"schema": schemas.result(operation.name)}}
     as_csv = {"text/csv": {"schema": {"type": "string"}}}
     if http.file is not None:
-        content = {http.file: {"schema": {"type": "string", "format": "binary"}}}
+        # What is no text to a client that unpacks it, JSON and YAML, is an object.
+        plain = {"type": "object"} if http.file.endswith(("json", "yaml")) else {"type": "string", "format": "binary"}
+        content: dict[str, Any] = {http.file: {"schema": plain}}
     elif csv is not None:
         content = as_csv
     else:

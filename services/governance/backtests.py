@@ -32,7 +32,7 @@ from libs.common.contracts.governance.backtests import (
     FlipRule,
 )
 from libs.common.listing import Listing, newest
-from libs.common.problems import Invalid, NotFound
+from libs.common.problems import Invalid, NotFound, errors_in
 from libs.common.schedules import Schedule
 from libs.common.service import Job, JobDone, Read, Table, Tx
 from libs.common.versions import EVERYWHERE
@@ -139,7 +139,9 @@ async def begin(catalog: Catalog, tx: Tx, body: BacktestOrder) -> Backtest:
     try:
         await _as_published(catalog, tx.connection, body.gate, tx.site, content, common)
     except PolicyError as error:
-        raise Invalid(f"The policy can't be judged by: {error.message}.", errors=[error.message]) from error
+        raise Invalid(
+            f"The policy can't be judged by: {error.message}.", errors=errors_in("content", [error.message])
+        ) from error
     found = await tx.connection.fetchrow(SELECT_RANGE, body.gate, tx.site, body.last_count)
     assert found is not None  # noqa: S101 - it always has one row
     row = await tx.connection.fetchrow(

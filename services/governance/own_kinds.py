@@ -10,7 +10,7 @@ from libs.common import versions
 from libs.common.contracts.governance.own_kinds import KINDS, KindsDeclared
 from libs.common.contracts.versions import Published
 from libs.common.listing import Source
-from libs.common.problems import Invalid
+from libs.common.problems import Invalid, errors_in
 from libs.common.service import Tx
 from libs.judge.own_kinds import OwnKind, compiled, may_be_own
 from libs.judge.own_schemas import BadSchema
@@ -48,7 +48,7 @@ async def apply_kinds(tx: Tx, published: Published[KindsDeclared]) -> None:
     kinds = [OwnKind.of(one.name, one.noun, one.json_schema, one.totals) for one in published.content.kinds]
     problems = [problem for one in kinds if (problem := _problem(one))]
     if problems:
-        raise Invalid(f"The kinds can't be published: {'; '.join(problems)}.", errors=problems)
+        raise Invalid(f"The kinds can't be published: {'; '.join(problems)}.", errors=errors_in("kinds", problems))
     await tx.connection.execute(DROP_DECLARED)
     await tx.connection.execute(DECLARE, [asdict(one) for one in kinds])
     await recheck(tx, site=versions.EVERYWHERE)

@@ -39,7 +39,7 @@ from libs.common.contracts.governance.policies import (
 )
 from libs.common.contracts.roles import ROLES, may
 from libs.common.listing import Listing, Source, newest
-from libs.common.problems import Conflict, Invalid, NotFound
+from libs.common.problems import Conflict, Invalid, NotFound, errors_in
 from libs.common.service import Read, Table, Tx
 from libs.common.versions import EVERYWHERE
 from libs.judge.combine import combine
@@ -113,7 +113,7 @@ async def _check(catalog: Catalog, tx: Tx, gate: str, content: str) -> None:
     """Raise `Invalid` with everything that forbids publishing this text at the site."""
     problems = await _problems(catalog, tx.connection, gate, tx.site, content, tx)
     if problems:
-        raise Invalid(f"The policy can't be published: {'; '.join(problems)}.", errors=problems)
+        raise Invalid(f"The policy can't be published: {'; '.join(problems)}.", errors=errors_in("content", problems))
 
 
 async def _problems(catalog: Catalog, source: Source, gate: str, site: str, content: str, now: Tx | Read) -> list[str]:
