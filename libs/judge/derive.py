@@ -12,11 +12,14 @@ from types import MappingProxyType
 from typing import Any
 
 from libs.judge.facts import Fact
+from libs.judge.history import KEYS as HISTORY_KEYS
 from libs.judge.kinds import Kind
 from libs.judge.pipelines import RUN_KEYS, STEP_KEYS, of_artifacts, of_deployments, of_pipelines
 from libs.judge.report_base import DEFAULT_PART, announced_words
+from libs.judge.rollback import KEYS as ROLLBACK_KEYS
 from libs.judge.states import ARTIFACTS, DEPLOYMENTS, PIPELINES
 from libs.judge.test_ids import UNNAMED, fingerprint, unpack, vanished
+from libs.judge.vulnerabilities import KEYS as VULNERABILITY_KEYS
 from libs.judge.vulnerabilities import KIND as VULNERABILITIES
 from libs.judge.vulnerabilities import named, weigh
 
@@ -368,23 +371,14 @@ _DERIVATIONS: dict[str, tuple[tuple[str, ...], _Derivation]] = {
 DERIVED_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         **{kind: entry[0] for kind, entry in _DERIVATIONS.items()},
-        VULNERABILITIES: (
-            *("severe_count", "new_severe_count", "new_severe", "exploited_count", "fixable_count", "highest_score"),
-            *("highest_epss", "lifted_count", "lifted", "tools", "incomplete", "failed_parts", "missing_parts"),
-            "suppressed",
-        ),
+        VULNERABILITIES: VULNERABILITY_KEYS,
+        "rollback.readiness": ROLLBACK_KEYS,
+        "gate.history": HISTORY_KEYS,
     }
 )
 COMPARED_KINDS = frozenset(
-    {
-        "test.junit",
-        "coverage.cobertura",
-        "scan.sarif",
-        VULNERABILITIES,
-        "vex.statements",
-        "sbom.components",
-        "lint.findings",
-        "perf.k6",
-        PIPELINES,
-    }
+    (
+        *("test.junit", "coverage.cobertura", "scan.sarif", VULNERABILITIES, "vex.statements"),
+        *("sbom.components", "lint.findings", "perf.k6", PIPELINES),
+    )
 )

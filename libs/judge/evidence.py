@@ -16,10 +16,14 @@ from libs.judge.facts import Fact, Facts, newest_of_each_part
 from libs.judge.failures import KIND as TESTS
 from libs.judge.failures import still_failing
 from libs.judge.heirs import renamed
+from libs.judge.history import KIND as HISTORY
+from libs.judge.history import PastRun, totals
 from libs.judge.kinds import Kind, known_data, reads_too
 from libs.judge.own_kinds import find_kind, undeclared_words
 from libs.judge.policy_model import Policy, Rule
 from libs.judge.report_base import remarked
+from libs.judge.rollback import KIND as ROLLBACK
+from libs.judge.rollback import readiness
 from libs.judge.trust import NEVER_SENT, Ages, ages, broken, without_zone
 from libs.judge.voices import heard
 
@@ -38,7 +42,7 @@ class Evidence:
     ``values``: what a condition sees, without ``fact``, ``parts`` and ``derived`` where nothing can be judged.
     ``zoneless``: facts whose time has no zone, so that they can't be put in order. ``has_baseline``: whether the last
     GO used facts of the kind. ``is_whole``: nothing announced, wanted or run before is missing of it. ``signals``: ids,
-    sorted.
+    sorted. ``past``: the verdicts before, for rules over those.
     """
 
     version: str
@@ -52,6 +56,7 @@ class Evidence:
     is_whole: bool = False
     notes: tuple[str, ...] = ()
     signals: tuple[int, ...] = ()
+    past: tuple[PastRun, ...] = ()
     ages: dict[str, Ages] = field(default_factory=dict)
 
     @property
@@ -109,6 +114,8 @@ class Hearing:
         parameters = self.policy.parameters if rule.parameters is None else rule.parameters
         told = {"params": parameters, "baseline": {"exists": bool(base), "run": (run or 0) if base else 0}}
         about = Evidence(version=version, unread=unread, values=told, has_baseline=bool(base), signals=_ids(unread))
+        if kind == HISTORY:
+            return self._history(rule, told)
         if without_zone([*mine, *base, *unread]):
             return replace(about, zoneless=[fact for fact in (*mine, *base, *unread) if fact.time.tzinfo is None])
         known = find_kind(kind, self._own)
@@ -137,6 +144,18 @@ class Hearing:
             signals=_ids((*current, *unread, *read_too)),
         )
 
+    def _history(self, rule: Rule, told: dict[str, Any]) -> Evidence:
+        """The verdicts before: no signals, so that nobody can send them, and none is used by its id."""
+        history, facts = self.facts.history, self.facts
+        if history is None:
+            return Evidence("", wrong=[("the verdicts before are not written down with these facts", "them")])
+        past = history.of(facts.line, facts.version if rule.scope == "version" else None)
+        if not past:
+            return Evidence("", values=told)
+        as_fact = Fact(HISTORY, "", 0, "", "", past[0].decided_at, None)
+        values = told | {"fact": {}, "parts": [], "derived": totals(past, self.now)}
+        return Evidence("", current=(as_fact,), values=values, is_whole=True, past=past)
+
     def _read_too(self, kind: str, facts: Sequence[Fact]) -> list[Fact]:
         """The newest facts of the kinds that this one reads, too. A broken one lifts and changes nothing."""
         kinds = reads_too(kind)
@@ -159,6 +178,8 @@ class Hearing:
             derived = derive_own(kind, current, before)
         else:
             derived = derive(kind.name, current, before, params, read_too, read_before)
+        if kind.name == ROLLBACK:
+            derived = readiness(current, before, self.facts.history, self.facts.version)
         if kind.name == TESTS:
             derived |= still_failing(current, self.now)
         return {

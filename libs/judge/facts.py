@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from libs.judge.history import History
 from libs.judge.kinds import Kind
 from libs.judge.own_kinds import OwnKind, by_name
 from libs.judge.plain import LATER
@@ -75,6 +76,7 @@ class Facts:
     version under judgement, "" for a gate over a site. ``unread``: the newest reports of senders that could not be
     read, so that nobody knows which parts they were about. ``line``: whose baseline this is, "" where nobody draws
     lines. ``kinds``: the kinds of one's own that the policy reads, as they are declared now.
+    ``history``: the verdicts before, where the policy reads them.
     """
 
     current: tuple[Fact, ...] = ()
@@ -84,6 +86,7 @@ class Facts:
     unread: tuple[Fact, ...] = ()
     line: str = ""
     kinds: tuple[OwnKind, ...] = ()
+    history: History | None = None
 
     @property
     def own(self) -> Mapping[str, Kind]:

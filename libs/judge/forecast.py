@@ -15,6 +15,7 @@ from typing import Any
 
 from libs.judge.evidence import Hearing
 from libs.judge.facts import Fact, Facts
+from libs.judge.history import KIND as HISTORY
 from libs.judge.path import Judged, shortest_path
 from libs.judge.policy_model import Policy, Rule
 from libs.judge.results import RuleResult, RuleStatus, Verdict, VerdictWord
@@ -181,7 +182,7 @@ def _renewals(
     hearing = Hearing(policy, facts, now)
     of_fact: dict[int, list[tuple[datetime, timedelta, Rule, Fact]]] = {}
     for rule in policy.rules:
-        if rule.id not in wanted & good:
+        if rule.kind == HISTORY or rule.id not in wanted & good:
             continue
         for fact, end, limit in _perishing(hearing, rule):
             if end <= until:

@@ -41,6 +41,7 @@ class Kind:
     ``bulk``: long lists that conditions don't see (totals are derived of them).
     ``reads_too``: kinds of the same version that the totals take in where there are any, such as VEX for a scan.
     ``consistent`` looks at keys together and is asked only when each is right by itself.
+    ``is_made``: Headgate makes it itself, and a signal of this kind is not judged.
     ``is_own``: an installation declared it (`own_kinds`), with ``totals`` over these keys.
     """
 
@@ -53,6 +54,7 @@ class Kind:
     consistent: Callable[[Mapping[str, object]], list[str]] = lambda _: []
     totals: tuple[str, ...] = ()
     is_own: bool = False
+    is_made: bool = False
 
     @property
     def visible(self) -> tuple[str, ...]:
@@ -281,6 +283,13 @@ _ALL = (
             "ui_main_shell_status": or_null(one_of("ok", "warning", "critical")),
         },
     ),
+    Kind(
+        "rollback.readiness",
+        "rollback rehearsal",
+        {"previous_version": or_null(text), "restored_at": time, "smoke_passed": flag, "rehearsal_id": text},
+        optional={"duration_minutes": or_null(number(0, MAX_COUNT)), "artifact": or_null(text), **_REMARKS},
+    ),
+    Kind("gate.history", "history of verdicts", {}, is_made=True),
     Kind("ops.quality_streak", "weekly streak of quality reports", {"current_streak_weeks": count}),
 )
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _ALL})

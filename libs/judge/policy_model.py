@@ -9,7 +9,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 
 from libs.judge.cel import Condition
+from libs.judge.history import KIND as HISTORY
+from libs.judge.history import PastRun
 from libs.judge.kinds import reads_too
+from libs.judge.rollback import KIND as ROLLBACK
 
 ParameterValue = bool | int | float | str
 SubjectMode = Literal["site", "version"]
@@ -105,7 +108,8 @@ class Rule:
     begins (UTC) and fails from then on. ``needs``: further kinds that must be there. ``sources``, ``actors`` and
     ``signers``: patterns (``*`` stands for anything) of who may say it (see `voices`); empty means anybody.
     ``parameters``: of a rule that a site added, those of its own policy. ``stale_after_hours``: an alert group that
-    fires and was not repeated for longer is called stale; it fails the rule all the same.
+    fires and was not repeated for longer is called stale; it fails the rule all the same. ``passes_at_first``: one over
+    past verdicts passes while there are none.
     """
 
     id: str
@@ -135,6 +139,7 @@ class Rule:
     needs: tuple[Need, ...] = ()
     parameters: Mapping[str, ParameterValue] | None = None
     stale_after_hours: float | None = None
+    passes_at_first: bool = False
 
     @property
     def effective_at(self) -> datetime | None:
@@ -168,7 +173,10 @@ class CaseFact:
 
 @dataclass(frozen=True, slots=True)
 class PolicyCase:
-    """A test of a policy: at ``now`` these facts must give this decision, and these rules (by id) these statuses."""
+    """A test of a policy: at ``now`` these facts must give this decision, and these rules (by id) these statuses.
+
+    ``history``: the verdicts before, newest first; there are no others.
+    """
 
     name: str
     version: str
@@ -176,6 +184,7 @@ class PolicyCase:
     facts: tuple[CaseFact, ...]
     decision: Literal["go", "no_go"]
     rules: Mapping[str, str]
+    history: tuple[PastRun, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +235,11 @@ class Policy:
     text: str = field(default="", repr=False)
     overridden: Mapping[str, ParameterValue] = field(default_factory=dict)
     parts: tuple[Policy, ...] = field(default=(), repr=False)
+
+    @property
+    def reads_history(self) -> bool:
+        """Whether a rule looks at past verdicts."""
+        return any(rule.kind in (HISTORY, ROLLBACK) for rule in self.rules)
 
     @property
     def kinds(self) -> frozenset[str]:

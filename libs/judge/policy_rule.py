@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from libs.judge.derive import DERIVED_KEYS
+from libs.judge.history import KIND as HISTORY
 from libs.judge.kinds import KINDS
 from libs.judge.own_kinds import may_be_own
 from libs.judge.policy_model import (
@@ -88,6 +89,7 @@ def read_rule(reader: Reader, parameters: Mapping[str, ParameterValue]) -> Rule:
         signers=reader.texts("signers"),
         needs=_needs(reader, kind),
         stale_after_hours=_stale_after(reader, kind),
+        passes_at_first=_passes_at_first(reader, kind),
     )
     reader.refuse_rest()
     return rule
@@ -113,6 +115,19 @@ def _required(reader: Reader) -> bool:
     if reader.one_name("severity", "required") == "required":
         return bool(reader.take("required", bool, "true or false"))
     return reader.one_of("severity", ("required", "advisory")) == "required"
+
+
+def _passes_at_first(reader: Reader, kind: str) -> bool:
+    """Of a rule over past verdicts only; nobody can send those, so it can't name who may say them either."""
+    if kind == HISTORY:
+        named = next((key for key in ("sources", "actors", "signers", "needs", "age_of") if reader.has(key)), None)
+        if named is not None:
+            line = reader.mapping.lines[named]
+            raise PolicyError(f"{reader.where}: {named} has no meaning for {HISTORY}: nobody sends it (line {line})")
+    elif reader.has("passes_at_first"):
+        line = reader.mapping.lines["passes_at_first"]
+        raise PolicyError(f"{reader.where}: passes_at_first is for rules of the kind {HISTORY} (line {line})")
+    return reader.flag("passes_at_first", False)
 
 
 def _runbook(reader: Reader) -> str:
@@ -147,6 +162,8 @@ def _needs(reader: Reader, kind: str) -> tuple[Need, ...]:
         if need.kind not in KINDS and not may_be_own(need.kind):
             line = reader.mapping.lines["needs"]
             raise PolicyError(f"{where}: the kind must be one of {_KIND_WORDS} (line {line})")
+        if need.kind == HISTORY:
+            raise PolicyError(f"{where}: {HISTORY} is always there; read it by a rule of its own")
         if need.kind == kind or any(need.kind == other.kind for other in needs):
             raise PolicyError(f"{where}: {need.kind} is needed anyway; name it once")
         needs.append(need)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from libs.judge.history import MAX_RUNS
 from libs.judge.kinds import KINDS
 from libs.judge.own_kinds import MAX_NAME_CHARS, OWN_PATTERN
 from libs.judge.policy_model import EVERY_PART, WATCHDOG
@@ -127,6 +128,7 @@ def _rule() -> dict[str, Any]:
         "actors": {**_PATTERNS, "description": "Users whose signals count (* for anything)"},
         "signers": {**_PATTERNS, "description": "Whose signature beside a report is wanted (* for anything)"},
         "stale_after_hours": _above_zero("How long an alert group may fire unrepeated before it is called stale"),
+        "passes_at_first": _flag("Of gate.history: whether it passes while there is no earlier verdict"),
         "needs": {"type": "array", "items": _need(), "description": "Further kinds that must be there"},
     }
     required = ("id", "title", "weight", "kind", "scope", "observed", "wanted")
@@ -145,12 +147,19 @@ def _case() -> dict[str, Any]:
         "signer": _text("Whose signature beside it was verified"),
     }
     rules = {"type": "object", "additionalProperties": _words("", *STATUSES), "description": "Statuses by rule id"}
+    verdict = {
+        "decision": _words("What was decided", "go", "no_go"),
+        "age_minutes": _number("How long ago", 0, 10_000_000),
+        "score_percent": _number("The weighted score; else 100", 0, 100),
+        "version": _text("Of which version; else the one under judgement"),
+    }
     expect = {"decision": _words("What the verdict must be", "go", "no_go"), "rules": rules}
     properties = {
         "name": _text("What the test is about"),
         "version": _text("The version under judgement"),
         "now": _TIME,
         "facts": {"type": "array", "items": _object(fact, ("kind", "data")), "maxItems": MAX_CASE_FACTS},
+        "history": {"type": "array", "items": _object(verdict, ("decision", "age_minutes")), "maxItems": MAX_RUNS},
         "expect": _object(expect, ("decision",)),
     }
     return _object(properties, ("name", "facts", "expect"))

@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 from libs.judge.facts import Fact, Facts
-from libs.judge.kinds import reads_too
+from libs.judge.history import MAX_RUNS, History, PastRun
+from libs.judge.kinds import KINDS, reads_too
 from libs.judge.own_kinds import OwnKind, by_name, problems_of
 from libs.judge.policy_model import CaseFact, Policy, PolicyCase, PolicyError
 from libs.judge.policy_reader import Reader
@@ -51,6 +52,7 @@ def _case(reader: Reader, rule_ids: tuple[str, ...]) -> PolicyCase:
     facts = reader.take("facts", list, "a list")
     if len(facts) > MAX_CASE_FACTS:
         raise PolicyError(f"{reader.where}: facts may hold {MAX_CASE_FACTS} facts")
+    history = _history(reader, version, now)
     expect = Reader(reader.mapping_of("expect"), f"{reader.where}: expect")
     decision = expect.one_of("decision", ("go", "no_go"))
     rules = expect.mapping_of("rules")
@@ -63,7 +65,28 @@ def _case(reader: Reader, rule_ids: tuple[str, ...]) -> PolicyCase:
     expect.refuse_rest()
     read = tuple(_fact(item, f"{reader.where}: fact {number}") for number, item in enumerate(facts, start=1))
     reader.refuse_rest()
-    return PolicyCase(name, version, now, read, cast(Any, decision), cast(Any, dict(rules)))
+    return PolicyCase(name, version, now, read, cast(Any, decision), cast(Any, dict(rules)), history)
+
+
+def _history(reader: Reader, version: str, now: datetime) -> tuple[PastRun, ...]:
+    """The verdicts before, newest first."""
+    listed = reader.take("history", list, "a list") if reader.has("history") else []
+    if len(listed) > MAX_RUNS:
+        raise PolicyError(f"{reader.where}: history may hold {MAX_RUNS} verdicts")
+    found = []
+    for number, item in enumerate(listed, start=1):
+        where = f"{reader.where}: verdict {number}"
+        if not isinstance(item, LinedDict):
+            raise PolicyError(f"{where} is not a mapping")
+        inner = Reader(item, where)
+        decision = inner.one_of("decision", ("go", "no_go"))
+        at = now - timedelta(minutes=inner.number("age_minutes", 0, 10_000_000))
+        score = inner.number("score_percent", 0, 100) if inner.has("score_percent") else 100.0
+        of = inner.text("version", version)
+        inner.refuse_rest()
+        found.append(PastRun(0, of, "", cast(Any, decision), float(score), at))
+    found.sort(key=lambda run: run.decided_at)
+    return tuple(replace(run, run_number=place) for place, run in enumerate(found, start=1))[::-1]
 
 
 def _fact(item: object, where: str) -> CaseFact:
@@ -71,6 +94,8 @@ def _fact(item: object, where: str) -> CaseFact:
         raise PolicyError(f"{where} is not a mapping")
     reader = Reader(item, where)
     kind, part = read_kind(reader), reader.text("part", "default")
+    if kind in KINDS and KINDS[kind].is_made:
+        raise PolicyError(f"{where}: nobody sends {kind}; tell the verdicts before under history")
     age = reader.number("age_minutes", 0, 10_000_000) if reader.has("age_minutes") else 0
     data = reader.take("data", LinedDict, "a mapping")
     source, actor = reader.text("source", "/test"), reader.text("actor", "test")
@@ -102,7 +127,9 @@ def _wrong(policy: Policy, case: PolicyCase, kinds: tuple[OwnKind, ...]) -> list
     version = case.version if policy.subject_mode == "version" else ""
     # A test is about the rules: who has approved is nothing that a policy could know.
     alone = replace(policy, approvals=())
-    verdict = judge(alone, Facts(_facts(policy, case, version), version=version, kinds=kinds), case.now)
+    before = History(case.history, is_whole=True, newest_number=len(case.history))
+    facts = Facts(_facts(policy, case, version), version=version, kinds=kinds, history=before)
+    verdict = judge(alone, facts, case.now)
     results = {result.id: result for result in verdict.rules}
     found = [
         f"rule {rule_id} is {results[rule_id].status}, expected {status}: {results[rule_id].message}"

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from libs.judge.approval_evidence import evidence_of
@@ -21,6 +22,8 @@ from libs.judge.approvals import Approved, weigh
 from libs.judge.derive import COMPARED_KINDS
 from libs.judge.evidence import Hearing, bounded
 from libs.judge.facts import Fact, Facts
+from libs.judge.history import BY_CLOCK, turns_at
+from libs.judge.history import KIND as HISTORY
 from libs.judge.kinds import reads_too
 from libs.judge.policy_model import Policy, Rule, look_up
 from libs.judge.results import Decision, RuleResult, RuleStatus, RunStatus, Summary, Verdict
@@ -32,6 +35,7 @@ from libs.judge.voices import unheard
 __all__ = ["Decision", "Fact", "Facts", "RuleResult", "RuleStatus", "RunStatus", "Summary", "Verdict", "judge"]
 
 MAX_REASONS = 3
+AT_FIRST = ("no verdict was made before", "what counts from the first one on")
 
 
 def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBODY_DECIDED) -> Verdict:
@@ -46,6 +50,8 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
     whole = Hearing(policy, replace(facts, current=(*facts.current, *left.shown)), now) if left.shown else hearing
     results = tuple(_weigh(hearing, whole, rule, standing, left.remarks) for rule in policy.rules)
     counted = tuple(result for result in results if result.status != "shadow")
+    of_history = {rule.id for rule in policy.rules if rule.kind == HISTORY}  # what was decided before is no fact
+    told = [result for result in counted if result.id not in of_history]
     summary = _summary(counted)
     held, seen, approved = _held(policy, facts, standing, results, now)
     reasons = [hold.message for hold in held]
@@ -59,13 +65,13 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
             f"The weighted score is {summary.weighted_score_percent:g} percent; "
             f"wanted at least {policy.min_weighted_score_percent:g} percent."
         )
-    if not reasons and not _any_good(counted):
+    if not reasons and not _any_good(told):
         reasons.append("No good fact was received of what the policy needs; wanted at least 1.")
     status: RunStatus = (
         "critical" if reasons else "warning" if summary.warning_count or summary.waived_count else "success"
     )
     changes = [result.expires_at for result in counted if result.expires_at is not None]
-    changes += [at for at in (*map(_turns_at, policy.rules, results), _all_stale_at(counted)) if at is not None]
+    changes += [at for at in (*map(_turns_at, policy.rules, results), _all_stale_at(told)) if at is not None]
     changes += [] if approved.ends_at is None else [approved.ends_at]
     in_force = {waiver.waiver_id for waiver in standing.waivers_of(facts.version, now)}
     used_ones = {waiver.waiver_id for result in results for waiver in result.waivers}
@@ -195,7 +201,7 @@ def _judge_rule(hearing: Hearing, rule: Rule) -> RuleResult:
     if not wrong:
         wrong = list(found.wrong)
         if found.is_missing and not wrong:
-            wrong = [missing(rule, found.version, hearing.facts.own)]
+            wrong = _nothing_before(rule) if rule.kind == HISTORY else [missing(rule, found.version, hearing.facts.own)]
         elif not wrong:
             unjudged, failed = _condition_failures(rule, values)
             old = stale(rule, found.ages_by(rule.age_of), found.current, now, hearing.facts.own)
@@ -208,7 +214,12 @@ def _judge_rule(hearing: Hearing, rule: Rule) -> RuleResult:
             wrong = [*wrong, *lacking]
     passed = not wrong
     stale_at = expiry(rule, found.ages_by(rule.age_of), beside) if has_evidence else None
-    if passed:
+    if passed and found.past and BY_CLOCK in rule.condition.expression:
+        by_clock = turns_at(found.past, now, partial(_passes_over, rule, values))
+        stale_at = by_clock if stale_at is None else min(stale_at, by_clock)
+    if passed and rule.kind == HISTORY and found.is_missing:
+        observed, wanted = AT_FIRST
+    elif passed:
         observed, wanted = rule.sentence.render(values)
     else:
         observed = " and ".join(dict.fromkeys(observed for observed, _ in wrong))
@@ -253,6 +264,14 @@ def _rule_values(rule: Rule) -> dict[str, Any]:
         "weight": rule.weight,
         f"max_age_{rule.max_age_unit}": rule.max_age,
     }
+
+
+def _nothing_before(rule: Rule) -> list[tuple[str, str]]:
+    return [] if rule.passes_at_first else [("no verdict was made before", "at least one")]
+
+
+def _passes_over(rule: Rule, values: Mapping[str, Any], derived: Mapping[str, Any]) -> bool:
+    return not _condition_failures(rule, {**values, "derived": derived})[1]
 
 
 def _condition_failures(rule: Rule, values: Mapping[str, Any]) -> tuple[bool, list[tuple[str, str]]]:

@@ -18,6 +18,10 @@ from libs.judge.test_ids import fingerprint, unpack
 
 KIND, VEX = "scan.vulnerabilities", "vex.statements"
 SEVERE = ("critical", "high")
+KEYS = (
+    *("severe_count", "new_severe_count", "new_severe", "exploited_count", "fixable_count", "highest_score"),
+    *("highest_epss", "lifted_count", "lifted", "tools", "incomplete", "failed_parts", "missing_parts", "suppressed"),
+)
 NOT_AFFECTED = "not_affected"
 
 Finding = Mapping[str, Any]

@@ -16,6 +16,8 @@ from libs.judge.approval_evidence import evidence_of
 from libs.judge.approvals import Evidence
 from libs.judge.facts import MAX_PARTS, Fact, Facts, OpenFailure, Seen
 from libs.judge.failures import MAX_READ
+from libs.judge.history import LOOKED_BACK, MAX_RUNS, History
+from libs.judge.plain import read
 from libs.judge.policy import Policy
 from libs.judge.standing import Standing
 from libs.judge.test_ids import PRINT_CHARS
@@ -33,6 +35,14 @@ if TYPE_CHECKING:
 # part with what is still open of its earlier reports, the newest reports that could not be read, and the baseline: the
 # facts that the last GO of the line used, from the signals as they were then. Beside them what people decided.
 SELECT_FACTS = f"""
+WITH verdicts AS (
+    SELECT run_number, version, line, decision, decided_at, summary -> 'weighted_score_percent' AS score_percent,
+        NOT (trigger = 'schedule' AND decision = 'go') AND run_id <> coalesce((
+            SELECT held.run_id FROM valid_gos AS held WHERE held.gate = $6 AND held.site = $1 AND held.subject = $2
+                AND held.version = ($3::text[])[cardinality($3::text[])] AND held.line = $10
+        ), 0) AS counts
+    FROM runs WHERE $11 AND gate = $6 AND site = $1 AND subject = $2 ORDER BY run_id DESC LIMIT {LOOKED_BACK}
+)
 SELECT 'current' AS place, facts.kind, facts.part, facts.version, facts.signal_id, facts.time, facts.good_signal_id,
     facts.good_time, signals.source, signals.event_id, signals.data, signals.problems,
     coalesce(signals.data_sha256, sha256(convert_to(signals.data::text, 'UTF8'))) AS data_sha256, open.tests,
@@ -96,6 +106,18 @@ SELECT 'retirement', '', '', '', retirement_id, NULL, NULL, NULL, '', '', to_jso
     NULL, NULL, '', '', false, NULL
 FROM retirements WHERE site = $1 AND subject = $2 AND ended_at IS NULL AND kind = ANY ($4::text[])
 UNION ALL
+SELECT 'history', '', '', '', NULL, NULL, NULL, NULL, '', '', jsonb_build_object(
+        'is_whole', (SELECT count(*) < {LOOKED_BACK} FROM verdicts),
+        'newest_number', (SELECT coalesce(max(run_number), 0) FROM verdicts),
+        'runs', (SELECT coalesce(jsonb_agg(to_jsonb(past) - 'counts' ORDER BY run_number DESC), '[]') FROM (
+            (SELECT * FROM verdicts WHERE counts AND line = $10 ORDER BY run_number DESC LIMIT {MAX_RUNS})
+            UNION
+            (SELECT * FROM verdicts WHERE counts AND decision = 'go'
+                AND version <> ($3::text[])[cardinality($3::text[])] ORDER BY run_number DESC LIMIT 1)
+        ) AS past)
+    ), '[]', NULL, NULL, NULL, NULL, NULL, '', '', false, NULL
+WHERE $11
+UNION ALL
 SELECT 'freezes', '', '', '', NULL, NULL, NULL, NULL, '', '',
     jsonb_build_object('site', newest.site, 'content', newest.content), '[]', NULL, NULL, NULL, NULL, NULL, '',
     '', false, NULL
@@ -103,8 +125,8 @@ FROM unnest(ARRAY['global', nullif($1, 'global')]) AS of (site) CROSS JOIN LATER
     SELECT site, content FROM document_version WHERE kind = 'freezes' AND document_version.site = of.site
     ORDER BY version DESC LIMIT 1
 ) AS newest
-"""  # noqa: S608 - a piece of SQL of our own
-PLACES = ("current", "unread", "baseline", "waiver", "halt", "kind", "freezes", "approval", "retirement")
+"""  # noqa: S608 - numbers and a piece of SQL of our own
+PLACES = ("current", "unread", "baseline", "waiver", "halt", "kind", "freezes", "approval", "retirement", "history")
 PACKED = ("tests_packed", "severe_packed")
 INLINE_ENTRIES = 2_000  # tests and findings that are judged without a hop to a thread, which takes longer
 
@@ -154,11 +176,11 @@ async def gather(
     until: datetime | None = None,
 ) -> Material:
     """The facts that count now, and what people decided; with ``until`` all freezes of until then."""
-    # Approvals are of the last one.
+    # Approvals and the GO that is left out of the history are of the last one.
     versions, kinds = sorted({"", target.version}), sorted(policy.kinds)
-    about = (target.site, target.subject, versions, kinds, MAX_READ, target.gate, now, *hears(policy), target.line)
+    about = (target.site, target.subject, versions, kinds, MAX_READ, target.gate, now, *hears(policy))
     rows: dict[str, list[asyncpg.Record]] = {place: [] for place in PLACES}
-    for row in await connection.fetch(SELECT_FACTS, *about):
+    for row in await connection.fetch(SELECT_FACTS, *about, target.line, policy.reads_history):
         rows[row["place"]].append(row)
     facts = Facts(
         current=tuple(map(_newest, rows["current"])),
@@ -168,6 +190,7 @@ async def gather(
         line=target.line,
         unread=tuple(map(_newest, rows["unread"])),
         kinds=tuple(sorted((read_kind(row["data"]) for row in rows["kind"]), key=lambda one: one.name)),
+        history=read(History, rows["history"][0]["data"]) if rows["history"] else None,
     )
     decided = (
         [row["data"] for row in rows[place]] for place in ("waiver", "halt", "freezes", "approval", "retirement")

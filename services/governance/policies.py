@@ -44,6 +44,7 @@ from libs.common.service import Read, Table, Tx
 from libs.common.versions import EVERYWHERE
 from libs.judge.combine import combine
 from libs.judge.lint import lint, lint_kinds
+from libs.judge.lockout import cautions
 from libs.judge.policy import Policy, PolicyError, parse_policy
 from libs.judge.policy_schema import policy_schema
 from libs.judge.policy_tests import run_cases
@@ -54,7 +55,7 @@ from services.governance.recheck import recheck
 MAX_GATES = 100  # that a site has published policies of
 MAX_DIFF_LINES = 1_000
 
-_SHOWN = listed(names_of(PolicyVersionShown))
+_SHOWN = listed((*names_of(PolicyVersion), "content"))
 SELECT_VERSIONS = f"""
 SELECT {_SHOWN} FROM policies WHERE gate = $1 AND site = $2 AND version = ANY ($3::integer[])
 """  # noqa: S608 - names of our own class
@@ -144,6 +145,15 @@ def _unknown_roles(policy: Policy) -> list[str]:
     ]
 
 
+async def _warnings(gate: str, content: str) -> list[str]:
+    """What may be meant so, of a text that can be read."""
+    try:
+        policy = await asyncio.to_thread(parse_policy, content.encode(), f"{gate}.yaml")
+    except PolicyError:
+        return []
+    return list(await asyncio.to_thread(cautions, policy))
+
+
 async def _other(catalog: Catalog, source: Source, gate: str, site: str) -> Policy | None:
     """A policy of the same gate that there is already: in force here, else anywhere."""
     try:
@@ -173,6 +183,7 @@ async def _store(
     shown = PolicyVersionShown(
         gate=gate, version=version, digest=digest, author=tx.actor, reason=body.reason, issue=body.issue,
         restores=restores, published_at=tx.now, content=content, backtest=last["tried"],
+        warnings=await _warnings(gate, content),
     )  # fmt: skip
     diff = _diff(gate, last["version"] or 0, last["content"] or "", version, content)
     told = PolicyPublished(**shown.model_dump(), site=tx.site, diff=diff)
@@ -268,8 +279,9 @@ async def save_draft(catalog: Catalog, tx: Tx, body: PolicyDraftSave) -> PolicyD
     _tell_draft(tx, body.gate, digest)
     problems = await _problems(catalog, tx.connection, body.gate, tx.site, body.content, tx)
     return PolicyDraft(
-        gate=body.gate, content=body.content, digest=digest, saved_by=tx.actor, saved_at=tx.now, problems=problems
-    )
+        gate=body.gate, content=body.content, digest=digest, saved_by=tx.actor, saved_at=tx.now, problems=problems,
+        warnings=await _warnings(body.gate, body.content),
+    )  # fmt: skip
 
 
 async def show_draft(catalog: Catalog, read: Read, params: PolicyName) -> PolicyDraft:
@@ -278,7 +290,7 @@ async def show_draft(catalog: Catalog, read: Read, params: PolicyName) -> Policy
     if row is None:
         raise NotFound(f"This site has no draft of the policy {params.gate}.")
     problems = await _problems(catalog, read.pool, params.gate, read.site, row["content"], read)
-    return PolicyDraft(**row, problems=problems)
+    return PolicyDraft(**row, problems=problems, warnings=await _warnings(params.gate, row["content"]))
 
 
 async def drop_draft(tx: Tx, body: PolicyName) -> PolicyDraftChanged:

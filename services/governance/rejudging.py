@@ -36,7 +36,8 @@ SELECT_CONTRADICTED = _DUE.format(
     condition=f"coalesce(held.valid_until > $1, true) AND {HAS_UNSEEN}", order="ORDER BY random()"
 )
 SAW_AGAIN = """
-UPDATE valid_gos SET valid_until = $6, kinds = $7, fact_signals = $8, heard_kinds = $9, heard_actors = $10
+UPDATE valid_gos SET valid_until = $6, kinds = $7, fact_signals = $8, heard_kinds = $9, heard_actors = $10,
+    history_number = $11
 WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4 AND line = $5
 """
 
@@ -78,7 +79,9 @@ async def _look_again(
         if row["is_over"] and row["is_latest"]:
             run_ids.append(await run_on_schedule(judging, tx, target))
             return
-        seen = (anybodys_kinds(policy), facts_used(looked.facts), *hears(policy))
+        history = looked.facts.history
+        number = None if history is None else history.newest_number
+        seen = (anybodys_kinds(policy), facts_used(looked.facts), *hears(policy), number)
         await tx.connection.execute(SAW_AGAIN, *astuple(target), until, *seen)
     elif looked.verdict.decision != "go" and row["is_latest"]:
         run_ids.append(await run_on_schedule(judging, tx, target))

@@ -65,7 +65,8 @@ RUN_COLUMNS = (
     "command_id", "run_id", "holds", "unused_waivers", "policy_version", "site_policy_version", "capsule_sha256",
     "valid_until", "evidence", "evidence_sha256", "approvals",
 )  # fmt: skip
-_AT = {name: f"${place}" for place, name in enumerate((*RUN_COLUMNS, "kinds", *HEARD, *CAPSULE_VALUES), 1)}
+_BESIDE = ("kinds", "history_number", *HEARD)
+_AT = {name: f"${place}" for place, name in enumerate((*RUN_COLUMNS, *_BESIDE, *CAPSULE_VALUES), 1)}
 STORE_RUN = Closing(
     f"""
 run AS (
@@ -171,6 +172,7 @@ async def _judge(
         "evidence_sha256": looked.evidence.sha256,
         "approvals": [ApprovalShown.model_validate(one, from_attributes=True) for one in verdict.approvals],
         "kinds": anybodys_kinds(policy),
+        "history_number": head["run_number"] if policy.reads_history else None,
         **dict(zip(HEARD, hears(policy), strict=True)),
     }
     sealed = await judging.scribe.seal(tx.connection, looked, row)

@@ -204,7 +204,7 @@ async def store(tx: Tx, signals: Sequence[NewSignal], *, count: bool = True) -> 
     for signal in signals:
         unique.setdefault(signal.key, signal)
     own = by_name(await declared(tx.connection, {one.kind for one in unique.values()}))
-    judged = {one.kind for one in unique.values() if find_kind(one.kind, own)}
+    judged = {one.kind for one in unique.values() if (kind := find_kind(one.kind, own)) and not kind.is_made}
     problems = {
         key: list(one.problems) or (problems_of(one.kind, one.data, own) if one.kind in judged else [])
         for key, one in unique.items()

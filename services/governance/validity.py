@@ -13,7 +13,8 @@ from libs.judge.results import Verdict
 from services.governance.catalog import Target
 
 # A fact that the verdict has not seen: the newest of a part, a report that can't be read, a failure that came late. Of
-# kinds that only rules with names read, that is the word of those who are named.
+# kinds that only rules with names read, that is the word of those who are named. For policies that read past verdicts a
+# verdict that came since is such a fact, too (`history_number`: the last that was seen, null where none is read).
 HAS_UNSEEN = """(EXISTS (
     SELECT FROM facts
     WHERE facts.site = held.site AND facts.subject = held.subject AND facts.version IN ('', held.version)
@@ -31,6 +32,11 @@ HAS_UNSEEN = """(EXISTS (
             WHERE heard.kind = unread.kind AND unread.voice <> '' AND unread.voice LIKE heard.actors
         ))
         AND NOT unread.readable AND unread.signal_id <> ALL (held.fact_signals)
+) OR EXISTS (
+    SELECT FROM runs AS past
+    WHERE past.gate = held.gate AND past.site = held.site AND past.subject = held.subject
+        AND past.run_number > held.history_number AND past.run_id <> held.run_id
+        AND NOT (past.trigger = 'schedule' AND past.decision = 'go')
 ))"""
 # Decided by a clock that was set back since: what was young then lies in the future now, and the end of the GO too far
 # ahead. ``{now}`` is the place of the time; minutes as `libs.judge.trust.MAX_FUTURE`.
@@ -57,6 +63,7 @@ def store_validity(at: Mapping[str, str]) -> str:
         "valid_until",
         "kinds",
         "fact_signals",
+        "history_number",
         *HEARD,
     )
     values = ", ".join(at[name] for name in columns)
@@ -65,7 +72,8 @@ valid AS (
     INSERT INTO valid_gos ({", ".join(columns)}) SELECT {values} WHERE {at["decision"]} = 'go'
     ON CONFLICT (gate, site, subject, version, line) DO UPDATE SET run_id = EXCLUDED.run_id,
         decided_at = EXCLUDED.decided_at, valid_until = EXCLUDED.valid_until, kinds = EXCLUDED.kinds,
-        fact_signals = EXCLUDED.fact_signals, heard_kinds = EXCLUDED.heard_kinds, heard_actors = EXCLUDED.heard_actors
+        fact_signals = EXCLUDED.fact_signals, history_number = EXCLUDED.history_number,
+        heard_kinds = EXCLUDED.heard_kinds, heard_actors = EXCLUDED.heard_actors
 ), over AS (
     DELETE FROM valid_gos WHERE {at["decision"]} <> 'go' AND gate = {at["gate"]} AND site = {at["site"]}
         AND subject = {at["subject"]} AND version = {at["version"]} AND line = {at["line"]}

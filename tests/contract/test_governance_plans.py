@@ -26,7 +26,7 @@ from services.governance import (
     runs,
     signals,
 )
-from tests.plans import generic_plan, nodes
+from tests.plans import Node, generic_plan, nodes
 from tests.stack import Stack
 
 FILL = """
@@ -54,6 +54,11 @@ INSERT INTO governance.runs (gate, site, subject, version, run_number, trigger, 
 SELECT 'gate-' || n % 4, 'site-' || n % 3, 'subject-' || n % 7, '1.0', n, 'api', 'ann', 'go', 'success', now(), '{}',
     '[]', '[]', '', '{}', ARRAY[n]
 FROM generate_series(1, 20000) AS n;
+INSERT INTO governance.runs (gate, site, subject, version, run_number, trigger, actor, decision, status, decided_at,
+    summary, rules, reasons, policy_digest, settings, fact_signals)
+SELECT 'gate-1', 'site-1', 'subject-3', '1.' || n % 9, n, 'api', 'ann', 'no_go', 'critical', now(), '{}', '[]', '[]',
+    '', '{}', ARRAY[n]
+FROM generate_series(20001, 26000) AS n;
 INSERT INTO governance.gate_heads (gate, site, subject, run_number)
 SELECT gate, site, subject, max(run_number) FROM governance.runs GROUP BY 1, 2, 3;
 INSERT INTO governance.gate_lines (gate, site, subject, line, version, decision, last_go_run_id, baseline_version)
@@ -102,7 +107,19 @@ def _pages(name: str, listing: Listing, **given: Any) -> dict[str, tuple[str, tu
 HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "facts": (
         gate.SELECT_FACTS,
-        ("site-1", "subject-3", ["", "1.7"], ["kind-1", "kind-7"], 101, "gate-1", NOON, ["kind-7"], ["ci-%"], "7"),
+        (
+            "site-1",
+            "subject-3",
+            ["", "1.7"],
+            ["kind-1", "kind-7"],
+            101,
+            "gate-1",
+            NOON,
+            ["kind-7"],
+            ["ci-%"],
+            "7",
+            True,
+        ),
     ),
     **_pages("signals", signals.LIST_SIGNALS, site="site-1"),
     **_pages("signals of a kind", signals.LIST_SIGNALS, site="site-1", kind="kind-7"),
@@ -168,8 +185,14 @@ def _wrong(plan: str, kinds: tuple[str, ...] = ("Seq Scan", "Sort")) -> list[str
     return [
         f"{node['Node Type']} {node.get('Relation Name', '')}"
         for node in found
-        if node["Node Type"] in kinds and node.get("Relation Name") != "gate_heads"
+        if node["Node Type"] in kinds and node.get("Relation Name") != "gate_heads" and not _is_of_few(node)
     ]
+
+
+def _is_of_few(node: Node) -> bool:
+    """Whether it reads nothing but what a part of the statement before it has picked, with a limit of its own."""
+    below = node.get("Plans", ())
+    return all(map(_is_of_few, below)) if below else node["Node Type"] == "CTE Scan"
 
 
 async def test_hot_statements_use_an_index(filled: asyncpg.Connection) -> None:

@@ -22,6 +22,7 @@ from libs.common.contracts.governance.backtests import MAX_FLIPS_KEPT, MAX_LAST,
 from libs.common.contracts.governance.own_kinds import KindsDeclared
 from libs.common.contracts.governance.policies import PolicyDiff, PolicyVersionShown
 from libs.judge.lint import lint, lint_kinds
+from libs.judge.lockout import cautions
 from libs.judge.own_kinds import OwnKind, compiled
 from libs.judge.own_schemas import BadSchema
 from libs.judge.policy import Policy, PolicyError, parse_policy
@@ -49,15 +50,18 @@ def lint_file(
     """Check a policy's file and run its tests, without any server. Exit code 0: it may be published, 1: not."""
     text, own = _read(file), _kinds(kinds)
     policy: Policy | None = None
+    warned: tuple[str, ...] = ()
     try:
         policy = parse_policy(text, Path(file).name)
+        warned = cautions(policy)
         problems = [*lint(policy, datetime.now(UTC)), *lint_kinds(policy, own), *run_cases(policy, own)]
     except PolicyError as error:
         problems = [error.message]
     tests = len(policy.cases) if policy is not None else 0
     tested = f"{counted(tests, 'test')} passed" if tests else "it has no tests of its own"
     said = [clean(problem) for problem in problems] or [f"{Path(file).name} may be published; {tested}."]
-    session.emit({"problems": problems, "tests": tests}, *said)
+    said += [clean(f"Warning: {caution}.") for caution in warned]
+    session.emit({"problems": problems, "warnings": list(warned), "tests": tests}, *said)
     return 1 if problems else 0
 
 

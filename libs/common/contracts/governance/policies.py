@@ -116,11 +116,17 @@ class PolicyVersion(Open):
 
 
 class PolicyVersionShown(PolicyVersion):
+    """``warnings``: of one that has just been published, what may be meant so and mostly is not."""
+
     content: str
+    warnings: list[str] = []
 
 
 class PolicyDraft(Open):
-    """A text that somebody is writing. ``problems``: what forbids publishing it now; empty: it may be published."""
+    """A text that somebody is writing. ``problems``: what forbids publishing it now; empty: it may be published.
+
+    ``warnings``: what may be meant so and mostly is not, such as a rule that can shut the gate for good.
+    """
 
     gate: str
     content: str
@@ -128,6 +134,7 @@ class PolicyDraft(Open):
     saved_by: str
     saved_at: Time
     problems: list[str]
+    warnings: list[str] = []
 
 
 class PolicyPart(Open):
