@@ -143,7 +143,7 @@ def event_reference() -> str:
 
 def permission_reference() -> str:
     """docs/reference/permissions.md."""
-    roles = ("viewer", "auditor", "operator", "manager", "owner")
+    roles = ("viewer", "auditor", "operator", "commander", "manager", "owner")
     lines = [NOTE, "# Roles and permissions\n", "What is not in this table is not allowed.\n"]
     lines.append("| permission | " + " | ".join(roles) + " |")
     lines.append("|---|" + "---|" * len(roles))

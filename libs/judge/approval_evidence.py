@@ -15,14 +15,27 @@ from hashlib import sha256
 from typing import Any
 
 from libs.judge.approvals import Evidence
+from libs.judge.budget import RULE_ID
 from libs.judge.facts import Fact, Facts
 from libs.judge.plain import plain
 from libs.judge.policy_model import Policy
 from libs.judge.results import RuleResult
 from libs.judge.standing import Standing
 
-# What of a standing is no exception: whom it is about, what forbids GO by itself, and the words of approvers.
-_APART = {"gate", "site", "subject", "halts", "freezes", "missing_calendars", "approvals", "waivers"}
+# What of a standing is no exception: whom it is about, what forbids GO by itself, the words of approvers and
+# who overrides, and what other exceptions the site has made.
+_APART = {
+    "gate",
+    "site",
+    "subject",
+    "halts",
+    "freezes",
+    "missing_calendars",
+    "approvals",
+    "waivers",
+    "overrides",
+    "spent",
+}
 
 
 def evidence_of(
@@ -37,7 +50,13 @@ def evidence_of(
         policy=policy.digest,
         facts=_digest([used, plain(facts.kinds)]),
         exceptions=_digest(decided),
-        shortfalls=tuple(sorted(f"{one.id}:{one.status}" for one in results if one.status not in ("pass", "shadow"))),
+        shortfalls=tuple(
+            sorted(
+                f"{one.id}:{one.status}"
+                for one in results
+                if one.status not in ("pass", "shadow") and one.id != RULE_ID
+            )
+        ),
     )
 
 
@@ -55,6 +74,8 @@ def _fact(fact: Fact, place: str) -> list[Any]:
         list(fact.problems),
         sorted(failure.test for failure in fact.open_failures),
         fact.mixed,
+        fact.signer,
+        sorted(fact.signers),
     ]
 
 

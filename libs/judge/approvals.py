@@ -123,7 +123,7 @@ def weigh(
 
     ``more``: how many persons are wanted beyond the terms, or at all where there are none.
     """
-    wanted = list(terms) or ([ApprovalTerms(0, APPROVERS)] if more else [])
+    wanted = terms_of(terms, more)
     given = sorted(given, key=lambda one: one.approval_id)
     drifted = {one.approval_id: void_of(one, evidence) for one in given}
     valid = [one for one in given if not drifted[one.approval_id]]
@@ -164,9 +164,15 @@ def _lasting(
         if terms.max_age_hours is None:
             found += [_FOREVER] if mine else []
             continue
-        ends = [one.given_at + timedelta(hours=terms.max_age_hours) for one in mine]
+        # One from the future, by a clock that ran ahead, would last too long.
+        ends = [one.given_at + timedelta(hours=terms.max_age_hours) for one in mine if one.given_at <= now]
         found += [max(ends)] if ends and max(ends) > now else []
     return found
+
+
+def terms_of(terms: Sequence[ApprovalTerms], more: int) -> Sequence[ApprovalTerms]:
+    """What has to be fulfilled where ``more`` persons are wanted than the terms say."""
+    return terms or ([ApprovalTerms(0, APPROVERS)] if more else [])
 
 
 def may_approve(terms: ApprovalTerms, role: str, groups: Iterable[str]) -> bool:

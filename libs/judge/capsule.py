@@ -136,6 +136,7 @@ def make_statement(body: bytes) -> bytes:
         where += f"#line={line}"
     signals = {fact["signal_id"]: fact["data"] for name in FACT_LISTS for fact in said["facts"][name]}
     passed = verdict["decision"] == "go"
+    levels = [f"HEADGATE_{verdict['verdict']}", *(["HEADGATE_OVERRIDDEN"] if verdict.get("override") else [])]
     return canonical(
         {
             "_type": STATEMENT,
@@ -154,7 +155,7 @@ def make_statement(body: bytes) -> bytes:
                     for signal_id in sorted(signals)
                 ],
                 "verificationResult": "PASSED" if passed else "FAILED",
-                "verifiedLevels": [f"HEADGATE_{verdict['verdict']}"] if passed else ["FAILED"],
+                "verifiedLevels": levels if passed else ["FAILED"],
                 "slsaVersion": SLSA_VERSION,
             },
         }

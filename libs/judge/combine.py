@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import TypeVar
 
-from libs.judge.policy_model import Policy, PolicyError, RetirementTerms, WaiverTerms
+from libs.judge.policy_model import OverrideTerms, Policy, PolicyError, RetirementTerms, WaiverTerms
 
 OF_SITE = "_of_site"
 N = TypeVar("N", int, float)
@@ -53,6 +53,12 @@ def combine(common: Policy, own: Policy) -> Policy:
             _least(common.waivers.max_days, own.waivers.max_days),
             common.waivers.issue_required or own.waivers.issue_required,
         ),
+        overrides=OverrideTerms(
+            common.overrides.allowed and own.overrides.allowed,
+            min(common.overrides.max_hours, own.overrides.max_hours),
+            common.overrides.issue_required or own.overrides.issue_required,
+        ),
+        exceptions_per_quarter=_least(common.exceptions_per_quarter, own.exceptions_per_quarter),
         approvals=tuple(dict.fromkeys((*common.approvals, *own.approvals))),
         retirements=RetirementTerms(common.retirements.two_persons or own.retirements.two_persons),
         parts=(common, own),

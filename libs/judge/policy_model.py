@@ -98,6 +98,15 @@ class RetirementTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class OverrideTerms:
+    """Whether there may be emergency overrides, how many hours one may last, and whether it must name an issue."""
+
+    allowed: bool = True
+    max_hours: float = 24
+    issue_required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule. ``max_age`` counts in ``max_age_unit``; None needs an ``ageless_reason``.
 
@@ -208,7 +217,8 @@ class Policy:
 
     ``subjects``: patterns (``*`` stands for anything) of the subjects that it binds, empty: all. ``valid_for_hours``:
     how long a GO holds at the most. ``line_pattern``: how the line of a version is derived (see `lines`), "": not at
-    all. ``approvals``: each of them must be fulfilled. ``text``: the file as it was read; ``overridden``: what the
+    all. ``approvals``: each of them must be fulfilled. ``exceptions_per_quarter``: how many
+    exceptions the site may make, None: any number. ``text``: the file as it was read; ``overridden``: what the
     environment changed of it, by suffix. ``parts``: what a combined policy was made of: the one in force everywhere,
     and the site's own.
     """
@@ -231,6 +241,8 @@ class Policy:
     waivers: WaiverTerms = WaiverTerms()
     approvals: tuple[ApprovalTerms, ...] = ()
     retirements: RetirementTerms = RetirementTerms()
+    overrides: OverrideTerms = OverrideTerms()
+    exceptions_per_quarter: int | None = None
     cases: tuple[PolicyCase, ...] = ()
     text: str = field(default="", repr=False)
     overridden: Mapping[str, ParameterValue] = field(default_factory=dict)

@@ -182,6 +182,11 @@ def _terms() -> dict[str, Any]:
         "max_days": {"type": "integer", "minimum": 1, "maximum": 3_650, "description": "How long one may last"},
         "issue_required": _flag("Whether one needs an issue"),
     }
+    overrides = {
+        "allowed": _flag("Whether there may be emergency overrides; else true"),
+        "max_hours": {**_above_zero("How long one lasts at the most; else 24"), "maximum": 168},
+        "issue_required": _flag("Whether one needs an issue; else true"),
+    }
     return {
         "valid_for_hours": _above_zero("How long a GO holds at the most"),
         "line_pattern": _text("Which line a version is of: {1}.{2} are the parts of its number, all else is as it is"),
@@ -189,6 +194,13 @@ def _terms() -> dict[str, Any]:
         "freeze_calendars": {**_PATTERNS, "description": "Calendars whose freezes bind it"},
         "waivers": _object(waivers),
         "retirements": _object({"two_persons": _flag("Whether a fact is retired only with a second person's word")}),
+        "overrides": _object(overrides),
+        "exceptions_per_quarter": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 10_000,
+            "description": "How many exceptions a site may make before the gate says NO-GO",
+        },
         "approvals": _object(_approvals(), description="Persons who must approve a candidate"),
     }
 

@@ -6,10 +6,18 @@ import re
 from typing import Any
 
 from libs.judge.lines import check_pattern
-from libs.judge.policy_model import APPROVERS, ApprovalTerms, PolicyError, RetirementTerms, WaiverTerms
+from libs.judge.policy_model import (
+    APPROVERS,
+    ApprovalTerms,
+    OverrideTerms,
+    PolicyError,
+    RetirementTerms,
+    WaiverTerms,
+)
 from libs.judge.policy_reader import Reader
 
 MAX_APPROVALS = 20
+MAX_OVERRIDE_HOURS = 168
 _TOKEN = re.compile(r"[a-z0-9-]{1,40}")
 
 
@@ -23,6 +31,8 @@ def read_terms(reader: Reader) -> dict[str, Any]:
         "waivers": _waivers(reader),
         "approvals": _approvals(reader),
         "retirements": _retirements(reader),
+        "overrides": _overrides(reader),
+        "exceptions_per_quarter": _budget(reader),
     }
 
 
@@ -56,6 +66,21 @@ def _waivers(reader: Reader) -> WaiverTerms:
     terms = WaiverTerms(days, inner.flag("issue_required", False))
     inner.refuse_rest()
     return terms
+
+
+def _overrides(reader: Reader) -> OverrideTerms:
+    inner = reader.inner("overrides")
+    if inner is None:
+        return OverrideTerms()
+    hours = inner.above_zero("max_hours", MAX_OVERRIDE_HOURS)
+    terms = OverrideTerms(inner.flag("allowed", True), hours or 24, inner.flag("issue_required", True))
+    inner.refuse_rest()
+    return terms
+
+
+def _budget(reader: Reader) -> int | None:
+    key = "exceptions_per_quarter"
+    return int(reader.whole(key, 0, 10_000, 0)) if reader.has(key) else None
 
 
 def _approvals(reader: Reader) -> tuple[ApprovalTerms, ...]:

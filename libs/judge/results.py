@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from libs.judge.approvals import ApprovalShown
+from libs.judge.emergency import OverrideUsed
 from libs.judge.plain import LATER
 from libs.judge.standing import Hold, WaiverUsed
 
@@ -76,6 +77,7 @@ class Verdict:
     or a rule that warns will fail. ``holds``: what forbids GO beside the rules, each with its sentence among the
     reasons. ``unused_waivers``: the numbers of those in force that nothing needed. ``evidence``: SHA-256 of what is
     approved, where approvals are wanted; ``approvals``: those that were given, also for what has changed since.
+    ``labels``: of the version. ``override``: why it is GO against reasons, which it holds.
     """
 
     decision: Decision
@@ -90,3 +92,5 @@ class Verdict:
     unused_waivers: tuple[int, ...] = ()
     evidence: str = field(default="", metadata=LATER)
     approvals: tuple[ApprovalShown, ...] = field(default=(), metadata=LATER)
+    labels: tuple[str, ...] = field(default=(), metadata=LATER)
+    override: OverrideUsed | None = field(default=None, metadata=LATER)

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from libs.judge.approvals import Approval
+from libs.judge.emergency import Override
 from libs.judge.facts import Fact, Facts
 from libs.judge.retirements import Retirement
 from libs.judge.test_ids import PRINT_CHARS, fingerprint
@@ -58,6 +59,7 @@ class Halt:
     reason: str
     halted_by: str
     halted_at: datetime
+    exempt_labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,25 @@ class Freeze:
     begins_at: datetime
     ends_at: datetime
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A word on a version, such as ``hotfix``: calendars and halts may exempt it, and it takes one more approval."""
+
+    label: str
+    set_by: str
+    set_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """How many exceptions of a kind a site has made in a quarter, such as ``2026-Q4`` (UTC)."""
+
+    quarter: str
+    kind: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +108,9 @@ class Standing:
     missing_calendars: tuple[str, ...] = ()
     approvals: tuple[Approval, ...] = ()
     retirements: tuple[Retirement, ...] = ()
+    labels: tuple[Label, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    spent: tuple[Spent, ...] = ()
 
     def waivers_of(self, version: str, now: datetime) -> list[Waiver]:
         """The waivers in force for this gate and subject, by number."""
@@ -140,10 +164,13 @@ def used(waiver: Waiver) -> WaiverUsed:
 
 def holds(standing: Standing, now: datetime) -> tuple[Hold, ...]:
     """What forbids GO at ``now``: halts first, by number, then freezes by their calendars."""
+    labels = {one.label for one in standing.labels}
     found = [
         Hold("halt", f"The line is stopped by {halt.halted_by} ({_where(halt)}): {_sentence(halt.reason)}")
         for halt in sorted(standing.halts, key=lambda one: one.halt_id)
-        if fnmatchcase(standing.subject, halt.subjects) and halt.site in ("global", standing.site)
+        if fnmatchcase(standing.subject, halt.subjects)
+        and halt.site in ("global", standing.site)
+        and not labels.intersection(halt.exempt_labels)
     ]
     frozen: dict[tuple[str, str], Freeze] = {}
     for one in sorted(standing.freezes, key=lambda one: (one.ends_at, one.begins_at)):

@@ -17,9 +17,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from libs.judge import emergency
 from libs.judge.approval_evidence import evidence_of
-from libs.judge.approvals import Approved, weigh
+from libs.judge.approvals import Approved, Evidence, weigh
+from libs.judge.budget import budget_result
 from libs.judge.derive import COMPARED_KINDS
+from libs.judge.emergency import OverrideUsed, overriding
 from libs.judge.evidence import Hearing, bounded
 from libs.judge.facts import Fact, Facts
 from libs.judge.history import BY_CLOCK, turns_at
@@ -45,18 +48,19 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
     """
     if now.tzinfo is None:
         raise ValueError("now must have a time zone")
-    left = retire(facts, standing.retirements, two_persons=policy.retirements.two_persons)
+    given, left = facts, retire(facts, standing.retirements, two_persons=policy.retirements.two_persons)
     facts, hearing = left.facts, Hearing(policy, left.facts, now)
     whole = Hearing(policy, replace(facts, current=(*facts.current, *left.shown)), now) if left.shown else hearing
     results = tuple(_weigh(hearing, whole, rule, standing, left.remarks) for rule in policy.rules)
-    counted = tuple(result for result in results if result.status != "shadow")
+    enforced = tuple(result for result in results if result.status != "shadow")
+    counted = (*enforced, *budget_result(policy, standing.spent, now))
     of_history = {rule.id for rule in policy.rules if rule.kind == HISTORY}  # what was decided before is no fact
-    told = [result for result in counted if result.id not in of_history]
+    told = [result for result in enforced if result.id not in of_history]
     summary = _summary(counted)
-    held, seen, approved = _held(policy, facts, standing, results, now)
+    held, evidence, approved = _held(policy, given, standing, results, now)
     reasons = [hold.message for hold in held]
     reasons += [result.message for result in counted if result.status == "fail"]
-    if not counted:
+    if not enforced:
         reasons.append("The policy enforces no rule; wanted at least 1.")
     if not policy.allow_warning and summary.warning_count:
         reasons.append(f"{summary.warning_count} optional rules are not passed; wanted 0, as warnings are not allowed.")
@@ -67,40 +71,57 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
         )
     if not reasons and not _any_good(told):
         reasons.append("No good fact was received of what the policy needs; wanted at least 1.")
-    status: RunStatus = (
-        "critical" if reasons else "warning" if summary.warning_count or summary.waived_count else "success"
-    )
+    override = _override(standing, held, reasons, evidence, now)
+    if override is not None:
+        reasons = []
+    warned = summary.warning_count or summary.waived_count or override
+    status: RunStatus = "critical" if reasons else "warning" if warned else "success"
     changes = [result.expires_at for result in counted if result.expires_at is not None]
     changes += [at for at in (*map(_turns_at, policy.rules, results), _all_stale_at(told)) if at is not None]
     changes += [] if approved.ends_at is None else [approved.ends_at]
+    changes += [] if override is None else [override.until]
     in_force = {waiver.waiver_id for waiver in standing.waivers_of(facts.version, now)}
     used_ones = {waiver.waiver_id for result in results for waiver in result.waivers}
     return Verdict(
         decision="no_go" if reasons else "go",
         verdict="NO_GO" if reasons else "GO_WITH_WARNINGS" if status == "warning" else "GO",
         status=status,
-        rules=results,
+        rules=(*results, *counted[len(enforced) :]),
         summary=summary,
         reasons=tuple(reasons),
         next_change_at=min((*changes, *moments(standing, now)), default=None),
         baseline_run=facts.baseline_run,
         holds=held,
         unused_waivers=tuple(sorted(in_force - used_ones)),
-        evidence=seen,
+        evidence="" if evidence is None else evidence.sha256,
         approvals=approved.shown,
+        labels=tuple(sorted(one.label for one in standing.labels)),
+        override=override,
     )
 
 
 def _held(
     policy: Policy, facts: Facts, standing: Standing, results: Sequence[RuleResult], now: datetime
-) -> tuple[tuple[Hold, ...], str, Approved]:
-    """What forbids GO beside the rules, the SHA-256 of the evidence where approvals are wanted, and the approvals."""
-    held = holds(standing, now)
-    if not policy.approvals:
-        return held, "", Approved()
+) -> tuple[tuple[Hold, ...], Evidence | None, Approved]:
+    """What forbids GO beside the rules, the evidence where people have said or must say something of it, and the
+    approvals. A labelled version needs one more.
+    """
+    held, more = holds(standing, now), int(bool(standing.labels))
+    if not policy.approvals and not more and not standing.overrides:
+        return held, None, Approved()
     evidence = evidence_of(policy, facts, standing, results, now)
-    approved = weigh(policy.approvals, 0, standing.approvals, evidence, now)
-    return (*held, *(Hold("approval", sentence) for sentence in approved.missing)), evidence.sha256, approved
+    approved = weigh(policy.approvals, more, standing.approvals, evidence, now)
+    return (*held, *(Hold("approval", sentence) for sentence in approved.missing)), evidence, approved
+
+
+def _override(
+    standing: Standing, held: Sequence[Hold], reasons: Sequence[str], evidence: Evidence | None, now: datetime
+) -> OverrideUsed | None:
+    """What makes it GO against these reasons. Nobody overrides a halt: who stops the line always wins."""
+    if not reasons or evidence is None or any(hold.kind == "halt" for hold in held):
+        return None
+    found = overriding(standing.overrides, evidence, now)
+    return None if found is None else emergency.used(found, reasons)
 
 
 def _any_good(results: Sequence[RuleResult]) -> bool:

@@ -10,6 +10,7 @@ from libs.common.contracts.governance import admission as contract
 from libs.common.contracts.governance.admission import Admission
 from libs.common.contracts.governance.runs import GateTarget, verdict_word
 from libs.common.service import Read, Table
+from libs.judge.plain import plain
 from services.governance.catalog import Catalog, Target
 from services.governance.gate import look
 from services.governance.validity import HAS_UNSEEN, IS_AHEAD, valid_until
@@ -28,6 +29,7 @@ LEFT JOIN LATERAL (
 ) AS of_site ON true
 LEFT JOIN LATERAL (
     SELECT held.line, held.run_id, held.decided_at, held.valid_until, runs.decision, runs.status, runs.capsule_sha256,
+        runs.override,
         coalesce(held.valid_until <= $6, false) OR {IS_AHEAD.format(now="$6")} OR {HAS_UNSEEN} AS is_doubtful
     FROM valid_gos AS held JOIN runs USING (run_id)
     WHERE held.gate = $1 AND held.site = $2 AND held.subject = $3 AND held.version = $4
@@ -52,10 +54,11 @@ async def admit(catalog: Catalog, read: Read, wanted: GateTarget) -> Admission:
     row = lines.get(target.line)
     if row is None:
         return Admission(admitted=False, **named, checked_at=read.now, reasons=[_no_go(target, sorted(lines))])
-    until, reasons = row["valid_until"], []
+    until, reasons, override = row["valid_until"], [], row["override"]
     if row["is_doubtful"]:
         verdict = (await look(read.pool, policy, target, read.now)).verdict
         until, reasons = valid_until(policy, verdict, row["decided_at"]), list(verdict.reasons)
+        override = None if verdict.override is None else plain(verdict.override)
         if verdict.decision == "go" and until is not None and until <= read.now:
             reasons = [f"The GO of run {row['run_id']} is over since {until.isoformat()}; run the gate again."]
     return Admission(
@@ -68,6 +71,7 @@ async def admit(catalog: Catalog, read: Read, wanted: GateTarget) -> Admission:
         valid_until=None if reasons else until,
         capsule_sha256=row["capsule_sha256"],
         reasons=reasons,
+        override=None if reasons else override,
     )
 
 

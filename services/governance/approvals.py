@@ -27,7 +27,7 @@ from libs.common.contracts.governance.approvals import (
 from libs.common.contracts.governance.runs import GateTarget
 from libs.common.problems import Conflict, Forbidden, NotFound
 from libs.common.service import Read, Table, Tx
-from libs.judge.approvals import Evidence, differing, in_words, may_approve, void_of, weigh, who
+from libs.judge.approvals import Evidence, differing, in_words, may_approve, terms_of, void_of, weigh, who
 from libs.judge.plain import plain, read
 from libs.judge.policy import Policy
 from services.governance.catalog import Target
@@ -158,7 +158,8 @@ def _thing(target: Target) -> Thing:
 async def _fits(tx: Tx, policy: Policy, target: Target, body: SealedWord) -> tuple[Looked, Voter, People]:
     """What there is now, if it is what was seen, and the voter, if it may say a word on it."""
     looked = await look(tx.connection, policy, target, tx.now)
-    if not policy.approvals:
+    wanted = terms_of(policy.approvals, int(bool(looked.standing.labels)))
+    if not wanted:
         raise Conflict(f"The gate {target.gate} wants no approvals of {_named(target)}; run it.")
     if body.evidence_sha256 != looked.evidence.sha256:
         why = await _difference(tx, target, body.evidence_sha256, looked.evidence)
@@ -168,8 +169,8 @@ async def _fits(tx: Tx, policy: Policy, target: Target, body: SealedWord) -> tup
         )
     people = await people_of(tx.connection, target.site)
     voter = speaker(tx, people, body.caller_role)
-    if not any(may_approve(terms, voter.role, voter.groups) for terms in policy.approvals):
-        words = " and of ".join(who(terms) for terms in policy.approvals)
+    if not any(may_approve(terms, voter.role, voter.groups) for terms in wanted):
+        words = " and of ".join(who(terms) for terms in wanted)
         raise Forbidden(f"This gate wants the word of {words}; your role is {voter.role}, your groups are "
                         f"{', '.join(voter.groups) or 'none'}.")  # fmt: skip
     if excluded := {voter.actor, voter.person} & await _excluded(tx.connection, target, looked, people):
@@ -198,7 +199,8 @@ async def _excluded(
     facts = (*looked.facts.current, *looked.facts.unread)
     authors = {fact.data["author"] for fact in facts if isinstance(fact.data, dict) and _is_name(fact.data)}
     told = {fact.actor for fact in facts if fact.actor}
-    return people.humans_of({row["actor"] for row in rows} | told | authors)
+    labelled = {label.set_by for label in looked.standing.labels}
+    return people.humans_of({row["actor"] for row in rows} | told | authors | labelled)
 
 
 def _is_name(data: Any) -> bool:
@@ -228,9 +230,10 @@ async def _state(
 ) -> Approvals:
     rows = await connection.fetch(SELECT_GIVEN, target.site, target.gate, target.subject, target.version)
     void = {one.approval_id: void_of(one, looked.evidence) for one in looked.standing.approvals}
-    approved = weigh(looked.policy.approvals, 0, looked.standing.approvals, looked.evidence, now)
+    more = int(bool(looked.standing.labels))
+    approved = weigh(looked.policy.approvals, more, looked.standing.approvals, looked.evidence, now)
     newest = sorted(rows, key=lambda row: row["approval_id"], reverse=True)[:MAX_SHOWN]
-    wanted = zip(looked.policy.approvals, approved.counts, strict=True)
+    wanted = zip(terms_of(looked.policy.approvals, more), approved.counts, strict=True)
     return Approvals(
         gate=target.gate,
         site=target.site,

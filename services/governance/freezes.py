@@ -96,21 +96,27 @@ def _steps(text: str, first: datetime, last: datetime) -> Iterator[datetime]:
         raise Invalid(f"The repetition {text} can't be read: {error}.") from None
 
 
-def _concerns(calendar: FreezeCalendar, policy: Policy, subject: str) -> bool:
+def _concerns(calendar: FreezeCalendar, policy: Policy, subject: str, labels: frozenset[str]) -> bool:
     named = calendar.name in policy.freeze_calendars
     return (
         (named or any(fnmatchcase(policy.name, one) for one in calendar.gates))
         and any(fnmatchcase(subject, one) for one in calendar.subjects)
         and not any(fnmatchcase(subject, one) for one in calendar.exempt)
+        and labels.isdisjoint(calendar.exempt_labels)
     )
 
 
 def frozen(
-    policy: Policy, target: Target, published: Mapping[str, str], now: datetime, until: datetime | None = None
+    policy: Policy,
+    target: Target,
+    published: Mapping[str, str],
+    now: datetime,
+    until: datetime | None = None,
+    labels: frozenset[str] = frozenset(),
 ) -> tuple[list[tuple[str, Freeze]], list[str]]:
     """The windows that concern a target, each with the site it was published for, and the calendars that are missing.
 
-    Those of the next 90 days, and with ``until`` all until then.
+    Those of the next 90 days, and with ``until`` all until then. ``labels``: of the version.
 
     ``published``: the content of the newest version by site. What does not fit the present model counts as missing:
     whether it freezes is not known.
@@ -126,7 +132,7 @@ def frozen(
             continue
         for calendar in calendars:
             known.add(calendar.name)
-            if _concerns(calendar, policy, target.subject):
+            if _concerns(calendar, policy, target.subject, labels):
                 found += [
                     (site, Freeze(calendar.name, begin, end, window.reason))
                     for window in calendar.windows

@@ -118,6 +118,27 @@ SELECT 'history', '', '', '', NULL, NULL, NULL, NULL, '', '', jsonb_build_object
     ), '[]', NULL, NULL, NULL, NULL, NULL, '', '', false, NULL
 WHERE $11
 UNION ALL
+SELECT 'label', '', '', '', label_id, NULL, NULL, NULL, '', '', to_jsonb(version_labels), '[]', NULL, NULL, NULL,
+    NULL, NULL, '', '', false, NULL
+FROM version_labels
+WHERE site = $1 AND subject = $2 AND version = ($3::text[])[cardinality($3::text[])] AND removed_at IS NULL
+UNION ALL
+SELECT 'override', '', '', '', override_id, NULL, NULL, NULL, '', '', to_jsonb(overrides), '[]', NULL, NULL, NULL,
+    NULL, NULL, '', '', false, NULL
+FROM overrides
+WHERE site = $1 AND gate = $6 AND subject = $2 AND version = ($3::text[])[cardinality($3::text[])]
+    AND revoked_at IS NULL AND ends_at > $7
+UNION ALL
+SELECT 'spent', '', '', '', NULL, NULL, NULL, NULL, '', '',
+    jsonb_build_object('kind', kind, 'count', spent.count, 'quarter', to_char($7 AT TIME ZONE 'UTC', 'YYYY-"Q"Q')),
+    '[]', NULL, NULL, NULL, NULL, NULL, '', '', false, NULL
+FROM unnest(ARRAY['waiver', 'override', 'forced_completion', 'baseline']) AS of (kind) CROSS JOIN LATERAL (
+    SELECT count(*) FROM exception_spends AS spends
+    WHERE spends.site = $1 AND spends.kind = of.kind
+        AND spent_at >= date_trunc('quarter', $7 AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+        AND spent_at < (date_trunc('quarter', $7 AT TIME ZONE 'UTC') + interval '3 months') AT TIME ZONE 'UTC'
+) AS spent WHERE spent.count > 0
+UNION ALL
 SELECT 'freezes', '', '', '', NULL, NULL, NULL, NULL, '', '',
     jsonb_build_object('site', newest.site, 'content', newest.content), '[]', NULL, NULL, NULL, NULL, NULL, '',
     '', false, NULL
@@ -126,7 +147,9 @@ FROM unnest(ARRAY['global', nullif($1, 'global')]) AS of (site) CROSS JOIN LATER
     ORDER BY version DESC LIMIT 1
 ) AS newest
 """  # noqa: S608 - numbers and a piece of SQL of our own
-PLACES = ("current", "unread", "baseline", "waiver", "halt", "kind", "freezes", "approval", "retirement", "history")
+# What people decided, as `standing_of` takes it.
+DECIDED = ("waiver", "halt", "freezes", "approval", "retirement", "label", "override", "spent")
+PLACES = ("current", "unread", "baseline", "kind", "history", *DECIDED)
 PACKED = ("tests_packed", "severe_packed")
 INLINE_ENTRIES = 2_000  # tests and findings that are judged without a hop to a thread, which takes longer
 
@@ -192,9 +215,7 @@ async def gather(
         kinds=tuple(sorted((read_kind(row["data"]) for row in rows["kind"]), key=lambda one: one.name)),
         history=read(History, rows["history"][0]["data"]) if rows["history"] else None,
     )
-    decided = (
-        [row["data"] for row in rows[place]] for place in ("waiver", "halt", "freezes", "approval", "retirement")
-    )
+    decided = ([row["data"] for row in rows[place]] for place in DECIDED)
     standing = standing_of(policy, target, now, *decided, until=until)
     held = (*rows["current"], *rows["unread"], *rows["baseline"])
     return Material(facts, standing, {row["signal_id"]: row["data_sha256"].hex() for row in held})

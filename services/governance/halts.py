@@ -14,7 +14,8 @@ from services.governance.recheck import recheck
 _COLUMNS = listed(names_of(Halt))
 COUNT_HALTS = "SELECT count(*) FROM halts WHERE site = $1 AND lifted_at IS NULL"
 INSERT_HALT = f"""
-INSERT INTO halts (site, subjects, reason, halted_by, halted_at) VALUES ($1, $2, $3, $4, $5) RETURNING {_COLUMNS}
+INSERT INTO halts (site, subjects, reason, halted_by, halted_at, exempt_labels)
+VALUES ($1, $2, $3, $4, $5, $6) RETURNING {_COLUMNS}
 """  # noqa: S608 - names of our own class
 LIFT_HALT = f"""
 UPDATE halts SET lifted_by = $3, lifted_at = $4, lift_reason = $5
@@ -35,7 +36,8 @@ async def stop_line(tx: Tx, body: HaltRequest) -> HaltTold:
     rechecked = await recheck(tx, site=tx.site, subjects=body.subjects)
     if await tx.connection.fetchval(COUNT_HALTS, tx.site) >= MAX_HALTS:
         raise Conflict(f"This site has {MAX_HALTS} halts in force; lift some, or halt a wider pattern.")
-    row = await tx.connection.fetchrow(INSERT_HALT, tx.site, body.subjects, body.reason, tx.actor, tx.now)
+    said = (body.subjects, body.reason, tx.actor, tx.now, body.exempt_labels)
+    row = await tx.connection.fetchrow(INSERT_HALT, tx.site, *said)
     halt = HaltTold(**row, rechecked_count=rechecked)  # type: ignore[arg-type]
     tx.emit(contract.line_halted, halt, subject=str(halt.halt_id))
     return halt

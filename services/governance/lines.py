@@ -8,9 +8,9 @@ from collections.abc import Mapping
 def store_head(at: Mapping[str, str]) -> str:
     """The step of the statement that stores a run which notes it at its line; ``at`` has the places of the values.
 
-    A GO becomes the baseline, with two exceptions. One that rests on a waiver does not: what was waived would be known
-    from then on, also when the waiver is over. Nor does one of a version that was heard of before the baseline's was,
-    or never: whoever judges an old version again must not move the baseline back.
+    A GO becomes the baseline, with two exceptions. One that rests on a waiver or an override does not: what was waived
+    would be known from then on, also when the waiver is over. Nor does one of a version that was heard of before the
+    baseline's was, or never: whoever judges an old version again must not move the baseline back.
     """
     key = f"{at['gate']}, {at['site']}, {at['subject']}, {at['line']}"
     of_subject = f"versions_seen WHERE site = {at['site']} AND subject = {at['subject']}"
@@ -21,7 +21,8 @@ head AS (
     SELECT {key}, {at["version"]}, {at["decision"]}, CASE WHEN is_sound THEN {at["run_id"]}::bigint END,
         CASE WHEN is_sound THEN {at["version"]} END
     FROM (
-        SELECT {at["decision"]} = 'go' AND NOT {at["rules"]}::jsonb @> '[{{"status": "waived"}}]' AS is_sound
+        SELECT {at["decision"]} = 'go' AND NOT {at["rules"]}::jsonb @> '[{{"status": "waived"}}]'
+            AND {at["override"]}::jsonb IS NULL AS is_sound
     ) AS made
     ON CONFLICT (gate, site, subject, line) DO UPDATE SET version = EXCLUDED.version, decision = EXCLUDED.decision,
         (last_go_run_id, baseline_version) = (

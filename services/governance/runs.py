@@ -21,6 +21,7 @@ from libs.common.contracts.governance.runs import (
     GateRun,
     GateTarget,
     Hold,
+    OverrideUsed,
     RuleResult,
     RunFilter,
     RunKey,
@@ -31,6 +32,7 @@ from libs.common.problems import NotFound
 from libs.common.service import Closing, Read, Table, Tx
 from libs.judge.plain import plain
 from libs.judge.policy import settings_view
+from libs.judge.results import Verdict
 from libs.judge.voices import anybodys_kinds
 from services.governance.capsules import CAPSULE_VALUES, Scribe, Sealed, store_capsule
 from services.governance.catalog import Catalog, Target
@@ -63,7 +65,7 @@ RUN_COLUMNS = (
     "gate", "site", "subject", "line", "version", "run_number", "trigger", "actor", "decision", "status", "decided_at",
     "summary", "rules", "reasons", "policy_digest", "settings", "baseline_run", "next_change_at", "fact_signals",
     "command_id", "run_id", "holds", "unused_waivers", "policy_version", "site_policy_version", "capsule_sha256",
-    "valid_until", "evidence", "evidence_sha256", "approvals",
+    "valid_until", "evidence", "evidence_sha256", "approvals", "labels", "override",
 )  # fmt: skip
 _BESIDE = ("kinds", "history_number", *HEARD)
 _AT = {name: f"${place}" for place, name in enumerate((*RUN_COLUMNS, *_BESIDE, *CAPSULE_VALUES), 1)}
@@ -113,6 +115,7 @@ def _stored(row: dict[str, Any], sealed: Sealed) -> Iterable[Any]:
         "summary": row["summary"].model_dump(),
         "rules": Fragment(_RULES.dump_json(row["rules"])),
         "holds": Fragment(_HOLDS.dump_json(row["holds"])),
+        "override": None if row["override"] is None else row["override"].model_dump(mode="json"),
         "approvals": Fragment(_APPROVALS.dump_json(row["approvals"])),
     }
     values = row | plain | sealed.values
@@ -170,6 +173,8 @@ async def _judge(
         "valid_until": valid_until(policy, verdict, tx.now),
         "evidence": plain(looked.evidence),
         "evidence_sha256": looked.evidence.sha256,
+        "labels": list(verdict.labels),
+        "override": _override(verdict),
         "approvals": [ApprovalShown.model_validate(one, from_attributes=True) for one in verdict.approvals],
         "kinds": anybodys_kinds(policy),
         "history_number": head["run_number"] if policy.reads_history else None,
@@ -185,6 +190,11 @@ async def _judge(
             tell_revoked(tx, target, held, row["run_id"], verdict.reasons)
     GATE_DECISIONS.labels(target.gate, verdict.decision).inc()
     return row, sealed
+
+
+def _override(verdict: Verdict) -> OverrideUsed | None:
+    found = verdict.override
+    return None if found is None else OverrideUsed.model_validate(found, from_attributes=True)
 
 
 def to_run(row: asyncpg.Record | dict[str, Any]) -> GateRun:

@@ -9,10 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 from libs.judge.approvals import Approval
+from libs.judge.emergency import Override
 from libs.judge.plain import plain, read
 from libs.judge.policy import Policy
 from libs.judge.retirements import Retirement
-from libs.judge.standing import Halt, Standing, Waiver
+from libs.judge.standing import Halt, Label, Spent, Standing, Waiver
 from services.governance.catalog import Target
 from services.governance.freezes import frozen
 
@@ -31,12 +32,16 @@ def standing_of(
     calendars: Iterable[Mapping[str, Any]],
     approvals: Iterable[Mapping[str, Any]] = (),
     retirements: Iterable[Mapping[str, Any]] = (),
+    labels: Iterable[Mapping[str, Any]] = (),
+    overrides: Iterable[Mapping[str, Any]] = (),
+    spent: Iterable[Mapping[str, Any]] = (),
     *,
     until: datetime | None = None,
 ) -> Standing:
     """The standing of a target; each row is a table's row as JSON. With ``until`` it knows all freezes until then."""
     published = {row["site"]: row["content"] for row in calendars}
-    found, missing = frozen(policy, target, published, now, until)
+    known = tuple(_read(Label, row) for row in labels)
+    found, missing = frozen(policy, target, published, now, until, frozenset(one.label for one in known))
     return Standing(
         gate=target.gate,
         site=target.site,
@@ -47,18 +52,26 @@ def standing_of(
         missing_calendars=tuple(missing),
         approvals=tuple(map(approval_of, approvals)),
         retirements=tuple(_read(Retirement, row) for row in retirements),
+        labels=tuple(sorted(known, key=lambda one: one.label)),
+        overrides=tuple(_row(Override, row) for row in overrides),
+        spent=tuple(_row(Spent, row) for row in spent),
     )
 
 
 def approval_of(row: Mapping[str, Any]) -> Approval:
     """A row of the table approvals, also as JSON."""
-    approval: Approval = read(Approval, {field.name: plain(row[field.name]) for field in fields(Approval)})
+    approval: Approval = _row(Approval, row)
     return approval
+
+
+def _row(cls: type[Any], row: Mapping[str, Any]) -> Any:
+    return read(cls, {field.name: plain(row[field.name]) for field in fields(cls)})
 
 
 def _read(cls: type[Any], row: Mapping[str, Any], renamed: Mapping[str, str] = NOTHING_RENAMED) -> Any:
     values = {}
     for field in fields(cls):
         value = row[renamed.get(field.name, field.name)]
-        values[field.name] = datetime.fromisoformat(value) if field.name.endswith("_at") else value
+        at = field.name.endswith("_at")
+        values[field.name] = datetime.fromisoformat(value) if at else tuple(value) if isinstance(value, list) else value
     return cls(**values)

@@ -28,6 +28,7 @@ from libs.common.listing import Listing, newest
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
 from libs.judge.policy import Policy
+from services.governance.budget import spend
 from services.governance.catalog import SITE_SUBJECT, Catalog
 from services.governance.recheck import recheck
 
@@ -127,6 +128,7 @@ async def approve_waiver(catalog: Catalog, tx: Tx, body: WaiverWord) -> Waiver:
         raise Forbidden("You asked for this waiver yourself; somebody else must approve it.")
     policy = (await catalog.in_force(tx.connection, row["gate"], tx.site)).policy(row["subject"])
     _check_end(policy, row["ends_at"], tx.now, row["without_evidence"])
+    await spend(catalog, tx, "waiver", str(body.waiver_id), row["gate"], row["subject"], row["rule_id"])
     done = await tx.connection.fetchrow(DECIDE_WAIVER, body.waiver_id, "approved", tx.actor, tx.now, body.reason)
     return _tell(tx, contract.waiver_approved, done)
 

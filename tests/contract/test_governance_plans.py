@@ -79,6 +79,12 @@ SELECT 'site-' || n % 3, 'candidate', 'gate-' || n % 4, 'subject-' || n % 7, '1.
     n::text, 'manager', '{}', '', now(), '{}', ''
 FROM generate_series(1, 20000) AS n;
 ANALYZE governance.approvals;
+INSERT INTO governance.exception_spends (site, kind, ref, gate, subject, what, spent_by, spent_at)
+SELECT 'site-' || n % 3, 'waiver', n::text, 'gate-1', 'subject-1', '', 'ann', now() - n * interval '1 hour'
+FROM generate_series(1, 20000) AS n;
+INSERT INTO governance.version_labels (site, subject, version, label, reason, set_by, set_at)
+SELECT 'site-' || n % 3, 'subject-' || n % 7, n::text, 'hotfix', '', 'ann', now() FROM generate_series(1, 20000) AS n;
+ANALYZE governance.exception_spends; ANALYZE governance.version_labels;
 INSERT INTO governance.capsules (run_id, body, statement, key_id, signature)
 SELECT run_id, '', '', '', '' FROM governance.runs;
 INSERT INTO governance.policy_backtests (gate, site, content, digest, common_version, state, last_count, oldest_run_id,

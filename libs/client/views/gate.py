@@ -18,7 +18,7 @@ from libs.common.contracts.governance.gates import GateInfo
 from libs.common.contracts.governance.operations import OpsGate, OpsGateRun
 from libs.common.contracts.governance.paths import Path
 from libs.common.contracts.governance.plans import Plan
-from libs.common.contracts.governance.runs import GateRun, RuleResult, WaiverUsed
+from libs.common.contracts.governance.runs import GateRun, OverrideUsed, RuleResult, WaiverUsed
 
 
 def gate_list(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
@@ -62,7 +62,8 @@ def admission(session: Session, answer: Any, _fields: Mapping[str, Any]) -> int:
     if found.admitted:
         until = "nothing ends it" if found.valid_until is None else f"until {when(found.valid_until)}"
         line.append(f", by run {found.run_id}, {until}")
-    session.emit(answer, line, *(Text(f"- {clean(reason)}") for reason in found.reasons))
+    first = [] if found.override is None else [overridden(found.override)]
+    session.emit(answer, *first, line, *(Text(f"- {clean(reason)}") for reason in found.reasons))
     return 0 if found.admitted else 1
 
 
@@ -158,7 +159,15 @@ def headline(run: GateRun) -> Text:
     line.append(f", score {score}, run {run.run_id} at {when(run.decided_at)}")
     if run.site != "global":
         line.append(f", site {clean(run.site)}")
-    return line
+    return line if run.override is None else Text("\n").join([overridden(run.override), line])
+
+
+def overridden(one: OverrideUsed) -> Text:
+    """By whose word it is GO against the verdict, until when."""
+    by = "confirmed by nobody yet" if one.confirmed_by is None else f"confirmed by {one.confirmed_by}"
+    issue = f", {one.issue}" if one.issue else ""
+    words = f"override {one.override_id} of run {one.run_id} by {one.given_by}, until {when(one.until)}{issue}, {by}"
+    return Text(clean(f"OVERRIDDEN  {words}: {one.reason}"), style="red")
 
 
 def _verdict_table(run: GateRun) -> Table:

@@ -44,6 +44,7 @@ ROLES: dict[str, frozenset[str]] = {
         "deadletter:read",
     },
 }
+ROLES["commander"] = ROLES["operator"] | {"gate:halt", "gate:override"}
 ROLES["owner"] = frozenset().union(*ROLES.values()) | {"identity:write", "site:write", "deadletter:write"}
 
 # Permissions over the caller's own things. Every other command without a site changes the whole installation and so

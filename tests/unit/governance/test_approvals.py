@@ -82,6 +82,8 @@ def test_an_approval_grows_old_and_says_when() -> None:
     assert weigh(terms, 0, said, SEEN, NOW).ends_at == NOW + timedelta(hours=2), "the youngest two are enough"
     assert weigh(terms, 0, said[:2], SEEN, NOW).ends_at == NOW + timedelta(hours=1)
     assert weigh(terms, 0, said[:2], SEEN, NOW + timedelta(hours=1)).counts == ((1, 2),)
+    ahead = replace(said[1], given_at=NOW + timedelta(minutes=1))
+    assert weigh(terms, 0, [said[0], ahead], SEEN, NOW).counts == ((1, 2),), "a clock that ran ahead wins nothing"
 
 
 voices = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES), st.booleans()), max_size=8)

@@ -29,6 +29,8 @@ valid_for_hours: 48
 subjects: ["app-*"]
 freeze_calendars: [holidays]
 waivers: {max_days: 10, issue_required: true}
+overrides: {allowed: true, max_hours: 12, issue_required: true}
+exceptions_per_quarter: 5
 approvals: {count: 2, roles: [manager], groups: [qa], max_age_hours: 8}
 rules:
   - id: one

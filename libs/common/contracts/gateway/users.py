@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 from libs.common.contracts.base import GET, PATCH, POST, Command, Event, Model, Open, Query, Time, Token
 from libs.common.problems import Conflict, Invalid, NotFound
 
-Role = Literal["owner", "manager", "operator", "auditor", "viewer"]
+Role = Literal["owner", "manager", "commander", "operator", "auditor", "viewer"]
 Scope = Annotated[list[Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]{1,40}|\*)$")]], Field(max_length=200)]
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from libs.common.contracts.base import POST, Open, Query, Time
-from libs.common.contracts.governance.runs import GateTarget, VerdictWord
+from libs.common.contracts.governance.runs import GateTarget, OverrideUsed, VerdictWord
 from libs.common.problems import Invalid, NotFound
 
 
 class Admission(Open):
     """Whether a GO of this version holds at ``checked_at``. ``reasons``: why it is not admitted, a sentence each.
 
-    ``run_id`` and what follows are of the run whose GO holds, none where no GO does.
+    ``run_id`` and what follows are of the run whose GO holds, none where no GO does. ``override``: the emergency
+    override that it is GO by.
     """
 
     admitted: bool
@@ -26,6 +27,7 @@ class Admission(Open):
     valid_until: Time | None = None
     capsule_sha256: str | None = None
     reasons: list[str] = []
+    override: OverrideUsed | None = None
 
 
 admit = Query(

@@ -68,12 +68,16 @@ class FreezeWindow(Model):
 
 
 class FreezeCalendar(Model):
-    """``gates``: names it freezes (``*``: all) beside those whose policy names it. Subjects: patterns."""
+    """``gates``: names it freezes (``*``: all) beside those whose policy names it. Subjects: patterns.
+
+    ``exempt_labels``: versions with one of these labels are not frozen.
+    """
 
     name: Token
     gates: list[Pattern] = Field([], max_length=20)
     subjects: list[Pattern] = Field(["*"], max_length=100)
     exempt: list[Pattern] = Field([], max_length=100)
+    exempt_labels: list[Token] = Field([], max_length=20)
     windows: list[FreezeWindow] = Field([], max_length=MAX_WINDOWS)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Page, Query, Time
+from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Page, Query, Time, Token
 from libs.common.contracts.names import printable_name
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Invalid, NotFound
@@ -27,6 +27,7 @@ class Halt(Open):
     lifted_by: str | None = None
     lifted_at: Time | None = None
     lift_reason: str | None = None
+    exempt_labels: list[str] = []
 
 
 class HaltTold(Halt):
@@ -37,6 +38,9 @@ class HaltTold(Halt):
 
 class HaltRequest(Model):
     subjects: Pattern = Field("*", description="Which subjects, such as acme/*; else all")
+    exempt_labels: list[Token] = Field(
+        [], max_length=20, description="Versions with one of these labels may go, with one more approval"
+    )
     reason: Reason = Field(description="Why, in a line; every verdict shows it")
 
 

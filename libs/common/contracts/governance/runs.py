@@ -77,6 +77,23 @@ class ApprovalShown(Open):
     void: str = ""
 
 
+class OverrideUsed(Open):
+    """Why it is GO although it would be NO-GO, by whose word, until when. ``against``: what forbids GO.
+
+    Unless ``confirmed_by`` somebody else, it is over after 24 hours.
+    """
+
+    override_id: int
+    run_id: int
+    given_by: str
+    given_at: Time
+    until: Time
+    reason: str
+    issue: str
+    confirmed_by: str | None
+    against: list[str]
+
+
 class RuleResult(Open):
     """One rule's verdict: ``message`` is a sentence; when not passed it holds the observed and the wanted value.
 
@@ -127,7 +144,8 @@ class GateRun(Open):
     ``unused_waivers``: numbers of waivers in force that nothing needed. ``policy_version``: of the policy in force
     everywhere (0: the file), ``site_policy_version``: of the site's own beside it (0: it had none).
     ``evidence_sha256``: what an approver names, so that it is this and nothing else that is approved; ``approvals``:
-    those that were given, where the policy wants any.
+    those that were given, where the policy wants any. ``labels``: of the version. ``override``: an emergency override
+    by which it is GO.
     ``valid_until``: until when a GO holds at the most, by what is known then. ``capsule_sha256``: of the body of its
     capsule; none for runs of before there were capsules.
     """
@@ -157,6 +175,8 @@ class GateRun(Open):
     unused_waivers: list[int] = []
     evidence_sha256: str | None = None
     approvals: list[ApprovalShown] = []
+    labels: list[str] = []
+    override: OverrideUsed | None = None
 
     @computed_field(description="GO, also with warnings, or not")  # type: ignore[prop-decorator]
     @property
@@ -204,6 +224,8 @@ class GateDecided(Open):
     capsule_sha256: str | None = None
     evidence_sha256: str | None = None
     approvals: list[ApprovalShown] = []
+    labels: list[str] = []
+    override: OverrideUsed | None = None
 
     @computed_field(description="GO, also with warnings, or not")  # type: ignore[prop-decorator]
     @property
