@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -20,8 +20,10 @@ from libs.client.http import read_as
 from libs.client.session import Session, command
 from libs.client.show import clean, facts, plain, when
 from libs.client.targets import target_fields
+from libs.client.views.explained import pairs, since_last_go
 from libs.client.views.gate import headline, waived
 from libs.client.views.markdown import summary
+from libs.common.contracts.governance.explanations import Explanation
 from libs.common.contracts.governance.runs import GateRun, RuleResult
 from libs.common.contracts.tracker.items import Item
 
@@ -55,14 +57,17 @@ def explain(
     run_id = _run_id(session, gate, which, subject, version)
     answer = session.client.call("governance.runs.get", gate=gate, run_id=run_id, **session.sited)
     run = read_as(GateRun, answer)
+    explained = _explanation(session, gate, run_id)
+    told = None if explained is None else read_as(Explanation, explained)
     if markdown:
-        session.text(summary(run))
+        session.text(summary(run, told))
         return 0 if run.decision == "go" else 1
-    session.emit(answer, headline(run))
+    session.emit({**answer, "explanation": explained}, headline(run), *(since_last_go(told) if told else ()))
     if not session.json:
+        of_rule = {one.rule_id: pairs(one) for one in told.rules} if told else {}
         items = {} if run.decision == "go" and not run.summary.warning_count else _items_of(session, run)
         for rule in run.rules:
-            session.emit(None, Text(), _explained(run, rule, items.get(rule.id)))
+            session.emit(None, Text(), _explained(run, rule, items.get(rule.id), of_rule.get(rule.id, [])))
     return 0 if run.decision == "go" else 1
 
 
@@ -98,6 +103,16 @@ def capsule(
     session.save("governance.capsules.get", output, gate=gate, run_id=run_id, **session.sited)
 
 
+def _explanation(session: Session, gate: str, run_id: int) -> Any:
+    """The explanation, or None where the server is older than those."""
+    try:
+        return session.client.call("governance.explanations.get", gate=gate, run_id=run_id, **session.sited)
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
 def _run_id(session: Session, gate: str, which: str | None, subject: str | None, version: str | None) -> int:
     """The run that is meant. Raises `ClientError` if nothing was judged yet."""
     if which is not None and RUN_ID.fullmatch(which):
@@ -117,28 +132,27 @@ def _items_of(session: Session, run: GateRun) -> Mapping[str, Item]:
     return {item.rule_id: item for item in found if item.is_active}
 
 
-def _explained(run: GateRun, rule: RuleResult, item: Item | None) -> Table:
-    pairs: list[tuple[str, object]] = [(rule.id, plain(rule.status)), ("  reason", rule.message)]
+def _explained(run: GateRun, rule: RuleResult, item: Item | None, told: list[tuple[str, object]]) -> Table:
+    rows: list[tuple[str, object]] = [(rule.id, plain(rule.status)), ("  reason", rule.message)]
     if rule.observed:
-        pairs.append(("  observed", rule.observed))
+        rows.append(("  observed", rule.observed))
     if rule.wanted:
-        pairs.append(("  wanted", rule.wanted))
+        rows.append(("  wanted", rule.wanted))
     if rule.baseline:
-        pairs.append(("  baseline", rule.baseline))
+        rows.append(("  baseline", rule.baseline))
     if rule.waivers:
-        pairs.append(("  waived", Text("\n".join(waived(one) for one in rule.waivers))))
+        rows.append(("  waived", Text("\n".join(waived(one) for one in rule.waivers))))
     if rule.notes:
-        pairs.append(("  notes", Text("\n".join(clean(note) for note in rule.notes))))
-    if rule.facts_used:
-        pairs.append(("  signals", rule.facts_used))
+        rows.append(("  notes", Text("\n".join(clean(note) for note in rule.notes))))
+    rows += told or ([("  signals", rule.facts_used)] if rule.facts_used else [])
     if not rule.passed:
         due = item.due_at if item else run.decided_at + timedelta(hours=rule.sla_hours)
         who = f"{rule.owner_role} ({item.assignee})" if item and item.assignee else rule.owner_role
         by = f"by {when(due)}" if due is not None else "without a deadline"
         if item and item.paused_at is not None:
             by += f"; the clock is paused: {clean(item.pause_reason)}"
-        pairs.append(("  who mends it", f"{who}, {by}"))
-        pairs.append(("  how", rule.action))
+        rows.append(("  who mends it", f"{who}, {by}"))
+        rows.append(("  how", rule.action))
         if item:
-            pairs.append(("  item", f"{item.id}, {item.status}"))
-    return facts(pairs)
+            rows.append(("  item", f"{item.id}, {item.status}"))
+    return facts(rows)

@@ -155,6 +155,7 @@ BY_HAND: dict[str, str] = {
     "governance.policies.schema": "policies schema",
     "audit.chain.verify": "audit verify",
     "governance.capsules.get": "gate capsule",
+    "governance.explanations.get": "gate explain",
     "governance.approval.give": "gate approve",
     "governance.approval.decline": "gate decline",
     "metrics.job_runs.list": "jobs runs",

@@ -6,14 +6,16 @@ import re
 from typing import Any
 
 from libs.client.show import clean, of_line, when
+from libs.client.views.explained import of_version
+from libs.common.contracts.governance.explanations import Explanation
 from libs.common.contracts.governance.runs import GateRun, RuleResult
 
 _MARKS = {"pass": "✅", "fail": "❌", "warning": "⚠️", "waived": "🕒", "shadow": "👁"}
 _SIGNS = re.compile(r"[\\`*_{}\[\]()<>#+!|~&@:-]")
 
 
-def summary(run: GateRun) -> str:
-    """The verdict, its reasons, and each rule in a table."""
+def summary(run: GateRun, told: Explanation | None = None) -> str:
+    """The verdict, its reasons, each rule in a table, and what changed since the last GO."""
     about = f"{run.subject} {run.version}".strip() + of_line(run.line)
     lines = [f"## {run.verdict.replace('_', ' ')}: {_text(about)}", ""]
     score = f"{run.summary.weighted_score_percent:g} %"
@@ -24,9 +26,18 @@ def summary(run: GateRun) -> str:
     lines += [_row(rule) for rule in run.rules]
     if others := [reason for reason in run.reasons if reason not in {rule.message for rule in run.rules}]:
         lines += ["", *(f"- {_text(reason)}" for reason in others)]
+    lines += _since(told) if told else []
     if run.capsule_sha256:
         lines += ["", f"Proof: capsule `{run.capsule_sha256}`."]
     return "\n".join(lines) + "\n"
+
+
+def _since(told: Explanation) -> list[str]:
+    if told.last_go is None:
+        return ["", "It never was GO before."]
+    head = f"Since the last GO (run {told.last_go.run_id}{of_version(told.last_go.version)}):"
+    changes = told.changes or ["no rule turned, and nothing that it read is missing."]
+    return ["", _text(head), "", *(f"- {_text(change)}" for change in changes)]
 
 
 def _row(rule: RuleResult) -> str:
