@@ -46,7 +46,9 @@ def evidence_of(
     decided["waivers"] = plain(standing.waivers_of(facts.version, now))
     used = sorted(_fact(fact, place) for place in ("current", "unread") for fact in getattr(facts, place))
     return Evidence(
-        candidate=_digest([standing.gate, standing.site, standing.subject, facts.line, facts.version]),
+        candidate=_digest(
+            [standing.gate, standing.site, standing.subject, facts.line, facts.version, *_named(facts.artifact_digest)]
+        ),
         policy=policy.digest,
         facts=_digest([used, plain(facts.kinds)]),
         exceptions=_digest(decided),
@@ -76,7 +78,13 @@ def _fact(fact: Fact, place: str) -> list[Any]:
         fact.mixed,
         fact.signer,
         sorted(fact.signers),
+        *_named(fact.artifact_digest),
     ]
+
+
+def _named(artifact_digest: str) -> list[str]:
+    """Nothing where nobody names artifacts, so that approvals of before those had names still fit."""
+    return [artifact_digest] if artifact_digest else []
 
 
 def _digest(value: Any) -> str:

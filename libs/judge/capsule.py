@@ -53,6 +53,7 @@ class About:
     actor: str
     headgate: str
     line: str = ""
+    artifact_digest: str = ""
 
 
 def digest(content: bytes) -> str:
@@ -140,7 +141,10 @@ def make_statement(body: bytes) -> bytes:
     return canonical(
         {
             "_type": STATEMENT,
-            "subject": [{"name": f"headgate-decision-{about['run_id']}", "digest": {"sha256": digest(body)}}],
+            "subject": [
+                {"name": f"headgate-decision-{about['run_id']}", "digest": {"sha256": digest(body)}},
+                *_artifact(about),
+            ],
             "predicateType": PREDICATE,
             "predicate": {
                 "verifier": {"id": VERIFIER},
@@ -160,6 +164,12 @@ def make_statement(body: bytes) -> bytes:
             },
         }
     )
+
+
+def _artifact(about: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The artifact as a subject of the statement, where the decision names its digest."""
+    algorithm, _, value = about.get("artifact_digest", "").partition(":")
+    return [{"name": f"{about['subject']} {about['version']}", "digest": {algorithm: value}}] if value else []
 
 
 def wanted_attachments(body: Mapping[str, Any]) -> set[str]:

@@ -46,6 +46,7 @@ def combine(common: Policy, own: Policy) -> Policy:
         rules=(*common.rules, *beside),
         digest=sha256(f"{common.digest}\n{own.digest}".encode()).hexdigest(),
         valid_for_hours=_least(common.valid_for_hours, own.valid_for_hours),
+        digest_required=common.digest_required or own.digest_required,
         line_pattern=common.line_pattern or own.line_pattern,
         subjects=(),
         freeze_calendars=tuple(dict.fromkeys((*common.freeze_calendars, *own.freeze_calendars))),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from libs.judge.artifacts import of_another
 from libs.judge.derive import derive, derive_own
 from libs.judge.facts import Fact, Facts, newest_of_each_part
 from libs.judge.failures import KIND as TESTS
@@ -127,6 +128,7 @@ class Hearing:
         wrong = [
             *broken(unread, "", self.now, self._own, NEVER_SENT),
             *broken(current, "", self.now, self._own),
+            *self._of_another([*unread, *current]),
             # Of a kind of one's own only the parts are compared, so the data of then need not fit what it is now.
             *broken([] if known.is_own else baseline, "baseline ", self.now, self._own),
         ]
@@ -160,7 +162,11 @@ class Hearing:
         """The newest facts of the kinds that this one reads, too. A broken one lifts and changes nothing."""
         kinds = reads_too(kind)
         found = [one for of in kinds for one in newest_of_each_part(fact for fact in facts if fact.kind == of)]
-        return [fact for fact in found if not without_zone([fact]) and not broken([fact], "", self.now, self._own)]
+        fine = [fact for fact in found if not without_zone([fact]) and not broken([fact], "", self.now, self._own)]
+        return [fact for fact in fine if not self._of_another([fact])]
+
+    def _of_another(self, facts: Sequence[Fact]) -> list[tuple[str, str]]:
+        return of_another(facts, self.facts, required=self.policy.digest_required)
 
     def _values(
         self,

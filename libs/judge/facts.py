@@ -46,6 +46,7 @@ class Fact:
     ``voice``: "" for the newest signal of all, else the actor of whom this is the newest one;
     ``mixed``: it told of the part under several sources. ``signer``: whose signature beside it was verified, "" for
     none; ``signers``: all who ever signed what this voice told of the part.
+    ``artifact_digest``: of which artifact it is told, "" if it does not say.
     """
 
     kind: str
@@ -65,6 +66,7 @@ class Fact:
     data_sha256: str = field(default="", metadata=LATER)
     signer: str = field(default="", metadata=LATER)
     signers: tuple[str, ...] = field(default=(), metadata=LATER)
+    artifact_digest: str = field(default="", metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class Facts:
     read, so that nobody knows which parts they were about. ``line``: whose baseline this is, "" where nobody draws
     lines. ``kinds``: the kinds of one's own that the policy reads, as they are declared now.
     ``history``: the verdicts before, where the policy reads them.
+    ``artifact_digest``: of what is judged, such as ``sha256:…``, "" where nobody names one; ``named_digest``: what the
+    newest signal of the version names that names one.
     """
 
     current: tuple[Fact, ...] = ()
@@ -87,6 +91,8 @@ class Facts:
     line: str = ""
     kinds: tuple[OwnKind, ...] = ()
     history: History | None = None
+    artifact_digest: str = field(default="", metadata=LATER)
+    named_digest: str = field(default="", metadata=LATER)
 
     @property
     def own(self) -> Mapping[str, Kind]:

@@ -217,7 +217,8 @@ class Policy:
 
     ``subjects``: patterns (``*`` stands for anything) of the subjects that it binds, empty: all. ``valid_for_hours``:
     how long a GO holds at the most. ``line_pattern``: how the line of a version is derived (see `lines`), "": not at
-    all. ``approvals``: each of them must be fulfilled. ``exceptions_per_quarter``: how many
+    all. ``digest_required``: only facts count that name the digest of the very artifact under judgement.
+    ``approvals``: each of them must be fulfilled. ``exceptions_per_quarter``: how many
     exceptions the site may make, None: any number. ``text``: the file as it was read; ``overridden``: what the
     environment changed of it, by suffix. ``parts``: what a combined policy was made of: the one in force everywhere,
     and the site's own.
@@ -236,6 +237,7 @@ class Policy:
     settings: tuple[Setting, ...] = field(default=())
     valid_for_hours: float | None = None
     line_pattern: str = ""
+    digest_required: bool = False
     subjects: tuple[str, ...] = ()
     freeze_calendars: tuple[str, ...] = ()
     waivers: WaiverTerms = WaiverTerms()

@@ -190,6 +190,9 @@ def _terms() -> dict[str, Any]:
     return {
         "valid_for_hours": _above_zero("How long a GO holds at the most"),
         "line_pattern": _text("Which line a version is of: {1}.{2} are the parts of its number, all else is as it is"),
+        "digest": _words(
+            "Whether facts of a version must name the digest of the artifact judged", "optional", "required"
+        ),
         "subjects": {**_PATTERNS, "description": "Subjects that it binds (* for anything); else all"},
         "freeze_calendars": {**_PATTERNS, "description": "Calendars whose freezes bind it"},
         "waivers": _object(waivers),

@@ -26,6 +26,7 @@ def read_terms(reader: Reader) -> dict[str, Any]:
     return {
         "valid_for_hours": reader.above_zero("valid_for_hours", 100_000),
         "line_pattern": _line_pattern(reader),
+        "digest_required": _digest_required(reader),
         "subjects": reader.texts("subjects"),
         "freeze_calendars": _tokens(reader, "freeze_calendars"),
         "waivers": _waivers(reader),
@@ -43,6 +44,15 @@ def _tokens(reader: Reader, key: str) -> tuple[str, ...]:
         line = reader.mapping.lines[key]
         raise PolicyError(f"{reader.where}: {key}: {wrong} must be 1 to 40 of the letters a-z, 0-9 and - (line {line})")
     return names
+
+
+def _digest_required(reader: Reader) -> bool:
+    if not reader.has("digest"):
+        return False
+    if reader.mapping.get("subject_mode") == "site":
+        where = f"line {reader.mapping.lines['digest']}"
+        raise PolicyError(f"{reader.where}: digest needs subject_mode version: a site is no artifact ({where})")
+    return reader.one_of("digest", ("optional", "required")) == "required"
 
 
 def _line_pattern(reader: Reader) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 from libs.judge import emergency
 from libs.judge.approval_evidence import evidence_of
 from libs.judge.approvals import Approved, Evidence, weigh
+from libs.judge.artifacts import moved, of_another
 from libs.judge.budget import budget_result
 from libs.judge.derive import COMPARED_KINDS
 from libs.judge.emergency import OverrideUsed, overriding
@@ -58,7 +59,7 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
     told = [result for result in enforced if result.id not in of_history]
     summary = _summary(counted)
     held, evidence, approved = _held(policy, given, standing, results, now)
-    reasons = [hold.message for hold in held]
+    reasons = [*(hold.message for hold in held), *moved(facts)]
     reasons += [result.message for result in counted if result.status == "fail"]
     if not enforced:
         reasons.append("The policy enforces no rule; wanted at least 1.")
@@ -71,7 +72,7 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
         )
     if not reasons and not _any_good(told):
         reasons.append("No good fact was received of what the policy needs; wanted at least 1.")
-    override = _override(standing, held, reasons, evidence, now)
+    override = None if moved(facts) else _override(standing, held, reasons, evidence, now)
     if override is not None:
         reasons = []
     warned = summary.warning_count or summary.waived_count or override
@@ -117,7 +118,9 @@ def _held(
 def _override(
     standing: Standing, held: Sequence[Hold], reasons: Sequence[str], evidence: Evidence | None, now: datetime
 ) -> OverrideUsed | None:
-    """What makes it GO against these reasons. Nobody overrides a halt: who stops the line always wins."""
+    """What makes it GO against these reasons. Nobody overrides a halt: who stops the line always wins. Nor does an
+    override go over to another artifact than the one that was seen.
+    """
     if not reasons or evidence is None or any(hold.kind == "halt" for hold in held):
         return None
     found = overriding(standing.overrides, evidence, now)
@@ -231,6 +234,7 @@ def _judge_rule(hearing: Hearing, rule: Rule) -> RuleResult:
             wrong += unrepeated(rule, found.current, now) if wrong else []
         if beside_it is not None:
             beside, lacking = needed(rule, beside_it, now)
+            lacking += of_another(beside, beside_it, required=hearing.policy.digest_required)
             has_evidence = has_evidence and not lacking
             wrong = [*wrong, *lacking]
     passed = not wrong

@@ -147,7 +147,7 @@ class Scribe:
         return Sealed(digest(body), values)
 
 
-_ABOUT = ("site", "gate", "subject", "line", "version", "run_id", "run_number", "trigger", "actor")
+_ABOUT = ("site", "gate", "subject", "line", "version", "artifact_digest", "run_id", "run_number", "trigger", "actor")
 
 
 async def get_capsule(read: Read, key: RunKey) -> Blob:

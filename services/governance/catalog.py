@@ -30,6 +30,7 @@ class Target:
     """What a gate judges: ``version`` is "" for a whole site.
 
     ``line``: as somebody named it ("": nobody did), until `placed` puts the target into the line that it belongs to.
+    ``artifact_digest``: of the very artifact; "": of the one that the newest signal of the version names, if one does.
     """
 
     gate: str
@@ -37,6 +38,12 @@ class Target:
     subject: str
     version: str
     line: str = ""
+    artifact_digest: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str]:
+        """What its GO is found by: gate, site, subject, version, line."""
+        return self.gate, self.site, self.subject, self.version, self.line
 
     def placed(self, policy: Policy) -> Target:
         """The target in the line that the policy derives, or else in the one that was named.
@@ -208,12 +215,19 @@ class Catalog:
         """What to judge, not yet `placed`. Raises `NotFound` for an unknown gate, `Invalid` for a wrong field."""
         gate, subject, version = wanted.gate, wanted.subject, wanted.version
         if await self._mode(source, gate, site) == "site":
-            if subject is not None or version is not None or wanted.line is not None:
-                raise Invalid(f"The gate {gate} judges a whole site; leave subject and version out, and a line, too.")
+            if (
+                subject is not None
+                or version is not None
+                or wanted.line is not None
+                or wanted.artifact_digest is not None
+            ):
+                raise Invalid(
+                    f"The gate {gate} judges a whole site; leave subject and version out, and line and digest, too."
+                )
             return Target(gate, site, SITE_SUBJECT, "")
         if subject is None or version is None:
             raise Invalid(f"The gate {gate} judges one version of one subject; give both subject and version.")
-        return Target(gate, site, subject, version, wanted.line or "")
+        return Target(gate, site, subject, version, wanted.line or "", wanted.artifact_digest or "")
 
     async def _mode(self, source: Source, gate: str, site: str) -> SubjectMode:
         """It never changes while a gate has a name, so what is known need not be asked for."""

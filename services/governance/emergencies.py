@@ -80,6 +80,7 @@ async def override(judging: Judging, tx: Tx, body: OverrideRequest) -> OverrideD
     if row["evidence"] is None:
         raise Conflict(f"Run {body.run_id} is of before there were overrides; run the gate again.")
     asked = {"subject": row["subject"], "version": row["version"], "line": row["line"] or None}
+    asked["artifact_digest"] = row["artifact_digest"] or None
     wanted = GateTarget(gate=body.gate, **(asked if row["version"] else {}))
     target = await judging.catalog.target(tx.connection, wanted, tx.site)
     policy = (await judging.catalog.in_force(tx.connection, target.gate, tx.site)).policy(target.subject)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import astuple
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -58,7 +57,7 @@ async def _forecast(catalog: Catalog, read: Read, wanted: GateTarget, at: dateti
     about = await gather(read.pool, policy, target, read.now, at)
     # It is judged up to a hundred times, and others want answers meanwhile.
     found = await asyncio.to_thread(domain.forecast, policy, about.facts, about.standing, read.now, at)
-    held = await read.pool.fetchrow(SELECT_HELD_UNTIL, *astuple(target))
+    held = await read.pool.fetchrow(SELECT_HELD_UNTIL, *target.key)
     return Forecast(
         gate=target.gate,
         site=target.site,

@@ -47,7 +47,7 @@ SELECT 'current' AS place, facts.kind, facts.part, facts.version, facts.signal_i
     facts.good_time, signals.source, signals.event_id, signals.data, signals.problems,
     coalesce(signals.data_sha256, sha256(convert_to(signals.data::text, 'UTF8'))) AS data_sha256, open.tests,
     open.signal_ids, open.times, NULL::bigint AS run_number, coalesce(signals.actor, '') AS actor, facts.voice,
-    facts.mixed, {TRUSTED_SIGNER} || facts.signers AS signers
+    facts.mixed, {TRUSTED_SIGNER} || facts.signers AS signers, signals.artifact_digest
 FROM facts JOIN signals USING (signal_id)
 LEFT JOIN LATERAL (
     SELECT array_agg(test) AS tests, array_agg(signal_id) AS signal_ids, array_agg(time) AS times
@@ -65,7 +65,7 @@ UNION ALL
 SELECT 'unread', heads.kind, signals.part, heads.version, heads.signal_id, heads.time, heads.good_signal_id,
     heads.good_time, signals.source, signals.event_id, signals.data, signals.problems,
     coalesce(signals.data_sha256, sha256(convert_to(signals.data::text, 'UTF8'))), NULL, NULL, NULL, NULL,
-    coalesce(signals.actor, ''), heads.voice, false, {TRUSTED_SIGNER}
+    coalesce(signals.actor, ''), heads.voice, false, {TRUSTED_SIGNER}, signals.artifact_digest
 FROM report_heads AS heads JOIN signals USING (signal_id)
 WHERE heads.site = $1 AND heads.subject = $2 AND heads.version = ANY ($3::text[]) AND heads.kind = ANY ($4::text[])
     AND NOT heads.readable AND (heads.voice = '' OR EXISTS (
@@ -76,34 +76,34 @@ UNION ALL
 SELECT 'baseline', signals.kind, signals.part, signals.version, signals.signal_id,
     least(signals.time, signals.received_at), NULL, NULL, signals.source, signals.event_id, signals.data,
     signals.problems, coalesce(signals.data_sha256, sha256(convert_to(signals.data::text, 'UTF8'))), NULL, NULL, NULL,
-    runs.run_number, coalesce(signals.actor, ''), '', false, {TRUSTED_SIGNER}
+    runs.run_number, coalesce(signals.actor, ''), '', false, {TRUSTED_SIGNER}, signals.artifact_digest
 FROM gate_lines JOIN runs ON runs.run_id = gate_lines.last_go_run_id
 CROSS JOIN LATERAL unnest(runs.fact_signals) AS used (signal_id)
 JOIN signals ON signals.signal_id = used.signal_id
 WHERE gate_lines.gate = $6 AND gate_lines.site = $1 AND gate_lines.subject = $2 AND gate_lines.line = $10
 UNION ALL
 SELECT 'waiver', '', '', '', waiver_id, NULL, NULL, NULL, '', '', to_jsonb(waivers), '[]', NULL, NULL, NULL, NULL,
-    NULL, '', '', false, NULL
+    NULL, '', '', false, NULL, ''
 FROM waivers
 WHERE site = $1 AND gate = $6 AND subject = $2 AND state IN ('requested', 'approved') AND ends_at > $7
     AND state = 'approved'
 UNION ALL
 SELECT 'halt', '', '', '', halt_id, NULL, NULL, NULL, '', '', to_jsonb(halts), '[]', NULL, NULL, NULL, NULL,
-    NULL, '', '', false, NULL
+    NULL, '', '', false, NULL, ''
 FROM halts WHERE site IN ('global', $1) AND lifted_at IS NULL
 UNION ALL
 SELECT 'kind', '', '', '', NULL, NULL, NULL, NULL, '', '', to_jsonb(own_kinds), '[]', NULL, NULL, NULL, NULL,
-    NULL, '', '', false, NULL
+    NULL, '', '', false, NULL, ''
 FROM own_kinds WHERE name = ANY ($4::text[])
 UNION ALL
 SELECT 'approval', '', '', '', approval_id, NULL, NULL, NULL, '', '', to_jsonb(approvals), '[]', NULL, NULL, NULL,
-    NULL, NULL, '', '', false, NULL
+    NULL, NULL, '', '', false, NULL, ''
 FROM approvals
 WHERE site = $1 AND gate = $6 AND subject = $2 AND version = ($3::text[])[cardinality($3::text[])]
     AND about = 'candidate' AND ref = '' AND withdrawn_at IS NULL
 UNION ALL
 SELECT 'retirement', '', '', '', retirement_id, NULL, NULL, NULL, '', '', to_jsonb(retirements), '[]', NULL, NULL, NULL,
-    NULL, NULL, '', '', false, NULL
+    NULL, NULL, '', '', false, NULL, ''
 FROM retirements WHERE site = $1 AND subject = $2 AND ended_at IS NULL AND kind = ANY ($4::text[])
 UNION ALL
 SELECT 'history', '', '', '', NULL, NULL, NULL, NULL, '', '', jsonb_build_object(
@@ -115,23 +115,23 @@ SELECT 'history', '', '', '', NULL, NULL, NULL, NULL, '', '', jsonb_build_object
             (SELECT * FROM verdicts WHERE counts AND decision = 'go'
                 AND version <> ($3::text[])[cardinality($3::text[])] ORDER BY run_number DESC LIMIT 1)
         ) AS past)
-    ), '[]', NULL, NULL, NULL, NULL, NULL, '', '', false, NULL
+    ), '[]', NULL, NULL, NULL, NULL, NULL, '', '', false, NULL, ''
 WHERE $11
 UNION ALL
 SELECT 'label', '', '', '', label_id, NULL, NULL, NULL, '', '', to_jsonb(version_labels), '[]', NULL, NULL, NULL,
-    NULL, NULL, '', '', false, NULL
+    NULL, NULL, '', '', false, NULL, ''
 FROM version_labels
 WHERE site = $1 AND subject = $2 AND version = ($3::text[])[cardinality($3::text[])] AND removed_at IS NULL
 UNION ALL
 SELECT 'override', '', '', '', override_id, NULL, NULL, NULL, '', '', to_jsonb(overrides), '[]', NULL, NULL, NULL,
-    NULL, NULL, '', '', false, NULL
+    NULL, NULL, '', '', false, NULL, ''
 FROM overrides
 WHERE site = $1 AND gate = $6 AND subject = $2 AND version = ($3::text[])[cardinality($3::text[])]
     AND revoked_at IS NULL AND ends_at > $7
 UNION ALL
 SELECT 'spent', '', '', '', NULL, NULL, NULL, NULL, '', '',
     jsonb_build_object('kind', kind, 'count', spent.count, 'quarter', to_char($7 AT TIME ZONE 'UTC', 'YYYY-"Q"Q')),
-    '[]', NULL, NULL, NULL, NULL, NULL, '', '', false, NULL
+    '[]', NULL, NULL, NULL, NULL, NULL, '', '', false, NULL, ''
 FROM unnest(ARRAY['waiver', 'override', 'forced_completion', 'baseline']) AS of (kind) CROSS JOIN LATERAL (
     SELECT count(*) FROM exception_spends AS spends
     WHERE spends.site = $1 AND spends.kind = of.kind
@@ -139,9 +139,14 @@ FROM unnest(ARRAY['waiver', 'override', 'forced_completion', 'baseline']) AS of 
         AND spent_at < (date_trunc('quarter', $7 AT TIME ZONE 'UTC') + interval '3 months') AT TIME ZONE 'UTC'
 ) AS spent WHERE spent.count > 0
 UNION ALL
+SELECT 'artifact', '', '', version, digest_signal_id, NULL, NULL, NULL, '', '', NULL, '[]', NULL, NULL, NULL, NULL,
+    NULL, '', '', false, NULL, artifact_digest
+FROM versions_seen
+WHERE site = $1 AND subject = $2 AND version = ($3::text[])[cardinality($3::text[])] AND artifact_digest <> ''
+UNION ALL
 SELECT 'freezes', '', '', '', NULL, NULL, NULL, NULL, '', '',
     jsonb_build_object('site', newest.site, 'content', newest.content), '[]', NULL, NULL, NULL, NULL, NULL, '',
-    '', false, NULL
+    '', false, NULL, ''
 FROM unnest(ARRAY['global', nullif($1, 'global')]) AS of (site) CROSS JOIN LATERAL (
     SELECT site, content FROM document_version WHERE kind = 'freezes' AND document_version.site = of.site
     ORDER BY version DESC LIMIT 1
@@ -149,7 +154,7 @@ FROM unnest(ARRAY['global', nullif($1, 'global')]) AS of (site) CROSS JOIN LATER
 """  # noqa: S608 - numbers and a piece of SQL of our own
 # What people decided, as `standing_of` takes it.
 DECIDED = ("waiver", "halt", "freezes", "approval", "retirement", "label", "override", "spent")
-PLACES = ("current", "unread", "baseline", "kind", "history", *DECIDED)
+PLACES = ("current", "unread", "baseline", "kind", "history", "artifact", *DECIDED)
 PACKED = ("tests_packed", "severe_packed")
 INLINE_ENTRIES = 2_000  # tests and findings that are judged without a hop to a thread, which takes longer
 
@@ -164,15 +169,19 @@ class Looked:
     digests: Mapping[int, str]
     standing: Standing
     evidence: Evidence
+    named_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a verdict is made of. ``digests``: SHA-256 (hex) of the facts' data by signal id."""
+    """What a verdict is made of. ``digests``: SHA-256 (hex) of the facts' data by signal id. ``named_by``: the signal
+    that says which artifact is judged, None where it was asked for by its digest or nobody names one.
+    """
 
     facts: Facts
     standing: Standing
     digests: Mapping[int, str]
+    named_by: int | None = None
 
 
 async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Target, now: datetime) -> Looked:
@@ -180,7 +189,7 @@ async def look(connection: Connection | asyncpg.Pool, policy: Policy, target: Ta
     found = await gather(connection, policy, target, now)
     verdict = await judged(policy, found.facts, now, found.standing)
     evidence = evidence_of(policy, found.facts, found.standing, verdict.rules, now)
-    return Looked(policy, found.facts, verdict, found.digests, found.standing, evidence)
+    return Looked(policy, found.facts, verdict, found.digests, found.standing, evidence, found.named_by)
 
 
 async def judged(policy: Policy, facts: Facts, now: datetime, standing: Standing) -> Verdict:
@@ -205,12 +214,15 @@ async def gather(
     rows: dict[str, list[asyncpg.Record]] = {place: [] for place in PLACES}
     for row in await connection.fetch(SELECT_FACTS, *about, target.line, policy.reads_history):
         rows[row["place"]].append(row)
+    named, named_by = next(((row["artifact_digest"], row["signal_id"]) for row in rows["artifact"]), ("", None))
     facts = Facts(
         current=tuple(map(_newest, rows["current"])),
         baseline=tuple(map(_fact, rows["baseline"])),
         baseline_run=rows["baseline"][0]["run_number"] if rows["baseline"] else None,
         version=target.version,
         line=target.line,
+        artifact_digest=target.artifact_digest or named,
+        named_digest=named,
         unread=tuple(map(_newest, rows["unread"])),
         kinds=tuple(sorted((read_kind(row["data"]) for row in rows["kind"]), key=lambda one: one.name)),
         history=read(History, rows["history"][0]["data"]) if rows["history"] else None,
@@ -218,7 +230,8 @@ async def gather(
     decided = ([row["data"] for row in rows[place]] for place in DECIDED)
     standing = standing_of(policy, target, now, *decided, until=until)
     held = (*rows["current"], *rows["unread"], *rows["baseline"])
-    return Material(facts, standing, {row["signal_id"]: row["data_sha256"].hex() for row in held})
+    digests = {row["signal_id"]: row["data_sha256"].hex() for row in held}
+    return Material(facts, standing, digests, None if target.artifact_digest else named_by)
 
 
 def _entries(facts: Facts) -> int:
@@ -243,6 +256,7 @@ def _fact(row: asyncpg.Record) -> Fact:
         actor=row["actor"],
         voice=row["voice"],
         mixed=row["mixed"],
+        artifact_digest=row["artifact_digest"],
         data_sha256=row["data_sha256"].hex(),
         signer=row["signers"][0],
         signers=tuple(row["signers"][1:]),

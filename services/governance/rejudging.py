@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from functools import partial
 from typing import Any
 
@@ -20,7 +19,7 @@ REJUDGE_SCHEDULE = Schedule("* * * * *")
 
 # Heads that a run holds now are being judged anyway; never waiting for one also means never being in a deadlock.
 _DUE = """
-SELECT held.gate, held.site, held.subject, held.version, held.line, held.run_id, held.decided_at,
+SELECT held.gate, held.site, held.subject, held.version, held.line, held.artifact_digest, held.run_id, held.decided_at,
     latest.version = held.version AS is_latest, coalesce(held.valid_until <= $1, false) AS is_over
 FROM valid_gos AS held JOIN gate_heads AS heads USING (gate, site, subject)
     JOIN gate_lines AS latest USING (gate, site, subject, line)
@@ -55,7 +54,7 @@ async def rejudge(judging: Judging, tx: Tx) -> JobDone | None:
     run_ids: list[int] = []
     revoked: list[int] = []
     for row in (*over, *ahead, *(row for row in changed if row["run_id"] not in seen)):
-        target = Target(row["gate"], row["site"], row["subject"], row["version"], row["line"])
+        target = Target(row["gate"], row["site"], row["subject"], row["version"], row["line"], row["artifact_digest"])
         try:
             await _look_again(judging, tx, target, row, run_ids, revoked)
         except Refusal as refusal:  # such as a policy that binds the subject no more
@@ -82,7 +81,7 @@ async def _look_again(
         history = looked.facts.history
         number = None if history is None else history.newest_number
         seen = (anybodys_kinds(policy), facts_used(looked.facts), *hears(policy), number)
-        await tx.connection.execute(SAW_AGAIN, *astuple(target), until, *seen)
+        await tx.connection.execute(SAW_AGAIN, *target.key, until, *seen)
     elif looked.verdict.decision != "go" and row["is_latest"]:
         run_ids.append(await run_on_schedule(judging, tx, target))
     else:

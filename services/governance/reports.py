@@ -26,7 +26,7 @@ from services.governance.domain.readers.alertmanager import parse_by_label
 from services.governance.domain.readers.reports import TABLE, BadReport, ParsedSignal, parse_report
 from services.governance.heads import Sender, note_report
 from services.governance.originals import Original, keep, opened
-from services.governance.signals import NewSignal, receipt, store
+from services.governance.signals import NewSignal, check_artifact, receipt, store
 from services.governance.signers import NOBODY, Proof, proof_of
 
 # A report that comes again this soon is a retry. Later it is news even if its bytes are the same: a scan that finds
@@ -71,6 +71,7 @@ async def record_report(catalog: Catalog, bucket: Bucket, tx: Tx, body: ReportRe
     name = _sender(body) + (f" by {body.subject_label}" if body.subject_label else "")
     about = Sender(kind, body.subject or SITE_SUBJECT, body.version or "", name)
     await catalog.check_version(tx.connection, kind, about.version, f"The {body.format} report")
+    check_artifact(body.artifact_digest, about.version, f"The {body.format} report")
     proof = NOBODY
     async with opened(bucket, body) as original:
         try:
@@ -153,7 +154,8 @@ def _part(asked: str | None, own: str, sender: str) -> str:
 def _signal(
     tx: Tx, body: ReportRecord, about: Sender, part: str, original: Original, data: Any, proof: Proof = NOBODY
 ) -> NewSignal:
-    named = "\n".join((body.format, about.subject, about.version, part)).encode()
+    artifact = body.artifact_digest or ""
+    named = "\n".join((body.format, about.subject, about.version, part, *([artifact] if artifact else []))).encode()
     digest = sha256(named + b"\n" + original.sha256).digest()
     source = body.source or f"/reports/{body.format}"
     # The command's id tells apart two deliveries of the same bytes; a retry is found by the digest instead.
@@ -162,7 +164,7 @@ def _signal(
     time = proof.made_at or receipt(tx)
     return NewSignal(
         source, event_id, about.kind, part, about.subject, about.version, time, data, digest,
-        signer=proof.signer, signer_ref=proof.ref,
+        signer=proof.signer, signer_ref=proof.ref, artifact_digest=artifact,
     )  # fmt: skip
 
 

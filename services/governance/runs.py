@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -62,7 +62,8 @@ RETURNING run_number, nextval('job_run_id') AS run_id,
         AS site_policy_version
 """
 RUN_COLUMNS = (
-    "gate", "site", "subject", "line", "version", "run_number", "trigger", "actor", "decision", "status", "decided_at",
+    "gate", "site", "subject", "line", "version", "artifact_digest", "artifact_signal_id", "run_number", "trigger",
+    "actor", "decision", "status", "decided_at",
     "summary", "rules", "reasons", "policy_digest", "settings", "baseline_run", "next_change_at", "fact_signals",
     "command_id", "run_id", "holds", "unused_waivers", "policy_version", "site_policy_version", "capsule_sha256",
     "valid_until", "evidence", "evidence_sha256", "approvals", "labels", "override",
@@ -150,6 +151,8 @@ async def _judge(
         "subject": target.subject,
         "line": target.line,
         "version": target.version,
+        "artifact_digest": looked.facts.artifact_digest,
+        "artifact_signal_id": looked.named_by,
         "run_number": head["run_number"],
         "trigger": trigger,
         "actor": tx.actor,
@@ -185,7 +188,7 @@ async def _judge(
     told = GateDecided(**{name: row[name] for name in GateDecided.model_fields})
     tx.emit(gate_decided, told, subject=str(row["run_id"]), site=target.site)
     if verdict.decision != "go":
-        held = await tx.connection.fetchval(SELECT_HELD, *astuple(target))
+        held = await tx.connection.fetchval(SELECT_HELD, *target.key)
         if held is not None:
             tell_revoked(tx, target, held, row["run_id"], verdict.reasons)
     GATE_DECISIONS.labels(target.gate, verdict.decision).inc()

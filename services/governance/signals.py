@@ -46,19 +46,23 @@ MAX_CONFLICTS_SHOWN = 20
 # time the later one counts. A concurrent insert of the same key is waited for and then left as it is.
 # A fact is the newest signal by effective time (the earlier of its own and of its receipt), then by id; beside it
 # stands the newest good one. It is counted among all signals, and among its actor's. The rows of a part are locked by
-# their update, whatever wins, until the transaction ends. Of a version that was heard of before no row is locked.
+# their update, whatever wins, until the transaction ends. Of a version that was heard of before no row is locked,
+# but by signals that name its artifact.
 INSERT_SIGNALS = """
 WITH fresh AS (
     INSERT INTO signals (site, source, event_id, kind, part, subject, version, time, received_at, judged, valid,
-        problems, data, digest, data_sha256, actor, signer, signer_ref)
+        problems, data, digest, data_sha256, actor, signer, signer_ref, artifact_digest)
     SELECT $1, source, event_id, kind, part, subject, version, time, $2, judged, valid, problems::jsonb, data::jsonb,
-        digest, sha256(convert_to(data::jsonb::text, 'UTF8')), $16, nullif($17::text, ''), nullif($18::text, '')
+        digest, sha256(convert_to(data::jsonb::text, 'UTF8')), $16, nullif($17::text, ''), nullif($18::text, ''),
+        artifact_digest
     FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[],
-                $11::boolean[], $12::boolean[], $13::text[], $14::text[], $15::bytea[]) WITH ORDINALITY
-        AS new (source, event_id, kind, part, subject, version, time, judged, valid, problems, data, digest, place)
+                $11::boolean[], $12::boolean[], $13::text[], $14::text[], $15::bytea[], $19::text[])
+        WITH ORDINALITY AS new (source, event_id, kind, part, subject, version, time, judged, valid, problems, data,
+        digest, artifact_digest, place)
     ORDER BY place
     ON CONFLICT (site, source, event_id) DO NOTHING
-    RETURNING signal_id, source, event_id, kind, part, subject, version, least(time, received_at) AS time, judged, valid
+    RETURNING signal_id, source, event_id, kind, part, subject, version, least(time, received_at) AS time, judged,
+        valid, artifact_digest
 ), newest AS (
     SELECT DISTINCT ON (subject, version, kind, part) subject, version, kind, part, signal_id, time, source,
         min(source) OVER same_part <> max(source) OVER same_part AS mixed
@@ -90,24 +94,33 @@ WITH fresh AS (
     RETURNING subject, version, kind, part, voice, fact_id, facts.signal_id AS newest_id,
         facts.xmax = 0 AS is_new  -- a row that was only updated has an xmax
 ), heard_of AS (
-    INSERT INTO versions_seen (site, subject, version, first_at)
-    SELECT $1, subject, version, first_at
+    INSERT INTO versions_seen (site, subject, version, first_at, artifact_digest, digest_at, digest_signal_id)
+    SELECT $1, subject, version, first_at, coalesce(artifact_digest, ''), named.time, named.signal_id
     FROM (
         SELECT subject, version, min(time) AS first_at FROM fresh WHERE version <> '' GROUP BY subject, version
-    ) AS told
-    WHERE NOT EXISTS (
+    ) AS told LEFT JOIN (
+        SELECT DISTINCT ON (subject, version) subject, version, artifact_digest, time, signal_id
+        FROM fresh WHERE artifact_digest <> '' ORDER BY subject, version, time DESC, signal_id DESC
+    ) AS named USING (subject, version)
+    WHERE named.signal_id IS NOT NULL OR NOT EXISTS (
         SELECT FROM versions_seen AS seen WHERE seen.site = $1 AND seen.subject = told.subject
             AND seen.version = told.version AND seen.first_at <= told.first_at
     )
     ORDER BY subject, version
-    ON CONFLICT (site, subject, version) DO UPDATE SET first_at = least(versions_seen.first_at, EXCLUDED.first_at)
+    ON CONFLICT (site, subject, version) DO UPDATE SET first_at = least(versions_seen.first_at, EXCLUDED.first_at),
+        (artifact_digest, digest_at, digest_signal_id) = (
+            SELECT one.digest, one.at, one.id FROM (VALUES
+                (versions_seen.artifact_digest, versions_seen.digest_at, versions_seen.digest_signal_id),
+                (EXCLUDED.artifact_digest, EXCLUDED.digest_at, EXCLUDED.digest_signal_id)
+            ) AS one (digest, at, id) ORDER BY one.at DESC NULLS LAST, one.id DESC NULLS LAST LIMIT 1
+        )
 )
 SELECT source, event_id, signal_id, time, valid, coalesce(is_new AND voice = '', false) AS opens_part, subject, version,
     kind, part, voice, fact_id, newest_id
 FROM fresh LEFT JOIN counted USING (subject, version, kind, part)
 """
 SELECT_KNOWN = """
-SELECT source, event_id, signal_id, kind, part, subject, version, judged, valid, problems, digest
+SELECT source, event_id, signal_id, kind, part, subject, version, artifact_digest, judged, valid, problems, digest
 FROM unnest($2::text[], $3::text[]) AS asked (source, event_id) JOIN signals USING (source, event_id)
 WHERE signals.site = $1
 """
@@ -143,6 +156,7 @@ class NewSignal:
     problems: tuple[str, ...] = ()
     signer: str = ""
     signer_ref: str = ""
+    artifact_digest: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -187,10 +201,24 @@ async def _from_event(
     # As it was sent: what is read of an event may depend on what was told before. Without a time of its own, a repeat
     # would differ from the first only in when it came.
     named = (event.part or DEFAULT_PART, event.subject or defaults.subject or SITE_SUBJECT)
-    content = [event.type, *named, event.version or defaults.version or "", event.time, event.data]
+    artifact = event.artifactdigest
+    if artifact is None and defaults.version in (None, version):
+        artifact = defaults.artifact_digest
+    of_artifact = [artifact] if artifact else []
+    content = [event.type, *named, event.version or defaults.version or "", event.time, event.data, *of_artifact]
     digest = sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
     time = said.time or received
-    return NewSignal(event.source, event.id, said.kind, part, subject, version, time, said.data, digest)
+    return NewSignal(
+        event.source, event.id, said.kind, part, subject, version, time, said.data, digest,
+        artifact_digest=check_artifact(artifact, version, which),
+    )  # fmt: skip
+
+
+def check_artifact(named: str | None, version: str, which: str) -> str:
+    """The digest of an artifact, "" for none. Raises `Invalid` without a version: a digest is of one build."""
+    if named and not version:
+        raise Invalid(f"{which} names the digest of an artifact and no version; give the version, too.")
+    return named or ""
 
 
 async def store(tx: Tx, signals: Sequence[NewSignal], *, count: bool = True) -> SignalReceipts:
@@ -230,6 +258,7 @@ async def store(tx: Tx, signals: Sequence[NewSignal], *, count: bool = True) -> 
                 part=signal.part,
                 subject=signal.subject,
                 version=signal.version,
+                artifact_digest=signal.artifact_digest,
                 judged=row["judged"] if row else signal.kind in judged,
                 valid=row["valid"] if row else not wrong,
                 duplicate=row is not None or signal.key in seen,
@@ -270,6 +299,7 @@ async def _insert(
             tx.actor,
             new[0].signer,
             new[0].signer_ref,
+            [one.artifact_digest for one in new],
         )
     except (asyncpg.DataError, TypeError) as error:
         # The edge refuses what Postgres can't hold (NUL, half a surrogate pair), and readers whole numbers beyond 64

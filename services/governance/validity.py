@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
 from datetime import datetime, timedelta
 
 from libs.common.contracts.governance.runs import GateRevoked, gate_revoked
@@ -12,9 +11,10 @@ from libs.judge.policy import Policy
 from libs.judge.results import Verdict
 from services.governance.catalog import Target
 
-# A fact that the verdict has not seen: the newest of a part, a report that can't be read, a failure that came late. Of
-# kinds that only rules with names read, that is the word of those who are named. For policies that read past verdicts a
-# verdict that came since is such a fact, too (`history_number`: the last that was seen, null where none is read).
+# A fact that the verdict has not seen: the newest of a part, a report that can't be read, a failure that came late, or
+# that the version is another artifact now. Of kinds that only rules with names read, that is the word of those who are
+# named. For policies that read past verdicts a verdict that came since is such a fact, too (`history_number`: the last
+# that was seen, null where none is read).
 HAS_UNSEEN = """(EXISTS (
     SELECT FROM facts
     WHERE facts.site = held.site AND facts.subject = held.subject AND facts.version IN ('', held.version)
@@ -37,6 +37,10 @@ HAS_UNSEEN = """(EXISTS (
     WHERE past.gate = held.gate AND past.site = held.site AND past.subject = held.subject
         AND past.run_number > held.history_number AND past.run_id <> held.run_id
         AND NOT (past.trigger = 'schedule' AND past.decision = 'go')
+) OR held.artifact_digest <> '' AND EXISTS (
+    SELECT FROM versions_seen AS seen
+    WHERE seen.site = held.site AND seen.subject = held.subject AND seen.version = held.version
+        AND seen.artifact_digest <> held.artifact_digest
 ))"""
 # Decided by a clock that was set back since: what was young then lies in the future now, and the end of the GO too far
 # ahead. ``{now}`` is the place of the time; minutes as `libs.judge.trust.MAX_FUTURE`.
@@ -58,6 +62,7 @@ def store_validity(at: Mapping[str, str]) -> str:
         "subject",
         "version",
         "line",
+        "artifact_digest",
         "run_id",
         "decided_at",
         "valid_until",
@@ -71,6 +76,7 @@ def store_validity(at: Mapping[str, str]) -> str:
 valid AS (
     INSERT INTO valid_gos ({", ".join(columns)}) SELECT {values} WHERE {at["decision"]} = 'go'
     ON CONFLICT (gate, site, subject, version, line) DO UPDATE SET run_id = EXCLUDED.run_id,
+        artifact_digest = EXCLUDED.artifact_digest,
         decided_at = EXCLUDED.decided_at, valid_until = EXCLUDED.valid_until, kinds = EXCLUDED.kinds,
         fact_signals = EXCLUDED.fact_signals, history_number = EXCLUDED.history_number,
         heard_kinds = EXCLUDED.heard_kinds, heard_actors = EXCLUDED.heard_actors
@@ -100,6 +106,7 @@ def tell_revoked(tx: Tx, target: Target, held_run_id: int, run_id: int | None, r
         subject=target.subject,
         version=target.version,
         line=target.line,
+        artifact_digest=target.artifact_digest,
         revoked_run_id=held_run_id,
         run_id=run_id,
         revoked_at=tx.now,
@@ -110,5 +117,5 @@ def tell_revoked(tx: Tx, target: Target, held_run_id: int, run_id: int | None, r
 
 async def revoke(tx: Tx, target: Target, held_run_id: int, reasons: Sequence[str]) -> None:
     """End a GO without a run: of a version that is not the latest any more, or whose time is over."""
-    await tx.connection.execute(DROP_HELD, *astuple(target))
+    await tx.connection.execute(DROP_HELD, *target.key)
     tell_revoked(tx, target, held_run_id, None, reasons)

@@ -35,6 +35,9 @@ SubjectOption = Annotated[
     str | None, typer.Option("--subject", help="The software that this is about.", autocompletion=subjects)
 ]
 VersionOption = Annotated[str | None, typer.Option("--version", help="Its version.")]
+DigestOption = Annotated[
+    str | None, typer.Option("--artifact-digest", help="The digest of the artifact: sha256: and 64 digits.")
+]
 PartOption = Annotated[str | None, typer.Option("--part", help="Which of several of a kind, such as unit.")]
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -54,6 +57,7 @@ def send_signal(
     ] = None,
     subject: SubjectOption = None,
     version: VersionOption = None,
+    artifact_digest: DigestOption = None,
     part: PartOption = None,
     source: Annotated[str, typer.Option("--source", help="Who says it; with --kind.")] = "headgate-cli",
     event_id: Annotated[
@@ -75,7 +79,8 @@ def send_signal(
             batch = events[start : start + MAX_SIGNALS]
             answers.append(
                 session.client.send(
-                    "governance.signal.record", orjson.dumps(batch), BATCH, **given(subject=subject, version=version),
+                    "governance.signal.record", orjson.dumps(batch), BATCH,
+                    **given(subject=subject, version=version, artifact_digest=artifact_digest),
                     **session.sited,
                 )
             )  # fmt: skip
@@ -97,6 +102,7 @@ def send_reports(
     files: Annotated[list[str], typer.Argument(help="The reports; - is stdin.")],
     subject: SubjectOption = None,
     version: VersionOption = None,
+    artifact_digest: DigestOption = None,
     part: PartOption = None,
     source: Annotated[str | None, typer.Option("--source", help="Who made the report.")] = None,
     sign_with: Annotated[
@@ -136,7 +142,8 @@ def send_reports(
             for file, content in packed:
                 content.told = partial(_tell, done, before)
                 name = None if file == "-" else Path(file).name[-MAX_NAME_CHARS:]
-                fields = given(subject=subject, version=version, part=parts.get(file), source=source, file=name)
+                about = given(subject=subject, version=version, artifact_digest=artifact_digest)
+                fields = about | given(part=parts.get(file), source=source, file=name)
                 try:
                     answers.append(
                         session.client.send(

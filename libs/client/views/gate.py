@@ -57,6 +57,7 @@ def admission(session: Session, answer: Any, _fields: Mapping[str, Any]) -> int:
     found = read_as(Admission, answer)
     decision = "go" if found.admitted else "no_go"
     about = f"{found.subject} {found.version}".strip() + of_line(found.line)
+    about += f" ({found.artifact_digest})" if found.artifact_digest else ""
     line = Text.assemble(("ADMITTED" if found.admitted else "NOT ADMITTED", STYLES[decision]))
     line.append(f"  {clean(found.gate)} gate, {clean(about)}")
     if found.admitted:
@@ -157,6 +158,9 @@ def headline(run: GateRun) -> Text:
     line = Text.assemble((word, STYLES[run.decision]), f"  {clean(run.gate)} gate, {clean(about)}")
     score = f"{run.summary.weighted_score_percent:g} %"
     line.append(f", score {score}, run {run.run_id} at {when(run.decided_at)}")
+    if run.artifact_digest:
+        by = "" if run.artifact_signal_id is None else f", named by signal {run.artifact_signal_id}"
+        line.append(f", artifact {run.artifact_digest}{by}")
     if run.site != "global":
         line.append(f", site {clean(run.site)}")
     return line if run.override is None else Text("\n").join([overridden(run.override), line])

@@ -20,6 +20,8 @@ def summary(run: GateRun, told: Explanation | None = None) -> str:
     lines = [f"## {run.verdict.replace('_', ' ')}: {_text(about)}", ""]
     score = f"{run.summary.weighted_score_percent:g} %"
     lines.append(f"Gate {_text(run.gate)}, run {run.run_id} at {when(run.decided_at)}, score {score}.")
+    if run.artifact_digest:
+        lines.append(f"Artifact: `{run.artifact_digest}`.")
     if run.valid_until is not None:
         lines.append(f"This GO holds until {when(run.valid_until)} at the most.")
     lines += ["", "| | rule | reason | who mends it |", "|---|---|---|---|"]

@@ -78,6 +78,17 @@ Line = Annotated[
         }
     ),
 ]
+ArtifactDigest = Annotated[
+    str,
+    StringConstraints(pattern=r"^(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}|blake3:[0-9a-f]{64})$"),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^(sha256|sha384|sha512|blake3):[0-9a-f]{64,128}$",
+            "description": "The digest of the artifact, as registries name it: sha256: and 64 digits of 0-9a-f",
+        }
+    ),
+]
 LineFilter = Annotated[
     str,
     StringConstraints(max_length=MAX_LINE_CHARS),

@@ -11,7 +11,7 @@ class Admission(Open):
     """Whether a GO of this version holds at ``checked_at``. ``reasons``: why it is not admitted, a sentence each.
 
     ``run_id`` and what follows are of the run whose GO holds, none where no GO does. ``override``: the emergency
-    override that it is GO by.
+    override that it is GO by. ``artifact_digest``: what that run judged, or what was asked about.
     """
 
     admitted: bool
@@ -20,6 +20,7 @@ class Admission(Open):
     subject: str
     version: str
     line: str = ""
+    artifact_digest: str = ""
     checked_at: Time
     run_id: int | None = None
     verdict: VerdictWord | None = None

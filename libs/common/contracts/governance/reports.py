@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 from libs.common.contracts.base import GET, POST, Command, Model, Query
 from libs.common.contracts.blobs import Blob
 from libs.common.contracts.governance.signals import SignalKey, SignalReceipts
-from libs.common.contracts.names import Part, Subject, Version
+from libs.common.contracts.names import ArtifactDigest, Part, Subject, Version
 from libs.common.problems import Invalid, NotFound, TooLarge
 
 MAX_REPORT_BYTES = 64 * 1024 * 1024  # the largest that an installation may be set to take, unpacked
@@ -47,6 +47,7 @@ class ReportRecord(Model):
     format: ReportFormat
     subject: Subject | None = None
     version: Version | None = None
+    artifact_digest: ArtifactDigest | None = None
     part: Part | None = Field(None, description="Which of several reports of a kind this is, such as unit")
     source: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
     file: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = Field(
@@ -77,7 +78,7 @@ record_report = Command(
     permission="signal:write",
     http=POST(
         "/api/signals/{format}",
-        query=("subject", "version", "part", "source", "file", "subject_label"),
+        query=("subject", "version", "artifact_digest", "part", "source", "file", "subject_label"),
         status=201,
         reader="report",
     ),

@@ -21,7 +21,7 @@ from libs.common.contracts.base import (
     Time,
     Token,
 )
-from libs.common.contracts.names import Line, LineFilter, Subject, Version
+from libs.common.contracts.names import ArtifactDigest, Line, LineFilter, Subject, Version
 from libs.common.problems import Invalid, NotFound
 
 Decision = Literal["go", "no_go"]
@@ -45,6 +45,7 @@ class GateTarget(Model):
     subject: Subject | None = None
     version: Version | None = None
     line: Line | None = None
+    artifact_digest: ArtifactDigest | None = None
 
 
 class WaiverUsed(Open):
@@ -136,7 +137,9 @@ class GateSummary(Open):
 class GateRun(Open):
     """A stored verdict. ``run_number`` counts per gate, site and subject; later numbers replace earlier ones of a line.
 
-    ``line``: which versions of the subject it was compared with, "" where nobody draws lines.
+    ``line``: which versions of the subject it was compared with, "" where nobody draws lines. ``artifact_digest``: of
+    what was judged, as it was asked for, else as ``artifact_signal_id``, the newest signal of the version that names
+    one, says; "" where none does.
 
     ``reasons``: a sentence for each thing that forbids GO. ``next_change_at``: when a rule that passes will be stale, a
     waiver ends, a freeze begins or a rule that warns will fail. ``holds``: halts and freezes in force,
@@ -156,6 +159,8 @@ class GateRun(Open):
     subject: str
     version: str
     line: str = ""
+    artifact_digest: str = ""
+    artifact_signal_id: int | None = None
     run_number: int
     trigger: str
     decision: Decision
@@ -210,6 +215,7 @@ class GateDecided(Open):
     subject: str
     version: str
     line: str = ""
+    artifact_digest: str = ""
     run_number: int
     trigger: str
     decision: Decision
@@ -271,6 +277,7 @@ class GateRevoked(Open):
     subject: str
     version: str
     line: str = ""
+    artifact_digest: str = ""
     revoked_run_id: int
     run_id: int | None
     revoked_at: Time

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Page, Query, Time
-from libs.common.contracts.names import Part, Subject, Version
+from libs.common.contracts.names import ArtifactDigest, Part, Subject, Version
 from libs.common.problems import Conflict, Invalid, NotFound, TooLarge
 
 Kind = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}$")]
@@ -24,6 +24,7 @@ class OutsideEvent(Model):
     type: Kind
     subject: Subject | None = None
     version: Version | None = None
+    artifactdigest: ArtifactDigest | None = None
     part: Part | None = None
     time: Time | None = None
     data: Any = None
@@ -38,10 +39,11 @@ class OutsideEvent(Model):
 
 
 class SignalRecord(Model):
-    """``subject`` and ``version`` count for events that don't say their own."""
+    """``subject``, ``version`` and ``artifact_digest`` count for events that don't say their own."""
 
     subject: Subject | None = None
     version: Version | None = None
+    artifact_digest: ArtifactDigest | None = None
     signals: list[OutsideEvent] = Field(min_length=1, max_length=MAX_SIGNALS)
 
 
@@ -57,6 +59,7 @@ class SignalReceipt(Open):
     part: str
     subject: str
     version: str
+    artifact_digest: str = ""
     judged: bool
     valid: bool
     duplicate: bool
@@ -91,6 +94,7 @@ class Signal(Open):
     part: str
     subject: str
     version: str
+    artifact_digest: str = ""
     time: Time
     received_at: Time
     actor: str | None = Field(None, description="Who recorded it; null for one from before this was noted")
@@ -113,6 +117,7 @@ class SignalRecorded(Open):
     part: str
     subject: str
     version: str
+    artifact_digest: str = ""
     source: str
     event_id: str
     time: Time
@@ -136,7 +141,7 @@ record_signals = Command(
     body=SignalRecord,
     result=SignalReceipts,
     permission="signal:write",
-    http=POST("/api/signals", query=("subject", "version"), status=201, reader="cloudevents"),
+    http=POST("/api/signals", query=("subject", "version", "artifact_digest"), status=201, reader="cloudevents"),
     errors=(Invalid, Conflict, TooLarge),
     summary="Record CloudEvents (binary, structured or batched) as signals",
 )
