@@ -20,11 +20,13 @@ _REGION = re.compile(r"^(?P<indent> *)# >>> (?P<name>[a-z]+)(?P<note>.*)\n(?:.*\
 SERVICE = """\
 {name}:
   <<: *service
-  environment: {{<<: *environment, HEADGATE_SERVICE: {name}}}
+  environment: {{<<: *environment, HEADGATE_SERVICE: {name}{own}}}
   expose: ["{port}"]
   volumes: ["secrets-{name}:/run/headgate:ro"]
   healthcheck: *health
 """
+
+OWN = {"governance": ", HEADGATE_PROMETHEUS_URL: '${HEADGATE_PROMETHEUS_URL:-}'"}  # what no other service is told
 
 
 def _ports(services: Sequence[str]) -> list[tuple[str, int]]:
@@ -32,7 +34,11 @@ def _ports(services: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def _blocks(services: Sequence[str]) -> str:
-    return "\n".join(SERVICE.format(name=name, port=port) for name, port in _ports(services) if name != "gateway")
+    return "\n".join(
+        SERVICE.format(name=name, port=port, own=OWN.get(name, ""))
+        for name, port in _ports(services)
+        if name != "gateway"
+    )
 
 
 REGIONS: dict[str, Callable[[Sequence[str]], str]] = {

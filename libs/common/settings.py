@@ -73,6 +73,10 @@ class Settings(BaseSettings):
         None,
         description="Secret of the gateway from which those of webhooks are made; `make up` and compose derive it.",
     )
+    prometheus_url: SecretStr | None = Field(
+        None,
+        description="The Prometheus that governance may ask for probes, such as `http://prometheus:9090`; no other is.",
+    )
     policies_dir: Path | None = Field(
         None, description="Folder of gate policies (YAML) instead of the ones that come with Headgate."
     )

@@ -14,10 +14,10 @@ from typing import Any
 from libs.judge.facts import Fact
 from libs.judge.history import KEYS as HISTORY_KEYS
 from libs.judge.kinds import Kind
-from libs.judge.pipelines import RUN_KEYS, STEP_KEYS, of_artifacts, of_deployments, of_pipelines
+from libs.judge.pipelines import RUN_KEYS, STEP_KEYS, of_artifacts, of_deployments, of_pipelines, of_samples
 from libs.judge.report_base import DEFAULT_PART, announced_words
 from libs.judge.rollback import KEYS as ROLLBACK_KEYS
-from libs.judge.states import ARTIFACTS, DEPLOYMENTS, PIPELINES
+from libs.judge.states import ARTIFACTS, DEPLOYMENTS, PIPELINES, SAMPLES
 from libs.judge.test_ids import UNNAMED, fingerprint, unpack, vanished
 from libs.judge.vulnerabilities import KEYS as VULNERABILITY_KEYS
 from libs.judge.vulnerabilities import KIND as VULNERABILITIES
@@ -366,6 +366,7 @@ _DERIVATIONS: dict[str, tuple[tuple[str, ...], _Derivation]] = {
     PIPELINES: ((*RUN_KEYS, "missing_parts"), of_pipelines),
     DEPLOYMENTS: (RUN_KEYS, of_deployments),
     ARTIFACTS: (STEP_KEYS, of_artifacts),
+    SAMPLES: (("values",), of_samples),
     "ops.security": (("risk_rank", "max_risk_rank"), _security),
 }
 DERIVED_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -27,10 +27,11 @@ from libs.judge.checks import (
     time,
 )
 from libs.judge.report_base import JSON, MAX_COUNT
-from libs.judge.states import ARTIFACTS, DEPLOYMENTS, PIPELINES, STATUSES, STEPS
+from libs.judge.states import ARTIFACTS, DEPLOYMENTS, PIPELINES, SAMPLES, STATUSES, STEPS
 from libs.judge.test_ids import PRINT_CHARS
 
 MAX_PROBLEMS = 20
+MAX_NUMBER = 1e308
 RESULT_WORDS = ("success", "ok", "healthy", "warning", "warn", "degraded", "critical", "failed", "error")
 
 
@@ -256,6 +257,12 @@ _ALL = (
         "artifact's step",
         {"step": one_of(*STEPS), "artifact": text, "digest": string},
         optional={**dict.fromkeys(("system", "url"), string), **_REMARKS},
+    ),
+    Kind(
+        SAMPLES,
+        "measurement",
+        {"name": text, "value": number(-MAX_NUMBER, MAX_NUMBER), "unit": string},
+        optional={"query": string, "labels": list_of(string), **_REMARKS},
     ),
     Kind(
         "ops.preflight",

@@ -1,4 +1,4 @@
-"""Totals over runs of pipelines, deployments, and what became of artifacts."""
+"""Totals over runs of pipelines, deployments, what became of artifacts, and measurements."""
 
 from __future__ import annotations
 
@@ -42,6 +42,11 @@ def of_artifacts(current: Sequence[Fact], _baseline: Sequence[Fact], _: Mapping[
         "artifacts": _names(sorted({artifact for artifact, _ in taken})),
         "artifact_count": len(taken),
     }
+
+
+def of_samples(current: Sequence[Fact], _baseline: Sequence[Fact], _: Mapping[str, Any]) -> dict[str, Any]:
+    """``values``: the number of each part, under its name."""
+    return {"values": {fact.part: float(_data(fact)["value"]) for fact in current}}
 
 
 def _data(fact: Fact) -> Run:

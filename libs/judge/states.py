@@ -4,6 +4,7 @@ Only ``succeeded`` is success. A word that nobody knows is ``unknown``, which pa
 """
 
 PIPELINES, DEPLOYMENTS, ARTIFACTS = "ci.pipeline", "deploy.status", "artifact.step"
+SAMPLES = "metric.sample"
 SUCCEEDED, RUNNING, FAILED = "succeeded", "running", "failed"
 UNFINISHED = ("waiting", RUNNING)
 STATUSES = (*UNFINISHED, SUCCEEDED, FAILED, "cancelled", "skipped", "rolled_back", "removed", "unknown")

@@ -6,6 +6,7 @@ import sys
 from libs.common.runtime import StartError, main
 from libs.common.settings import Settings
 from services.governance.capsules import read_signer
+from services.governance.prometheus import read_prometheus
 from services.governance.service import make_service
 from services.governance.startup import read_policies
 
@@ -16,7 +17,8 @@ def run() -> None:
         settings = Settings()
         policies = read_policies(settings.policies_dir, os.environ)
         signer = read_signer(settings)
-        service = make_service(policies, settings.signal_retention_days, settings.report_retention_days, signer)
+        days = settings.signal_retention_days, settings.report_retention_days
+        service = make_service(policies, *days, signer, read_prometheus(settings))
     except StartError as error:
         sys.stderr.write(f"headgate governance: {error}\n")
         sys.exit(1)

@@ -33,6 +33,7 @@ from services.governance import (
     paths,
     plan,
     policies,
+    probes,
     pruning,
     rejudging,
     reports,
@@ -44,6 +45,7 @@ from services.governance import (
 )
 from services.governance import catalog as gates
 from services.governance.capsules import Scribe
+from services.governance.prometheus import Prometheus
 from services.governance.runs import Judging
 
 
@@ -52,6 +54,7 @@ def make_service(
     signal_retention_days: int = 90,
     report_retention_days: int = 30,
     signer: Signer | None = None,
+    prometheus: Prometheus | None = None,
 ) -> Service:
     """The service that judges by these files (name to policy, such as `startup.packaged_policies` gives), and by what
     is published.
@@ -96,5 +99,6 @@ def make_service(
         budget.table(catalog),
         approvals.table(judging),
         opsgate.table(judging),
+        probes.table(prometheus or Prometheus(None)),
         pruning.table(signal_retention_days),
     )

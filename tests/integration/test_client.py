@@ -184,6 +184,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
         "kinds",
         "signers",
         "groups",
+        "probes",
     ):
         content = json.loads((await tool(document, "show", "--json")).stdout)["content"]
         body = json.dumps({"content": content, "reason": "first"})

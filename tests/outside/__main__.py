@@ -84,6 +84,7 @@ def _prove(
             take("bus", lambda: bus.step(world))
             take("series", lambda: prometheus.check_series(monitoring))
             take("gate", lambda: prometheus.check_gate(monitoring))
+            take("probes", lambda: prometheus.check_probes(monitoring))
         take("traces", lambda: traces.step(world))
         take("fuzz", lambda: fuzz.step(world))
     finally:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
 import subprocess
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +17,8 @@ import yaml
 
 from deploy.embedded import free_port
 from libs.common.contracts import SERVICES
+from services.governance.domain.samples import Sample
+from services.governance.prometheus import Prometheus
 from tests.contract.test_series import expressions, rules
 from tests.outside.tools import run
 from tests.outside.world import SUBJECT, StepFailed, World, check, rule_of, until
@@ -191,6 +195,20 @@ def check_gate(monitoring: Monitoring) -> None:
     _amtool(monitoring, "alert", "add", *ALERT, "--end=2020-01-01T00:00:00Z", "--start=2019-01-01T00:00:00Z")
     turned("go")
     world.figure("release gate: Watchdog / critical alert / resolved", "Alertmanager, amtool", "GO / NO-GO / GO")
+
+
+def check_probes(monitoring: Monitoring) -> None:
+    """What governance's probes read of a real Prometheus: a number where there is one, and why not elsewhere."""
+    asked = {
+        "count(up)": "", "scalar(count(up))": "", "nothing_there": "no series", "count(up) / 0": "+Inf",
+        "(count(up) - count(up)) / 0": "NaN", "count(": "parse error", "up[1m]": "matrix", '"text"': "string",
+        "vector(1) or label_replace(vector(2), \"a\", \"b\", \"\", \"\")": "2 series",
+    }  # fmt: skip
+    answers = asyncio.run(Prometheus(monitoring.prometheus_url).ask(*asked, at=datetime.now(UTC)))
+    for (query, why), answer in zip(asked.items(), answers, strict=True):
+        fits = answer.value >= 1 if isinstance(answer, Sample) else bool(why) and why in str(answer)
+        check(fits and isinstance(answer, Sample) is not bool(why), f"{query}: {answer!r}")
+    monitoring.world.figure("probes: numbers / sentences", "Prometheus", f"2 / {len(asked) - 2}")
 
 
 def _amtool(monitoring: Monitoring, *arguments: str) -> None:

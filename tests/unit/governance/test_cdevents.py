@@ -122,7 +122,7 @@ def test_broken_and_nameless_ones() -> None:
     for broken in odd:
         with pytest.raises(BadReport):
             read_cdevent("dev.cdevents.pipelinerun.finished.0.3.0", broken)
-    for content in ({}, {"pipelineName": ""}, {"pipelineName": 3}):
+    for content in ({}, {"pipelineName": ""}, {"pipelineName": " "}, {"pipelineName": 3}):
         with pytest.raises(Ignored, match="pipelineName"):
             read("pipelinerun", "finished", content)
     with pytest.raises(Ignored):

@@ -41,6 +41,7 @@ GOOD: dict[str, Any] = {
     },
     "alert.alertmanager": watchdog().data,
     "ci.pipeline": {"name": "ci.yml", "status": "succeeded", "event": "push", "ref": "main", "sha": "5f2b"},
+    "metric.sample": {"name": "burn-rate", "value": 1.5, "unit": ""},
     "artifact.step": {"step": "signed", "artifact": "pkg:oci/shop", "digest": "sha256:5f2b"},
     "rollback.readiness": {
         "previous_version": "1.3",

@@ -97,11 +97,11 @@ def object_in(body: Mapping[str, JSON], key: str) -> Mapping[str, Any]:
 
 
 def text_in(body: Mapping[str, Any], *keys: str, max_chars: int = MAX_NAME_CHARS) -> str:
-    """The text at the end of ``keys``, "" if there is none."""
+    """The text at the end of ``keys``, "" if there is none, or nothing but space."""
     found: Any = body
     for key in keys:
         found = found.get(key) if isinstance(found, Mapping) else None
-    return clean_text(found, max_chars) if isinstance(found, str) else ""
+    return clean_text(found, max_chars) if isinstance(found, str) and found.strip() else ""
 
 
 def number_in(body: Mapping[str, Any], key: str) -> int | None:
