@@ -37,6 +37,7 @@ HELPS = {
     "facts": "Facts: what counts now, and ending what no signal would ever end.",
     "retirements": "Facts that people have ended.",
     "waivers": "Waivers: what does not count for a while, by the word of two persons.",
+    "delegations": "Who approves in whose stead, until when.",
     "labels": "Labels of versions, such as hotfix: what exempts one lets it pass, with one more approval.",
     "overrides": "Emergency overrides: who made a NO-GO a GO, for how long, and who confirmed it.",
     "exceptions": "Exceptions that a site has made, and what its budget still allows.",

@@ -54,6 +54,7 @@ def combine(common: Policy, own: Policy) -> Policy:
             _least(common.waivers.max_days, own.waivers.max_days),
             common.waivers.issue_required or own.waivers.issue_required,
         ),
+        publish_approvals=tuple(dict.fromkeys((*common.publish_approvals, *own.publish_approvals))),
         overrides=OverrideTerms(
             common.overrides.allowed and own.overrides.allowed,
             min(common.overrides.max_hours, own.overrides.max_hours),

@@ -218,7 +218,8 @@ class Policy:
     ``subjects``: patterns (``*`` stands for anything) of the subjects that it binds, empty: all. ``valid_for_hours``:
     how long a GO holds at the most. ``line_pattern``: how the line of a version is derived (see `lines`), "": not at
     all. ``digest_required``: only facts count that name the digest of the very artifact under judgement.
-    ``approvals``: each of them must be fulfilled. ``exceptions_per_quarter``: how many
+    ``approvals``: each of them must be fulfilled. ``publish_approvals``: the same of a text that is published after
+    this one. ``exceptions_per_quarter``: how many
     exceptions the site may make, None: any number. ``text``: the file as it was read; ``overridden``: what the
     environment changed of it, by suffix. ``parts``: what a combined policy was made of: the one in force everywhere,
     and the site's own.
@@ -243,6 +244,7 @@ class Policy:
     waivers: WaiverTerms = WaiverTerms()
     approvals: tuple[ApprovalTerms, ...] = ()
     retirements: RetirementTerms = RetirementTerms()
+    publish_approvals: tuple[ApprovalTerms, ...] = ()
     overrides: OverrideTerms = OverrideTerms()
     exceptions_per_quarter: int | None = None
     cases: tuple[PolicyCase, ...] = ()

@@ -204,6 +204,7 @@ def _terms() -> dict[str, Any]:
             "maximum": 10_000,
             "description": "How many exceptions a site may make before the gate says NO-GO",
         },
+        "publish_approvals": _object(_approvals(), description="Persons who must approve the next text of the policy"),
         "approvals": _object(_approvals(), description="Persons who must approve a candidate"),
     }
 

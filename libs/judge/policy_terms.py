@@ -30,7 +30,8 @@ def read_terms(reader: Reader) -> dict[str, Any]:
         "subjects": reader.texts("subjects"),
         "freeze_calendars": _tokens(reader, "freeze_calendars"),
         "waivers": _waivers(reader),
-        "approvals": _approvals(reader),
+        "approvals": _approvals(reader, "approvals"),
+        "publish_approvals": _approvals(reader, "publish_approvals"),
         "retirements": _retirements(reader),
         "overrides": _overrides(reader),
         "exceptions_per_quarter": _budget(reader),
@@ -93,8 +94,8 @@ def _budget(reader: Reader) -> int | None:
     return int(reader.whole(key, 0, 10_000, 0)) if reader.has(key) else None
 
 
-def _approvals(reader: Reader) -> tuple[ApprovalTerms, ...]:
-    inner = reader.inner("approvals")
+def _approvals(reader: Reader, key: str) -> tuple[ApprovalTerms, ...]:
+    inner = reader.inner(key)
     if inner is None:
         return ()
     count = int(inner.whole("count", 1, MAX_APPROVALS, 1))

@@ -35,7 +35,7 @@ from services.governance.gate import Looked, judged, look
 from services.governance.recheck import recheck
 from services.governance.runs import Judging, run_asked, to_run
 from services.governance.standing import approval_of
-from services.governance.voters import People, Thing, Voter, lock, people_of, say, speaker
+from services.governance.voters import People, Thing, Voter, lock, people_of, say, speaker, stand_in
 
 if TYPE_CHECKING:
     from libs.common.service import Connection
@@ -65,7 +65,7 @@ SELECT * FROM approvals
 WHERE site = $1 AND gate = $2 AND subject = $3 AND version = $4 AND about = 'candidate' AND ref = ''
     AND withdrawn_at IS NULL
 """
-SELECT_WORD = "SELECT * FROM approvals WHERE approval_id = $1 AND site = $2 AND about = 'candidate'"
+SELECT_WORD = "SELECT * FROM approvals WHERE approval_id = $1 AND site = $2 AND about IN ('candidate', 'policy')"
 WITHDRAW_WORD = """
 UPDATE approvals SET withdrawn_by = $2, withdrawn_at = $3, withdraw_reason = $4
 WHERE approval_id = $1 AND withdrawn_at IS NULL RETURNING *
@@ -121,12 +121,13 @@ async def withdraw(tx: Tx, body: ApprovalEnd) -> ApprovalWithdrawn:
     """Take a word back. Raises `NotFound`, `Conflict`, and `Forbidden` to anybody but who said it."""
     known = await tx.connection.fetchrow(SELECT_WORD, body.approval_id, tx.site)
     if known is None:
-        raise NotFound(f"There is no approval {body.approval_id} of a candidate in this site.")
+        raise NotFound(f"There is no approval {body.approval_id} in this site that one could take back.")
     people = await people_of(tx.connection, tx.site)
     if people.human(tx.actor) not in (known["actor"], known["person"]):
         raise Forbidden(f"This is the word of {known['person']}, who alone can take it back.")
     await lock(tx, Thing(*(known[name] for name in ("site", "gate", "subject", "version", "about", "ref"))))
-    await recheck(tx, site=tx.site, subjects=escape(known["subject"]), gate=known["gate"])
+    if known["about"] == "candidate":
+        await recheck(tx, site=tx.site, subjects=escape(known["subject"]), gate=known["gate"])
     row = await tx.connection.fetchrow(WITHDRAW_WORD, body.approval_id, tx.actor, tx.now, body.reason)
     if row is None:
         raise Conflict(f"The approval {body.approval_id} was withdrawn before.")
@@ -168,11 +169,12 @@ async def _fits(tx: Tx, policy: Policy, target: Target, body: SealedWord) -> tup
             evidence_sha256=looked.evidence.sha256,
         )
     people = await people_of(tx.connection, target.site)
-    voter = speaker(tx, people, body.caller_role)
+    absent = body.on_behalf_of
+    voter = speaker(tx, people, body.caller_role) if absent is None else await stand_in(tx, people, absent)
     if not any(may_approve(terms, voter.role, voter.groups) for terms in wanted):
         words = " and of ".join(who(terms) for terms in wanted)
-        raise Forbidden(f"This gate wants the word of {words}; your role is {voter.role}, your groups are "
-                        f"{', '.join(voter.groups) or 'none'}.")  # fmt: skip
+        raise Forbidden(f"This gate wants the word of {words}; the role of {voter.person} is {voter.role}, the groups "
+                        f"are {', '.join(voter.groups) or 'none'}.")  # fmt: skip
     if excluded := {voter.actor, voter.person} & await _excluded(tx.connection, target, looked, people):
         raise Forbidden(f"{min(excluded)} asked for this decision or told what it rests on; somebody else must say it.")
     return looked, voter, people

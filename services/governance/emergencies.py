@@ -22,7 +22,7 @@ from libs.common.contracts.governance.emergencies import (
 )
 from libs.common.contracts.governance.runs import GateTarget
 from libs.common.listing import Listing, newest
-from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
+from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.schedules import Schedule
 from libs.common.service import Job, JobDone, Read, Table, Tx
 from libs.judge.approvals import Evidence, differing, in_words
@@ -32,7 +32,7 @@ from services.governance.budget import spend
 from services.governance.gate import look
 from services.governance.recheck import recheck
 from services.governance.runs import Judging, run_asked, to_run
-from services.governance.voters import Thing, lock, people_of, say, speaker
+from services.governance.voters import Thing, lock, second_word
 
 MAX_FLAGGED = 100  # in one run of the job
 _COLUMNS = listed(names_of(Override))
@@ -136,15 +136,11 @@ async def confirm(tx: Tx, body: OverrideWord) -> Override:
     known = await _known(tx, body)
     if known["confirm_until"] <= tx.now:
         raise Conflict(f"It was to be confirmed until {known['confirm_until'].isoformat()}, and is over.")
-    people = await people_of(tx.connection, tx.site)
-    voter = speaker(tx, people, "")
-    if voter.actor == people.human(known["given_by"]):
-        raise Forbidden("You gave this override yourself; somebody else must confirm it.")
     site, gate, subject, version = (known[name] for name in ("site", "gate", "subject", "version"))
     thing = Thing(site, gate, subject, version, "override", str(body.override_id))
     await lock(tx, thing)
     await recheck(tx, site=tx.site, subjects=escape(known["subject"]), gate=known["gate"])
-    await say(tx, thing, voter, "approved", body.reason, known["evidence"], known["evidence_sha256"])
+    await second_word(tx, thing, known["given_by"], body.reason, dict(known))
     row = await tx.connection.fetchrow(CONFIRM_OVERRIDE, body.override_id, tx.actor, tx.now, body.reason)
     if row is None:
         raise Conflict(f"The override {body.override_id} is confirmed or revoked already.")

@@ -50,6 +50,7 @@ from libs.judge.policy_schema import policy_schema
 from libs.judge.policy_tests import run_cases
 from services.governance.catalog import Catalog, InForce
 from services.governance.own_kinds import declared
+from services.governance.publishing import check_approved
 from services.governance.recheck import recheck
 
 MAX_GATES = 100  # that a site has published policies of
@@ -100,6 +101,7 @@ LIST_VERSIONS = Listing(
 async def publish(catalog: Catalog, tx: Tx, body: PolicyPublication) -> PolicyVersionShown:
     """Publish a text as the site's newest version. Raises `Invalid` for what can't be published, `Conflict`."""
     await _check(catalog, tx, body.gate, body.content)
+    await check_approved(catalog, tx, body.gate, body.content)
     return await _store(tx, body, body.content, None)
 
 
@@ -107,6 +109,7 @@ async def roll_back(catalog: Catalog, tx: Tx, body: PolicyRollback) -> PolicyVer
     """Publish the text of an earlier version again, byte for byte. Raises like `publish`, and `NotFound`."""
     text = (await _rows(tx.connection, body.gate, tx.site, body.version))[body.version]["content"]
     await _check(catalog, tx, body.gate, text)
+    await check_approved(catalog, tx, body.gate, text)
     return await _store(tx, body, text, body.version)
 
 
@@ -137,7 +140,7 @@ async def _problems(catalog: Catalog, source: Source, gate: str, site: str, cont
 
 def _unknown_roles(policy: Policy) -> list[str]:
     """Roles that could never approve, so that the gate would say NO-GO for ever."""
-    named = {role for terms in policy.approvals for role in terms.roles}
+    named = {role for terms in (*policy.approvals, *policy.publish_approvals) for role in terms.roles}
     able = [role for role in ROLES if may(role, "gate:approve")]
     return [
         f"{policy.file}: approvals: no {role} may approve; the roles are {', '.join(able)}"

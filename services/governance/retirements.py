@@ -19,10 +19,11 @@ from libs.common.contracts.governance.facts import (
     RetirementWord,
 )
 from libs.common.listing import Filter, Listing, newest
-from libs.common.problems import Conflict, Forbidden, NotFound
+from libs.common.problems import Conflict, NotFound
 from libs.common.service import Read, Table, Tx
 from libs.judge.derive import COMPARED_KINDS
 from services.governance.recheck import recheck
+from services.governance.voters import Thing, second_word
 
 _COLUMNS = listed(names_of(Retirement))
 # Which word of the subject the signal is: the newest of a part, a sender's newest that can't be read, or one that a
@@ -158,8 +159,8 @@ async def approve_retirement(tx: Tx, body: RetirementWord) -> Retirement:
     row = await _locked(tx, body.retirement_id)
     if row["approved_by"]:
         raise Conflict(f"{row['approved_by']} has approved this retirement already.")
-    if row["retired_by"] == tx.actor:
-        raise Forbidden("You retired this yourself; somebody else must approve it.")
+    thing = Thing(tx.site, "", row["subject"], row["version"], "retirement", str(body.retirement_id))
+    await second_word(tx, thing, row["retired_by"], body.reason, dict(row))
     done = await tx.connection.fetchrow(APPROVE_RETIREMENT, body.retirement_id, tx.actor, tx.now, body.reason)
     return _tell(tx, contract.retirement_approved, done)
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from libs.common import versions
 from libs.common.contracts.governance.groups import GROUPS, Groups
-from libs.common.problems import Conflict
+from libs.common.listing import Source
+from libs.common.problems import Conflict, Forbidden
 from libs.common.service import Tx
 from libs.common.versions import EVERYWHERE
 
 if TYPE_CHECKING:
-    from libs.common.service import Connection
+    pass
 
 MAX_WORDS = 2_000  # on one thing: each verdict reads them
 
@@ -29,6 +32,13 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) R
 SELECT_SAID = """
 SELECT username, actor, person, evidence_sha256 FROM approvals
 WHERE site = $1 AND gate = $2 AND subject = $3 AND version = $4 AND about = $5 AND ref = $6 AND withdrawn_at IS NULL
+"""
+
+SELECT_DELEGATION = """
+SELECT role FROM delegations
+WHERE site = $1 AND from_user = $2 AND to_user = $3 AND begins_at <= $4 AND ends_at > $4 AND ended_at IS NULL
+    AND is_able
+ORDER BY delegation_id DESC LIMIT 1
 """
 
 
@@ -80,10 +90,10 @@ class Voter:
     groups: tuple[str, ...]
 
 
-async def people_of(connection: Connection | asyncpg.Pool, site: str) -> People:
+async def people_of(source: Source, site: str) -> People:
     """The groups in force at a site, and who is who there. Raises `Conflict` if a document can't be read."""
-    own = (await versions.current(connection, GROUPS, site)).content
-    common = own if site == EVERYWHERE else (await versions.current(connection, GROUPS, EVERYWHERE)).content
+    own = (await versions.current(source, GROUPS, site)).content
+    common = own if site == EVERYWHERE else (await versions.current(source, GROUPS, EVERYWHERE)).content
     return _people(own, common)
 
 
@@ -104,13 +114,36 @@ def speaker(tx: Tx, people: People, role: str) -> Voter:
     return Voter(tx.actor, human, human, role, people.groups_of(human))
 
 
+async def stand_in(tx: Tx, people: People, absent: str) -> Voter:
+    """Who gave the command in hand, for somebody who has delegated to them. Raises `Forbidden` if nobody has."""
+    row = await tx.connection.fetchrow(SELECT_DELEGATION, tx.site, absent, tx.actor, tx.now)
+    if row is None:
+        raise Forbidden(f"{absent} has not delegated to you at this site, or it is over; list the delegations.")
+    person = people.human(absent)
+    return Voter(tx.actor, people.human(tx.actor), person, row["role"], people.groups_of(person))
+
+
 async def lock(tx: Tx, thing: Thing) -> None:
     """From here on nobody else says a word on it, until this transaction ends."""
     await tx.connection.execute(LOCK_THING, thing.key)
 
 
+async def second_word(tx: Tx, thing: Thing, asked_by: str, reason: str, asked: Mapping[str, Any]) -> None:
+    """Store that a second person wants what ``asked_by`` asked for (``asked``: all that it says).
+
+    Raises `Forbidden` to whoever asked, by whichever user, and `Conflict` if there is a second word already.
+    """
+    people = await people_of(tx.connection, tx.site)
+    voter = speaker(tx, people, "")
+    if voter.actor == people.human(asked_by):
+        raise Forbidden(f"You asked for this {thing.about} yourself; somebody else must approve it.")
+    text = json.dumps(asked, sort_keys=True, default=str)
+    await lock(tx, thing)
+    await say(tx, thing, voter, "approved", reason, {"asked": text}, sha256(text.encode()).hexdigest())
+
+
 async def say(
-    tx: Tx, thing: Thing, voter: Voter, word: str, reason: str, evidence: Mapping[str, Any], sha256: str
+    tx: Tx, thing: Thing, voter: Voter, word: str, reason: str, evidence: Mapping[str, Any], evidence_sha256: str
 ) -> asyncpg.Record:
     """Store a word on evidence; the thing is locked. Raises `Conflict` if the person has said one already."""
     mine = {voter.actor, voter.person}
@@ -118,12 +151,12 @@ async def say(
     if len(said) >= MAX_WORDS:
         raise Conflict(f"{MAX_WORDS} words have been said on this, which is all there may be; withdraw old ones.")
     for row in said:
-        if row["evidence_sha256"] == sha256 and (twice := mine & {row["actor"], row["person"]}):
+        if row["evidence_sha256"] == evidence_sha256 and (twice := mine & {row["actor"], row["person"]}):
             raise Conflict(f"{min(twice)} has said a word on this already (as the user {row['username']}); "
                            "a person counts once.")  # fmt: skip
     stored = await tx.connection.fetchrow(
         INSERT_WORD, *thing.key, word, voter.username, voter.actor, voter.person, voter.role, list(voter.groups),
-        reason, tx.now, evidence, sha256,
+        reason, tx.now, evidence, evidence_sha256,
     )  # fmt: skip
     assert stored is not None  # noqa: S101 - an insert returns its row
     return stored

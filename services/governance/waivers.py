@@ -31,6 +31,7 @@ from libs.judge.policy import Policy
 from services.governance.budget import spend
 from services.governance.catalog import SITE_SUBJECT, Catalog
 from services.governance.recheck import recheck
+from services.governance.voters import Thing, second_word
 
 _COLUMNS = listed(names_of(Waiver, without=("in_force",)))
 COUNT_OPEN = """
@@ -124,10 +125,10 @@ async def _locked(tx: Tx, waiver_id: int, *states: WaiverState) -> asyncpg.Recor
 async def approve_waiver(catalog: Catalog, tx: Tx, body: WaiverWord) -> Waiver:
     """Put a waiver in force. Raises `Forbidden` to who asked for it, `NotFound`, `Conflict`, `Invalid`."""
     row = await _locked(tx, body.waiver_id, "requested")
-    if row["requested_by"] == tx.actor:
-        raise Forbidden("You asked for this waiver yourself; somebody else must approve it.")
     policy = (await catalog.in_force(tx.connection, row["gate"], tx.site)).policy(row["subject"])
     _check_end(policy, row["ends_at"], tx.now, row["without_evidence"])
+    thing = Thing(tx.site, row["gate"], row["subject"], row["version"], "waiver", str(body.waiver_id))
+    await second_word(tx, thing, row["requested_by"], body.reason, dict(row))
     await spend(catalog, tx, "waiver", str(body.waiver_id), row["gate"], row["subject"], row["rule_id"])
     done = await tx.connection.fetchrow(DECIDE_WAIVER, body.waiver_id, "approved", tx.actor, tx.now, body.reason)
     return _tell(tx, contract.waiver_approved, done)

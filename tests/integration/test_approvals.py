@@ -20,7 +20,7 @@ from libs.common.contracts.governance.paths import get_path
 from libs.common.contracts.governance.policies import roll_back_policy
 from libs.common.contracts.governance.runs import gate_decided, gate_revoked, list_runs
 from tests.integration.approvers import APP, begin, publish, state, word
-from tests.integration.governance_desk import heartbeat, report, run
+from tests.integration.governance_desk import heartbeat, report, run, start
 from tests.integration.test_governance_validity import admitted, rejudge
 from tests.stack import Stack
 from tests.unit.governance.samples import case, junit
@@ -165,7 +165,10 @@ async def test_an_approval_that_grows_old_ends_the_go_by_the_clock(stack: Stack)
 
 async def test_a_hundred_at_once_make_one_transition(stack: Stack) -> None:
     evidence = (await begin(stack, "approvals: {count: 20}"))["evidence_sha256"]
+    other = stack.running["governance"]
+    await start(stack)  # a second replica
     answers = await asyncio.gather(*(word(stack, f"p{number % 50}", evidence) for number in range(100)))
+    await other.stop()
     assert sorted(answer.status for answer in answers) == [201] * 50 + [409] * 50
     assert sum(answer.status == 201 and answer.json["run"] is not None for answer in answers) == 1
     runs = (await stack.query(list_runs, {"gate": "release"})).json["items"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import subprocess
@@ -207,6 +208,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     keys = json.loads((await tool("capsule-keys", "list", "--json")).stdout)
     given = {
         "key_id": keys[0]["key_id"],
+        "digest": hashlib.sha256(text.encode()).hexdigest(),
         "backtest_id": str(json.loads(backtest.stdout)["backtest_id"]),
         "waiver_id": str(json.loads(waiver.stdout)["waiver_id"]),
         "gate": "release", "run_id": str(run["run_id"]), "item_id": str(item["id"]), "username": "owner",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -22,6 +23,9 @@ TargetArgument = Annotated[
 EvidenceOption = Annotated[str | None, typer.Option("--evidence", help="The SHA-256 of the evidence that you saw.")]
 RunOption = Annotated[int | None, typer.Option("--run", help="A run instead: it is shown, and its evidence is meant.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, in a line; every verdict shows it.")]
+AbsentOption = Annotated[
+    str | None, typer.Option("--on-behalf-of", help="Somebody who is away and has delegated to you.")
+]
 KeyOption = Annotated[str | None, typer.Option("--idempotency-key", help="The same key applies it once.")]
 
 
@@ -38,10 +42,20 @@ def approve(
     target: TargetArgument = None,
     evidence: EvidenceOption = None,
     run: RunOption = None,
+    absent: AbsentOption = None,
     idempotency_key: KeyOption = None,
 ) -> None:
     """Approve a candidate by the evidence that you saw, of a run that you name. The last approval makes it GO."""
-    _say(session, "governance.approval.give", gate, reason, target, evidence, run, idempotency_key)
+    _say(
+        session,
+        "governance.approval.give",
+        gate,
+        {"reason": reason, "on_behalf_of": absent},
+        target,
+        evidence,
+        run,
+        idempotency_key,
+    )
 
 
 def decline(
@@ -51,17 +65,27 @@ def decline(
     target: TargetArgument = None,
     evidence: EvidenceOption = None,
     run: RunOption = None,
+    absent: AbsentOption = None,
     idempotency_key: KeyOption = None,
 ) -> None:
     """Decline a candidate: over this evidence it is not GO until you withdraw your word."""
-    _say(session, "governance.approval.decline", gate, reason, target, evidence, run, idempotency_key)
+    _say(
+        session,
+        "governance.approval.decline",
+        gate,
+        {"reason": reason, "on_behalf_of": absent},
+        target,
+        evidence,
+        run,
+        idempotency_key,
+    )
 
 
 def _say(
     session: Session,
     operation: str,
     gate: str,
-    reason: str,
+    word: Mapping[str, str | None],
     target: str | None,
     evidence: str | None,
     run_id: int | None,
@@ -81,8 +105,10 @@ def _say(
         of_run = {"subject": run.subject, "version": run.version} if run.version else {}
         if fields and fields != of_run:
             raise UsageProblem(f"Run {run_id} is of {run.subject}@{run.version}, not of {target}.")
-        fields, evidence = of_run | ({"line": run.line} if run.line else {}), run.evidence_sha256
+        more = {"line": run.line, "artifact_digest": run.artifact_digest}
+        fields, evidence = of_run | {name: value for name, value in more.items() if value}, run.evidence_sha256
+    said_ = {name: value for name, value in word.items() if value is not None}
     answer = session.client.call(
-        operation, idempotency_key=key, gate=gate, evidence_sha256=evidence, reason=reason, **fields, **session.sited
+        operation, idempotency_key=key, gate=gate, evidence_sha256=evidence, **said_, **fields, **session.sited
     )
     said(session, answer, {})

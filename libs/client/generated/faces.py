@@ -62,6 +62,8 @@ FACES: dict[str, Face] = {
     "governance.badges.get": Face("gate badge", target=True),
     "governance.forecasts.feed": Face("gate forecast-feed", target=True),
     "governance.override.give": Face("gate override", judges=True),
+    "governance.policies.approve": Face("policies approve", arguments=("digest",)),
+    "governance.policies.approvals": Face("policies approvals", arguments=("digest",)),
     "governance.approvals.show": Face("gate approvals", target=True),
     "governance.approval.withdraw": Face("gate withdraw"),
     "governance.runs.list": Face("gate history", target=True),

@@ -32,6 +32,7 @@ TYPED = {
     "artifact_digest": "sha256:" + "7" * 64,
     "command_id": "0" * 8, "content": "{}", "after": "2026-03-01T09:00:00Z", "before": "2026-03-02T09:00:00Z",
     "item_ids": "[1]", "patch": "{}", "patches": "[]", "policy": '{"shadow": true}', "plan_hash": "0" * 64,
+    "digest": "0" * 64,
     "subjects": "{}", "webhook_id": "0" * 32,
     "reason": "a reason that has many words, so that it suits an emergency, too",
 }  # fmt: skip

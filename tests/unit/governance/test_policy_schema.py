@@ -31,6 +31,7 @@ freeze_calendars: [holidays]
 waivers: {max_days: 10, issue_required: true}
 overrides: {allowed: true, max_hours: 12, issue_required: true}
 exceptions_per_quarter: 5
+publish_approvals: {count: 1, roles: [owner], groups: [qa], max_age_hours: 8}
 approvals: {count: 2, roles: [manager], groups: [qa], max_age_hours: 8}
 rules:
   - id: one

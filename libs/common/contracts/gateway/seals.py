@@ -8,6 +8,8 @@ from libs.common.contracts.base import Nothing
 from libs.common.contracts.gateway.tokens import TokenIssue, TokenKey
 from libs.common.contracts.gateway.webhooks import WebhookCreate, WebhookRotate
 from libs.common.contracts.governance.approvals import CandidateWord
+from libs.common.contracts.governance.delegations import DelegationRequest
+from libs.common.contracts.governance.publishing import PolicyWord
 from libs.common.contracts.tracker.comments import CommentKey
 
 # By the name in `Http.seal`; the model on the bus has more fields.
@@ -19,4 +21,6 @@ SEALED_BODIES: dict[str, type[BaseModel]] = {
     "webhook": WebhookCreate,
     "webhook_secret": WebhookRotate,
     "approver": CandidateWord,
+    "delegator": DelegationRequest,
+    "policy_approver": PolicyWord,
 }

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from libs.common.contracts.collect import collect
 
-CONTRACT = collect(__name__, hears=("tracker.board.completed",))
+CONTRACT = collect(__name__, hears=("tracker.board.completed", "gateway.user.changed"))

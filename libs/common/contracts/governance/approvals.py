@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Query, Time
+from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Query, Time, Token
 from libs.common.contracts.governance.runs import GateRun, GateTarget
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
@@ -20,6 +20,7 @@ class CandidateWord(GateTarget):
 
     evidence_sha256: Sha256 = Field(description="The SHA-256 of the evidence, as a run shows it")
     reason: Reason = Field(description="Why, in a line; every verdict shows it")
+    on_behalf_of: Token | None = Field(None, description="Somebody who is away and has delegated to you")
 
 
 class SealedWord(CandidateWord):
