@@ -187,5 +187,5 @@ def table(judging: Judging) -> Table:
             contract.revoke_override: revoke,
         },
         queries={contract.list_overrides: list_overrides},
-        jobs=(Job("unconfirmed_overrides", Schedule("* * * * *"), flag),),
+        jobs=(Job("unconfirmed_overrides", Schedule("* * * * *"), flag, looks=True),),
     )

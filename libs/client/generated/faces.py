@@ -73,6 +73,7 @@ FACES: dict[str, Face] = {
         defaults={"gate": "operations"}, target=True,
     ),
     "governance.policies.export": Face("policies pull"),
+    "governance.facts.list": Face("facts list", arguments=("subject",)),
     "governance.signals.list": Face("signal list"),
     "governance.signals.get": Face("signal show"),
     "governance.ops_gate.get": Face("ops-gate show", judges=True),
