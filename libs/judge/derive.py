@@ -7,7 +7,7 @@ with ``check_data`` before, so the keys are there and have their types.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -15,16 +15,15 @@ from libs.judge.facts import Fact
 from libs.judge.history import KEYS as HISTORY_KEYS
 from libs.judge.kinds import Kind
 from libs.judge.pipelines import RUN_KEYS, STEP_KEYS, of_artifacts, of_deployments, of_pipelines, of_samples
-from libs.judge.report_base import DEFAULT_PART, announced_words
 from libs.judge.rollback import KEYS as ROLLBACK_KEYS
 from libs.judge.states import ARTIFACTS, DEPLOYMENTS, PIPELINES, SAMPLES
 from libs.judge.test_ids import UNNAMED, fingerprint, unpack, vanished
-from libs.judge.vulnerabilities import KEYS as VULNERABILITY_KEYS
+from libs.judge.totals import NAMED, data_of, first_names, incomplete_words, missing_parts_of, shortened
+from libs.judge.vulnerabilities import EXPLOITED
 from libs.judge.vulnerabilities import KIND as VULNERABILITIES
-from libs.judge.vulnerabilities import named, weigh
+from libs.judge.vulnerability_totals import KEYS as VULNERABILITY_KEYS
+from libs.judge.vulnerability_totals import of_lists, of_scans, of_statements
 
-NAMED = 5  # how many names a sentence lists
-MAX_NAME_CHARS = 200  # of each; a run is stored and told whole, so what it lists stays short
 SEVERE = ("critical", "high")
 CRITICAL_ALERT = "critical"
 RISK_RANKS = {"low": 1, "medium": 2, "high": 3, "critical": 4}
@@ -48,7 +47,7 @@ def derive(
     this one reads, too, of now and of the baseline.
     """
     if kind == VULNERABILITIES:
-        return _vulnerabilities(current, baseline, beside, beside_before)
+        return of_scans(current, baseline, beside, beside_before)
     derivation = _DERIVATIONS.get(kind)
     return derivation[1](current, baseline, params) if derivation else {}
 
@@ -58,9 +57,9 @@ def derive_own(kind: Kind, current: Sequence[Fact], baseline: Sequence[Fact]) ->
 
     Where one part has no such figure nobody knows the total: null, which no comparison passes.
     """
-    totals: Derived = {"part_count": len(current), "missing_parts": _missing_parts(current, baseline)}
+    totals: Derived = {"part_count": len(current), "missing_parts": missing_parts_of(current, baseline)}
     for key in kind.totals:
-        held = [_data(fact).get(key) for fact in current]
+        held = [data_of(fact).get(key) for fact in current]
         known = [value for value in held if value is not None]
         whole = len(known) == len(held) > 0
         added = sum(known) if all(isinstance(value, int) for value in known) else math.fsum(known)
@@ -77,86 +76,52 @@ def risk_rank(level: str) -> int:
     return RISK_RANKS.get(level.strip().lower(), RISK_RANKS["high"])
 
 
-def _data(fact: Fact) -> Mapping[str, Any]:
-    if not isinstance(fact.data, Mapping):
-        raise TypeError(f"signal {fact.signal_id}: facts are checked before anything is derived of them")
-    return fact.data
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_NAME_CHARS else text[: MAX_NAME_CHARS - 1] + "…"
-
-
-def _names(names: Sequence[str]) -> list[str]:
-    """The first few names, each short enough to be read."""
-    return [_short(name) for name in names[:NAMED]]
-
-
-def _missing_parts(current: Sequence[Fact], baseline: Sequence[Fact]) -> list[str]:
-    return sorted({fact.part for fact in baseline} - {fact.part for fact in current})
-
-
-def part_words(fact: Fact, facts: Sequence[Fact]) -> str:
-    """The fact's part and a space, for a sentence; nothing for the only part of a sender who names none."""
-    return "" if fact.part in ("", DEFAULT_PART) and len(facts) == 1 else f"{fact.part} "
-
-
-def _incomplete(facts: Sequence[Fact]) -> list[str]:
-    """For each report that announces more than it holds, what it announces and what is there."""
-    found = [
-        announced_words(short) + (f" in the report {part}".rstrip() if (part := part_words(fact, facts)) else "")
-        for fact in facts
-        for short in _data(fact).get("incomplete", ())
-    ]
-    return _names(found)
-
-
 def _vanished(current: Sequence[Fact], baseline: Sequence[Fact]) -> list[str]:
-    now = {fact.part: _data(fact) for fact in current}
-    gone = sorted(test for fact in baseline for test in vanished(_data(fact), now.get(fact.part)))
+    now = {fact.part: data_of(fact) for fact in current}
+    gone = sorted(test for fact in baseline for test in vanished(data_of(fact), now.get(fact.part)))
     # Of very large reports only fingerprints are kept, so that some have no name here.
     return [test for test in gone if test != UNNAMED] + [UNNAMED for test in gone if test == UNNAMED]
 
 
 def _failed_names(current: Sequence[Fact]) -> list[str]:
-    broken = sorted({test for fact in current for test in _data(fact)["failed_tests"]})
+    broken = sorted({test for fact in current for test in data_of(fact)["failed_tests"]})
     untold = sum(max(0, short["announced"] - short["found"]) for fact in current for short in _failures_short(fact))
-    return [*_names(broken), *([f"{untold} that no element shows"] if untold else [])]
+    return [*first_names(broken), *([f"{untold} that no element shows"] if untold else [])]
 
 
 def _failures_short(fact: Fact) -> list[Mapping[str, Any]]:
-    return [short for short in _data(fact).get("incomplete", ()) if short["what"] == "failures"]
+    return [short for short in data_of(fact).get("incomplete", ()) if short["what"] == "failures"]
 
 
 def _tests(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
     gone = _vanished(current, baseline)
     sums = {
-        key: sum(_data(fact)[key] for fact in current) for key in ("total", "passed", "failed", "errors", "skipped")
+        key: sum(data_of(fact)[key] for fact in current) for key in ("total", "passed", "failed", "errors", "skipped")
     }
     return {
         **sums,
         "not_passed": sums["failed"] + sums["errors"],
         "failed_tests": _failed_names(current),
-        "flaky": sum(_data(fact).get("flaky", 0) for fact in current),
-        "flaky_tests": _names(sorted({test for fact in current for test in _data(fact).get("flaky_tests", ())})),
-        "incomplete": _incomplete(current),
+        "flaky": sum(data_of(fact).get("flaky", 0) for fact in current),
+        "flaky_tests": first_names(sorted({test for fact in current for test in data_of(fact).get("flaky_tests", ())})),
+        "incomplete": incomplete_words(current),
         "vanished_count": len(gone),
-        "vanished": _names(gone),
-        "empty_parts": [fact.part for fact in current if _data(fact)["passed"] == 0],
-        "missing_parts": _missing_parts(current, baseline),
+        "vanished": first_names(gone),
+        "empty_parts": [fact.part for fact in current if data_of(fact)["passed"] == 0],
+        "missing_parts": missing_parts_of(current, baseline),
     }
 
 
 def _coverage(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
-    lowest = min(current, key=lambda fact: (_data(fact)["line_rate_percent"], fact.part), default=None)
+    lowest = min(current, key=lambda fact: (data_of(fact)["line_rate_percent"], fact.part), default=None)
     return {
-        "lowest_percent": _data(lowest)["line_rate_percent"] if lowest else 0.0,
+        "lowest_percent": data_of(lowest)["line_rate_percent"] if lowest else 0.0,
         "lowest_part": lowest.part if lowest else "",
-        "lines_valid": sum(_data(fact)["lines_valid"] for fact in current),
-        "lines_covered": sum(_data(fact)["lines_covered"] for fact in current),
-        "incomplete": _incomplete(current),
-        "empty_parts": [fact.part for fact in current if _data(fact)["lines_valid"] == 0],
-        "missing_parts": _missing_parts(current, baseline),
+        "lines_valid": sum(data_of(fact)["lines_valid"] for fact in current),
+        "lines_covered": sum(data_of(fact)["lines_covered"] for fact in current),
+        "incomplete": incomplete_words(current),
+        "empty_parts": [fact.part for fact in current if data_of(fact)["lines_valid"] == 0],
+        "missing_parts": missing_parts_of(current, baseline),
     }
 
 
@@ -166,8 +131,8 @@ def _severe(
     found: dict[tuple[str, str], Mapping[str, Any]] = {}
     for fact in facts:
         if packed:
-            found |= {(fact.part, one): {} for one in unpack(_data(fact).get("severe_packed") or "")}
-        for finding in _data(fact)["findings"]:
+            found |= {(fact.part, one): {} for one in unpack(data_of(fact).get("severe_packed") or "")}
+        for finding in data_of(fact)["findings"]:
             if finding["severity"] in severities:
                 key = fingerprint(finding["fingerprint"]) if packed else finding["fingerprint"]
                 found[fact.part, key] = finding
@@ -177,7 +142,7 @@ def _severe(
 def _finding_name(finding: Mapping[str, Any]) -> str:
     if not finding:
         return "one that is not listed"
-    rule, path = _short(finding["rule_id"] or "unnamed rule"), _short(finding.get("path") or "unknown place")
+    rule, path = shortened(finding["rule_id"] or "unnamed rule"), shortened(finding.get("path") or "unknown place")
     return f"{rule} in {path}:{finding.get('line') or '?'}"
 
 
@@ -187,7 +152,7 @@ def _listed_first(finding: Mapping[str, Any]) -> tuple[bool, str]:
 
 def _findings(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
     # Listed findings are compared by their fingerprints' fingerprints only where a scan has too many to list them.
-    packed = any(_data(fact).get("severe_packed") for fact in (*current, *baseline))
+    packed = any(data_of(fact).get("severe_packed") for fact in (*current, *baseline))
     severe = _severe(current, packed=packed)
     # Without a baseline all are new: nobody has accepted them yet.
     # A finding that grew from medium to high is new, too: only high ones of the baseline are known.
@@ -198,95 +163,56 @@ def _findings(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str,
         "new_severe_count": len(new),
         "new_severe": [_finding_name(finding) for finding in sorted(new, key=_listed_first)[:NAMED]],
         "tools": [fact.part for fact in current],
-        "incomplete": _incomplete(current),
-        "failed_tools": [fact.part for fact in current if not _data(fact)["execution_successful"]],
-        "missing_tools": _missing_parts(current, baseline),
-        "suppressed": sum(_data(fact)["suppressed"] for fact in current),
-    }
-
-
-def _vulnerabilities(
-    current: Sequence[Fact], baseline: Sequence[Fact], vex: Sequence[Fact], vex_before: Sequence[Fact]
-) -> Derived:
-    packed = any(_data(fact).get("severe_packed") for fact in (*current, *baseline))
-    now, before = weigh(current, vex, packed=packed), weigh(baseline, vex_before, packed=packed)
-    # One that only a statement excused in the last GO was not accepted: it counts as new when the statement goes.
-    new = {key: now.severe[key] for key in now.counted - before.counted}
-    counted = [now.severe[key] for key in now.counted]
-    return {
-        "severe_count": len(counted),
-        "new_severe_count": len(new),
-        "new_severe": _vulnerable_names(new.values()),
-        "exploited_count": sum(bool(finding.get("exploited")) for finding in counted),
-        "fixable_count": sum(bool(finding.get("fixed_in")) for finding in counted),
-        "highest_score": max((finding.get("score") or 0.0 for finding in counted), default=0.0),
-        "highest_epss": max((finding.get("epss") or 0.0 for finding in counted), default=0.0),
-        "lifted_count": len(now.lifted),
-        "lifted": _names(sorted(f"{named(now.severe[key])}: {why}" for key, why in now.lifted.items())),
-        "tools": sorted({str(_data(fact)["tool"]) for fact in current})[:NAMED],
-        "incomplete": _incomplete(current),
-        "failed_parts": [fact.part for fact in current if not _data(fact)["execution_successful"]],
-        "missing_parts": _missing_parts(current, baseline),
-        "suppressed": sum(_data(fact)["suppressed"] for fact in current),
-    }
-
-
-def _vulnerable_names(findings: Iterable[Mapping[str, Any]]) -> list[str]:
-    return _names([named(one) for one in sorted(findings, key=lambda one: (not one, named(one)))])
-
-
-def _statements(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
-    stated = [statement["status"] for fact in current for statement in _data(fact)["statements"]]
-    return {
-        "statement_count": len(stated),
-        "not_affected_count": stated.count("not_affected"),
-        "missing_parts": _missing_parts(current, baseline),
+        "incomplete": incomplete_words(current),
+        "failed_tools": [fact.part for fact in current if not data_of(fact)["execution_successful"]],
+        "missing_tools": missing_parts_of(current, baseline),
+        "suppressed": sum(data_of(fact)["suppressed"] for fact in current),
     }
 
 
 def _components(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
     return {
         **{
-            key: sum(_data(fact)[key] for fact in current)
+            key: sum(data_of(fact)[key] for fact in current)
             for key in ("component_count", "without_version_count", "without_licence_count")
         },
-        "licences": sorted({licence for fact in current for licence in _data(fact)["licences"]}),
-        "incomplete": _incomplete(current),
-        "empty_parts": [fact.part for fact in current if _data(fact)["component_count"] == 0],
-        "missing_parts": _missing_parts(current, baseline),
+        "licences": sorted({licence for fact in current for licence in data_of(fact)["licences"]}),
+        "incomplete": incomplete_words(current),
+        "empty_parts": [fact.part for fact in current if data_of(fact)["component_count"] == 0],
+        "missing_parts": missing_parts_of(current, baseline),
     }
 
 
 def _lint(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
-    packed = any(_data(fact).get("severe_packed") for fact in (*current, *baseline))
+    packed = any(data_of(fact).get("severe_packed") for fact in (*current, *baseline))
     errors = _severe(current, packed=packed, severities=("error",))
     known = _severe(baseline, packed=packed, severities=("error",))
     new = [errors[key] for key in sorted(errors.keys() - known.keys())]
     return {
-        **{key: sum(_data(fact)[key] for fact in current) for key in ("error_count", "warning_count", "info_count")},
+        **{key: sum(data_of(fact)[key] for fact in current) for key in ("error_count", "warning_count", "info_count")},
         "new_error_count": len(new),
         "new_errors": [_finding_name(finding) for finding in sorted(new, key=_listed_first)[:NAMED]],
-        "incomplete": _incomplete(current),
-        "missing_parts": _missing_parts(current, baseline),
+        "incomplete": incomplete_words(current),
+        "missing_parts": missing_parts_of(current, baseline),
     }
 
 
 def _load(current: Sequence[Fact], baseline: Sequence[Fact], _: Mapping[str, Any]) -> Derived:
-    times = [_data(fact)["p95_ms"] for fact in current]
-    shares = [_data(fact)["failed_request_percent"] for fact in current]
-    failed = sorted({name for fact in current for name in _data(fact)["failed_thresholds"]})
+    times = [data_of(fact)["p95_ms"] for fact in current]
+    shares = [data_of(fact)["failed_request_percent"] for fact in current]
+    failed = sorted({name for fact in current for name in data_of(fact)["failed_thresholds"]})
     return {
         **{
-            key: sum(_data(fact)[key] for fact in current)
+            key: sum(data_of(fact)[key] for fact in current)
             for key in ("threshold_count", "failed_threshold_count", "check_failed_count", "request_count")
         },
-        "failed_thresholds": _names(failed),
+        "failed_thresholds": first_names(failed),
         # One report without the figure, and nobody knows the worst: null, which no comparison passes.
         "slowest_p95_ms": None if None in times else max(times, default=None),
         "failed_request_percent": None if None in shares else max(shares, default=None),
-        "incomplete": _incomplete(current),
-        "empty_parts": [fact.part for fact in current if _data(fact)["iteration_count"] == 0],
-        "missing_parts": _missing_parts(current, baseline),
+        "incomplete": incomplete_words(current),
+        "empty_parts": [fact.part for fact in current if data_of(fact)["iteration_count"] == 0],
+        "missing_parts": missing_parts_of(current, baseline),
     }
 
 
@@ -294,21 +220,21 @@ def _alerts(current: Sequence[Fact], _baseline: Sequence[Fact], _: Mapping[str, 
     firing = [
         alert["name"]
         for fact in current
-        for alert in _data(fact)["alerts"]
+        for alert in data_of(fact)["alerts"]
         if alert["status"] == "firing" and alert["severity"].strip().lower() == CRITICAL_ALERT
     ]
     return {
         "critical_count": len(firing),
-        "critical_names": _names(sorted(set(firing))),
-        "truncated_count": sum(_data(fact)["truncated_alerts"] for fact in current),
-        "watchdog": any(_data(fact)["watchdog"] for fact in current),
+        "critical_names": first_names(sorted(set(firing))),
+        "truncated_count": sum(data_of(fact)["truncated_alerts"] for fact in current),
+        "watchdog": any(data_of(fact)["watchdog"] for fact in current),
         "groups": len(current),
     }
 
 
 def _security(current: Sequence[Fact], _baseline: Sequence[Fact], params: Mapping[str, Any]) -> Derived:
     return {
-        "risk_rank": max((risk_rank(_data(fact)["risk_level"]) for fact in current), default=RISK_RANKS["critical"]),
+        "risk_rank": max((risk_rank(data_of(fact)["risk_level"]) for fact in current), default=RISK_RANKS["critical"]),
         "max_risk_rank": risk_rank(str(params.get("max_security_risk_level", "low"))),
     }
 
@@ -336,7 +262,8 @@ _DERIVATIONS: dict[str, tuple[tuple[str, ...], _Derivation]] = {
         ),
         _findings,
     ),
-    "vex.statements": (("statement_count", "not_affected_count", "missing_parts"), _statements),
+    "vex.statements": (("statement_count", "not_affected_count", "missing_parts"), of_statements),
+    EXPLOITED: (("listed_count", "missing_parts"), of_lists),
     "sbom.components": (
         (
             *("component_count", "without_version_count", "without_licence_count", "licences", "incomplete"),
@@ -379,7 +306,7 @@ DERIVED_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 COMPARED_KINDS = frozenset(
     (
-        *("test.junit", "coverage.cobertura", "scan.sarif", VULNERABILITIES, "vex.statements"),
+        *("test.junit", "coverage.cobertura", "scan.sarif", VULNERABILITIES, "vex.statements", EXPLOITED),
         *("sbom.components", "lint.findings", "perf.k6", PIPELINES),
     )
 )

@@ -19,7 +19,7 @@ from libs.judge.failures import still_failing
 from libs.judge.heirs import renamed
 from libs.judge.history import KIND as HISTORY
 from libs.judge.history import PastRun, totals
-from libs.judge.kinds import Kind, known_data, reads_too
+from libs.judge.kinds import MARKING, Kind, known_data, reads_too
 from libs.judge.own_kinds import find_kind, undeclared_words
 from libs.judge.policy_model import Policy, Rule
 from libs.judge.report_base import remarked
@@ -135,7 +135,11 @@ class Hearing:
         about = replace(about, current=current, notes=_notes(current), signals=_ids((*current, *unread)), wrong=wrong)
         if wrong or about.is_missing:
             return about
-        read_too = self._read_too(kind, [fact for of in reads_too(kind) for fact in facts.at(of, version)])
+        marks, wrong = self._marks(kind, version, facts)
+        if wrong:
+            return replace(about, wrong=wrong, signals=_ids((*current, *unread, *marks)))
+        found = [fact for of in reads_too(kind) if of not in MARKING for fact in facts.at(of, version)]
+        read_too = [*self._read_too(kind, found), *marks]
         read_before = self._read_too(kind, facts.facts.baseline) if base else []
         values = self._values(known, current, baseline, parameters, read_too, read_before)
         return replace(
@@ -157,6 +161,17 @@ class Hearing:
         as_fact = Fact(HISTORY, "", 0, "", "", past[0].decided_at, None)
         values = told | {"fact": {}, "parts": [], "derived": totals(past, self.now)}
         return Evidence("", current=(as_fact,), values=values, is_whole=True, past=past)
+
+    def _marks(self, kind: str, version: str, facts: _Heard) -> tuple[list[Fact], list[tuple[str, str]]]:
+        """The lists that mark facts of this kind, and what is wrong with them."""
+        places = [(of, at) for of in reads_too(kind) if of in MARKING for at in sorted({"", version})]
+        found = newest_of_each_part(fact for of, at in places for fact in facts.at(of, at))
+        unread = [fact for place in places for fact in facts.unread.get(place, ())]
+        wrong = without_zone([*found, *unread])
+        return found, wrong or [
+            *broken(unread, "", self.now, self._own, NEVER_SENT),
+            *broken(found, "", self.now, self._own),
+        ]
 
     def _read_too(self, kind: str, facts: Sequence[Fact]) -> list[Fact]:
         """The newest facts of the kinds that this one reads, too. A broken one lifts and changes nothing."""

@@ -185,7 +185,7 @@ _ALL = (
         {"tool": text, "findings": list_of(_VULNERABILITY), "suppressed": count, "execution_successful": flag},
         optional={"severe_packed": packed, "artifacts": list_of(text), **_REMARKS},
         bulk=frozenset({"findings"}),
-        reads_too=("vex.statements",),
+        reads_too=("vex.statements", "vuln.exploited"),
     ),
     Kind(
         "vex.statements",
@@ -193,6 +193,13 @@ _ALL = (
         {"statements": list_of(_STATEMENT)},
         optional=_REMARKS,
         bulk=frozenset({"statements"}),
+    ),
+    Kind(
+        "vuln.exploited",
+        "list of exploited vulnerabilities",
+        {"source": text, "released_at": or_null(time), "ids": list_of(text)},
+        optional=_REMARKS,
+        bulk=frozenset({"ids"}),
     ),
     Kind(
         "sbom.components",
@@ -299,6 +306,9 @@ _ALL = (
     Kind("gate.history", "history of verdicts", {}, is_made=True),
     Kind("ops.quality_streak", "weekly streak of quality reports", {"current_streak_weeks": count}),
 )
+# Lists that make findings worse. Read beside a version's facts also where they are told of the subject alone, since one
+# list counts for all versions; and one that can't be read fails the rule, since nobody knows what it would name.
+MARKING = frozenset({"vuln.exploited"})
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _ALL})
 
 

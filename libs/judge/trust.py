@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from libs.judge.checks import parse_time
-from libs.judge.derive import part_words
 from libs.judge.facts import Fact, Facts
 from libs.judge.failures import age_words
 from libs.judge.kinds import Kind
 from libs.judge.own_kinds import noun_of, problems_of
 from libs.judge.policy_model import EVERY_PART, WATCHDOG, Rule, look_up
 from libs.judge.report_base import clean_text
+from libs.judge.totals import part_words
 from libs.judge.voices import wanted_words
 
 MAX_FUTURE = timedelta(minutes=5)

@@ -16,12 +16,8 @@ from libs.judge.checks import parse_time
 from libs.judge.facts import Fact
 from libs.judge.test_ids import fingerprint, unpack
 
-KIND, VEX = "scan.vulnerabilities", "vex.statements"
+KIND, VEX, EXPLOITED = "scan.vulnerabilities", "vex.statements", "vuln.exploited"
 SEVERE = ("critical", "high")
-KEYS = (
-    *("severe_count", "new_severe_count", "new_severe", "exploited_count", "fixable_count", "highest_score"),
-    *("highest_epss", "lifted_count", "lifted", "tools", "incomplete", "failed_parts", "missing_parts", "suppressed"),
-)
 NOT_AFFECTED = "not_affected"
 
 Finding = Mapping[str, Any]
@@ -45,14 +41,52 @@ def split_package(package: str) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """What lists of exploited vulnerabilities say: ids in capitals. ``is_told``: whether there is any list."""
+
+    exploited: frozenset[str] = frozenset()
+    is_told: bool = False
+
+    def marked(self, finding: Finding) -> Finding:
+        """The finding as the lists know it: one that is exploited is critical, whatever its score."""
+        if not self.exploited or finding.get("exploited"):
+            return finding
+        ids = {name.upper() for name in (finding["id"], *(finding.get("aliases") or ()))}
+        return finding if self.exploited.isdisjoint(ids) else {**finding, "exploited": True, "severity": "critical"}
+
+
+UNMARKED = Marks()
+
+
+def marks_of(lists: Sequence[Fact]) -> Marks:
+    """What some lists say together."""
+    data: list[Mapping[str, Any]] = [fact.data for fact in lists if isinstance(fact.data, Mapping)]
+    return Marks(frozenset(str(name).upper() for held in data for name in held["ids"]), bool(data))
+
+
+def unlisted_count(scans: Sequence[Fact]) -> int:
+    """How many lesser findings the scans count and do not list, so that nobody can mark them."""
+    found = 0
+    for fact in scans:
+        data: Mapping[str, Any] = fact.data  # type: ignore[assignment]
+        counts = data.get("counts")
+        total = counts.get("total") if isinstance(counts, Mapping) else None
+        if isinstance(total, int):
+            found += max(0, total - len(data["findings"]) - len(unpack(data.get("severe_packed") or "")))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class Weighed:
     """The severe findings of some scans by (part, fingerprint), and which of them are lifted, with the reason.
 
-    A finding of which only the fingerprint is kept is ``{}``; it can't be lifted.
+    A finding of which only the fingerprint is kept is ``{}``; it can't be lifted. ``lesser``: the others that are
+    listed and that nothing lifts.
     """
 
     severe: Mapping[tuple[str, str], Finding]
     lifted: Mapping[tuple[str, str], str]
+    lesser: Sequence[Finding]
 
     @property
     def counted(self) -> set[tuple[str, str]]:
@@ -60,25 +94,28 @@ class Weighed:
         return set(self.severe) - set(self.lifted)
 
 
-def weigh(scans: Sequence[Fact], statements: Sequence[Fact], *, packed: bool) -> Weighed:
+def weigh(scans: Sequence[Fact], statements: Sequence[Fact], marks: Marks = UNMARKED, *, packed: bool) -> Weighed:
     """Which severe findings there are and which are lifted. ``packed``: compare fingerprints of fingerprints."""
     by_id = _by_id(statements)
     severe: dict[tuple[str, str], Finding] = {}
     lifted: dict[tuple[str, str], str] = {}
+    lesser: list[Finding] = []
     for fact in scans:
         data: Mapping[str, Any] = fact.data  # type: ignore[assignment]
         if packed:
             severe |= {(fact.part, one): {} for one in unpack(data.get("severe_packed") or "")}
         artifacts = frozenset(data.get("artifacts", ()))
-        for finding in data["findings"]:
+        for finding in map(marks.marked, data["findings"]):
             if finding["severity"] not in SEVERE:
+                if not _lifting(finding, artifacts, by_id):
+                    lesser.append(finding)
                 continue
             key = (fact.part, fingerprint(finding["fingerprint"]) if packed else finding["fingerprint"])
             severe[key] = finding
             reason = _lifting(finding, artifacts, by_id)
             if reason:
                 lifted[key] = reason
-    return Weighed(severe, lifted)
+    return Weighed(severe, lifted, lesser)
 
 
 def named(finding: Finding) -> str:
@@ -106,7 +143,7 @@ def _lifting(finding: Finding, artifacts: frozenset[str], by_id: Mapping[str, li
     """Why the finding does not count, "" if it does."""
     about = [
         (time, statement)
-        for name in {finding["id"], *finding.get("aliases", ())}
+        for name in {finding["id"], *(finding.get("aliases") or ())}
         for time, statement in by_id.get(name.upper(), ())
         if _is_about(statement, finding, artifacts)
     ]

@@ -17,7 +17,7 @@ from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Table
 from libs.common.versions import EVERYWHERE
 from libs.judge.combine import binds, combine
-from libs.judge.kinds import KINDS, reads_too
+from libs.judge.kinds import KINDS, MARKING, reads_too
 from libs.judge.lines import line_of
 from libs.judge.policy import Policy, PolicyError, parse_policy
 from libs.judge.policy_model import SubjectMode
@@ -119,6 +119,9 @@ class Catalog:
         for rule in policy.rules:
             for kind in (rule.kind, *reads_too(rule.kind)):
                 self._scopes.setdefault(kind, set()).add(rule.scope)
+            for kind in reads_too(rule.kind):
+                if kind in MARKING:
+                    self._scopes[kind].update(("subject", "version"))
             for need in rule.needs:
                 self._scopes.setdefault(need.kind, set()).update(("subject", "version"))
 

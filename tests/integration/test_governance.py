@@ -386,7 +386,7 @@ async def test_kinds_are_listed_with_schemas_and_formats(stack: Stack) -> None:
     )
     assert {"format": "trx", "title": "TRX"} in tests["formats"]
     assert "vanished_count" in tests["derived_keys"]
-    assert kinds["scan.vulnerabilities"]["reads_too"] == ["vex.statements"]
+    assert kinds["scan.vulnerabilities"]["reads_too"] == ["vex.statements", "vuln.exploited"]
     assert kinds["ops.dr"]["formats"] == []
 
 

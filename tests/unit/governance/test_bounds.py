@@ -8,10 +8,11 @@ import orjson
 import pytest
 
 from libs.common.topology import MAX_PAYLOAD_BYTES
-from libs.judge.derive import MAX_NAME_CHARS, NAMED, derive
+from libs.judge.derive import derive
 from libs.judge.facts import MAX_PARTS, Fact, Facts
 from libs.judge.kinds import check_data
 from libs.judge.test_ids import pack
+from libs.judge.totals import MAX_NAME_CHARS, NAMED
 from libs.judge.verdict import judge
 from services.governance.domain.readers.reports import parse_report
 from services.governance.gate import _entries, rules_of

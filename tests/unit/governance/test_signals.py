@@ -22,6 +22,7 @@ GOOD: dict[str, Any] = {
         "execution_successful": True,
     },
     "vex.statements": {"statements": []},
+    "vuln.exploited": {"source": "CISA KEV", "released_at": None, "ids": ["CVE-2026-1"]},
     "sbom.components": {
         "component_count": 1,
         "without_version_count": 0,

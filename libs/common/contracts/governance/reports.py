@@ -16,13 +16,13 @@ MAX_REPORT_BYTES = 64 * 1024 * 1024  # the largest that an installation may be s
 ReportFormat = Literal[
     "junit", "trx", "nunit", "xunit", "tap", "gotest", "cobertura", "jacoco", "clover", "lcov", "gocover", "sarif",
     "trivy", "grype", "npm-audit", "pip-audit", "cyclonedx", "cyclonedx-scan", "cyclonedx-vex", "spdx", "openvex",
-    "checkstyle", "k6",
+    "kev", "checkstyle", "k6",
     "alertmanager",
 ]  # fmt: skip
 FORMATS: tuple[str, ...] = get_args(ReportFormat)
 MAX_SIGNATURE_CHARS = 16_384
 MAX_TOKEN_CHARS = 8_192
-PARTS_INSIDE = frozenset({"sarif", "alertmanager"})  # reports that name their parts themselves
+PARTS_INSIDE = frozenset({"sarif", "alertmanager", "kev"})  # reports that name their parts themselves
 
 
 class StoredReport(Model):

@@ -16,7 +16,13 @@ from services.governance.domain.readers.components import Component, Components
 from services.governance.domain.readers.cyclonedx_xml import read_bom_xml
 from services.governance.domain.readers.report_json import MAX_LARGE_JSON_CHARS, read_json
 from services.governance.domain.readers.report_text import Source
-from services.governance.domain.readers.severity import as_score, score_severity, vector_score, word_severity
+from services.governance.domain.readers.severity import (
+    as_fraction,
+    as_score,
+    score_severity,
+    vector_score,
+    word_severity,
+)
 from services.governance.domain.readers.vex import Statement, Statements
 from services.governance.domain.readers.vulnerabilities import Found, Scan, ids_of
 
@@ -180,8 +186,13 @@ def _package(ref: str, places: Mapping[str, Mapping[str, JSON]]) -> tuple[str, b
 def _found(vulnerability: Mapping[str, JSON], where: str, places: Mapping[str, Mapping[str, JSON]]) -> Iterator[Found]:
     severities: list[str | None] = []
     scores: list[float] = []
+    likely: list[float] = []
     for item in as_list(vulnerability.get("ratings"), f"{where}.ratings"):
         rating = as_object(item, f"{where}.ratings")
+        if _is_epss(rating, where):
+            epss = as_fraction(rating.get("score"))
+            likely += [] if epss is None else [epss]
+            continue
         method = as_text(rating.get("method"), f"{where}.ratings.method").lower()
         score = as_score(rating.get("score")) if method in ("", "cvssv2", "cvssv3", "cvssv31", "cvssv4") else None
         score = vector_score(rating.get("vector")) if score is None else score
@@ -191,7 +202,14 @@ def _found(vulnerability: Mapping[str, JSON], where: str, places: Mapping[str, M
     for ref in _refs(vulnerability, where) or [""]:
         package = _package(ref, places)[0] or "unknown package"
         version = as_text(places.get(ref, {}).get("version"), "component.version")
-        yield Found(ids, package, version, tuple(severities), max(scores, default=None))
+        yield Found(ids, package, version, tuple(severities), max(scores, default=None), epss=max(likely, default=None))
+
+
+def _is_epss(rating: Mapping[str, JSON], where: str) -> bool:
+    """Whether a rating is a probability of being exploited: CycloneDX has no method for it, so its source tells."""
+    source = as_object(rating.get("source"), f"{where}.ratings.source")
+    said = (source.get("name"), source.get("url"), rating.get("method"), rating.get("vector"))
+    return any(isinstance(one, str) and "epss" in one.lower() for one in said)
 
 
 def _justification(analysis: Mapping[str, JSON]) -> str:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import BinaryIO
 
 from libs.judge.report_base import MAX_REPORT_BYTES, BadReport, ParsedSignal
+from libs.judge.vulnerabilities import EXPLOITED
 from services.governance.domain.readers import (
     checkstyle,
     components,
@@ -33,6 +34,7 @@ from services.governance.domain.readers.grype import parse_grype
 from services.governance.domain.readers.jacoco import parse_jacoco
 from services.governance.domain.readers.junit import parse_junit
 from services.governance.domain.readers.k6 import parse_k6
+from services.governance.domain.readers.kev import parse_kev
 from services.governance.domain.readers.lcov import parse_lcov
 from services.governance.domain.readers.look import Look, look_at
 from services.governance.domain.readers.npm_audit import parse_npm_audit
@@ -121,6 +123,15 @@ _ROWS = (
     Format("cyclonedx-vex", "a CycloneDX VEX", _VEX, parse_cyclonedx_vex, _is_cyclonedx, "json"),
     Format("spdx", "an SPDX SBOM", _SBOM, parse_spdx, lambda it: "spdxVersion" in it.keys, "json"),
     Format("openvex", "OpenVEX", _VEX, parse_openvex, lambda it: {"@context", "statements"} <= it.keys, "json"),
+    Format(
+        "kev",
+        "CISA's catalogue of exploited vulnerabilities",
+        EXPLOITED,
+        parse_kev,
+        lambda it: {"catalogVersion", "vulnerabilities"} <= it.keys,
+        "json",
+        True,
+    ),
     Format("checkstyle", "Checkstyle XML", checkstyle.KIND, parse_checkstyle, lambda it: it.root == "checkstyle"),
     Format(
         "k6",

@@ -6,12 +6,15 @@ several ratings stand side by side the worst counts.
 A CVSS score of 9 and more is critical, 7 high, 4 medium, above 0 low (the bands of CVSS 3 and 4, used for version 2,
 too). A vector of version 3 is computed where no score stands beside it. Words of tools and distributions are mapped; a
 word that nobody knows, or none, counts as high: what was not rated was not found harmless.
+
+What is known to be exploited is critical whatever its score says. A probability of 0.5 and more that it will be within
+30 days (EPSS) makes it high at least.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from libs.judge.report_base import JSON
@@ -33,6 +36,7 @@ _WORDS = {
     "none": "none",
 }
 _BANDS = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"))
+LIKELY = 0.5  # an EPSS from which on a finding is high at least
 _AV = {"N": 0.85, "A": 0.62, "L": 0.55, "P": 0.2}
 _AC = {"L": 0.77, "H": 0.44}
 _UI = {"N": 0.85, "R": 0.62}
@@ -92,7 +96,15 @@ def _base_score(metrics: Mapping[str, str]) -> float:
     return tenths / 100_000 if tenths % 10_000 == 0 else (tenths // 10_000 + 1) / 10
 
 
-def worst(severities: list[str | None]) -> str:
+def worst(severities: Sequence[str | None]) -> str:
     """The worst of what is told, ``high`` if nothing is."""
     told = [one for one in severities if one is not None]
     return min(told, key=SEVERITIES.index) if told else "high"
+
+
+def rated_severity(severities: Sequence[str | None], epss: float | None, exploited: bool) -> str:
+    """The severity of a finding with all that is told of it."""
+    if exploited:
+        return "critical"
+    told = worst(severities)
+    return min((told, "high"), key=SEVERITIES.index) if epss is not None and epss >= LIKELY else told

@@ -17,7 +17,7 @@ from libs.judge.report_base import DEFAULT_PART, JSON, BadReport, ParsedSignal, 
 from libs.judge.test_ids import pack
 from libs.judge.vulnerabilities import package_of
 from services.governance.domain.readers.report_text import Source
-from services.governance.domain.readers.severity import SEVERE, SEVERITIES, worst
+from services.governance.domain.readers.severity import SEVERE, SEVERITIES, rated_severity
 
 KIND = "scan.vulnerabilities"
 MAX_FINDINGS = 200_000
@@ -76,7 +76,7 @@ class Scan:
                 "Some bytes are not in the encoding that the report declares; they were read as Windows-1252."
             )
         rated = sorted(
-            ((worst(list(one.severities)), key, one) for key, one in self._found.items()),
+            ((rated_severity(one.severities, one.epss, one.exploited), key, one) for key, one in self._found.items()),
             key=lambda entry: (SEVERITIES.index(entry[0]), entry[1]),
         )
         counts = Counter(severity for severity, _, _ in rated)
