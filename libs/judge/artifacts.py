@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from libs.judge.derive import part_words
 from libs.judge.facts import Fact, Facts
 from libs.judge.own_kinds import noun_of
+from libs.judge.totals import part_words
 
 
 def of_another(found: Sequence[Fact], about: Facts, *, required: bool) -> list[tuple[str, str]]:

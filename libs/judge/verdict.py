@@ -78,7 +78,9 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
     warned = summary.warning_count or summary.waived_count or override
     status: RunStatus = "critical" if reasons else "warning" if warned else "success"
     changes = [result.expires_at for result in counted if result.expires_at is not None]
-    changes += [at for at in (*map(_turns_at, policy.rules, results), _all_stale_at(told)) if at is not None]
+    # Only a GO can end because nothing good is left; of a NO_GO, capsules of before say nothing of it.
+    turns = [*map(_turns_at, policy.rules, results), *([] if reasons else [_all_stale_at(told)])]
+    changes += [at for at in turns if at is not None]
     changes += [] if approved.ends_at is None else [approved.ends_at]
     changes += [] if override is None else [override.until]
     in_force = {waiver.waiver_id for waiver in standing.waivers_of(facts.version, now)}

@@ -6,6 +6,7 @@ import base64
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -223,3 +224,9 @@ def test_replay_gives_the_verdict(said: list[tuple[int, int, int]], hours: int, 
     )  # fmt: skip
     facts = Facts(current, (fact(99),) if with_baseline else (), 4 if with_baseline else None, "1.0")
     assert check(capsule(facts, NOW + timedelta(hours=hours), standing()), KEYS)[0] == []
+
+
+@pytest.mark.parametrize("name", ["old_go.json", "old_no_go.json"])
+def test_a_capsule_of_an_older_version_is_judged_again_byte_for_byte(name: str) -> None:
+    content = Path(__file__).with_name(name).read_bytes()
+    assert check(content, public_keys(Signer.from_secret("x" * 30).public))[0] == []
