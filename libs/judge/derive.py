@@ -55,8 +55,10 @@ def derive(
 def derive_own(kind: Kind, current: Sequence[Fact], baseline: Sequence[Fact]) -> Derived:
     """The totals of a kind of one's own, with the keys of `own_kinds.derived_keys`.
 
-    Where one part has no such figure nobody knows the total: null, which no comparison passes.
+    Where one part has no such figure nobody knows the total: null, which no comparison passes. ``…_before`` is the
+    figure of the last GO, if that had one part alone.
     """
+    before = [fact for fact in baseline if isinstance(fact.data, Mapping)]
     totals: Derived = {"part_count": len(current), "missing_parts": missing_parts_of(current, baseline)}
     for key in kind.totals:
         held = [data_of(fact).get(key) for fact in current]
@@ -67,8 +69,14 @@ def derive_own(kind: Kind, current: Sequence[Fact], baseline: Sequence[Fact]) ->
             f"{key}_sum": added if whole else None,
             f"{key}_min": min(known) if whole else None,
             f"{key}_max": max(known) if whole else None,
+            f"{key}_before": _number(data_of(before[0]).get(key)) if len(before) == 1 else None,
         }
     return totals
+
+
+def _number(value: object) -> int | float | None:
+    """A figure; what the data of then held need not be one by the schema of now."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def risk_rank(level: str) -> int:

@@ -65,7 +65,7 @@ def _misfits(policy: Policy, rule: Rule, own: OwnKind) -> list[str]:
     """What goes wrong when the conditions are judged over data that fit the schema."""
     found: dict[str, str] = {}
     for data in samples(own):
-        totals = {f"{key}_{how}": data[key] for key in own.totals for how in ("sum", "min", "max")}
+        totals = {f"{key}_{how}": data[key] for key in own.totals for how in ("sum", "min", "max", "before")}
         values: dict[str, Any] = {
             "fact": data,
             "parts": [{**data, "part": DEFAULT_PART}],

@@ -152,5 +152,5 @@ def samples(own: OwnKind) -> list[dict[str, Any]]:
 
 def derived_keys(kind: Kind) -> tuple[str, ...]:
     """The totals over all parts of a kind of one's own."""
-    sums = tuple(f"{key}_{how}" for key in kind.totals for how in ("sum", "min", "max"))
+    sums = tuple(f"{key}_{how}" for key in kind.totals for how in ("sum", "min", "max", "before"))
     return ("part_count", "missing_parts", *sums)

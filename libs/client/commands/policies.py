@@ -21,6 +21,7 @@ from libs.client.views.policies import backtest_view
 from libs.common.contracts.governance.backtests import MAX_FLIPS_KEPT, MAX_LAST, Backtest, BacktestShown
 from libs.common.contracts.governance.own_kinds import KindsDeclared
 from libs.common.contracts.governance.policies import PolicyDiff, PolicyVersionShown
+from libs.judge.keptn import import_slo
 from libs.judge.lint import lint, lint_kinds
 from libs.judge.lockout import cautions
 from libs.judge.own_kinds import OwnKind, compiled
@@ -114,6 +115,46 @@ def diff(
         lines = read_as(PolicyDiff, answer).lines
     session.emit(answer, *map(clean, lines))
     return int(bool(lines))
+
+
+@command(policies, "import-keptn", judges=True)
+def import_keptn(
+    session: Session,
+    file: Annotated[str, typer.Argument(metavar="SLO", help="Keptn's SLO file; - is stdin.")],
+    name: Annotated[str, typer.Option("--name", help="The gate's name, such as shop-slo.")],
+    sli: Annotated[str | None, typer.Option("--sli", help="The SLI file with the queries, kept as remarks.")] = None,
+    max_age_hours: Annotated[float, typer.Option("--max-age-hours", help="How old the figures may be.")] = 24,
+    kinds_out: Annotated[
+        str | None, typer.Option("--kinds-out", help="Where to write the kind of the figures.")
+    ] = None,
+) -> int:
+    """Write a policy that judges by Keptn's SLO file, without any server. Exit code 0: written, 1: it can't be kept."""
+    try:
+        made = import_slo(read_input(file), name, Path(file).name, read_input(sli) if sli else None, max_age_hours)
+        policy = parse_policy(made.text.encode(), f"{name}.yaml") if made.kind is not None else None
+    except PolicyError as error:
+        session.emit({"policy": "", "notes": [], "problems": [error.message]}, clean(error.message))
+        return 1
+    problems = list(made.problems)
+    if policy is not None and made.kind is not None:
+        problems += [*lint(policy, datetime.now(UTC)), *lint_kinds(policy, (made.kind,))]
+    if problems or made.kind is None:
+        session.emit({"policy": "", "notes": list(made.notes), "problems": problems}, *map(clean, problems))
+        return 1
+    declared = {"name": made.kind.name, "noun": made.kind.noun, "totals": list(made.kind.totals),
+                "json_schema": orjson.loads(made.kind.schema)}  # fmt: skip
+    if kinds_out is not None:
+        try:
+            Path(kinds_out).write_bytes(orjson.dumps({"kinds": [declared]}, option=orjson.OPT_INDENT_2))
+        except OSError as error:
+            raise UsageProblem(f"{kinds_out} can't be written: {error.strerror}.") from error
+    for note in made.notes:
+        session.note(f"headgate: {note}")
+    if session.json:
+        session.emit({"policy": made.text, "kinds": [declared], "notes": list(made.notes), "problems": []})
+    else:
+        session.text(made.text.rstrip("\n"))
+    return 0
 
 
 @command(policies, "push")

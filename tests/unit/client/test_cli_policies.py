@@ -125,3 +125,25 @@ def test_a_backtest_is_followed_to_its_end(
     failed = tool("policies", "backtest", "tiny")
     assert (failed.exit_code, "It no longer fits" in failed.output) == (1, True)
     assert gateway.asked[-2].json == {"last_count": 1000}
+
+
+def test_a_keptn_file_becomes_a_policy_that_lints(tool: Tool, tmp_path: Path) -> None:
+    slo, kinds, policy = tmp_path / "slo.yaml", tmp_path / "kinds.json", tmp_path / "shop.yaml"
+    slo.write_text(
+        "objectives: [{sli: errors, pass: [{criteria: ['<5', '<=+10%']}]}, {sli: cpu}]\ntotal_score: {pass: 90%}\n"
+    )
+    words = ("policies", "import-keptn", str(slo), "--name", "shop")
+    made = tool(*words, "--kinds-out", str(kinds))
+    assert (made.exit_code, "cpu has no criteria to pass" in made.stderr) == (0, True), made.output
+    policy.write_text(made.stdout)
+    linted = tool("policies", "lint", str(policy), "--kinds", str(kinds))
+    assert (linted.exit_code, "may be published" in linted.stdout) == (0, True), linted.output
+    assert tool("policies", "lint", str(policy)).exit_code == 1
+    shown = json.loads(tool(*words, "--json").stdout)
+    assert (shown["policy"], shown["kinds"][0]["name"]) == (made.stdout, "keptn.shop")
+    slo.write_text("objectives: [{sli: errors, pass: [{criteria: ['<many']}]}]\ntotal_score: {pass: 90%}\n")
+    refused = tool(*words)
+    assert (refused.exit_code, "'<many' of errors can't be read" in refused.stdout) == (1, True), refused.output
+    assert tool(*words, "--kinds-out", str(tmp_path / "no" / "where.json")).exit_code == 1
+    assert tool("policies", "import-keptn", str(tmp_path / "none.yaml"), "--name", "shop").exit_code == 2
+    assert tool("policies", "import-keptn", str(slo), "--name", "Not A Gate").exit_code == 1
