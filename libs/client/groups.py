@@ -34,6 +34,7 @@ HELPS = {
     "chains": "Escalation chains of a site: who is told, after which wait, how often again.",
     "calendar": "Business calendars: when deadlines run.",
     "sla-rules": "SLA rules: how long an item may stay open.",
+    "baselines": "Accepted baselines: known findings that may be there until a day.",
     "facts": "Facts: what counts now, and ending what no signal would ever end.",
     "retirements": "Facts that people have ended.",
     "waivers": "Waivers: what does not count for a while, by the word of two persons.",

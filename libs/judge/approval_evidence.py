@@ -35,6 +35,7 @@ _APART = {
     "waivers",
     "overrides",
     "spent",
+    "baselines",
 }
 
 
@@ -44,6 +45,9 @@ def evidence_of(
     """The evidence of a verdict over these facts, of which ``results`` are the rules' results."""
     decided = {one.name: plain(getattr(standing, one.name)) for one in fields(Standing) if one.name not in _APART}
     decided["waivers"] = plain(standing.waivers_of(facts.version, now))
+    # What an accepted baseline holds only grows less by itself, so which one it is tells enough.
+    if baselines := standing.baselines_of(facts.line, now):
+        decided["baselines"] = [[one.accepted_id, plain(one.ends_at)] for one in baselines]
     used = sorted(_fact(fact, place) for place in ("current", "unread") for fact in getattr(facts, place))
     return Evidence(
         candidate=_digest(

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import TypeVar
 
-from libs.judge.policy_model import OverrideTerms, Policy, PolicyError, RetirementTerms, WaiverTerms
+from libs.judge.policy_model import BaselineTerms, OverrideTerms, Policy, PolicyError, RetirementTerms, WaiverTerms
 
 OF_SITE = "_of_site"
 N = TypeVar("N", int, float)
@@ -62,6 +62,10 @@ def combine(common: Policy, own: Policy) -> Policy:
         ),
         exceptions_per_quarter=_least(common.exceptions_per_quarter, own.exceptions_per_quarter),
         approvals=tuple(dict.fromkeys((*common.approvals, *own.approvals))),
+        baselines=BaselineTerms(
+            _least(common.baselines.max_days, own.baselines.max_days),
+            common.baselines.issue_required or own.baselines.issue_required,
+        ),
         retirements=RetirementTerms(common.retirements.two_persons or own.retirements.two_persons),
         parts=(common, own),
     )

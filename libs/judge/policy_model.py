@@ -91,6 +91,16 @@ class ApprovalTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class BaselineTerms:
+    """The longest that findings may be accepted, in days (None: the policy sets no limit), and whether it takes an
+    issue.
+    """
+
+    max_days: int | None = None
+    issue_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RetirementTerms:
     """``two_persons``: a fact is retired only when a second person has approved it."""
 
@@ -247,6 +257,7 @@ class Policy:
     publish_approvals: tuple[ApprovalTerms, ...] = ()
     overrides: OverrideTerms = OverrideTerms()
     exceptions_per_quarter: int | None = None
+    baselines: BaselineTerms = BaselineTerms()
     cases: tuple[PolicyCase, ...] = ()
     text: str = field(default="", repr=False)
     overridden: Mapping[str, ParameterValue] = field(default_factory=dict)

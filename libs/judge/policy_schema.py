@@ -196,6 +196,12 @@ def _terms() -> dict[str, Any]:
         "subjects": {**_PATTERNS, "description": "Subjects that it binds (* for anything); else all"},
         "freeze_calendars": {**_PATTERNS, "description": "Calendars whose freezes bind it"},
         "waivers": _object(waivers),
+        "baselines": _object(
+            {
+                "max_days": {"type": "integer", "minimum": 1, "maximum": 3_650, "description": "How long one may last"},
+                "issue_required": _flag("Whether one needs an issue"),
+            }
+        ),
         "retirements": _object({"two_persons": _flag("Whether a fact is retired only with a second person's word")}),
         "overrides": _object(overrides),
         "exceptions_per_quarter": {

@@ -9,6 +9,7 @@ from libs.judge.lines import check_pattern
 from libs.judge.policy_model import (
     APPROVERS,
     ApprovalTerms,
+    BaselineTerms,
     OverrideTerms,
     PolicyError,
     RetirementTerms,
@@ -35,6 +36,7 @@ def read_terms(reader: Reader) -> dict[str, Any]:
         "retirements": _retirements(reader),
         "overrides": _overrides(reader),
         "exceptions_per_quarter": _budget(reader),
+        "baselines": _baselines(reader),
     }
 
 
@@ -104,6 +106,16 @@ def _approvals(reader: Reader, key: str) -> tuple[ApprovalTerms, ...]:
     terms = ApprovalTerms(count, **named, max_age_hours=inner.above_zero("max_age_hours", 100_000))
     inner.refuse_rest()
     return (terms,)
+
+
+def _baselines(reader: Reader) -> BaselineTerms:
+    inner = reader.inner("baselines")
+    if inner is None:
+        return BaselineTerms()
+    days = inner.whole("max_days", 1, 3_650, 1) if inner.has("max_days") else None
+    terms = BaselineTerms(days, inner.flag("issue_required", False))
+    inner.refuse_rest()
+    return terms
 
 
 def _retirements(reader: Reader) -> RetirementTerms:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from libs.judge.accepted import AcceptedUsed
 from libs.judge.approvals import ApprovalShown
 from libs.judge.emergency import OverrideUsed
 from libs.judge.plain import LATER
@@ -25,8 +26,8 @@ class RuleResult:
     when a passing or waived rule stops counting so: it goes stale, or its waiver ends. ``stale_at``: when its evidence
     grows too old, if it is there. ``notes``: what was odd in the reports that it read.
     ``facts_used``: signal ids of the current facts, sorted. ``has_evidence``: all that the rule reads was there, whole,
-    young and readable, also if the rule failed. ``waivers``: why the rule does not count, if its status is waived;
-    ``passed`` and the sentences stay the truth about the facts.
+    young and readable, also if the rule failed. ``waivers`` and ``accepted``: why the rule does not count, if its
+    status is waived; ``passed`` and the sentences stay the truth about the facts.
     """
 
     id: str
@@ -48,6 +49,7 @@ class RuleResult:
     has_evidence: bool = True
     stale_at: datetime | None = None
     waivers: tuple[WaiverUsed, ...] = ()
+    accepted: tuple[AcceptedUsed, ...] = field(default=(), metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from libs.judge.accepted import AcceptedBaseline
 from libs.judge.approvals import Approval
 from libs.judge.emergency import Override
 from libs.judge.facts import Fact, Facts
@@ -96,7 +97,7 @@ class Standing:
     """What was decided about one gate and subject of one site. What is about another one is passed over.
 
     ``missing_calendars``: calendars that the policy names and nobody has published. Whether they freeze is not known.
-    ``retirements``: those of the subject, of any kind, that nobody has taken back.
+    ``retirements``: those of the subject, of any kind, that nobody has taken back. ``baselines``: accepted ones.
     """
 
     gate: str = ""
@@ -111,6 +112,7 @@ class Standing:
     labels: tuple[Label, ...] = ()
     overrides: tuple[Override, ...] = ()
     spent: tuple[Spent, ...] = ()
+    baselines: tuple[AcceptedBaseline, ...] = ()
 
     def waivers_of(self, version: str, now: datetime) -> list[Waiver]:
         """The waivers in force for this gate and subject, by number."""
@@ -122,6 +124,12 @@ class Standing:
             and one.is_in_force(now)
         )
         return sorted(mine, key=lambda one: one.waiver_id)
+
+    def baselines_of(self, line: str, now: datetime) -> list[AcceptedBaseline]:
+        """The accepted baselines in force for this gate, subject and line, by number."""
+        here = (self.gate, self.subject, line)
+        mine = (one for one in self.baselines if (one.gate, one.subject, one.line) == here and one.is_in_force(now))
+        return sorted(mine, key=lambda one: one.accepted_id)
 
 
 NOBODY_DECIDED = Standing()

@@ -18,6 +18,9 @@ from functools import partial
 from typing import Any
 
 from libs.judge import emergency
+from libs.judge.accepted import AcceptedUsed, words
+from libs.judge.accepted import used as used_baseline
+from libs.judge.accepted import without as without_accepted
 from libs.judge.approval_evidence import evidence_of
 from libs.judge.approvals import Approved, Evidence, weigh
 from libs.judge.artifacts import moved, of_another
@@ -182,16 +185,21 @@ def _weigh(
     result, facts, now = _shown(hearing, whole, rule), whole.facts, hearing.now
     read = {rule.kind, *reads_too(rule.kind), *(need.kind for need in rule.needs)}
     ended = [words for kind, words in remarks if kind in read]
-    if said := (*ended, *unheard(rule, hearing.facts)):
+    baselines = standing.baselines_of(facts.line, now) if rule.scope == "version" else []
+    of_kind = [one for one in baselines if any(part.kind == rule.kind for part in one.parts)]
+    if said := (*(words(one, now) for one in of_kind), *ended, *unheard(rule, hearing.facts)):
         result = replace(result, notes=bounded((*said, *result.notes)))
     if result.passed or result.status == "shadow":
         return result
     mine = [waiver for waiver in standing.waivers_of(facts.version, now) if waiver.rule_id == rule.id]
     of_findings = {waiver.fingerprint: waiver for waiver in mine if waiver.fingerprint}
-    if of_findings and result.has_evidence:
-        rest, seen = without(facts, rule.kind, of_findings)
-        if seen and _judge_rule(Hearing(hearing.policy, rest, now), rule).passed:
-            return _waived(result, [of_findings[name] for name in sorted(seen)])
+    if result.has_evidence:
+        # The one needs the other only where it does not suffice by itself.
+        for findings, accepted in ((of_findings, ()), ({}, baselines), (of_findings, baselines)):
+            rest, seen = without(facts, rule.kind, findings)
+            rest, met = without_accepted(rest, rule.kind, accepted)
+            if (seen or met) and _judge_rule(Hearing(hearing.policy, rest, now), rule).passed:
+                return _waived(result, [findings[name] for name in sorted(seen)], [used_baseline(*one) for one in met])
     of_rule = [w for w in mine if not w.fingerprint and (result.has_evidence or w.without_evidence)]
     # Of several the one that lasts longest is enough.
     return _waived(result, [max(of_rule, key=lambda one: (one.ends_at, -one.waiver_id))]) if of_rule else result
@@ -207,12 +215,13 @@ def _shown(hearing: Hearing, whole: Hearing, rule: Rule) -> RuleResult:
     return result if again.passed else replace(again, notes=bounded((note, *again.notes)))
 
 
-def _waived(result: RuleResult, waivers: Sequence[Waiver]) -> RuleResult:
-    ends = [waiver.ends_at for waiver in waivers]
+def _waived(result: RuleResult, waivers: Sequence[Waiver], accepted: Sequence[AcceptedUsed] = ()) -> RuleResult:
+    ends = [*(one.ends_at for one in waivers), *(one.ends_at for one in accepted)]
     return replace(
         result,
         status="waived",
         waivers=tuple(map(used, waivers)),
+        accepted=tuple(accepted),
         expires_at=min([*ends, *([result.stale_at] if result.stale_at is not None else [])]),
     )
 

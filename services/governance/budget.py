@@ -32,12 +32,17 @@ ORDER BY spent_at DESC, spend_id DESC LIMIT {MAX_NEWEST}
 """  # noqa: S608
 
 
+async def lock_budget(tx: Tx) -> None:
+    """Whoever spends takes this lock before it has GOs judged again, so that nobody waits for another in a circle."""
+    await lock(tx, Thing(tx.site, "", "", "", "budget"))
+
+
 async def spend(catalog: Catalog, tx: Tx, kind: SpendKind, ref: str, gate: str, subject: str, what: str) -> None:
     """Write down an exception of ``tx.site``; GOs of gates whose budget is exhausted by it are judged again.
 
     Nothing is ever given back: what was withdrawn had been in force.
     """
-    await lock(tx, Thing(tx.site, "", "", "", "budget"))
+    await lock_budget(tx)
     bounds = bounds_of(quarter_of(tx.now))
     total = 1 + sum(row["count"] for row in await tx.connection.fetch(COUNT_SPENDS, tx.site, *bounds))
     for limited in await _limits(catalog, tx.connection, tx.site, total):

@@ -144,6 +144,12 @@ SELECT 'artifact', '', '', version, digest_signal_id, NULL, NULL, NULL, '', '', 
 FROM versions_seen
 WHERE site = $1 AND subject = $2 AND version = ($3::text[])[cardinality($3::text[])] AND artifact_digest <> ''
 UNION ALL
+SELECT 'accepted', '', '', '', accepted_id, NULL, NULL, NULL, '', '', to_jsonb(accepted_baselines), '[]', NULL, NULL,
+    NULL, NULL, NULL, '', '', false, NULL, ''
+FROM accepted_baselines
+WHERE site = $1 AND gate = $6 AND subject = $2 AND line = $10 AND state IN ('requested', 'approved') AND ends_at > $7
+    AND state = 'approved'
+UNION ALL
 SELECT 'freezes', '', '', '', NULL, NULL, NULL, NULL, '', '',
     jsonb_build_object('site', newest.site, 'content', newest.content), '[]', NULL, NULL, NULL, NULL, NULL, '',
     '', false, NULL, ''
@@ -153,7 +159,7 @@ FROM unnest(ARRAY['global', nullif($1, 'global')]) AS of (site) CROSS JOIN LATER
 ) AS newest
 """  # noqa: S608 - numbers and a piece of SQL of our own
 # What people decided, as `standing_of` takes it.
-DECIDED = ("waiver", "halt", "freezes", "approval", "retirement", "label", "override", "spent")
+DECIDED = ("waiver", "halt", "freezes", "approval", "retirement", "label", "override", "spent", "accepted")
 PLACES = ("current", "unread", "baseline", "kind", "history", "artifact", *DECIDED)
 PACKED = ("tests_packed", "severe_packed")
 INLINE_ENTRIES = 2_000  # tests and findings that are judged without a hop to a thread, which takes longer

@@ -34,6 +34,7 @@ from libs.judge.plain import plain
 from libs.judge.policy import settings_view
 from libs.judge.results import Verdict
 from libs.judge.voices import anybodys_kinds
+from services.governance.baselines import narrow
 from services.governance.capsules import CAPSULE_VALUES, Scribe, Sealed, store_capsule
 from services.governance.catalog import Catalog, Target
 from services.governance.gate import facts_used, hears, look, rules_of, summary_of
@@ -145,6 +146,8 @@ async def _judge(
     target = target.placed(policy)
     looked = await look(tx.connection, policy, target, tx.now)
     verdict = looked.verdict
+    if verdict.decision == "go":
+        await narrow(tx, looked)
     row: dict[str, Any] = {
         "gate": target.gate,
         "site": target.site,

@@ -8,6 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
+from libs.judge.accepted import AcceptedBaseline, AcceptedPart
 from libs.judge.approvals import Approval
 from libs.judge.emergency import Override
 from libs.judge.plain import plain, read
@@ -35,6 +36,7 @@ def standing_of(
     labels: Iterable[Mapping[str, Any]] = (),
     overrides: Iterable[Mapping[str, Any]] = (),
     spent: Iterable[Mapping[str, Any]] = (),
+    baselines: Iterable[Mapping[str, Any]] = (),
     *,
     until: datetime | None = None,
 ) -> Standing:
@@ -55,6 +57,7 @@ def standing_of(
         labels=tuple(sorted(known, key=lambda one: one.label)),
         overrides=tuple(_row(Override, row) for row in overrides),
         spent=tuple(_row(Spent, row) for row in spent),
+        baselines=tuple(map(accepted_of, baselines)),
     )
 
 
@@ -66,6 +69,29 @@ def approval_of(row: Mapping[str, Any]) -> Approval:
 
 def _row(cls: type[Any], row: Mapping[str, Any]) -> Any:
     return read(cls, {field.name: plain(row[field.name]) for field in fields(cls)})
+
+
+def parts_of(held: Any) -> tuple[AcceptedPart, ...]:
+    """The column ``parts`` of the table accepted_baselines."""
+    parts: tuple[AcceptedPart, ...] = read(tuple[AcceptedPart, ...], held)
+    return parts
+
+
+def accepted_of(row: Mapping[str, Any]) -> AcceptedBaseline:
+    """A row of the table as JSON, as verdicts read it."""
+    return AcceptedBaseline(
+        accepted_id=row["accepted_id"],
+        gate=row["gate"],
+        subject=row["subject"],
+        line=row["line"],
+        begins_at=datetime.fromisoformat(row["begins_at"]),
+        ends_at=datetime.fromisoformat(row["ends_at"]),
+        reason=row["reason"],
+        issue=row["issue"],
+        requested_by=row["requested_by"],
+        approved_by=row["decided_by"],
+        parts=parts_of(row["parts"]),
+    )
 
 
 def _read(cls: type[Any], row: Mapping[str, Any], renamed: Mapping[str, str] = NOTHING_RENAMED) -> Any:

@@ -36,6 +36,7 @@ from services.metrics.service import SERVICE as METRICS
 from services.tracker.service import SERVICE as TRACKER
 from tests.http_edge import OWNER, Http
 from tests.stack import Stack
+from tests.unit.governance.samples import sarif
 
 pytestmark = pytest.mark.integration
 
@@ -168,6 +169,17 @@ async def test_a_report_is_signed_by_the_tool_and_known_by_its_signer(http: Http
         assert said in refused.output
 
 
+async def accept_baseline(tool: Tool, folder: Path) -> str:
+    """Ask that a finding is accepted; the number that it got."""
+    (folder / "scan.sarif").write_bytes(sarif([{"ruleId": "R", "level": "error", "message": {"text": "old"}}]))
+    sent = await tool("report", "send", "sarif", str(folder / "scan.sarif"), *ABOUT)
+    assert sent.exit_code == 0, sent.output
+    until = format_time(datetime.now(UTC) + timedelta(days=1))
+    asked = await tool("baselines", "accept", "release", "app@1.0", "--until", until, "--reason", "old", "--json")
+    assert asked.exit_code == 0, asked.output
+    return str(json.loads(asked.stdout)["accepted_id"])
+
+
 async def test_every_reading_command_reads_from_real_services(http: Http, tool: Tool, tmp_path: Path) -> None:
     await send_reports(tool, http, failed=True)
     run = json.loads((await tool("gate", "run", "release", *ABOUT, "--json")).stdout)
@@ -210,6 +222,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
         "key_id": keys[0]["key_id"],
         "digest": hashlib.sha256(text.encode()).hexdigest(),
         "backtest_id": str(json.loads(backtest.stdout)["backtest_id"]),
+        "accepted_id": await accept_baseline(tool, tmp_path),
         "waiver_id": str(json.loads(waiver.stdout)["waiver_id"]),
         "gate": "release", "run_id": str(run["run_id"]), "item_id": str(item["id"]), "username": "owner",
         "signal_id": str(run["rules"][0]["facts_used"][0]), "version": "1",

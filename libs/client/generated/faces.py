@@ -59,6 +59,10 @@ FACES: dict[str, Face] = {
         "gate forecast", "What the gate will say later, what breaks first, and what to renew by when.",
         flags={"gate": "--gate"}, defaults={"gate": "release"}, target=True,
     ),
+    "governance.baseline.request": Face(
+        "baselines accept", "Ask that the findings and vanished tests of now are accepted until a day.",
+        target=True, flags={"ends_at": "--until"},
+    ),
     "governance.badges.get": Face("gate badge", target=True),
     "governance.forecasts.feed": Face("gate forecast-feed", target=True),
     "governance.override.give": Face("gate override", judges=True),

@@ -18,7 +18,7 @@ from libs.common.contracts.governance.gates import GateInfo
 from libs.common.contracts.governance.operations import OpsGate, OpsGateRun
 from libs.common.contracts.governance.paths import Path
 from libs.common.contracts.governance.plans import Plan
-from libs.common.contracts.governance.runs import GateRun, OverrideUsed, RuleResult, WaiverUsed
+from libs.common.contracts.governance.runs import AcceptedUsed, GateRun, OverrideUsed, RuleResult, WaiverUsed
 
 
 def gate_list(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
@@ -180,7 +180,8 @@ def _verdict_table(run: GateRun) -> Table:
 
 
 def _reason(rule: RuleResult) -> str:
-    return " ".join([rule.message, *(f"Waived {waived(one)}." for one in rule.waivers)])
+    accepted = (f"Waived {accepted_words(one)}." for one in rule.accepted)
+    return " ".join([rule.message, *(f"Waived {waived(one)}." for one in rule.waivers), *accepted])
 
 
 def waived(waiver: WaiverUsed) -> str:
@@ -189,6 +190,14 @@ def waived(waiver: WaiverUsed) -> str:
     issue = f", {waiver.issue}" if waiver.issue else ""
     why = waiver.reason.rstrip(".")
     return clean(f"until {when(waiver.ends_at)} by {waiver.approved_by}{of} (waiver {waiver.waiver_id}{issue}): {why}")
+
+
+def accepted_words(one: AcceptedUsed) -> str:
+    """Until when known findings and vanished tests may be there, by whose word."""
+    issue, why = f", {one.issue}" if one.issue else "", one.reason.rstrip(".")
+    what = f"{one.finding_count} findings and {one.vanished_count} vanished tests"
+    by = f"until {when(one.ends_at)} by {one.approved_by}"
+    return clean(f"{by} for {what} since {when(one.begins_at)} (accepted baseline {one.accepted_id}{issue}): {why}")
 
 
 def _other_reasons(run: GateRun) -> list[Text]:

@@ -60,6 +60,20 @@ class WaiverUsed(Open):
     ends_at: Time
 
 
+class AcceptedUsed(Open):
+    """An accepted baseline without which a rule would count as failed, and how many findings and tests it met."""
+
+    accepted_id: int
+    finding_count: int
+    vanished_count: int
+    begins_at: Time
+    ends_at: Time
+    reason: str
+    issue: str = ""
+    requested_by: str
+    approved_by: str
+
+
 class Hold(Open):
     """What forbids GO beside the rules; ``until`` null: until a person ends it."""
 
@@ -100,8 +114,8 @@ class RuleResult(Open):
 
     ``status`` is what counts, ``passed`` what the facts say: a rule in ``shadow`` is judged and never counted.
     ``notes``: what was odd in the reports that it read, each after the report's part. ``has_evidence``: all that the
-    rule reads was there, whole, young and readable; if not, something new may turn it. ``waivers``: why a rule that has
-    not passed does not count (status ``waived``).
+    rule reads was there, whole, young and readable; if not, something new may turn it. ``waivers`` and
+    ``accepted``: why a rule that has not passed does not count (status ``waived``).
     """
 
     id: str
@@ -121,6 +135,7 @@ class RuleResult(Open):
     notes: list[str] = []
     has_evidence: bool = True
     waivers: list[WaiverUsed] = []
+    accepted: list[AcceptedUsed] = []
 
 
 class GateSummary(Open):

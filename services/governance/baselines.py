@@ -1,0 +1,239 @@
+"""Accepted baselines: asked for by one person, approved by another, over by the clock. See `libs.judge.accepted`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from glob import escape
+from typing import Any
+
+import asyncpg
+
+from libs.common.columns import listed, names_of
+from libs.common.contracts.base import Event, Page
+from libs.common.contracts.governance import baselines as contract
+from libs.common.contracts.governance.baselines import (
+    MAX_DAYS,
+    MAX_OPEN_BASELINES,
+    Baseline,
+    BaselineFilter,
+    BaselineKey,
+    BaselinePart,
+    BaselineRequest,
+    BaselineState,
+    BaselineWord,
+)
+from libs.common.contracts.governance.runs import GateTarget
+from libs.common.listing import Listing, newest
+from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
+from libs.common.service import Read, Table, Tx
+from libs.judge.accepted import KINDS, MAX_ACCEPTED, AcceptedPart, narrowed, present
+from libs.judge.plain import plain
+from libs.judge.policy import Policy
+from libs.judge.retirements import retire
+from services.governance.budget import lock_budget, spend
+from services.governance.catalog import Catalog, Target
+from services.governance.gate import Looked, gather
+from services.governance.recheck import recheck
+from services.governance.standing import parts_of
+from services.governance.voters import people_of
+
+_COLUMNS = listed(names_of(Baseline, without=("in_force",)))
+COUNT_OPEN_BASELINES = """
+SELECT count(*) FROM accepted_baselines
+WHERE site = $1 AND gate = $2 AND subject = $3 AND line = $4 AND state IN ('requested', 'approved') AND ends_at > $5
+"""
+INSERT_BASELINE = f"""
+INSERT INTO accepted_baselines (site, gate, subject, line, version, parts, finding_count, vanished_count, reason, issue,
+    requested_by, requested_at, ends_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING {_COLUMNS}
+"""  # noqa: S608 - names of our own class
+SELECT_BASELINE = f"SELECT {_COLUMNS} FROM accepted_baselines WHERE accepted_id = $1 AND site = $2"  # noqa: S608
+LOCK_BASELINE = f"{SELECT_BASELINE} FOR UPDATE"
+DECIDE_BASELINE = f"""
+UPDATE accepted_baselines SET state = $2, decided_by = $3, decided_at = $4::timestamptz, decision_reason = $5,
+    begins_at = CASE WHEN $2 = 'approved' THEN $4::timestamptz END
+WHERE accepted_id = $1 RETURNING {_COLUMNS}
+"""  # noqa: S608
+END_BASELINE = f"""
+UPDATE accepted_baselines SET state = $2, ended_by = $3, ended_at = $4, end_reason = $5 WHERE accepted_id = $1
+RETURNING {_COLUMNS}
+"""  # noqa: S608
+NARROW_BASELINE = "UPDATE accepted_baselines SET parts = $2 WHERE accepted_id = $1"
+LIST_BASELINES = Listing(
+    table="accepted_baselines",
+    columns=_COLUMNS,
+    scope={"site": "text"},
+    filters={"gate": "text", "subject": "text", "state": "text"},
+    order=newest("accepted_id"),
+)
+
+
+def _to_baseline(row: asyncpg.Record, now: datetime) -> Baseline:
+    parts = [(part, part.counts) for part in parts_of(row["parts"])]
+    shown = [
+        BaselinePart(kind=part.kind, part=part.part, finding_count=findings, vanished_count=tests)
+        for part, (findings, tests) in parts
+    ]
+    in_force = row["state"] == "approved" and row["begins_at"] <= now < row["ends_at"]
+    return Baseline(**{**dict(row), "parts": shown, "in_force": in_force})
+
+
+async def request_baseline(catalog: Catalog, tx: Tx, body: BaselineRequest) -> Baseline:
+    """Ask that what is there now is accepted; nothing counts until somebody else approves it.
+
+    Raises `NotFound` for an unknown gate, `Invalid` for an end that is past or too far, `Conflict` if there is nothing
+    to accept, or too much.
+    """
+    wanted = GateTarget(gate=body.gate, subject=body.subject, version=body.version, line=body.line)
+    target = await catalog.target(tx.connection, wanted, tx.site)
+    policy = (await catalog.in_force(tx.connection, target.gate, target.site)).policy(target.subject)
+    target = target.placed(policy)
+    if policy.baselines.issue_required and body.issue is None:
+        raise Invalid(f"The policy of the gate {body.gate} wants an issue for each accepted baseline; give its id.")
+    _check_end(policy, body.ends_at, tx.now)
+    here = (target.site, target.gate, target.subject, target.line)
+    if await tx.connection.fetchval(COUNT_OPEN_BASELINES, *here, tx.now) >= MAX_OPEN_BASELINES:
+        raise Conflict(f"There are {MAX_OPEN_BASELINES} accepted baselines of this line, which is all it may have.")
+    parts = await _present(tx, policy, target)
+    counts = [sum(part.counts[place] for part in parts) for place in (0, 1)]
+    if not sum(counts):
+        raise Conflict(
+            f"{target.subject} {target.version} has no finding and no vanished test that could be accepted: send the "
+            "reports first, and see why the gate says NO-GO."
+        )
+    if sum(counts) > MAX_ACCEPTED:
+        raise Conflict(f"These are {sum(counts)} findings and tests, and {MAX_ACCEPTED} can be accepted at a time.")
+    row = await tx.connection.fetchrow(
+        INSERT_BASELINE, *here, target.version, plain(parts), *counts, body.reason, body.issue or "", tx.actor, tx.now,
+        body.ends_at,
+    )  # fmt: skip
+    return _tell(tx, contract.baseline_requested, row)
+
+
+async def _present(tx: Tx, policy: Policy, target: Target) -> tuple[AcceptedPart, ...]:
+    found = await gather(tx.connection, policy, target, tx.now)
+    left = retire(found.facts, found.standing.retirements, two_persons=policy.retirements.two_persons)
+    kinds = {rule.kind for rule in policy.rules if rule.scope == "version"}
+    return present(left.facts, kinds & set(KINDS))
+
+
+def _check_end(policy: Policy, ends_at: datetime, now: datetime) -> None:
+    days = MAX_DAYS if policy.baselines.max_days is None else policy.baselines.max_days
+    if ends_at <= now:
+        raise Invalid("An accepted baseline must end in the future; give a later ends_at.")
+    if ends_at - now > timedelta(days=days):
+        raise Invalid(f"This baseline may last {days} days at most; give an earlier ends_at.", max_days=days)
+
+
+def _tell(tx: Tx, event: Event, row: Any) -> Baseline:
+    baseline = _to_baseline(row, tx.now)
+    tx.emit(event, baseline, subject=str(baseline.accepted_id))
+    return baseline
+
+
+async def _locked(tx: Tx, accepted_id: int, *states: BaselineState) -> asyncpg.Record:
+    row = await tx.connection.fetchrow(LOCK_BASELINE, accepted_id, tx.site)
+    if row is None:
+        raise NotFound(f"There is no accepted baseline {accepted_id} in this site.")
+    if row["state"] not in states:
+        raise Conflict(f"The baseline {accepted_id} is {row['state']} already.", state=row["state"])
+    if row["ends_at"] <= tx.now:
+        raise Conflict(f"The baseline {accepted_id} ended at {row['ends_at'].isoformat()}; ask for a new one.")
+    return row
+
+
+async def approve_baseline(catalog: Catalog, tx: Tx, body: BaselineWord) -> Baseline:
+    """Accept a baseline. Raises `Forbidden` to who asked for it, `NotFound`, `Conflict`, `Invalid`."""
+    await lock_budget(tx)
+    await _look_again(tx, body.accepted_id)
+    row = await _locked(tx, body.accepted_id, "requested")
+    people = await people_of(tx.connection, tx.site)
+    if people.human(row["requested_by"]) == people.human(tx.actor):
+        raise Forbidden("You asked for this baseline yourself; somebody else must approve it.")
+    policy = (await catalog.in_force(tx.connection, row["gate"], tx.site)).policy(row["subject"])
+    _check_end(policy, row["ends_at"], tx.now)
+    what = f"{row['finding_count']} findings, {row['vanished_count']} tests"
+    await spend(catalog, tx, "baseline", str(body.accepted_id), row["gate"], row["subject"], what)
+    done = await tx.connection.fetchrow(DECIDE_BASELINE, body.accepted_id, "approved", tx.actor, tx.now, body.reason)
+    return _tell(tx, contract.baseline_approved, done)
+
+
+async def decline_baseline(tx: Tx, body: BaselineWord) -> Baseline:
+    """Say no to a baseline. Raises `NotFound`, `Conflict`."""
+    await _locked(tx, body.accepted_id, "requested")
+    done = await tx.connection.fetchrow(DECIDE_BASELINE, body.accepted_id, "declined", tx.actor, tx.now, body.reason)
+    return _tell(tx, contract.baseline_declined, done)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """A way to end a baseline."""
+
+    state: BaselineState
+    event: Event
+    own: bool
+    of: tuple[BaselineState, ...]
+
+
+_WITHDRAWN = _End("withdrawn", contract.baseline_withdrawn, True, ("requested", "approved"))
+_REVOKED = _End("revoked", contract.baseline_revoked, False, ("approved",))
+
+
+async def end_baseline(end: _End, tx: Tx, body: BaselineWord) -> Baseline:
+    """End a baseline before its day: a GO that rests on it is judged again.
+
+    Raises `NotFound`, `Conflict`, and `Forbidden` where only who asked for it may.
+    """
+    await _look_again(tx, body.accepted_id)
+    row = await _locked(tx, body.accepted_id, *end.of)
+    if end.own and row["requested_by"] != tx.actor:
+        raise Forbidden(f"{row['requested_by']} asked for this baseline; who may approve baselines can revoke it.")
+    done = await tx.connection.fetchrow(END_BASELINE, body.accepted_id, end.state, tx.actor, tx.now, body.reason)
+    return _tell(tx, end.event, done)
+
+
+async def _look_again(tx: Tx, accepted_id: int) -> None:
+    """Have the GOs of its subject judged again, before it is locked."""
+    known = await tx.connection.fetchrow(SELECT_BASELINE, accepted_id, tx.site)
+    if known is not None:
+        await recheck(tx, site=tx.site, subjects=escape(known["subject"]), gate=known["gate"])
+
+
+async def narrow(tx: Tx, looked: Looked) -> None:
+    """After a GO: what whole reports do not show any more is not accepted any longer."""
+    for one in looked.standing.baselines_of(looked.facts.line, tx.now):
+        left = narrowed(one, looked.facts)
+        if left.parts != one.parts:
+            await tx.connection.execute(NARROW_BASELINE, one.accepted_id, plain(left.parts))
+
+
+async def list_baselines(read_: Read, wanted: BaselineFilter) -> Page[Baseline]:
+    """A page of the site's accepted baselines, newest first. Raises `Invalid`."""
+    given = {"site": read_.site, **wanted.model_dump(include=set(LIST_BASELINES.filters))}
+    found = await LIST_BASELINES.page(read_.pool, given, limit=wanted.limit, cursor=wanted.cursor)
+    items = [_to_baseline(row, read_.now) for row in found.rows]
+    return Page[Baseline](items=items, next_cursor=found.next_cursor)
+
+
+async def get_baseline(read_: Read, key: BaselineKey) -> Baseline:
+    """One baseline. Raises `NotFound`, also for one of another site."""
+    row = await read_.pool.fetchrow(SELECT_BASELINE, key.accepted_id, read_.site)
+    if row is None:
+        raise NotFound(f"There is no accepted baseline {key.accepted_id} in this site.")
+    return _to_baseline(row, read_.now)
+
+
+def table(catalog: Catalog) -> Table:
+    """What this module answers, by the policies of the catalog."""
+    return Table(
+        commands={
+            contract.request_baseline: partial(request_baseline, catalog),
+            contract.approve_baseline: partial(approve_baseline, catalog),
+            contract.decline_baseline: decline_baseline,
+            contract.withdraw_baseline: partial(end_baseline, _WITHDRAWN),
+            contract.revoke_baseline: partial(end_baseline, _REVOKED),
+        },
+        queries={contract.list_baselines: list_baselines, contract.get_baseline: get_baseline},
+    )
