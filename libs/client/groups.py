@@ -18,6 +18,7 @@ BY_HAND = {
     "report": ("signals", "reports"),
     "gate": ("gate", "gates"),
     "policies": ("policies", "policies"),
+    "freezes": ("freezes", "freezes"),
     "audit": ("audit", "audit"),
     "events": ("events", "events"),
     "dead-letters": ("deadletters", "dead_letters"),

@@ -77,6 +77,8 @@ def _around(text: str, day: date) -> list[tuple[datetime, datetime]]:
     length = window.ends_at.astimezone(zone).replace(tzinfo=None) - first
     found: list[tuple[datetime, datetime]] = []
     for local in _steps(window.rrule, first, high.replace(tzinfo=None) + timedelta(days=1)):
+        if local.date() in window.except_on:
+            continue
         begin = local.replace(tzinfo=zone).astimezone(UTC)
         end = (local + length).replace(tzinfo=zone).astimezone(UTC)
         if begin >= high or len(found) >= MAX_OCCURRENCES:

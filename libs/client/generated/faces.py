@@ -158,6 +158,7 @@ BY_HAND: dict[str, str] = {
     "governance.signal.record": "signal send",
     "governance.report.record": "report send",
     "governance.policies.backtest": "policies backtest",
+    "governance.freezes.import": "freezes import",
     "governance.policies.diff": "policies diff",
     "governance.policies.schema": "policies schema",
     "audit.chain.verify": "audit verify",
