@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+ITEMS_AS_MUCH_AGAIN = 10
 MAX_KEPT = 10_000  # choices that are followed at a time; with the 100 rules of a policy it is never reached in practice
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A rule as it was judged. ``status`` as in a verdict; ``cost_hours``: how long its repair may take."""
+    """A rule as it was judged. ``status`` as in a verdict; ``cost_hours``: what its repair costs."""
 
     id: str
     status: str
     weight: float
-    cost_hours: int
+    cost_hours: float
+
+
+def cost(sla_hours: int, open_items: int | None) -> float:
+    """What a repair costs: the hours it may take, and as much again for each ten other items that its owners have open.
+
+    ``open_items`` None: nobody knows, so the hours alone count.
+    """
+    return sla_hours * (1 + (open_items or 0) / ITEMS_AS_MUCH_AGAIN)
 
 
 def shortest_path(rules: Sequence[Judged], *, allow_warning: bool, min_score_percent: float) -> list[str]:
@@ -39,13 +48,13 @@ def _suffices(reached: float, total: float, min_score_percent: float) -> bool:
 
 def _cheapest(optional: Iterable[Judged], reached: float, total: float, minimum: float) -> frozenset[str]:
     """The cheapest set that suffices. What costs more and lifts less than another choice is dropped on the way."""
-    choices: list[tuple[int, int, float, frozenset[str]]] = [(0, 0, reached, frozenset())]
+    choices: list[tuple[float, int, float, frozenset[str]]] = [(0, 0, reached, frozenset())]
     for rule in optional:
         more = [
             (cost + rule.cost_hours, size + 1, score + rule.weight, chosen | {rule.id})
             for cost, size, score, chosen in choices
         ]
-        kept: list[tuple[int, int, float, frozenset[str]]] = []
+        kept: list[tuple[float, int, float, frozenset[str]]] = []
         best = -1.0
         for choice in sorted([*choices, *more], key=lambda one: (one[0], one[1], -one[2])):
             if choice[2] > best:

@@ -9,8 +9,12 @@ from libs.common.contracts.governance import paths as contract
 from libs.common.contracts.governance.paths import Path, Repair
 from libs.common.contracts.governance.runs import GateRun, RunKey
 from libs.common.service import Read, Table
-from libs.judge.path import Judged, shortest_path
-from services.governance.catalog import Catalog
+from libs.judge.path import Judged, cost, shortest_path
+from libs.judge.policy import Policy
+from services.governance.catalog import Catalog, Target
+from services.governance.freezes import AHEAD
+from services.governance.gate import gather
+from services.governance.loads import loads_of
 from services.governance.runs import get_run
 
 
@@ -19,8 +23,11 @@ async def get_path(catalog: Catalog, read: Read, key: RunKey) -> Path:
     run = await get_run(catalog, read, key)
     versions = run.policy_version, run.site_policy_version
     policy = (await catalog.at_versions(read.pool, run.gate, run.site, *versions)).policy(run.subject)
+    target = Target(run.gate, run.site, run.subject, run.version, run.line)
+    loads = await loads_of(read.pool, target, (rule.owner_role for rule in run.rules))
+    costs = {rule.id: cost(rule.sla_hours, loads.of(rule.owner_role)) for rule in run.rules}
     chosen = shortest_path(
-        [Judged(rule.id, rule.status, rule.weight, rule.sla_hours) for rule in run.rules],
+        [Judged(rule.id, rule.status, rule.weight, costs[rule.id]) for rule in run.rules],
         allow_warning=policy.allow_warning,
         min_score_percent=policy.min_weighted_score_percent,
     )
@@ -32,6 +39,8 @@ async def get_path(catalog: Catalog, read: Read, key: RunKey) -> Path:
             sla_hours=rule.sla_hours,
             action=rule.action,
             reason=rule.message,
+            open_items=loads.of(rule.owner_role),
+            weighted_hours=round(costs[rule.id], 2),
         )
         for rule in wanted
     ]
@@ -40,19 +49,34 @@ async def get_path(catalog: Catalog, read: Read, key: RunKey) -> Path:
         decision=run.decision,
         repairs=repairs,
         cost_hours=sum(repair.sla_hours for repair in repairs),
-        earliest_go_at=_earliest(run, repairs),
+        weighted_hours=round(sum(costs[repair.rule_id] for repair in repairs), 2),
+        load_known_since=loads.since,
+        waits_for_approval=any(hold.kind == "approval" for hold in run.holds),
+        earliest_go_at=await _earliest(read, policy, target, run, repairs),
         holds=run.holds,
     )
 
 
-def _earliest(run: GateRun, repairs: list[Repair]) -> datetime | None:
-    """People work at the same time, so the longest repair counts. A halt has no end that the clock knows."""
-    ends = [hold.until for hold in run.holds]
+async def _earliest(read: Read, policy: Policy, target: Target, run: GateRun, repairs: list[Repair]) -> datetime | None:
+    """People work at the same time, so the longest repair counts. A halt has no end that the clock knows.
+
+    Whoever must approve can do so at once, and does it before the repairs are done, at the best.
+    """
+    ends = [hold.until for hold in run.holds if hold.kind != "approval"]
     known = [end for end in ends if end is not None]
     if len(known) < len(ends):
         return None
     longest = timedelta(hours=max((repair.sla_hours for repair in repairs), default=0))
-    return max(run.decided_at + longest, *known) if known else run.decided_at + longest
+    earliest = max(run.decided_at + longest, *known) if known else run.decided_at + longest
+    if run.decision == "go":
+        return earliest
+    earliest = max(earliest, read.now)
+    found = await gather(read.pool, policy, target, read.now, earliest + AHEAD)
+    # In order of their begins, so that an end that lies in a later window goes on to that one's end.
+    for freeze in sorted(found.standing.freezes, key=lambda one: one.begins_at):
+        if freeze.begins_at <= earliest < freeze.ends_at:
+            earliest = freeze.ends_at
+    return earliest
 
 
 def table(catalog: Catalog) -> Table:

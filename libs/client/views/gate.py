@@ -16,9 +16,11 @@ from libs.common.contracts.governance.admission import Admission
 from libs.common.contracts.governance.forecasts import Forecast
 from libs.common.contracts.governance.gates import GateInfo
 from libs.common.contracts.governance.operations import OpsGate, OpsGateRun
-from libs.common.contracts.governance.paths import Path
+from libs.common.contracts.governance.paths import Path, Repair
 from libs.common.contracts.governance.plans import Plan
 from libs.common.contracts.governance.runs import AcceptedUsed, GateRun, OverrideUsed, RuleResult, WaiverUsed
+
+MOST_SHOWN = 1_000  # of a role's open items; the server counts no further
 
 
 def gate_list(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
@@ -75,10 +77,19 @@ def path(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
         session.emit(answer, Text(f"Run {found.run_id} is GO already."))
         return
     when_ = "when a person lifts what holds it" if found.earliest_go_at is None else when(found.earliest_go_at)
-    rows = [(one.rule_id, one.owner_role, f"{one.sla_hours} h", one.action, one.reason) for one in found.repairs]
-    head = Text(f"{len(rows)} repairs, {found.cost_hours} h together; GO at the earliest: {when_}")
+    rows = [
+        (one.rule_id, one.owner_role, f"{one.sla_hours} h", _load(one), one.action, one.reason) for one in found.repairs
+    ]
+    load = "load unknown" if found.load_known_since is None else f"{found.weighted_hours:g} h with the owners' load"
+    head = Text(f"{len(rows)} repairs, {found.cost_hours} h together ({load}); GO at the earliest: {when_}")
+    if found.waits_for_approval:
+        head.append(", if persons approve it by then")
     held = [Text(clean(hold.message), style="red") for hold in found.holds]
-    session.emit(answer, head, *held, table(("rule", "owner", "SLA", "action", "reason"), rows))
+    session.emit(answer, head, *held, table(("rule", "owner", "SLA", "open", "action", "reason"), rows))
+
+
+def _load(one: Repair) -> str:
+    return "?" if one.open_items is None else f"{one.open_items}{'+' if one.open_items >= MOST_SHOWN else ''}"
 
 
 def forecast(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:

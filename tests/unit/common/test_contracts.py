@@ -84,7 +84,8 @@ def test_who_hears_what() -> None:
     assert heard("audit") == (">",)
     runs = sorted(["governance.gate.decided", *(f"{service}.job.finished" for service in SERVICES)])
     assert (heard("metrics"), heard("metrics", "telemetry")) == (tuple(runs), ("gateway.latency.sampled",))
-    assert (heard("gateway"), heard("governance")) == ((), ("gateway.user.changed", "tracker.board.completed"))
+    items = tuple(f"tracker.item.{verb}" for verb in ("assigned", "opened", "reopened", "resolved", "updated"))
+    assert (heard("gateway"), heard("governance")) == ((), ("gateway.user.changed", "tracker.board.completed", *items))
 
 
 def test_nothing_is_declared_in_a_room_where_nobody_collects_it() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain, combinations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.judge.path import Judged, shortest_path
+from libs.judge.path import Judged, cost, shortest_path
 
 RULES = st.lists(
     st.tuples(
@@ -46,3 +47,15 @@ def test_a_hundred_rules_are_no_trouble() -> None:
     found = shortest_path(rules, allow_warning=True, min_score_percent=60)
     assert is_go(rules, set(found), allow_warning=True, minimum=60)
     assert len(found) < 70
+
+
+def test_whose_hands_are_full_costs_more() -> None:
+    assert (cost(8, None), cost(8, 0), cost(8, 5), cost(8, 30)) == (8, 8, 12, 32)
+    rules = [
+        Judged("passes", "pass", 1, 8),
+        Judged("full", "warning", 1, cost(8, 30)),
+        Judged("free", "warning", 1, cost(16, 0)),
+    ]
+    by_sla = [replace(one, cost_hours=8.0 if one.id == "full" else 16) for one in rules]
+    assert shortest_path(rules, allow_warning=True, min_score_percent=60.0) == ["free"]
+    assert shortest_path(by_sla, allow_warning=True, min_score_percent=60.0) == ["full"]

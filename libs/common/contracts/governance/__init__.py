@@ -4,4 +4,11 @@ from __future__ import annotations
 
 from libs.common.contracts.collect import collect
 
-CONTRACT = collect(__name__, hears=("tracker.board.completed", "gateway.user.changed"))
+CONTRACT = collect(
+    __name__,
+    hears=(
+        "gateway.user.changed",
+        "tracker.board.completed",
+        *(f"tracker.item.{verb}" for verb in ("opened", "updated", "reopened", "assigned", "resolved")),
+    ),
+)
