@@ -37,7 +37,7 @@ from services.governance.catalog import Catalog, Target
 from services.governance.gate import Looked, gather
 from services.governance.recheck import recheck
 from services.governance.standing import parts_of
-from services.governance.voters import people_of
+from services.governance.voters import Thing, second_word
 
 _COLUMNS = listed(names_of(Baseline, without=("in_force",)))
 COUNT_OPEN_BASELINES = """
@@ -149,9 +149,8 @@ async def approve_baseline(catalog: Catalog, tx: Tx, body: BaselineWord) -> Base
     await lock_budget(tx)
     await _look_again(tx, body.accepted_id)
     row = await _locked(tx, body.accepted_id, "requested")
-    people = await people_of(tx.connection, tx.site)
-    if people.human(row["requested_by"]) == people.human(tx.actor):
-        raise Forbidden("You asked for this baseline yourself; somebody else must approve it.")
+    thing = Thing(tx.site, row["gate"], row["subject"], "", "baseline", str(body.accepted_id))
+    await second_word(tx, thing, row["requested_by"], body.reason, dict(row))
     policy = (await catalog.in_force(tx.connection, row["gate"], tx.site)).policy(row["subject"])
     _check_end(policy, row["ends_at"], tx.now)
     what = f"{row['finding_count']} findings, {row['vanished_count']} tests"

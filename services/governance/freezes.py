@@ -152,7 +152,8 @@ async def preview(catalog: Catalog, read: Read, wanted: PreviewFilter) -> Freeze
     subject = wanted.subject or SITE_SUBJECT
     target = Target(wanted.gate, read.site, subject, "")
     rows = await read.pool.fetch(SELECT_CALENDARS, read.site)
-    found, missing = frozen(policy, target, {row["site"]: row["content"] for row in rows}, read.now)
+    published, labels = {row["site"]: row["content"] for row in rows}, {wanted.label} if wanted.label else set()
+    found, missing = frozen(policy, target, published, read.now, labels=frozenset(labels))
     until = read.now + timedelta(days=wanted.days)
     shown = [
         FreezeShown(

@@ -9,13 +9,18 @@ from libs.common.contracts.base import Page
 from libs.common.contracts.governance import labels as contract
 from libs.common.contracts.governance.labels import MAX_LABELS, LabelFilter, LabelRemove, LabelSet, VersionLabel
 from libs.common.listing import Filter, Listing, newest
-from libs.common.problems import Conflict, NotFound
+from libs.common.problems import Conflict, Forbidden, NotFound
 from libs.common.service import Read, Table, Tx
 from services.governance.recheck import recheck
+from services.governance.voters import people_of
 
 _COLUMNS = listed(names_of(VersionLabel))
 COUNT_LABELS = """
 SELECT count(*) FROM version_labels WHERE site = $1 AND subject = $2 AND version = $3 AND removed_at IS NULL
+"""
+SELECT_SENDERS = """
+SELECT DISTINCT signals.actor FROM facts JOIN signals USING (signal_id)
+WHERE facts.site = $1 AND facts.subject = $2 AND facts.version = $3 AND signals.actor IS NOT NULL
 """
 INSERT_LABEL = f"""
 INSERT INTO version_labels (site, subject, version, label, reason, set_by, set_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -36,9 +41,16 @@ LIST_LABELS = Listing(
 
 
 async def set_label(tx: Tx, body: LabelSet) -> VersionLabel:
-    """Label a version: what was approved of it was of another candidate. Raises `Conflict`."""
-    await recheck(tx, site=tx.site, subjects=escape(body.subject))
+    """Label a version: what was approved of it was of another candidate.
+
+    Raises `Conflict`, and `Forbidden` to who tells the version's facts: what is judged must not except itself.
+    """
     about = (tx.site, body.subject, body.version)
+    people = await people_of(tx.connection, tx.site)
+    senders = people.humans_of(row["actor"] for row in await tx.connection.fetch(SELECT_SENDERS, *about))
+    if people.human(tx.actor) in senders:
+        raise Forbidden(f"You sent signals of {body.subject} {body.version}; somebody else must label it.")
+    await recheck(tx, site=tx.site, subjects=escape(body.subject))
     if await tx.connection.fetchval(COUNT_LABELS, *about) >= MAX_LABELS:
         raise Conflict(f"A version may have {MAX_LABELS} labels; remove one.")
     row = await tx.connection.fetchrow(INSERT_LABEL, *about, body.label, body.reason, tx.actor, tx.now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from libs.common.cloudevents import CloudEvent
@@ -15,15 +15,21 @@ from libs.common.contracts.governance.approvals import (
     decline_candidate,
     withdraw_approval,
 )
+from libs.common.contracts.governance.capsules import list_capsule_keys
+from libs.common.contracts.governance.emergencies import override_run
+from libs.common.contracts.governance.facts import list_facts, list_retirements, retire_fact, revoke_retirement
 from libs.common.contracts.governance.groups import GROUPS
 from libs.common.contracts.governance.paths import get_path
 from libs.common.contracts.governance.policies import roll_back_policy
 from libs.common.contracts.governance.runs import gate_decided, gate_revoked, list_runs
+from libs.judge.capsule import check
+from libs.judge.dsse import PublicKey, public_keys
 from tests.integration.approvers import APP, begin, publish, state, word
-from tests.integration.governance_desk import heartbeat, report, run, start
+from tests.integration.governance_desk import heartbeat, report, run, send_release, start
+from tests.integration.test_governance_capsules import capsule_of
 from tests.integration.test_governance_validity import admitted, rejudge
 from tests.stack import Stack
-from tests.unit.governance.samples import case, junit
+from tests.unit.governance.samples import case, junit, webhook
 
 
 async def approved(stack: Stack) -> dict[str, Any]:
@@ -45,7 +51,7 @@ async def test_two_persons_make_it_go_and_the_run_comes_by_itself(stack: Stack) 
     assert (made["decision"], made["holds"][0]["kind"]) == ("no_go", "approval")
     assert made["reasons"] == ["Pending approvals: 0 of 2 (roles manager, owner)."]
     path = (await stack.query(get_path, {"gate": "release", "run_id": made["run_id"]})).json
-    assert (path["repairs"], path["earliest_go_at"], path["holds"][0]["kind"]) == ([], None, "approval")
+    assert (path["repairs"], path["waits_for_approval"], path["holds"][0]["kind"]) == ([], True, "approval")
     first = await word(stack, "bob", made["evidence_sha256"])
     assert (first.status, first.json["run"], first.json["wanted"][0]["have"]) == (201, None, 1)
     assert (await stack.heard(approval_given)).data["username"] == "bob"
@@ -85,6 +91,21 @@ async def test_a_new_policy_voids_and_the_old_one_brings_nothing_back_unseen(sta
     body = {"gate": "release", "version": 1, "reason": "back"}
     assert (await stack.command(roll_back_policy, body)).status == 200
     assert (await admitted(stack))["admitted"] is True, "the very same text over the very same facts was approved"
+
+
+async def test_a_retired_fact_is_part_of_what_is_approved(stack: Stack) -> None:
+    await begin(stack)
+    await report(stack, "alertmanager", webhook("{}:old", ("Down", "firing", "critical")), subject="app")
+    shown = (await stack.query(list_facts, {"subject": "app", "kind": "alert.alertmanager"})).json["items"]
+    stuck = next(one for one in shown if one["firing_count"])
+    body = {"signal_id": stuck["signal_id"], "reason": "its key is gone"}
+    assert (await stack.command(retire_fact, body, actor="dee")).status == 201
+    evidence = (await run(stack, **APP))["evidence_sha256"]
+    await word(stack, "bob", evidence)
+    assert (await word(stack, "cem", evidence)).json["run"]["decision"] == "go"
+    number = (await stack.query(list_retirements, {})).json["items"][0]["retirement_id"]
+    await stack.command(revoke_retirement, {"retirement_id": number, "reason": "it was right"}, actor="dee")
+    assert not (await admitted(stack))["admitted"]
 
 
 async def test_what_differs_is_said_and_old_evidence_is_refused(stack: Stack) -> None:
@@ -163,6 +184,21 @@ async def test_an_approval_that_grows_old_ends_the_go_by_the_clock(stack: Stack)
     assert (await stack.query(list_runs, {"gate": "release"})).json["items"][0]["decision"] == "no_go"
 
 
+async def test_two_at_once_on_two_replicas_are_two_and_turn_it_once(stack: Stack) -> None:
+    """Neither sees the other's word before it is stored: without turns both would be one of two for ever."""
+    await begin(stack)
+    other = stack.running["governance"]
+    await start(stack)  # a second replica
+    for version in (f"2.{number}" for number in range(12)):
+        await send_release(stack, version)
+        of = {"version": version}
+        evidence = (await run(stack, **APP | of))["evidence_sha256"]
+        answers = await asyncio.gather(*(word(stack, actor, evidence, **of) for actor in ("bob", "cem")))
+        assert [answer.status for answer in answers] == [201, 201]
+        assert sum(answer.json["run"] is not None for answer in answers) == 1, version
+    await other.stop()
+
+
 async def test_a_hundred_at_once_make_one_transition(stack: Stack) -> None:
     evidence = (await begin(stack, "approvals: {count: 20}"))["evidence_sha256"]
     other = stack.running["governance"]
@@ -176,3 +212,29 @@ async def test_a_hundred_at_once_make_one_transition(stack: Stack) -> None:
     await stack.heard(approval_granted)
     assert len([one for one in stack.events if about(approval_granted)(one)]) == 1
     assert (await state(stack))["wanted"][0]["have"] == 50
+
+
+async def key_of(stack: Stack) -> Mapping[str, PublicKey]:
+    """The public key of the installation."""
+    (key,) = (await stack.query(list_capsule_keys, {})).json
+    return public_keys(PublicKey.read(key["public_key_pem"].encode()))
+
+
+async def test_the_capsule_proves_who_approved_what_and_who_overrode(stack: Stack) -> None:
+    made = await approved(stack)
+    content, keys = await capsule_of(stack, made), await key_of(stack)
+    problems, body = check(content, keys)
+    assert problems == []
+    assert [one["person"] for one in body["standing"]["approvals"]] == ["bob", "cem"]
+    assert body["verdict"]["evidence"] == made["evidence_sha256"] == (await state(stack))["evidence_sha256"]
+    for before, after in ((b'"person":"cem"', b'"person":"eve"'), (b'"role":"manager"', b'"role":"visitor"')):
+        assert content.count(before) > 0
+        problems, _ = check(content.replace(before, after), keys)
+        assert any("signed statement is not about this body" in problem for problem in problems)
+    await report(stack, "junit", junit(case("a", "<failure/>")), subject="app", version="1.0")
+    failed = await run(stack, **APP)
+    reason = "Payments are down for all customers; the failing test covers only the export of old bills."
+    asked = {"gate": "release", "run_id": failed["run_id"], "reason": reason, "issue": "OPS-1"}
+    done = (await stack.command(override_run, asked, actor="eve")).json["run"]
+    problems, body = check(await capsule_of(stack, done), keys)
+    assert (problems, body["verdict"]["override"]["given_by"]) == ([], "eve")

@@ -15,7 +15,7 @@ from libs.common.contracts.governance.emergencies import (
     override_run,
     revoke_override,
 )
-from libs.common.contracts.governance.freezes import FREEZES
+from libs.common.contracts.governance.freezes import FREEZES, preview_freezes
 from libs.common.contracts.governance.halts import stop_line
 from libs.common.contracts.governance.labels import list_labels, remove_label, set_label
 from libs.common.contracts.governance.runs import list_runs
@@ -170,6 +170,11 @@ async def test_a_label_passes_a_freeze_with_one_more_approval(stack: Stack) -> N
     body = {"content": {"calendars": [calendar]}, "reason": "as each year"}
     assert (await stack.command(FREEZES.publish, body)).status == 200
     assert (await run(stack, **APP))["holds"][0]["kind"] == "freeze"
+    shown = [(await stack.query(preview_freezes, {"gate": "release", "subject": "app", **more})).json["items"]
+             for more in ({}, {"label": "hotfix"}, {"label": "other"})]  # fmt: skip
+    assert [len(items) for items in shown] == [1, 0, 1]
+    own = await label(stack, actor="ann")
+    assert (own.status, "You sent signals of app 1.0" in own.json["detail"]) == (403, True)
     assert (await label(stack)).status == 201
     assert (await label(stack)).status == 409
     labelled = await run(stack, **APP)

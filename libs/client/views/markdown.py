@@ -22,6 +22,13 @@ def summary(run: GateRun, told: Explanation | None = None) -> str:
     lines.append(f"Gate {_text(run.gate)}, run {run.run_id} at {when(run.decided_at)}, score {score}.")
     if run.artifact_digest:
         lines.append(f"Artifact: `{run.artifact_digest}`.")
+    if run.override is not None:
+        one = run.override
+        by = "nobody yet" if one.confirmed_by is None else one.confirmed_by
+        lines.append(
+            f"**Overridden** by {_text(one.given_by)} until {when(one.until)} ({_text(one.issue)}), confirmed by "
+            f"{_text(by)}: {_text(one.reason)} It would be NO GO: {_text(' '.join(one.against))}"
+        )
     if run.valid_until is not None:
         lines.append(f"This GO holds until {when(run.valid_until)} at the most.")
     lines += ["", "| | rule | reason | who mends it |", "|---|---|---|---|"]

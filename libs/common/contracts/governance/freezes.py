@@ -124,6 +124,7 @@ class FreezePreview(Open):
 class PreviewFilter(Model):
     gate: Token = Field(description="The gate's name, such as release")
     subject: Subject | None = None
+    label: Token | None = Field(None, description="Of a version with this label, such as hotfix")
     days: int = Field(PREVIEW_DAYS, ge=1, le=PREVIEW_DAYS, description="How many days from now")
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Page, Query, Time, Token
 from libs.common.contracts.names import Subject, Version
 from libs.common.contracts.versions import Reason
-from libs.common.problems import Conflict, Invalid, NotFound
+from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
 
 MAX_LABELS = 10  # of one version
 
@@ -55,7 +55,7 @@ set_label = Command(
     result=VersionLabel,
     permission="exception:write",
     http=POST("/api/labels", status=201),
-    errors=(Conflict, Invalid),
+    errors=(Conflict, Forbidden, Invalid),
     summary="Label a version: what exempts the label lets it pass, and it needs one more approval than others",
 )
 remove_label = Command(
