@@ -77,7 +77,14 @@ async def test_a_declared_kind_is_listed_kept_and_judged(review: Stack) -> None:
     listed = {one["kind"]: one for one in (await review.query(list_kinds)).json}
     mine = listed["acme.review"]
     assert (mine["own"], mine["noun"], mine["json_schema"]) == (True, "design review", SCHEMA)
-    assert mine["derived_keys"] == ["part_count", "missing_parts", "score_sum", "score_min", "score_max"]
+    assert mine["derived_keys"] == [
+        "part_count",
+        "missing_parts",
+        "score_sum",
+        "score_min",
+        "score_max",
+        "score_before",
+    ]
     assert not listed["test.junit"]["own"]
 
     # What came before the declaration is kept, and is no fact.

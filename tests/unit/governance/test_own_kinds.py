@@ -164,6 +164,25 @@ def test_a_baseline_of_an_older_schema_holds_nothing_up() -> None:
     assert judge(policy("derived.missing_parts == ['gone']"), facts, NOW).decision == "go"
 
 
+@pytest.mark.parametrize(
+    ("before", "passes"),
+    [
+        ({"part-0": 3}, True),
+        ({"part-0": 4}, False),
+        ({"other": 3}, True),
+        ({"part-0": 3, "other": 3}, False),  # nobody knows which of them to compare with
+        ({"part-0": "three"}, False),
+        ({"part-0": True}, False),
+        ({}, False),
+    ],
+)
+def test_the_figure_of_the_last_go_is_that_of_its_only_part(before: dict[str, Any], passes: bool) -> None:
+    old = tuple(fact("acme.review", {"open_count": count}, part=part) for part, count in before.items())
+    facts = told(GOOD, baseline=old, baseline_run=3 if old else None)
+    verdict = judge(policy("derived.open_count_before == 3"), facts, NOW)
+    assert (verdict.decision == "go") is passes, verdict.reasons
+
+
 def test_an_age_counts_from_a_key_of_the_data() -> None:
     of_key = policy(max_age="    max_age_hours: 1\n    age_of: at")
     at = (NOW - timedelta(hours=2)).isoformat()
