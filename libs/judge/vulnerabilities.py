@@ -65,7 +65,7 @@ def marks_of(lists: Sequence[Fact]) -> Marks:
 
 
 def unlisted_count(scans: Sequence[Fact]) -> int:
-    """How many lesser findings the scans count and do not list, so that nobody can mark them."""
+    """How many findings the scans count and keep nothing of, so that nobody can mark them."""
     found = 0
     for fact in scans:
         data: Mapping[str, Any] = fact.data  # type: ignore[assignment]
