@@ -65,12 +65,13 @@ def write_secrets(root: Path, given_secret: str | None, namespace: str) -> None:
 
 
 def _own_secrets(secret: str, service: str) -> dict[str, str]:
-    """What one service alone can sign or make."""
+    """What one service alone can sign or make, or what two alone can open."""
+    vault = {"HEADGATE_VAULT_SECRET": derived_password(secret, "vault", "headgate")}
     if service == "governance":
         return {"HEADGATE_CAPSULE_SECRET": derived_password(secret, "capsule", service)}
     if service == "gateway":
-        return {"HEADGATE_WEBHOOK_SECRET": derived_password(secret, "webhook", service)}
-    return {}
+        return {"HEADGATE_WEBHOOK_SECRET": derived_password(secret, "webhook", service), **vault}
+    return vault if service == "notifier" else {}
 
 
 def _environment(folder: Path, values: Mapping[str, str]) -> None:

@@ -101,6 +101,8 @@ class Options:
             values["HEADGATE_CAPSULE_SECRET"] = derived_password(self.secret(), "capsule", service)
         if service == "gateway":
             values["HEADGATE_WEBHOOK_SECRET"] = derived_password(self.secret(), "webhook", service)
+        if service in ("gateway", "notifier"):
+            values["HEADGATE_VAULT_SECRET"] = derived_password(self.secret(), "vault", "headgate")
         if service == "gateway" and self.bootstrap_token:
             values["HEADGATE_BOOTSTRAP_TOKEN"] = self.bootstrap_token
         return values

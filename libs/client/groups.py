@@ -46,6 +46,8 @@ HELPS = {
     "groups": "Groups of people who approve, and which users are one person.",
     "freezes": "Freeze calendars: when no gate says GO.",
     "kinds": "Kinds of one's own: what the data of an installation's own signals hold.",
+    "subscriptions": "Subscriptions: which events are sent to whom.",
+    "deliveries": "Deliveries: what became of each event that was to be sent.",
     "signers": "Whose signatures and identity tokens beside reports count.",
     "line": "Stop the line: no gate says GO until it is lifted.",
     "audit": "The audit log: a hash chain that anybody can recompute.",

@@ -51,6 +51,10 @@ class Message:
     id: uuid.UUID
 
 
+def _nothing() -> None:
+    """What is called after a commit where nobody waits for it."""
+
+
 Apply = Callable[[Connection, list[Message], datetime, Applied], Awaitable[None]]
 
 
@@ -71,6 +75,7 @@ class Consumer(ABC):
         self.service = dispatcher.service.name
         self.durable = durable
         self.puller = Puller(bus, stream, durable, prepare=self._prepare)
+        self.committed: Callable[[], None] = _nothing
         self._stopping = asyncio.Event()
         series.begin_consumer(self.service, durable)
 
@@ -179,6 +184,7 @@ class Consumer(ABC):
                 applied.alone = len(fresh) == 1
                 await self.apply(connection, fresh, now, applied)
                 await outcomes.store(connection, applied.ended, now, applied.staged, applied.closing)
+            self.committed()
             await outcomes.tell(self.bus, self.service, applied.ended)
             if applied.staged:
                 self.relay.nudge()

@@ -13,6 +13,7 @@ SERVICES = (
     "tracker",
     "audit",
     "metrics",
+    "notifier",
 )
 
 

@@ -20,6 +20,7 @@ from libs.common.queries import QueryServer
 from libs.common.service import Clock, Service
 from libs.common.settings import Settings
 from libs.common.telemetry import log
+from libs.common.workers import Worker
 
 STOP_TIMEOUT_S = 20
 CANCEL_TRIES = 10
@@ -39,8 +40,14 @@ class Running:
     queries: QueryServer
     consumers: list[Consumer] = field(default_factory=list)
     jobs: Jobs | None = None
+    workers: list[Worker] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake_workers(self) -> None:
+        """Something was committed."""
+        for worker in self.workers:
+            worker.wake()
 
     async def stop(self) -> None:
         """Stop pulling, finish what is in hand, send the outbox, close. Safe to call twice."""
@@ -48,8 +55,10 @@ class Running:
             consumer.stop()
         if self.jobs:
             self.jobs.stop()
+        for worker in self.workers:
+            worker.stop()
         await self.queries.stop()
-        working = [task for task in self.tasks if task.get_name().startswith(("consumer", "jobs"))]
+        working = [task for task in self.tasks if task.get_name().startswith(("consumer", "jobs", "worker"))]
         if working:
             await asyncio.wait(working, timeout=STOP_TIMEOUT_S)
         await self.relay.stop()

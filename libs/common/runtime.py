@@ -155,7 +155,11 @@ async def start(service: Service, settings: Settings, *, clock: Clock = wall_clo
     spawn(running, "relay", relay.run())
     spawn(running, "jobs", running.jobs.run())
     spawn(running, "upkeep", _upkeep(running))
+    running.workers = [make(pool, clock, relay.nudge) for make in whole.workers]
+    for number, worker in enumerate(running.workers):
+        spawn(running, f"worker {number}", worker.run())
     for consumer in running.consumers:
+        consumer.committed = running.wake_workers
         spawn(running, f"consumer {consumer.durable}", consumer.run())
     return running
 

@@ -25,9 +25,8 @@ from libs.common.problems import Forbidden, Refusal, TooLarge
 from libs.common.schedules import Schedule
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
-
     from libs.common.objects import Bucket
+    from libs.common.workers import Gauges, WorkerMaker
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy  # both sides of a pool
 Clock = Callable[[], datetime]
@@ -291,12 +290,6 @@ class BatchHandler(Protocol):
     ) -> Awaitable[Sequence[Staged]]: ...
 
 
-class Gauges(Protocol):
-    """Sets a service's own gauges from its tables, every few seconds."""
-
-    def __call__(self, pool: asyncpg.Pool, registry: CollectorRegistry, /) -> Awaitable[None]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class JobDone:
     """What a run of a job did: how it ended, and what there is to say of it."""
@@ -348,6 +341,7 @@ class Table:
     """What one module answers: its part of the service's table of contents, at the end of the module.
 
     ``buckets`` are those that its handlers hold; they are bound to the service's connection before the first message.
+    ``workers`` run beside the messages.
     """
 
     commands: Mapping[Command, CommandHandler] = field(default_factory=dict)
@@ -357,6 +351,7 @@ class Table:
     batch: Batch | None = None
     jobs: tuple[Job, ...] = ()
     buckets: tuple[Bucket, ...] = ()
+    workers: tuple[WorkerMaker, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -371,6 +366,7 @@ class Service:
     batch: Batch | None = None
     jobs: tuple[Job, ...] = ()
     buckets: tuple[Bucket, ...] = ()
+    workers: tuple[WorkerMaker, ...] = ()
     gauges: Gauges | None = None
 
     @property
@@ -381,19 +377,19 @@ class Service:
     @classmethod
     def of(cls, contract: Contract, *tables: Table, gauges: Gauges | None = None) -> Service:
         """The service whose modules answer what ``tables`` say. Raises `ValueError` if two answer the same."""
-        parts: dict[str, dict[Any, Any]] = {"commands": {}, "queries": {}, "events": {}, "resumes": {}}
+        parts: dict[str, Any] = {"commands": {}, "queries": {}, "events": {}, "resumes": {}}
         for kind, into in parts.items():
             for table in tables:
                 for declared, handler in getattr(table, kind).items():
                     if declared in into:
                         raise ValueError(f"{contract.service} answers {declared.name} in two modules")
                     into[declared] = handler
-        batches = [table.batch for table in tables if table.batch]
-        if len(batches) > 1:
+        if len(batches := [table.batch for table in tables if table.batch]) > 1:
             raise ValueError(f"{contract.service} has two batch handlers")
         jobs = tuple(job for table in tables for job in table.jobs)
         if len({job.name for job in jobs}) < len(jobs):
             raise ValueError(f"{contract.service} has two jobs of one name")
         buckets = tuple({id(bucket): bucket for table in tables for bucket in table.buckets}.values())
+        parts["workers"] = tuple(worker for table in tables for worker in table.workers)
         batch = batches[0] if batches else None
         return cls(contract, **parts, batch=batch, jobs=jobs, buckets=buckets, gauges=gauges)

@@ -77,6 +77,22 @@ class Settings(BaseSettings):
         None,
         description="The Prometheus that governance may ask for probes, such as `http://prometheus:9090`; no other is.",
     )
+    vault_secret: SecretStr | None = Field(
+        None,
+        description="Secret from which the key is made that encrypts other systems' secrets; `make up` and compose "
+        "derive it.",
+    )
+    vault_key_file: Path | None = Field(
+        None,
+        description="Keys that encrypt other systems' secrets instead, one a line (32 bytes in base64): the first "
+        "encrypts, all of them open.",
+    )
+    outbound_networks: list[str] = Field(
+        [],
+        description='Private networks that users may have called, as JSON: `["10.1.0.0/16"]`; on any port. '
+        "Else only public addresses are called.",
+    )
+    outbound_ports: list[int] = Field([80, 443], description="Ports of public addresses that users may have called.")
     policies_dir: Path | None = Field(
         None, description="Folder of gate policies (YAML) instead of the ones that come with Headgate."
     )

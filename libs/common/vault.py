@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from libs.common.settings import Settings
+
 KEY_BYTES, NONCE_BYTES = 32, 12
 MAX_KEYS = 20
 VERSION = "v1"
@@ -96,3 +98,11 @@ class Vault:
 
 def _key_id(key: bytes) -> str:
     return sha256(b"headgate vault key\n" + key).hexdigest()[:16]
+
+
+def vault_of(settings: Settings) -> Vault:
+    """The vault of an installation: the keys of its file, then the one that is derived. Raises `VaultError`."""
+    filed = Vault.read(settings.vault_key_file).keys if settings.vault_key_file else ()
+    secret = settings.vault_secret
+    derived = Vault.from_secret(secret.get_secret_value()).keys if secret else ()
+    return Vault((*filed, *derived))

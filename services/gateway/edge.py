@@ -17,6 +17,8 @@ from libs.common.latency import LatencyRecorder
 from libs.common.objects import Bucket
 from libs.common.problems import PROBLEM_JSON, NotFound, Refusal, problem
 from libs.common.running import Running, spawn
+from libs.common.runtime import StartError
+from libs.common.vault import VaultError, vault_of
 from services.gateway import mount, pages
 from services.gateway.access import Access
 from services.gateway.answers import refusal_answer
@@ -58,6 +60,10 @@ class Edge:
         self.commands = Commands(running.bus, self.questions, self.outcomes, running.instance, settings.command_wait_s)
         secret = settings.webhook_secret
         self.webhooks = WebhookSecrets(None if secret is None else secret.get_secret_value().encode())
+        try:
+            self.vault = vault_of(settings)
+        except VaultError as error:
+            raise StartError(str(error)) from None
         self.deliveries = Deliveries(running.pool, self.access, self.commands, self.webhooks, running.clock)
         self.refusals = Refusals(running)
         self.latency = LatencyRecorder()
@@ -105,6 +111,7 @@ def app_of(edge: Edge) -> ASGIApp:
         edge.uploads,
         {edge.reports.name: edge.reports},
         edge.webhooks,
+        edge.vault,
     )
     routes = [
         *pages.routes(edge.access, edge.health, edge.running.settings.public_url),

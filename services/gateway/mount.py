@@ -22,6 +22,7 @@ from libs.common.contracts.roles import ROLES
 from libs.common.objects import Bucket
 from libs.common.problems import PreconditionFailed
 from libs.common.service import Clock
+from libs.common.vault import Vault
 from services.gateway.access import Access
 from services.gateway.answers import named_revision, next_link, reply_answer, wants_csv
 from services.gateway.blobs import blob_answer
@@ -53,6 +54,7 @@ class Parts:
     uploads: Uploads
     buckets: Mapping[str, Bucket]
     webhooks: WebhookSecrets
+    vault: Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ def _endpoint(parts: Parts, binding: Binding, path: str, csv: Csv | None) -> End
         body = await _read_body(parts, binding, request)
         try:
             public = validate(binding.model, merge(path_values(request), query, _named(binding, request), body.fields))
-            sealed = seal(binding.http.seal, principal, parts.webhooks)
+            sealed = seal(binding.http.seal, principal, parts.webhooks, parts.vault)
             if body.upload is not None:
                 await body.upload.store(parts.uploads.bucket)
         finally:
@@ -189,7 +191,7 @@ async def _ask(
     csv: Csv | None,
 ) -> Response:
     public = validate(binding.model, merge(path_values(request), fields))
-    sealed = seal(binding.http.seal, principal, parts.webhooks)
+    sealed = seal(binding.http.seal, principal, parts.webhooks, parts.vault)
     params = public.model_dump(mode="json", exclude_unset=True) | sealed.fields
     context = context_of(request)
     envelope = CloudEvent(

@@ -11,8 +11,10 @@ from typing import Any
 
 import orjson
 
+from libs.common.contracts.notifier.subscriptions import signing_place
 from libs.common.contracts.roles import may
 from libs.common.problems import Unavailable
+from libs.common.vault import Vault, VaultError
 from services.gateway.bootstrap import digest_of, make_secret
 from services.gateway.identity import Principal
 
@@ -22,6 +24,7 @@ ONCE = (
 
 
 WEBHOOK_ONCE = "The secret was shown once, in the first answer to this Idempotency-Key. If it is lost, rotate it."
+NO_VAULT = Vault()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Sealed:
         return {self.name: self.secret, "fingerprint": self.fingerprint, "note": note}
 
 
-def seal(name: str | None, principal: Principal, webhooks: WebhookSecrets) -> Sealed:
+def seal(name: str | None, principal: Principal, webhooks: WebhookSecrets, vault: Vault = NO_VAULT) -> Sealed:
     """The fields that the named seal adds; an unknown name is an error of ours and stops the start (see `mount`)."""
     if name is None:
         return Sealed()
@@ -94,4 +97,12 @@ def seal(name: str | None, principal: Principal, webhooks: WebhookSecrets) -> Se
         fields = {"salt": salt, "fingerprint": digest_of(secret).hex()[:16]}
         new = {"webhook_id": uuid.uuid4().hex} if name == "webhook" else {}
         return Sealed(fields | new, secret, "secret", WEBHOOK_ONCE)
+    if name in ("subscription", "subscription_secret"):
+        secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        fingerprint = digest_of(secret).hex()[:16]
+        try:
+            kept = vault.seal(secret, signing_place(fingerprint))
+        except VaultError as error:
+            raise Unavailable(str(error)) from None
+        return Sealed({"secret": kept, "fingerprint": fingerprint}, secret, "signing_secret", WEBHOOK_ONCE)
     raise ValueError(f"unknown seal {name}")

@@ -30,6 +30,7 @@ from starlette.types import Receive, Scope, Send
 from libs.common import contracts
 from libs.common.bus import NATS_ERRORS, Bus
 from libs.common.contracts.base import Event
+from libs.common.contracts.roles import GUARDED
 from libs.common.problems import Forbidden, Invalid, TooMany
 from libs.common.telemetry import log
 from services.gateway import cdevents as cdevent
@@ -70,13 +71,6 @@ class Filter:
         if not covers(self.sites, site) or (self.types and name not in self.types):
             return False
         return not any(pattern.fullmatch(name) for pattern in self.hidden)
-
-
-# Events that name users, tokens and addresses, or hold pieces of messages: only for those who may read these anyway.
-GUARDED = (
-    (re.compile(r"[a-z]+\.deadletter\.[a-z]+"), "deadletter:read"),
-    (re.compile(r"gateway\..+"), "identity:read"),
-)
 
 
 class Streams:

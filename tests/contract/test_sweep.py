@@ -31,12 +31,14 @@ HOSTILE = ("a.%3E", "*", "%3E", "x" * 5000, "a%00b", "..%2F..%2Fetc", "%20", "%E
 NO_NUMBERS = ("-1", "1e3", "9" * 30, "0", "1.5", "%D9%A1")
 ID_FIELDS = (
     "comment_id",
+    "delivery_id",
     "halt_id",
     "item_id",
     "letter_id",
     "link_id",
     "run_id",
     "signal_id",
+    "subscription_id",
     "token_id",
     "version",
     "waiver_id",

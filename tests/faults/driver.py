@@ -50,6 +50,7 @@ MAX_IN_FLIGHT = 200
 PROBES: dict[str, str] = {
     "audit": "/api/audit/entries?limit=1",
     "metrics": "/api/ops/performance/api-latency",
+    "notifier": "/api/subscriptions",
 }
 
 

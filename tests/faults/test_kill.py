@@ -16,7 +16,7 @@ from tests.faults.driver import Driver
 from tests.faults.world import drain, read_world
 
 pytestmark = pytest.mark.faults
-PARTS = ("gateway", "governance", "tracker", "audit", "metrics", "nats", "postgres")
+PARTS = ("gateway", "governance", "tracker", "audit", "metrics", "notifier", "nats", "postgres")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 READS = frozenset(
     {
         "me:read",
@@ -20,10 +22,10 @@ OWN_TOKENS = frozenset({"token:read", "token:write"})
 
 ROLES: dict[str, frozenset[str]] = {
     "viewer": READS | OWN_TOKENS,
-    "auditor": READS | OWN_TOKENS | {"audit:read", "identity:read", "deadletter:read"},
+    "auditor": READS | OWN_TOKENS | {"audit:read", "identity:read", "deadletter:read", "subscription:read"},
     "operator": READS
     | OWN_TOKENS
-    | {"signal:write", "gate:run", "remediation:write", "exception:write", "gate:approve"},
+    | {"signal:write", "gate:run", "remediation:write", "exception:write", "gate:approve", "subscription:read"},
     "manager": READS
     | OWN_TOKENS
     | {
@@ -39,6 +41,8 @@ ROLES: dict[str, frozenset[str]] = {
         "remediation:assign",
         "policy:write",
         "webhook:write",
+        "subscription:read",
+        "subscription:write",
         "audit:read",
         "identity:read",
         "deadletter:read",
@@ -55,3 +59,16 @@ SELF_SERVICE = frozenset({"token:write"})
 def may(role: str, permission: str) -> bool:
     """Whether the role holds the permission; an unknown role holds none, an empty permission is held by nobody."""
     return permission in ROLES.get(role, frozenset())
+
+
+# Events that name users, tokens and addresses, or hold pieces of messages: only for those who may read these anyway.
+GUARDED = (
+    (re.compile(r"[a-z]+\.deadletter\.[a-z]+"), "deadletter:read"),
+    (re.compile(r"gateway\..+"), "identity:read"),
+)
+
+
+def may_see(role: str, event_name: str) -> bool:
+    """Whether the role may be told of an event by its name, such as ``governance.gate.decided``."""
+    needed = (permission for pattern, permission in GUARDED if pattern.fullmatch(event_name))
+    return may(role, "event:read") and all(may(role, permission) for permission in needed)

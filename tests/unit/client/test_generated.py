@@ -33,7 +33,7 @@ TYPED = {
     "command_id": "0" * 8, "content": "{}", "after": "2026-03-01T09:00:00Z", "before": "2026-03-02T09:00:00Z",
     "item_ids": "[1]", "patch": "{}", "patches": "[]", "policy": '{"shadow": true}', "plan_hash": "0" * 64,
     "digest": "0" * 64,
-    "subjects": "{}", "webhook_id": "0" * 32,
+    "subjects": "{}", "webhook_id": "0" * 32, "priorities": "[1]", "event_types": "*", "endpoint": "https://a.example",
     "reason": "a reason that has many words, so that it suits an emergency, too",
 }  # fmt: skip
 UUID = "01a1fbbb-89e7-78b2-af93-eb949575d519"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,15 +15,23 @@ from libs.common.contracts.tracker.board import sync_board
 from libs.common.contracts.tracker.item_lists import list_items
 from libs.common.contracts.tracker.items import patch_item
 from libs.common.deadletters import handlers
+from libs.common.outbound import Outbound
 from libs.common.schedules import Schedule
 from libs.common.service import Batch, Job, Service, Table
+from libs.common.vault import Vault
 from services.governance.startup import packaged_policies
+
+# What a process reads before it makes its service.
+GIVEN: dict[str, Callable[[], tuple[Any, ...]]] = {
+    "governance": lambda: (packaged_policies(),),
+    "notifier": lambda: (Outbound(), Vault()),
+}
 
 
 def load(name: str) -> Service:
     """A service as its process makes it."""
     module = importlib.import_module(f"services.{name}.service")
-    made: Service = module.make_service(packaged_policies()) if hasattr(module, "make_service") else module.SERVICE
+    made: Service = module.make_service(*GIVEN[name]()) if name in GIVEN else module.SERVICE
     return made
 
 

@@ -18,6 +18,7 @@ from libs.common.contracts.gateway.seals import SEALED_BODIES
 from libs.common.contracts.gateway.users import Role
 from libs.common.contracts.roles import ROLES, may
 from libs.common.problems import Invalid, Unauthorized, Unavailable
+from libs.common.vault import Vault
 from services.gateway import limits, outcomes
 from services.gateway.access import login_of, secret_of
 from services.gateway.answers import wants_csv
@@ -28,6 +29,7 @@ from services.gateway.seals import WebhookSecrets, seal
 
 ANN = Principal("ann", "operator", ("plant-a",), 7, datetime(2026, 1, 1, tzinfo=UTC))
 HOOKS = WebhookSecrets(b"a key of this installation")
+VAULT = Vault.from_secret("of this installation")
 
 
 def request(*headers: tuple[str, str]) -> Request:
@@ -123,7 +125,7 @@ def test_a_seal_opens_only_for_its_own_secret() -> None:
     assert seal("scope", ANN, HOOKS).fields == {"caller_sites": ["plant-a"]}
     assert seal(None, ANN, HOOKS).open(b"{}") == b"{}"
     for name in SEALED_BODIES:
-        seal(name, ANN, HOOKS)
+        seal(name, ANN, HOOKS, VAULT)
     with pytest.raises(ValueError, match="unknown seal"):
         seal("nothing", ANN, HOOKS)
 
@@ -140,6 +142,18 @@ def test_a_secret_of_a_webhook_needs_the_key_and_its_salt() -> None:
     assert "webhook_id" not in seal("webhook_secret", ANN, HOOKS).fields
     with pytest.raises(Unavailable, match="HEADGATE_WEBHOOK_SECRET"):
         seal("webhook", ANN, WebhookSecrets(None))
+
+
+def test_a_signing_secret_travels_encrypted_and_not_without_a_key() -> None:
+    sealed = seal("subscription", ANN, HOOKS, VAULT)
+    assert sealed.secret is not None
+    assert sealed.secret not in str(sealed.fields)
+    assert VAULT.open(sealed.fields["secret"], f"subscription/{sealed.fingerprint}") == sealed.secret
+    assert (
+        orjson.loads(sealed.open(orjson.dumps({"fingerprint": sealed.fingerprint})))["signing_secret"] == sealed.secret
+    )
+    with pytest.raises(Unavailable, match="HEADGATE_VAULT_KEY_FILE"):
+        seal("subscription", ANN, HOOKS)
 
 
 def test_a_limit_moves_with_the_clock_and_callers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from libs.common.contracts.gateway.webhooks import WebhookCreate, WebhookRotate
 from libs.common.contracts.governance.approvals import CandidateWord
 from libs.common.contracts.governance.delegations import DelegationRequest
 from libs.common.contracts.governance.publishing import PolicyWord
+from libs.common.contracts.notifier.subscriptions import SubscriptionCreate, SubscriptionRotate
 from libs.common.contracts.tracker.comments import CommentKey
 
 # By the name in `Http.seal`; the model on the bus has more fields.
@@ -23,4 +24,6 @@ SEALED_BODIES: dict[str, type[BaseModel]] = {
     "approver": CandidateWord,
     "delegator": DelegationRequest,
     "policy_approver": PolicyWord,
+    "subscription": SubscriptionCreate,
+    "subscription_secret": SubscriptionRotate,
 }

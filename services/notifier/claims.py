@@ -1,0 +1,170 @@
+"""The queue of deliveries: taking what is due for a while, and writing down what became of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from libs.common import outbox
+from libs.common.cloudevents import CloudEvent
+from libs.common.columns import listed, names_of
+from libs.common.contracts.notifier import CONTRACT
+from libs.common.contracts.notifier.subscriptions import SubscriptionView, subscription_disabled
+from libs.common.ids import uuid7
+from libs.common.service import Connection, Tx
+from services.notifier.roll import RAISE_NUMBER
+
+# Longer than an attempt can take: who has not written down by then what became of it has died.
+LEASE = timedelta(seconds=45)
+GONE = "The receiver answered 410 Gone: it wants no more."
+
+# A few of each subscription, the first of each before the second of any, and those first that have waited longest for
+# their turn. $1 to $3: what is known of subscriptions here, their room and when they had their last turn.
+CLAIM = """
+WITH known AS (
+    SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) AS known (subscription_id, room, served)
+),
+due AS (
+    SELECT delivery_id,
+        row_number() OVER (PARTITION BY lane.subscription_id ORDER BY found.due_at, delivery_id) AS turn,
+        coalesce(served, 0) AS served, found.due_at
+    FROM subscription AS lane LEFT JOIN known USING (subscription_id) CROSS JOIN LATERAL (
+        SELECT delivery_id, due_at FROM delivery
+        WHERE delivery.subscription_id = lane.subscription_id AND delivery.due_at <= $4
+        ORDER BY due_at, delivery_id LIMIT least(coalesce(room, $5), $6)
+    ) AS found
+    WHERE lane.status = 'active'
+),
+chosen AS (SELECT delivery_id FROM due ORDER BY turn, served, due_at, delivery_id LIMIT $6),
+locked AS MATERIALIZED (
+    SELECT delivery_id FROM delivery WHERE delivery_id IN (SELECT delivery_id FROM chosen) AND due_at <= $4
+    FOR UPDATE SKIP LOCKED
+),
+taken AS (
+    UPDATE delivery SET state = 'delivering', due_at = $7, attempt_count = attempt_count + 1, tries = tries + 1,
+        last_attempt_at = $4
+    FROM locked WHERE delivery.delivery_id = locked.delivery_id
+    RETURNING delivery.*
+)
+SELECT taken.delivery_id, subscription_id, taken.event_id, taken.site, event_name, attempt_count, tries, payload,
+    endpoint, secret, fingerprint, previous_secret, previous_fingerprint, previous_until, owner,
+    person.role AS owner_role,
+    active AND sites && ARRAY['*', taken.site] AS may_see
+FROM taken JOIN subscription USING (subscription_id) LEFT JOIN person ON username = owner
+LEFT JOIN event ON event.event_id = taken.event_id
+"""
+# Not worth waiting for the disk: a result that a crash of PostgreSQL loses only sends a message once more, under the
+# same webhook-id. Only by who still has the lease: where it has ended, another has taken the delivery over, or somebody
+# decided anew.
+STORE = """
+WITH lazily AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+result AS (SELECT * FROM jsonb_to_recordset($1) AS result (
+    delivery_id bigint, attempt_count integer, state text, due_at timestamptz, at timestamptz, ended_at timestamptz,
+    http_status integer, took_ms real, error text, request_headers jsonb, answer_headers jsonb, answer_head text
+)),
+locked AS MATERIALIZED (
+    SELECT delivery_id FROM delivery WHERE delivery_id IN (SELECT delivery_id FROM result)
+    ORDER BY delivery_id FOR UPDATE
+)
+UPDATE delivery SET state = result.state, due_at = result.due_at, ended_at = result.ended_at,
+    http_status = result.http_status, took_ms = result.took_ms, error = result.error,
+    request_headers = result.request_headers, answer_headers = result.answer_headers, answer_head = result.answer_head,
+    attempts = CASE WHEN jsonb_array_length(attempts) < 20 THEN attempts ELSE attempts - 0 END || jsonb_build_object(
+        'at', result.at, 'http_status', result.http_status, 'took_ms', result.took_ms, 'error', result.error)
+FROM locked, result, lazily
+WHERE delivery.delivery_id = locked.delivery_id AND result.delivery_id = locked.delivery_id
+    AND delivery.state = 'delivering' AND delivery.attempt_count = result.attempt_count
+"""
+DISABLE = f"""
+UPDATE subscription SET status = 'disabled', status_reason = $2, changed_by = $3, changed_at = $4
+WHERE subscription_id = $1 AND status = 'active' RETURNING {listed(names_of(SubscriptionView))}
+"""  # noqa: S608 - names of our own class
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that this process sends, until its lease ends. ``payload`` None: its event is kept no more."""
+
+    delivery_id: int
+    subscription_id: int
+    event_id: uuid.UUID
+    site: str
+    event_name: str
+    attempt_count: int
+    tries: int
+    payload: bytes | None
+    endpoint: str
+    secret: str
+    fingerprint: str
+    previous_secret: str | None
+    previous_fingerprint: str | None
+    previous_until: datetime | None
+    owner: str
+    owner_role: str | None
+    may_see: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of an attempt; the fields are those of the row."""
+
+    delivery_id: int
+    attempt_count: int
+    state: str
+    at: datetime
+    due_at: datetime | None = None
+    ended_at: datetime | None = None
+    http_status: int | None = None
+    took_ms: float | None = None
+    error: str | None = None
+    request_headers: Mapping[str, str] | None = None
+    answer_headers: Mapping[str, str] | None = None
+    answer_head: str | None = None
+
+
+_RESULT = names_of(Result)
+
+
+async def claim(
+    connection: Connection, lanes: Sequence[tuple[int, int, int]], now: datetime, *, room: int, limit: int
+) -> list[Claimed]:
+    """Take up to ``limit`` deliveries that are due, at most ``room`` of a subscription that is not in ``lanes``.
+
+    ``lanes``: number of a subscription, how many of it may be taken, and when it last had a turn.
+    """
+    known = [list(column) for column in zip(*lanes, strict=True)] or [[], [], []]
+    rows = await connection.fetch(CLAIM, *known, now, room, limit, now + LEASE)
+    return [Claimed(**row) for row in rows]
+
+
+async def store(connection: Connection, results: Sequence[Result]) -> None:
+    """Write down what became of attempts, in the transaction of the caller or one of its own."""
+    if results:
+        await connection.execute(STORE, [_row(result) for result in results])
+
+
+def _row(result: Result) -> dict[str, Any]:
+    return {name: getattr(result, name) for name in _RESULT}
+
+
+async def disable(connection: Connection, subscription_id: int, site: str, now: datetime) -> None:
+    """Send a subscription nothing more, and tell it; in one transaction, which the caller has begun."""
+    actor = f"service:{CONTRACT.service}"
+    await connection.execute(RAISE_NUMBER)
+    row = await connection.fetchrow(DISABLE, subscription_id, GONE, actor, now)
+    if row is None:
+        return
+    cause = CloudEvent(
+        id=str(uuid7()),
+        source=f"/headgate/{CONTRACT.service}",
+        type=f"headgate.{CONTRACT.service}.delivery.answered",
+        site=site,
+        actor=actor,
+        time=now,
+    )
+    tx = Tx(CONTRACT.service, connection, cause, now)
+    tx.emit(subscription_disabled, SubscriptionView(**row), subject=str(subscription_id))
+    await outbox.stage(connection, tx.staged)

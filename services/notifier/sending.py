@@ -1,0 +1,203 @@
+"""Sends deliveries: a loop of its own beside the messages, in turns of writing results down and taking what is due.
+
+Each turn is one transaction. Attempts run as tasks meanwhile, bounded in all and for each subscription
+(`domain.lanes`). Crash anywhere: the leases end, and what was in hand is sent again under the same ``webhook-id``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from libs.common.contracts.roles import may_see
+from libs.common.outbound import Answer, Outbound, Refused, Unreachable
+from libs.common.postgres import LOST_RACES, UNREACHABLE
+from libs.common.service import Clock, Connection, Table
+from libs.common.telemetry import log
+from libs.common.vault import Vault, VaultError
+from services.notifier import claims, webhook
+from services.notifier.claims import Claimed, Result
+from services.notifier.domain import attempts
+from services.notifier.domain.attempts import Next
+from services.notifier.domain.lanes import FIRST_WINDOW, Lanes
+from services.notifier.series import ATTEMPT_DURATION, ATTEMPTS
+
+SLOTS = 100
+POLL_S = 1.0
+GATHER_S = 0.005  # results that come within so much of each other are written down together
+STOP_S = 12.0
+MAX_HEADERS, MAX_HEADER_CHARS, MAX_HEAD_CHARS = 30, 300, 1_000
+
+NOT_ALLOWED = "The owner of the subscription may not see this event any more."
+FORGOTTEN = "The event is kept no more."
+
+
+class Sender:
+    """The worker that sends."""
+
+    def __init__(
+        self, outbound: Outbound, vault: Vault, pool: asyncpg.Pool, clock: Clock, nudge: Callable[[], None]
+    ) -> None:
+        self._outbound, self._vault = outbound, vault
+        self._pool, self._clock, self._nudge = pool, clock, nudge
+        self._lanes = Lanes(SLOTS)
+        self._wake, self._stopping = asyncio.Event(), False
+        self._results: list[Result] = []
+        self._gone: list[tuple[int, str]] = []  # subscriptions whose receivers want no more, with their sites
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """Something was committed, or an attempt has ended."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Take nothing more; what is in hand is finished."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until stopped. While PostgreSQL is away, results wait."""
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                if not await self._turn():
+                    await asyncio.sleep(0.5)
+                    continue
+                await self._pause()
+            await self._finish()
+        finally:
+            await self._outbound.close()
+
+    async def _pause(self) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), POLL_S)
+        except TimeoutError:
+            return
+        if self._tasks and not self._stopping:
+            await asyncio.sleep(GATHER_S)
+
+    async def _finish(self) -> None:
+        """Await the attempts in hand; what takes longer is sent again when its lease has ended."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_S)
+        for task in self._tasks:
+            task.cancel()
+        await self._turn()
+
+    async def _turn(self) -> bool:
+        """Write down what has ended and take what is due; False: PostgreSQL is away, all of it is kept."""
+        try:
+            await self._disable()
+            results = list(self._results)
+            async with self._pool.acquire() as connection, connection.transaction():
+                await claims.store(connection, results)
+                taken = await self._claim(connection)
+        except LOST_RACES:
+            return True
+        except UNREACHABLE as error:
+            log.warning("sending waits", error=repr(error))
+            return False
+        del self._results[: len(results)]
+        for one in taken:
+            self._lanes.begin(one.subscription_id)
+            task = asyncio.create_task(self._attempt(one))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def _claim(self, connection: Connection) -> list[Claimed]:
+        if self._stopping or self._lanes.free < 1:
+            return []
+        self._lanes.turn()
+        lanes = list(self._lanes.rooms())
+        return await claims.claim(connection, lanes, self._clock(), room=FIRST_WINDOW, limit=self._lanes.free)
+
+    async def _disable(self) -> None:
+        while self._gone:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await claims.disable(connection, *self._gone[0], self._clock())
+            self._gone.pop(0)
+            self._nudge()
+
+    async def _attempt(self, one: Claimed) -> None:
+        """Send one, and leave its result for the next turn."""
+        result, well = await self._result(one)
+        self._lanes.end(one.subscription_id, well=well)
+        self._results.append(result)
+        ATTEMPTS.labels("webhook", result.state).inc()
+        if result.took_ms is not None:
+            ATTEMPT_DURATION.labels("webhook").observe(result.took_ms / 1000)
+        self._wake.set()
+
+    async def _result(self, one: Claimed) -> tuple[Result, bool]:
+        """What became of the attempt, and whether the receiver is well."""
+        now = self._clock()
+        if not (one.may_see and one.owner_role and may_see(one.owner_role, one.event_name)):
+            return _given_up(one, now, NOT_ALLOWED), True
+        if one.payload is None:
+            return _given_up(one, now, FORGOTTEN), True
+        try:
+            headers = webhook.headers_of(one, one.payload, self._vault, now)
+        except VaultError as error:
+            return self._silent(one, now, f"The signing secret can't be opened: {error}", None), True
+        try:
+            answer = await self._outbound.post(one.endpoint, headers, one.payload)
+        except Refused as error:
+            return _given_up(one, now, error.sentence), True
+        except Unreachable as error:
+            return self._silent(one, now, error.sentence, webhook.without_signature(headers)), False
+        return self._answered(one, now, answer, webhook.without_signature(headers))
+
+    def _silent(self, one: Claimed, at: datetime, error: str, headers: dict[str, str] | None) -> Result:
+        following = attempts.after_silence(one.tries, random.random())  # noqa: S311 - jitter, no secret
+        return self._row(one, at, following, error=error, request_headers=headers)
+
+    def _answered(self, one: Claimed, at: datetime, answer: Answer, headers: dict[str, str]) -> tuple[Result, bool]:
+        asked = attempts.retry_after_s(answer.headers.get("retry-after"), at)
+        following = attempts.after_answer(answer.status, asked, one.tries, random.random())  # noqa: S311
+        if following.disable:
+            self._gone.append((one.subscription_id, one.site))
+        well = following.state == "delivered"
+        return self._row(
+            one,
+            at,
+            following,
+            http_status=answer.status,
+            took_ms=answer.took_ms,
+            error=None if well else attempts.sentence(answer.status),
+            request_headers=headers,
+            answer_headers=_shortened(answer.headers),
+            answer_head=answer.head[: MAX_HEAD_CHARS * 4]
+            .decode(errors="replace")
+            .replace("\x00", "\ufffd")[:MAX_HEAD_CHARS],
+        ), well
+
+    def _row(self, one: Claimed, at: datetime, following: Next, **more: object) -> Result:
+        retrying = following.state == "retrying"
+        due_at = self._clock() + timedelta(seconds=following.delay_s) if retrying else None
+        ended_at = None if retrying else self._clock()
+        return Result(
+            one.delivery_id, one.attempt_count, following.state, at, due_at=due_at, ended_at=ended_at,
+            **more,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+
+def _given_up(one: Claimed, at: datetime, error: str) -> Result:
+    return Result(one.delivery_id, one.attempt_count, "dead", at, ended_at=at, error=error)
+
+
+def _shortened(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name[:100]: value[:MAX_HEADER_CHARS] for name, value in list(headers.items())[:MAX_HEADERS]}
+
+
+def table(outbound: Outbound, vault: Vault) -> Table:
+    """The worker, with what it calls and opens secrets with."""
+
+    def make(pool: asyncpg.Pool, clock: Clock, nudge: Callable[[], None]) -> Sender:
+        return Sender(outbound, vault, pool, clock, nudge)
+
+    return Table(workers=(make,))

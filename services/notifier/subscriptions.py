@@ -1,0 +1,220 @@
+"""Subscriptions: make, change, rotate, pause, resume, test, remove, list. Their secrets arrive here encrypted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import asyncpg
+
+from libs.common.columns import listed, names_of, placed
+from libs.common.contracts import CONTRACTS
+from libs.common.contracts.base import Event, Page
+from libs.common.contracts.notifier import subscriptions as contract
+from libs.common.contracts.notifier.subscriptions import (
+    MAX_SUBSCRIPTIONS,
+    SubscriptionChange,
+    SubscriptionFields,
+    SubscriptionFilter,
+    SubscriptionIssued,
+    SubscriptionKey,
+    SubscriptionPause,
+    SubscriptionRotateSealed,
+    SubscriptionSealed,
+    SubscriptionTested,
+    SubscriptionView,
+)
+from libs.common.listing import Filter, Listing, newest
+from libs.common.outbound import Outbound, OutboundError
+from libs.common.problems import Conflict, Invalid, NotFound
+from libs.common.service import Read, Table, Tx
+from libs.judge.cel import BadExpression, compile_condition
+from services.notifier import people
+from services.notifier.domain.matching import type_pattern
+from services.notifier.roll import RAISE_NUMBER, VARIABLES
+
+_VIEW = listed(names_of(SubscriptionView))
+_FIELDS = names_of(SubscriptionFields)
+COUNT_SUBSCRIPTIONS = "SELECT count(*) FROM subscription WHERE site = $1 AND status <> 'removed'"
+_PLACES = ", ".join(f"${place}" for place in range(6, 6 + len(_FIELDS)))
+INSERT_SUBSCRIPTION = f"""
+INSERT INTO subscription (site, owner, secret, fingerprint, created_at, {listed(_FIELDS)}, status, status_reason,
+    changed_by, changed_at)
+VALUES ($1, $2, $3, $4, $5, {_PLACES}, 'active', '', $2, $5) RETURNING {_VIEW}
+"""  # noqa: S608 - names of our own classes
+CHANGE_SUBSCRIPTION = f"""
+UPDATE subscription SET changed_by = $3, changed_at = $4, {placed(_FIELDS, 5)}
+WHERE subscription_id = $1 AND site = $2 AND status <> 'removed' RETURNING {_VIEW}
+"""  # noqa: S608
+ROTATE_SUBSCRIPTION = f"""
+UPDATE subscription SET changed_by = $3, changed_at = $4, rotated_at = $4, previous_secret = secret,
+    previous_fingerprint = fingerprint, previous_until = $5, secret = $6, fingerprint = $7
+WHERE subscription_id = $1 AND site = $2 AND status <> 'removed' RETURNING {_VIEW}
+"""  # noqa: S608
+SET_STATUS = f"""
+UPDATE subscription SET changed_by = $3, changed_at = $4, status = $5, status_reason = $6
+WHERE subscription_id = $1 AND site = $2 AND status = ANY ($7::text[]) RETURNING {_VIEW}
+"""  # noqa: S608
+DROP_WAITING = """
+UPDATE delivery SET state = 'dead', due_at = NULL, ended_at = $2, error = 'The subscription was removed.'
+WHERE subscription_id = $1 AND due_at IS NOT NULL
+"""
+SELECT_SUBSCRIPTION = f"SELECT {_VIEW} FROM subscription WHERE subscription_id = $1 AND site = $2"  # noqa: S608
+LIST_SUBSCRIPTIONS = Listing(
+    table="subscription",
+    columns=_VIEW,
+    scope={"site": "text"},
+    filters={"status": "text", "present": Filter("boolean", "(status <> 'removed') = {}")},
+    readings=(("status",),),
+    order=newest("subscription_id"),
+)
+_LIVING = ("active", "paused", "disabled")
+
+
+async def create_subscription(outbound: Outbound, tx: Tx, body: SubscriptionSealed) -> SubscriptionIssued:
+    """Store a subscription of the caller. Raises `Invalid`, `Conflict`, `Unavailable`."""
+    await _check(outbound, body)
+    await people.learn(tx)
+    await tx.connection.execute(RAISE_NUMBER)
+    if await tx.connection.fetchval(COUNT_SUBSCRIPTIONS, tx.site) >= MAX_SUBSCRIPTIONS:
+        raise Conflict(f"The site {tx.site} has {MAX_SUBSCRIPTIONS} subscriptions; remove some first.")
+    row = await tx.connection.fetchrow(
+        INSERT_SUBSCRIPTION, tx.site, tx.actor, body.secret, body.fingerprint, tx.now, *_values(body)
+    )
+    assert row is not None  # noqa: S101 - an INSERT returns its row
+    tx.emit(contract.subscription_created, SubscriptionView(**row), subject=str(row["subscription_id"]))
+    return SubscriptionIssued(**row)
+
+
+async def change_subscription(outbound: Outbound, tx: Tx, body: SubscriptionChange) -> SubscriptionView:
+    """Give a subscription other fields. Raises `Invalid`, `NotFound`."""
+    await _check(outbound, body)
+    await tx.connection.execute(RAISE_NUMBER)
+    key = (body.subscription_id, tx.site, tx.actor, tx.now)
+    return _told(tx, await tx.connection.fetchrow(CHANGE_SUBSCRIPTION, *key, *_values(body)))
+
+
+async def rotate_subscription(tx: Tx, body: SubscriptionRotateSealed) -> SubscriptionIssued:
+    """Sign with another secret, and with the one before for ``overlap_hours`` more. Raises `NotFound`."""
+    until = tx.now + timedelta(hours=body.overlap_hours)
+    row = await tx.connection.fetchrow(
+        ROTATE_SUBSCRIPTION, body.subscription_id, tx.site, tx.actor, tx.now, until, body.secret, body.fingerprint
+    )
+    return SubscriptionIssued(**_told(tx, row).model_dump())
+
+
+async def pause_subscription(tx: Tx, body: SubscriptionPause) -> SubscriptionView:
+    """Send nothing until it is resumed. Raises `NotFound`, `Conflict`."""
+    return await _set_status(tx, body.subscription_id, "paused", body.reason or "", ("active",))
+
+
+async def resume_subscription(tx: Tx, body: SubscriptionKey) -> SubscriptionView:
+    """Go on; what waited is sent now. Raises `NotFound`, `Conflict`."""
+    return await _set_status(tx, body.subscription_id, "active", "", ("paused", "disabled"))
+
+
+async def remove_subscription(tx: Tx, body: SubscriptionKey) -> SubscriptionView:
+    """Send nothing any more; what waited is given up. Raises `NotFound`."""
+    view = await _set_status(tx, body.subscription_id, "removed", "", _LIVING)
+    await tx.connection.execute(DROP_WAITING, body.subscription_id, tx.now)
+    return view
+
+
+async def _set_status(
+    tx: Tx, subscription_id: int, status: str, reason: str, before: Sequence[str]
+) -> SubscriptionView:
+    await tx.connection.execute(RAISE_NUMBER)
+    row = await tx.connection.fetchrow(
+        SET_STATUS, subscription_id, tx.site, tx.actor, tx.now, status, reason, list(before)
+    )
+    if row is None:
+        known = await find(tx.connection, subscription_id, tx.site)
+        raise Conflict(f"The subscription {subscription_id} is {known.status}, so it can't become {status}.")
+    return _told(tx, row)
+
+
+async def test_subscription(tx: Tx, body: SubscriptionKey) -> SubscriptionTested:
+    """Tell of a sample, which comes back as an event for this subscription alone. Raises `NotFound`, `Conflict`."""
+    known = await find(tx.connection, body.subscription_id, tx.site)
+    if known.status != "active":
+        raise Conflict(f"The subscription {body.subscription_id} is {known.status}; resume it first.")
+    told = SubscriptionTested(subscription_id=body.subscription_id, asked_by=tx.actor)
+    event_id = tx.emit(contract.subscription_tested, told, subject=str(body.subscription_id))
+    return told.model_copy(update={"event_id": event_id})
+
+
+async def list_subscriptions(read: Read, wanted: SubscriptionFilter) -> Page[SubscriptionView]:
+    """A page of the site's subscriptions, newest first. Raises `Invalid`."""
+    given = {"site": read.site, "status": wanted.status, "present": None if wanted.status else True}
+    found = await LIST_SUBSCRIPTIONS.page(read.pool, given, limit=wanted.limit, cursor=wanted.cursor)
+    return Page[SubscriptionView](items=[SubscriptionView(**row) for row in found.rows], next_cursor=found.next_cursor)
+
+
+async def show_subscription(read: Read, key: SubscriptionKey) -> SubscriptionView:
+    """One subscription, also a removed one. Raises `NotFound`."""
+    return await find(read.pool, key.subscription_id, read.site)
+
+
+async def find(source: Any, subscription_id: int, site: str) -> SubscriptionView:
+    """The site's subscription, off a pool or a connection. Raises `NotFound`."""
+    row = await source.fetchrow(SELECT_SUBSCRIPTION, subscription_id, site)
+    if row is None:
+        raise _unknown(subscription_id)
+    return SubscriptionView(**row)
+
+
+def _unknown(subscription_id: int) -> NotFound:
+    return NotFound(f"There is no subscription {subscription_id} in this site; GET /api/subscriptions lists them.")
+
+
+def _told(tx: Tx, row: asyncpg.Record | None) -> SubscriptionView:
+    if row is None:
+        raise NotFound(
+            "There is no such subscription in this site, or it was removed; GET /api/subscriptions lists them."
+        )
+    view = SubscriptionView(**row)
+    tx.emit(contract.subscription_changed, view, subject=str(view.subscription_id))
+    return view
+
+
+def _values(body: SubscriptionFields) -> list[Any]:
+    return [getattr(body, name) for name in _FIELDS]
+
+
+async def _check(outbound: Outbound, body: SubscriptionFields) -> None:
+    """Raise `Invalid` for a type that no event has, a condition that can't be compiled, an address not to be called."""
+    names = [name for known in CONTRACTS.values() for name, one in known.by_name.items() if isinstance(one, Event)]
+    for wanted in body.event_types:
+        pattern = type_pattern((wanted,))
+        if not any(pattern.fullmatch(name) for name in names):
+            raise Invalid(f"event_types: no event is called {wanted}; docs/reference/events.md lists them all.")
+    if body.condition:
+        try:
+            compile_condition(body.condition, VARIABLES)
+        except BadExpression as error:
+            raise Invalid(f"condition: {error.message} (line {error.line}, column {error.column})") from None
+    try:
+        await outbound.check(body.endpoint)
+    except OutboundError as error:
+        raise Invalid(f"endpoint: {error.sentence}") from None
+
+
+def table(outbound: Outbound) -> Table:
+    """What this module answers; addresses are looked at as ``outbound`` would call them."""
+    return Table(
+        commands={
+            contract.create_subscription: partial(create_subscription, outbound),
+            contract.change_subscription: partial(change_subscription, outbound),
+            contract.rotate_subscription: rotate_subscription,
+            contract.pause_subscription: pause_subscription,
+            contract.resume_subscription: resume_subscription,
+            contract.test_subscription: test_subscription,
+            contract.remove_subscription: remove_subscription,
+        },
+        queries={
+            contract.list_subscriptions: list_subscriptions,
+            contract.show_subscription: show_subscription,
+        },
+    )
