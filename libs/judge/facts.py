@@ -11,6 +11,7 @@ from libs.judge.kinds import Kind
 from libs.judge.own_kinds import OwnKind, by_name
 from libs.judge.plain import LATER
 from libs.judge.report_base import JSON
+from libs.judge.stages import StageGo
 
 MAX_PARTS = 200  # of one kind of one version of a subject: a run reads them all
 
@@ -80,7 +81,8 @@ class Facts:
     lines. ``kinds``: the kinds of one's own that the policy reads, as they are declared now.
     ``history``: the verdicts before, where the policy reads them.
     ``artifact_digest``: of what is judged, such as ``sha256:…``, "" where nobody names one; ``named_digest``: what the
-    newest signal of the version names that names one.
+    newest signal of the version names that names one. ``stages``: the GOs of other gates that rules ask for, as they
+    hold.
     """
 
     current: tuple[Fact, ...] = ()
@@ -91,6 +93,7 @@ class Facts:
     line: str = ""
     kinds: tuple[OwnKind, ...] = ()
     history: History | None = None
+    stages: tuple[StageGo, ...] = field(default=(), metadata=LATER)
     artifact_digest: str = field(default="", metadata=LATER)
     named_digest: str = field(default="", metadata=LATER)
 

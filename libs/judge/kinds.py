@@ -304,6 +304,7 @@ _ALL = (
         optional={"duration_minutes": or_null(number(0, MAX_COUNT)), "artifact": or_null(text), **_REMARKS},
     ),
     Kind("gate.history", "history of verdicts", {}, is_made=True),
+    Kind("gate.stage", "GO of another gate", {}, is_made=True),
     Kind("ops.quality_streak", "weekly streak of quality reports", {"current_streak_weeks": count}),
 )
 # Lists that make findings worse. Read beside a version's facts also where they are told of the subject alone, since one

@@ -75,6 +75,8 @@ def parse_policy(content: bytes, file: str) -> Policy:
             raise PolicyError(f"{file}: rule {rule.id}: stands here a second time")
         if mode == "site" and rule.scope == "version":
             raise PolicyError(f"{file}: rule {rule.id}: scope version needs subject_mode version")
+        if rule.stage is not None and rule.stage.gate == name:
+            raise PolicyError(f"{file}: rule {rule.id}: a gate can't wait for its own GO")
         rules.append(rule)
     if sum(rule.weight for rule in rules if rule.mode == "enforce") <= 0:
         raise PolicyError(f"{file}: at least one rule that is enforced needs a weight above 0")

@@ -13,6 +13,7 @@ from libs.judge.history import KIND as HISTORY
 from libs.judge.history import PastRun
 from libs.judge.kinds import reads_too
 from libs.judge.rollback import KIND as ROLLBACK
+from libs.judge.stages import StageGo, StageTerms
 
 ParameterValue = bool | int | float | str
 SubjectMode = Literal["site", "version"]
@@ -128,7 +129,7 @@ class Rule:
     ``signers``: patterns (``*`` stands for anything) of who may say it (see `voices`); empty means anybody.
     ``parameters``: of a rule that a site added, those of its own policy. ``stale_after_hours``: an alert group that
     fires and was not repeated for longer is called stale; it fails the rule all the same. ``passes_at_first``: one over
-    past verdicts passes while there are none.
+    past verdicts passes while there are none. ``stage``: it wants another gate's GO, and reads no facts.
     """
 
     id: str
@@ -159,6 +160,7 @@ class Rule:
     parameters: Mapping[str, ParameterValue] | None = None
     stale_after_hours: float | None = None
     passes_at_first: bool = False
+    stage: StageTerms | None = None
 
     @property
     def effective_at(self) -> datetime | None:
@@ -194,7 +196,7 @@ class CaseFact:
 class PolicyCase:
     """A test of a policy: at ``now`` these facts must give this decision, and these rules (by id) these statuses.
 
-    ``history``: the verdicts before, newest first; there are no others.
+    ``history``: the verdicts before, newest first; there are no others. ``stages``: GOs of other gates.
     """
 
     name: str
@@ -204,6 +206,7 @@ class PolicyCase:
     decision: Literal["go", "no_go"]
     rules: Mapping[str, str]
     history: tuple[PastRun, ...] = ()
+    stages: tuple[StageGo, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +265,11 @@ class Policy:
     text: str = field(default="", repr=False)
     overridden: Mapping[str, ParameterValue] = field(default_factory=dict)
     parts: tuple[Policy, ...] = field(default=(), repr=False)
+
+    @property
+    def stage_gates(self) -> tuple[str, ...]:
+        """The other gates whose GOs the rules want."""
+        return tuple(sorted({rule.stage.gate for rule in self.rules if rule.stage is not None}))
 
     @property
     def reads_history(self) -> bool:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
+from libs.judge.cel import compile_condition
 from libs.judge.derive import DERIVED_KEYS
 from libs.judge.history import KIND as HISTORY
 from libs.judge.kinds import KINDS
 from libs.judge.own_kinds import may_be_own
 from libs.judge.policy_model import (
     EVERY_PART,
+    VARIABLES,
     WATCHDOG,
     AgeUnit,
     Need,
@@ -24,7 +26,10 @@ from libs.judge.policy_model import (
 )
 from libs.judge.policy_reader import Reader
 from libs.judge.policy_yaml import LinedDict
+from libs.judge.stages import KIND as STAGE
+from libs.judge.stages import StageTerms
 
+_GATE = re.compile(r"[a-z0-9-]{1,40}")
 _RULE_ID = re.compile(r"[a-z][a-z0-9_]{0,79}")
 _AGE_UNITS: tuple[AgeUnit, ...] = ("minutes", "hours", "days")
 _RULE_LOOKUPS = ("id", "required", "weight", "max_age_minutes", "max_age_hours", "max_age_days")
@@ -39,7 +44,12 @@ def read_rule(reader: Reader, parameters: Mapping[str, ParameterValue]) -> Rule:
     rule_id = reader.text("id")
     if _RULE_ID.fullmatch(rule_id) is None:
         raise PolicyError(f"{reader.where}: id must begin with a-z and hold only a-z, 0-9 and _")
+    if reader.has("stage"):
+        return _stage_rule(reader, rule_id)
     kind = read_kind(reader)
+    if kind == STAGE:
+        line = reader.mapping.lines["kind"]
+        raise PolicyError(f"{reader.where}: instead of the kind {STAGE} write stage with a gate (line {line})")
     max_age, unit = _max_age(reader)
     age_of = reader.text("age_of", EVERY_PART)
     keys = tuple(KINDS[kind].keys) if kind in KINDS else None
@@ -90,6 +100,47 @@ def read_rule(reader: Reader, parameters: Mapping[str, ParameterValue]) -> Rule:
         needs=_needs(reader, kind),
         stale_after_hours=_stale_after(reader, kind),
         passes_at_first=_passes_at_first(reader, kind),
+    )
+    reader.refuse_rest()
+    return rule
+
+
+def _stage_rule(reader: Reader, rule_id: str) -> Rule:
+    """A rule that wants another gate's GO: it reads no facts, so it has neither kind nor condition."""
+    inner = reader.inner("stage")
+    assert inner is not None  # noqa: S101 - the caller has looked
+    gate = inner.text("gate")
+    least = inner.number("min_age_hours", 0, 100_000) if inner.has("min_age_hours") else 0
+    most = inner.above_zero("max_age_hours", 100_000)
+    line = reader.mapping.lines["stage"]
+    if _GATE.fullmatch(gate) is None:
+        raise PolicyError(f"{reader.where}: stage: gate must be 1 to 40 of the letters a-z, 0-9 and - (line {line})")
+    if most is not None and most <= least:
+        raise PolicyError(f"{reader.where}: stage: max_age_hours must be above min_age_hours (line {line})")
+    inner.refuse_rest()
+    rule = Rule(
+        id=rule_id,
+        title=reader.text("title"),
+        required=_required(reader),
+        weight=reader.number("weight", 0, 1_000),
+        kind=STAGE,
+        scope="version",
+        condition=compile_condition("true", VARIABLES),
+        sentence=Sentence("", ""),
+        reasons=(),
+        detail={},
+        max_age=None,
+        max_age_unit="hours",
+        age_of=EVERY_PART,
+        ageless_reason="the other gate's GO holds or not",
+        owner_role=reader.text("owner_role", DEFAULT_OWNER),
+        sla_hours=reader.whole("sla_hours", 1, 24 * 365, DEFAULT_SLA_HOURS),
+        action=reader.text("action", ""),
+        mode=cast(Any, reader.one_of("mode", ("enforce", "shadow")) if reader.has("mode") else "enforce"),
+        effective_on=reader.day("effective_on"),
+        tags=reader.texts("tags"),
+        runbook=_runbook(reader),
+        stage=StageTerms(gate, least, most),
     )
     reader.refuse_rest()
     return rule
@@ -162,8 +213,8 @@ def _needs(reader: Reader, kind: str) -> tuple[Need, ...]:
         if need.kind not in KINDS and not may_be_own(need.kind):
             line = reader.mapping.lines["needs"]
             raise PolicyError(f"{where}: the kind must be one of {_KIND_WORDS} (line {line})")
-        if need.kind == HISTORY:
-            raise PolicyError(f"{where}: {HISTORY} is always there; read it by a rule of its own")
+        if need.kind in (HISTORY, STAGE):
+            raise PolicyError(f"{where}: {need.kind} is always there; read it by a rule of its own")
         if need.kind == kind or any(need.kind == other.kind for other in needs):
             raise PolicyError(f"{where}: {need.kind} is needed anyway; name it once")
         needs.append(need)

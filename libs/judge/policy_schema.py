@@ -86,6 +86,13 @@ def _need() -> dict[str, Any]:
     return {"anyOf": [kind, _object(aged, ("kind",))]}
 
 
+def _stage() -> dict[str, Any]:
+    gate = {"type": "string", "pattern": "^[a-z0-9-]{1,40}$", "description": "The other gate"}
+    least = _number("For how long its GO must have held", 0, 100_000)
+    most = _above_zero("For how long at the most")
+    return _object({"gate": gate, "min_age_hours": least, "max_age_hours": most}, ("gate",))
+
+
 def _rule() -> dict[str, Any]:
     ages = {
         f"max_age_{unit}": _above_zero(f"How old the facts may be, in {unit}") for unit in ("minutes", "hours", "days")
@@ -130,10 +137,14 @@ def _rule() -> dict[str, Any]:
         "stale_after_hours": _above_zero("How long an alert group may fire unrepeated before it is called stale"),
         "passes_at_first": _flag("Of gate.history: whether it passes while there is no earlier verdict"),
         "needs": {"type": "array", "items": _need(), "description": "Further kinds that must be there"},
+        "stage": _stage(),
     }
-    required = ("id", "title", "weight", "kind", "scope", "observed", "wanted")
-    one_each = [_one_of("severity", "required"), _one_of("when", "condition"), _one_of(*ages, "ageless_reason")]
-    return _object(properties, required, allOf=one_each)
+    of_facts = {
+        "required": ["kind", "scope", "observed", "wanted"],
+        "allOf": [_one_of("when", "condition"), _one_of(*ages, "ageless_reason")],
+    }
+    either = {"if": {"required": ["stage"]}, "then": {}, "else": of_facts}
+    return _object(properties, ("id", "title", "weight"), allOf=[_one_of("severity", "required"), either])
 
 
 def _case() -> dict[str, Any]:
@@ -146,6 +157,7 @@ def _case() -> dict[str, Any]:
         "actor": _text("Who recorded it"),
         "signer": _text("Whose signature beside it was verified"),
     }
+    stage = {"gate": _text("Another gate"), "age_hours": _number("For how long its GO holds", 0, 100_000)}
     rules = {"type": "object", "additionalProperties": _words("", *STATUSES), "description": "Statuses by rule id"}
     verdict = {
         "decision": _words("What was decided", "go", "no_go"),
@@ -159,6 +171,7 @@ def _case() -> dict[str, Any]:
         "version": _text("The version under judgement"),
         "now": _TIME,
         "facts": {"type": "array", "items": _object(fact, ("kind", "data")), "maxItems": MAX_CASE_FACTS},
+        "stages": {"type": "array", "items": _object(stage, ("gate", "age_hours")), "maxItems": MAX_CASE_FACTS},
         "history": {"type": "array", "items": _object(verdict, ("decision", "age_minutes")), "maxItems": MAX_RUNS},
         "expect": _object(expect, ("decision",)),
     }

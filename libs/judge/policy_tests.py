@@ -16,6 +16,8 @@ from libs.judge.policy_model import CaseFact, Policy, PolicyCase, PolicyError
 from libs.judge.policy_reader import Reader
 from libs.judge.policy_rule import read_kind
 from libs.judge.policy_yaml import LinedDict
+from libs.judge.stages import KIND as STAGE
+from libs.judge.stages import StageGo
 from libs.judge.verdict import judge
 
 MAX_CASES = 100
@@ -52,7 +54,7 @@ def _case(reader: Reader, rule_ids: tuple[str, ...]) -> PolicyCase:
     facts = reader.take("facts", list, "a list")
     if len(facts) > MAX_CASE_FACTS:
         raise PolicyError(f"{reader.where}: facts may hold {MAX_CASE_FACTS} facts")
-    history = _history(reader, version, now)
+    history, stages = _history(reader, version, now), _stages(reader, now)
     expect = Reader(reader.mapping_of("expect"), f"{reader.where}: expect")
     decision = expect.one_of("decision", ("go", "no_go"))
     rules = expect.mapping_of("rules")
@@ -65,7 +67,7 @@ def _case(reader: Reader, rule_ids: tuple[str, ...]) -> PolicyCase:
     expect.refuse_rest()
     read = tuple(_fact(item, f"{reader.where}: fact {number}") for number, item in enumerate(facts, start=1))
     reader.refuse_rest()
-    return PolicyCase(name, version, now, read, cast(Any, decision), cast(Any, dict(rules)), history)
+    return PolicyCase(name, version, now, read, cast(Any, decision), cast(Any, dict(rules)), history, stages)
 
 
 def _history(reader: Reader, version: str, now: datetime) -> tuple[PastRun, ...]:
@@ -89,13 +91,31 @@ def _history(reader: Reader, version: str, now: datetime) -> tuple[PastRun, ...]
     return tuple(replace(run, run_number=place) for place, run in enumerate(found, start=1))[::-1]
 
 
+def _stages(reader: Reader, now: datetime) -> tuple[StageGo, ...]:
+    """GOs of other gates that hold."""
+    listed = reader.take("stages", list, "a list") if reader.has("stages") else []
+    if len(listed) > MAX_CASE_FACTS:
+        raise PolicyError(f"{reader.where}: stages may hold {MAX_CASE_FACTS} GOs")
+    found = []
+    for number, item in enumerate(listed, start=1):
+        where = f"{reader.where}: stage {number}"
+        if not isinstance(item, LinedDict):
+            raise PolicyError(f"{where} is not a mapping")
+        inner = Reader(item, where)
+        since = now - timedelta(hours=inner.number("age_hours", 0, 100_000))
+        found.append(StageGo(inner.text("gate"), number, since, is_derived=True))
+        inner.refuse_rest()
+    return tuple(found)
+
+
 def _fact(item: object, where: str) -> CaseFact:
     if not isinstance(item, LinedDict):
         raise PolicyError(f"{where} is not a mapping")
     reader = Reader(item, where)
     kind, part = read_kind(reader), reader.text("part", "default")
     if kind in KINDS and KINDS[kind].is_made:
-        raise PolicyError(f"{where}: nobody sends {kind}; tell the verdicts before under history")
+        how = "GOs of other gates under stages" if kind == STAGE else "the verdicts before under history"
+        raise PolicyError(f"{where}: nobody sends {kind}; tell {how}")
     age = reader.number("age_minutes", 0, 10_000_000) if reader.has("age_minutes") else 0
     data = reader.take("data", LinedDict, "a mapping")
     source, actor = reader.text("source", "/test"), reader.text("actor", "test")
@@ -128,7 +148,7 @@ def _wrong(policy: Policy, case: PolicyCase, kinds: tuple[OwnKind, ...]) -> list
     # A test is about the rules: who has approved is nothing that a policy could know.
     alone = replace(policy, approvals=())
     before = History(case.history, is_whole=True, newest_number=len(case.history))
-    facts = Facts(_facts(policy, case, version), version=version, kinds=kinds, history=before)
+    facts = Facts(_facts(policy, case, version), version=version, kinds=kinds, history=before, stages=case.stages)
     verdict = judge(alone, facts, case.now)
     results = {result.id: result for result in verdict.rules}
     found = [

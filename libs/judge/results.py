@@ -27,7 +27,8 @@ class RuleResult:
     grows too old, if it is there. ``notes``: what was odd in the reports that it read.
     ``facts_used``: signal ids of the current facts, sorted. ``has_evidence``: all that the rule reads was there, whole,
     young and readable, also if the rule failed. ``waivers`` and ``accepted``: why the rule does not count, if its
-    status is waived; ``passed`` and the sentences stay the truth about the facts.
+    status is waived; ``passed`` and the sentences stay the truth about the facts. ``passes_at``: when it will
+    pass by the clock alone.
     """
 
     id: str
@@ -50,6 +51,7 @@ class RuleResult:
     stale_at: datetime | None = None
     waivers: tuple[WaiverUsed, ...] = ()
     accepted: tuple[AcceptedUsed, ...] = field(default=(), metadata=LATER)
+    passes_at: datetime | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from libs.judge.kinds import reads_too
 from libs.judge.policy_model import Policy, Rule, look_up
 from libs.judge.results import Decision, RuleResult, RuleStatus, RunStatus, Summary, Verdict
 from libs.judge.retirements import retire
+from libs.judge.stages import StageTerms, chosen, look
 from libs.judge.standing import NOBODY_DECIDED, Hold, Standing, Waiver, holds, moments, used, without
 from libs.judge.trust import expiry, missing, needed, of_needs, stale, unrepeated, without_zone
 from libs.judge.voices import unheard
@@ -86,6 +87,8 @@ def judge(policy: Policy, facts: Facts, now: datetime, standing: Standing = NOBO
     changes += [at for at in turns if at is not None]
     changes += [] if approved.ends_at is None else [approved.ends_at]
     changes += [] if override is None else [override.until]
+    # A GO does not end because more of it will pass.
+    changes += [one.passes_at for one in counted if one.passes_at is not None] if reasons else []
     in_force = {waiver.waiver_id for waiver in standing.waivers_of(facts.version, now)}
     used_ones = {waiver.waiver_id for result in results for waiver in result.waivers}
     return Verdict(
@@ -227,6 +230,8 @@ def _waived(result: RuleResult, waivers: Sequence[Waiver], accepted: Sequence[Ac
 
 
 def _judge_rule(hearing: Hearing, rule: Rule) -> RuleResult:
+    if rule.stage is not None:
+        return _judge_stage(hearing, rule, rule.stage)
     now, found = hearing.now, hearing.evidence(rule)
     beside_it = hearing.beside(rule) if rule.needs else None
     beside: list[Fact] = []
@@ -282,6 +287,34 @@ def _judge_rule(hearing: Hearing, rule: Rule) -> RuleResult:
         notes=found.notes,
         has_evidence=has_evidence,
         stale_at=stale_at,
+    )
+
+
+def _judge_stage(hearing: Hearing, rule: Rule, terms: StageTerms) -> RuleResult:
+    facts, policy, now = hearing.facts, hearing.policy, hearing.now
+    go = chosen(facts.stages, terms.gate, facts.line)
+    found = look(terms, go, facts.version, facts.artifact_digest, now, digest_required=policy.digest_required)
+    passed, go = not found.wrong, found.go
+    observed, wanted = found.wrong[0] if found.wrong else (f"the GO of the gate {terms.gate} holds", "one that holds")
+    detail = {"gate": terms.gate, **({} if go is None else {"run_id": go.run_id, "since": go.since.isoformat()})}
+    return RuleResult(
+        id=rule.id,
+        required=rule.required,
+        status=_status(rule, passed, now),
+        passed=passed,
+        weight=rule.weight,
+        message=f"{observed[:1].upper()}{observed[1:]}; wanted {wanted}.",
+        detail=detail,
+        observed=observed,
+        wanted=wanted,
+        facts_used=(),
+        owner_role=rule.owner_role,
+        sla_hours=rule.sla_hours,
+        action=rule.action,
+        expires_at=found.ends_at,
+        has_evidence=go is not None,
+        stale_at=found.ends_at,
+        passes_at=found.passes_at,
     )
 
 

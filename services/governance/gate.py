@@ -19,6 +19,7 @@ from libs.judge.failures import MAX_READ
 from libs.judge.history import LOOKED_BACK, MAX_RUNS, History
 from libs.judge.plain import read
 from libs.judge.policy import Policy
+from libs.judge.stages import StageGo
 from libs.judge.standing import Standing
 from libs.judge.test_ids import PRINT_CHARS
 from libs.judge.verdict import Verdict, judge
@@ -139,6 +140,15 @@ FROM unnest(ARRAY['waiver', 'override', 'forced_completion', 'baseline']) AS of 
         AND spent_at < (date_trunc('quarter', $7 AT TIME ZONE 'UTC') + interval '3 months') AT TIME ZONE 'UTC'
 ) AS spent WHERE spent.count > 0
 UNION ALL
+SELECT 'stage', '', '', '', NULL, NULL, NULL, NULL, '', '', jsonb_build_object('gate', gate, 'run_id', run_id,
+        'since', since, 'valid_until', valid_until, 'artifact_digest', artifact_digest, 'line', line,
+        'is_derived', line_derived), '[]', NULL, NULL, NULL, NULL, NULL, '', '', false, NULL, ''
+FROM (
+    SELECT * FROM valid_gos
+    WHERE gate = ANY ($12::text[]) AND site = $1 AND subject = $2 AND version = ($3::text[])[cardinality($3::text[])]
+    ORDER BY gate, line LIMIT 500
+) AS stages
+UNION ALL
 SELECT 'artifact', '', '', version, digest_signal_id, NULL, NULL, NULL, '', '', NULL, '[]', NULL, NULL, NULL, NULL,
     NULL, '', '', false, NULL, artifact_digest
 FROM versions_seen
@@ -160,7 +170,7 @@ FROM unnest(ARRAY['global', nullif($1, 'global')]) AS of (site) CROSS JOIN LATER
 """  # noqa: S608 - numbers and a piece of SQL of our own
 # What people decided, as `standing_of` takes it.
 DECIDED = ("waiver", "halt", "freezes", "approval", "retirement", "label", "override", "spent", "accepted")
-PLACES = ("current", "unread", "baseline", "kind", "history", "artifact", *DECIDED)
+PLACES = ("current", "unread", "baseline", "kind", "history", "artifact", "stage", *DECIDED)
 PACKED = ("tests_packed", "severe_packed")
 INLINE_ENTRIES = 2_000  # tests and findings that are judged without a hop to a thread, which takes longer
 
@@ -218,7 +228,7 @@ async def gather(
     versions, kinds = sorted({"", target.version}), sorted(policy.kinds)
     about = (target.site, target.subject, versions, kinds, MAX_READ, target.gate, now, *hears(policy))
     rows: dict[str, list[asyncpg.Record]] = {place: [] for place in PLACES}
-    for row in await connection.fetch(SELECT_FACTS, *about, target.line, policy.reads_history):
+    for row in await connection.fetch(SELECT_FACTS, *about, target.line, policy.reads_history, policy.stage_gates):
         rows[row["place"]].append(row)
     named, named_by = next(((row["artifact_digest"], row["signal_id"]) for row in rows["artifact"]), ("", None))
     facts = Facts(
@@ -231,6 +241,7 @@ async def gather(
         named_digest=named,
         unread=tuple(map(_newest, rows["unread"])),
         kinds=tuple(sorted((read_kind(row["data"]) for row in rows["kind"]), key=lambda one: one.name)),
+        stages=tuple(read(StageGo, row["data"]) for row in rows["stage"]),
         history=read(History, rows["history"][0]["data"]) if rows["history"] else None,
     )
     decided = ([row["data"] for row in rows[place]] for place in DECIDED)

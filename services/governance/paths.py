@@ -7,7 +7,7 @@ from functools import partial
 
 from libs.common.contracts.governance import paths as contract
 from libs.common.contracts.governance.paths import Path, Repair
-from libs.common.contracts.governance.runs import GateRun, RunKey
+from libs.common.contracts.governance.runs import GateRun, RuleResult, RunKey
 from libs.common.service import Read, Table
 from libs.judge.path import Judged, cost, shortest_path
 from libs.judge.policy import Policy
@@ -52,13 +52,16 @@ async def get_path(catalog: Catalog, read: Read, key: RunKey) -> Path:
         weighted_hours=round(sum(costs[repair.rule_id] for repair in repairs), 2),
         load_known_since=loads.since,
         waits_for_approval=any(hold.kind == "approval" for hold in run.holds),
-        earliest_go_at=await _earliest(read, policy, target, run, repairs),
+        earliest_go_at=await _earliest(read, policy, target, run, wanted),
         holds=run.holds,
     )
 
 
-async def _earliest(read: Read, policy: Policy, target: Target, run: GateRun, repairs: list[Repair]) -> datetime | None:
-    """People work at the same time, so the longest repair counts. A halt has no end that the clock knows.
+async def _earliest(
+    read: Read, policy: Policy, target: Target, run: GateRun, wanted: list[RuleResult]
+) -> datetime | None:
+    """People work at the same time, so the longest repair counts; what passes by the clock alone is nobody's work. A
+    halt has no end that the clock knows.
 
     Whoever must approve can do so at once, and does it before the repairs are done, at the best.
     """
@@ -66,8 +69,8 @@ async def _earliest(read: Read, policy: Policy, target: Target, run: GateRun, re
     known = [end for end in ends if end is not None]
     if len(known) < len(ends):
         return None
-    longest = timedelta(hours=max((repair.sla_hours for repair in repairs), default=0))
-    earliest = max(run.decided_at + longest, *known) if known else run.decided_at + longest
+    mended = [rule.passes_at or run.decided_at + timedelta(hours=rule.sla_hours) for rule in wanted]
+    earliest = max((run.decided_at, *known, *mended))
     if run.decision == "go":
         return earliest
     earliest = max(earliest, read.now)

@@ -133,9 +133,10 @@ async def _problems(catalog: Catalog, source: Source, gate: str, site: str, cont
     if site != EVERYWHERE and other is not None:
         combine(other, policy)
     own = await declared(source, {*policy.kinds, *(fact.kind for case in policy.cases for fact in case.facts)})
+    circle = await _circle(catalog, source, policy, site)
     # Tests may hold large data, and other messages should not wait for them.
     tried = await asyncio.to_thread(run_cases, policy, own)
-    return [*lint(policy, now.now), *lint_kinds(policy, own), *_unknown_roles(policy), *tried]
+    return [*lint(policy, now.now), *lint_kinds(policy, own), *_unknown_roles(policy), *circle, *tried]
 
 
 def _unknown_roles(policy: Policy) -> list[str]:
@@ -146,6 +147,29 @@ def _unknown_roles(policy: Policy) -> list[str]:
         f"{policy.file}: approvals: no {role} may approve; the roles are {', '.join(able)}"
         for role in sorted(named.difference(able))
     ]
+
+
+async def _circle(catalog: Catalog, source: Source, policy: Policy, site: str) -> list[str]:
+    """Gates that would wait for each other's GO, so that none of them ever gets its first."""
+    to_see, from_ = list(policy.stage_gates), dict.fromkeys(policy.stage_gates, policy.name)
+    while to_see:
+        gate = to_see.pop()
+        try:
+            found = (await catalog.in_force(source, gate, site)).both
+        except (NotFound, Conflict):
+            continue  # it never says GO as it is
+        for wanted in found.stage_gates:
+            if wanted == policy.name:
+                way = [gate]
+                while from_[way[-1]] != policy.name:
+                    way.append(from_[way[-1]])
+                return [
+                    f"{policy.file}: {policy.name} would wait for {', which waits for '.join([*way[::-1], wanted])}"
+                ]
+            if wanted not in from_:
+                from_[wanted] = gate
+                to_see.append(wanted)
+    return []
 
 
 async def _warnings(gate: str, content: str) -> list[str]:

@@ -12,7 +12,7 @@ from libs.judge.voices import anybodys_kinds
 from services.governance.catalog import Target
 from services.governance.gate import facts_used, hears, look
 from services.governance.runs import Judging, run_on_schedule
-from services.governance.validity import HAS_UNSEEN, IS_AHEAD, revoke, valid_until
+from services.governance.validity import BEGAN_ANEW, HAS_UNSEEN, IS_AHEAD, revoke, staged, valid_until
 
 MAX_REJUDGED = 100
 REJUDGE_SCHEDULE = Schedule("* * * * *")
@@ -34,11 +34,12 @@ SELECT_AHEAD = _DUE.format(
 SELECT_CONTRADICTED = _DUE.format(
     condition=f"coalesce(held.valid_until > $1, true) AND {HAS_UNSEEN}", order="ORDER BY random()"
 )
-SAW_AGAIN = """
+SAW_AGAIN = f"""
 UPDATE valid_gos SET valid_until = $6, kinds = $7, fact_signals = $8, heard_kinds = $9, heard_actors = $10,
-    history_number = $11
+    history_number = $11, stage_gates = $12, stage_run_ids = $13, stage_untils = $14,
+    since = CASE WHEN {BEGAN_ANEW.format(now="$15::timestamptz")} THEN $15 ELSE since END
 WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4 AND line = $5
-"""
+"""  # noqa: S608 - a condition of our own
 
 
 async def rejudge(judging: Judging, tx: Tx) -> JobDone | None:
@@ -81,7 +82,8 @@ async def _look_again(
         history = looked.facts.history
         number = None if history is None else history.newest_number
         seen = (anybodys_kinds(policy), facts_used(looked.facts), *hears(policy), number)
-        await tx.connection.execute(SAW_AGAIN, *target.key, until, *seen)
+        rests_on = staged(policy, looked.facts)
+        await tx.connection.execute(SAW_AGAIN, *target.key, until, *seen, *rests_on, tx.now)
     elif looked.verdict.decision != "go" and row["is_latest"]:
         run_ids.append(await run_on_schedule(judging, tx, target))
     else:

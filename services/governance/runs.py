@@ -39,7 +39,15 @@ from services.governance.capsules import CAPSULE_VALUES, Scribe, Sealed, store_c
 from services.governance.catalog import Catalog, Target
 from services.governance.gate import facts_used, hears, look, rules_of, summary_of
 from services.governance.lines import store_head
-from services.governance.validity import HEARD, SELECT_HELD, store_validity, tell_revoked, valid_until
+from services.governance.validity import (
+    HEARD,
+    SELECT_HELD,
+    STAGED,
+    staged,
+    store_validity,
+    tell_revoked,
+    valid_until,
+)
 
 _RULES = TypeAdapter(list[RuleResult])
 _HOLDS = TypeAdapter(list[Hold])
@@ -69,7 +77,7 @@ RUN_COLUMNS = (
     "command_id", "run_id", "holds", "unused_waivers", "policy_version", "site_policy_version", "capsule_sha256",
     "valid_until", "evidence", "evidence_sha256", "approvals", "labels", "override",
 )  # fmt: skip
-_BESIDE = ("kinds", "history_number", *HEARD)
+_BESIDE = ("kinds", "history_number", "line_derived", *HEARD, *STAGED)
 _AT = {name: f"${place}" for place, name in enumerate((*RUN_COLUMNS, *_BESIDE, *CAPSULE_VALUES), 1)}
 STORE_RUN = Closing(
     f"""
@@ -184,7 +192,9 @@ async def _judge(
         "approvals": [ApprovalShown.model_validate(one, from_attributes=True) for one in verdict.approvals],
         "kinds": anybodys_kinds(policy),
         "history_number": head["run_number"] if policy.reads_history else None,
+        "line_derived": bool(policy.line_pattern),
         **dict(zip(HEARD, hears(policy), strict=True)),
+        **dict(zip(STAGED, staged(policy, looked.facts), strict=True)),
     }
     sealed = await judging.scribe.seal(tx.connection, looked, row)
     row["capsule_sha256"] = sealed.sha256

@@ -46,6 +46,7 @@ from services.governance import (
     runs,
     signals,
     signers,
+    stages,
     waivers,
 )
 from services.governance import catalog as gates
@@ -95,6 +96,7 @@ def make_service(
         rejudging.table(judging),
         capsules.table(signer),
         plan.table(catalog),
+        stages.table(catalog),
         waivers.table(catalog),
         baselines.table(catalog),
         halts.TABLE,

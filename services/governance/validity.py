@@ -7,14 +7,17 @@ from datetime import datetime, timedelta
 
 from libs.common.contracts.governance.runs import GateRevoked, gate_revoked
 from libs.common.service import Tx
+from libs.judge.facts import Facts
 from libs.judge.policy import Policy
 from libs.judge.results import Verdict
+from libs.judge.stages import seen
 from services.governance.catalog import Target
 
 # A fact that the verdict has not seen: the newest of a part, a report that can't be read, a failure that came late, or
 # that the version is another artifact now. Of kinds that only rules with names read, that is the word of those who are
 # named. For policies that read past verdicts a verdict that came since is such a fact, too (`history_number`: the last
-# that was seen, null where none is read).
+# that was seen, null where none is read), and for those that want another gate's GO that it is not the one of then, or
+# is over earlier.
 HAS_UNSEEN = """(EXISTS (
     SELECT FROM facts
     WHERE facts.site = held.site AND facts.subject = held.subject AND facts.version IN ('', held.version)
@@ -41,6 +44,15 @@ HAS_UNSEEN = """(EXISTS (
     SELECT FROM versions_seen AS seen
     WHERE seen.site = held.site AND seen.subject = held.subject AND seen.version = held.version
         AND seen.artifact_digest <> held.artifact_digest
+) OR EXISTS (
+    SELECT FROM unnest(held.stage_gates, held.stage_run_ids, held.stage_untils) AS used (gate, run_id, until)
+    CROSS JOIN LATERAL (
+        SELECT max(other.run_id) AS run_id, min(other.valid_until) AS until FROM valid_gos AS other
+        WHERE other.gate = used.gate AND other.site = held.site AND other.subject = held.subject
+            AND other.version = held.version
+    ) AS there
+    WHERE there.run_id IS DISTINCT FROM used.run_id
+        OR coalesce(there.until, 'infinity') < coalesce(used.until, 'infinity')
 ))"""
 # Decided by a clock that was set back since: what was young then lies in the future now, and the end of the GO too far
 # ahead. ``{now}`` is the place of the time; minutes as `libs.judge.trust.MAX_FUTURE`.
@@ -48,8 +60,20 @@ IS_AHEAD = "held.decided_at > {now}::timestamptz + interval '5 minutes'"
 SELECT_HELD = (
     "SELECT run_id FROM valid_gos WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4 AND line = $5"
 )
+STAGED = ("stage_gates", "stage_run_ids", "stage_untils")  # as `staged` gives them
 HEARD = ("heard_kinds", "heard_actors")  # as `gate.hears` gives them
 DROP_HELD = "DELETE FROM valid_gos WHERE gate = $1 AND site = $2 AND subject = $3 AND version = $4 AND line = $5"
+
+
+# A GO that nobody has looked at for long after its time was over did not hold meanwhile: it is looked at each minute.
+# Of one that lies ahead nobody knows since when it holds.
+BEGAN_ANEW = "(coalesce(valid_gos.valid_until + interval '2 minutes' < {now}, false) OR valid_gos.since > {now})"
+
+
+def staged(policy: Policy, facts: Facts) -> tuple[list[str], list[int | None], list[datetime | None]]:
+    """What a GO rests on of other gates: their names, and at the same places what was seen of them."""
+    gates = list(policy.stage_gates)
+    return gates, *seen(facts.stages, gates)
 
 
 def store_validity(at: Mapping[str, str]) -> str:
@@ -69,17 +93,25 @@ def store_validity(at: Mapping[str, str]) -> str:
         "kinds",
         "fact_signals",
         "history_number",
+        "line_derived",
         *HEARD,
+        *STAGED,
     )
     values = ", ".join(at[name] for name in columns)
     return f"""
 valid AS (
-    INSERT INTO valid_gos ({", ".join(columns)}) SELECT {values} WHERE {at["decision"]} = 'go'
+    INSERT INTO valid_gos ({", ".join(columns)}, since)
+    SELECT {values}, {at["decided_at"]} WHERE {at["decision"]} = 'go'
     ON CONFLICT (gate, site, subject, version, line) DO UPDATE SET run_id = EXCLUDED.run_id,
         artifact_digest = EXCLUDED.artifact_digest,
         decided_at = EXCLUDED.decided_at, valid_until = EXCLUDED.valid_until, kinds = EXCLUDED.kinds,
         fact_signals = EXCLUDED.fact_signals, history_number = EXCLUDED.history_number,
-        heard_kinds = EXCLUDED.heard_kinds, heard_actors = EXCLUDED.heard_actors
+        heard_kinds = EXCLUDED.heard_kinds, heard_actors = EXCLUDED.heard_actors,
+        line_derived = EXCLUDED.line_derived, stage_gates = EXCLUDED.stage_gates,
+        stage_run_ids = EXCLUDED.stage_run_ids, stage_untils = EXCLUDED.stage_untils,
+        since = CASE WHEN {BEGAN_ANEW.format(now="EXCLUDED.decided_at")}
+                OR valid_gos.artifact_digest <> EXCLUDED.artifact_digest
+            THEN EXCLUDED.decided_at ELSE valid_gos.since END
 ), over AS (
     DELETE FROM valid_gos WHERE {at["decision"]} <> 'go' AND gate = {at["gate"]} AND site = {at["site"]}
         AND subject = {at["subject"]} AND version = {at["version"]} AND line = {at["line"]}

@@ -26,6 +26,7 @@ from services.governance import (
     reports,
     runs,
     signals,
+    stages,
 )
 from tests.plans import Node, generic_plan, nodes
 from tests.stack import Stack
@@ -67,8 +68,9 @@ SELECT gate, site, subject, n::text, '1.0', 'go', max(run_id), '1.0'
 FROM governance.runs, generate_series(0, 50) AS n GROUP BY 1, 2, 3, 4;
 INSERT INTO governance.versions_seen (site, subject, version, first_at)
 SELECT 'site-' || n % 3, 'subject-' || n % 7, '1.' || n, now() FROM generate_series(1, 20000) AS n;
-INSERT INTO governance.valid_gos (gate, site, subject, version, run_id, decided_at, valid_until, kinds, fact_signals)
-SELECT gate, site, subject, run_id::text, run_id, now(), now() + interval '1 day', '{kind-1}', fact_signals
+INSERT INTO governance.valid_gos (gate, site, subject, version, run_id, decided_at, since, valid_until, kinds,
+    fact_signals)
+SELECT gate, site, subject, run_id::text, run_id, now(), now(), now() + interval '1 day', '{kind-1}', fact_signals
 FROM governance.runs WHERE run_number % 4 = 0;
 ANALYZE governance.valid_gos;
 INSERT INTO governance.policies (gate, site, version, content, digest, author, reason, issue, published_at)
@@ -126,6 +128,7 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
             ["ci-%"],
             "7",
             True,
+            ["gate-2"],
         ),
     ),
     **_pages("signals", signals.LIST_SIGNALS, site="site-1"),
@@ -163,6 +166,11 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
 }
 # These put what they found in order, or look up thousands of rows at once, for which reading a small table is right.
 RARE: dict[str, tuple[str, tuple[Any, ...], tuple[str, ...]]] = {
+    "stages": (
+        stages.SELECT_STAGES,
+        ("site-1", "subject-3", ["gate-1", "gate-2"], "1", 20, None),
+        ("runs", "versions_seen", "valid_gos"),
+    ),
     "newer reports": (
         failures.SELECT_NEWER,
         ("site-1", "subject-3", "1.7", "part-3", None, 7, 1_000, ""),

@@ -19,6 +19,7 @@ from libs.common.contracts.governance.operations import OpsGate, OpsGateRun
 from libs.common.contracts.governance.paths import Path, Repair
 from libs.common.contracts.governance.plans import Plan
 from libs.common.contracts.governance.runs import AcceptedUsed, GateRun, OverrideUsed, RuleResult, WaiverUsed
+from libs.common.contracts.governance.stages import Stages
 
 MOST_SHOWN = 1_000  # of a role's open items; the server counts no further
 
@@ -139,6 +140,20 @@ def verdicts(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     session.emit(answer, table(columns, rows))
 
 
+def stages(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """Where versions stand, one gate of a version a line."""
+    found = read_as(Stages, answer)
+    rows: list[tuple[Any, ...]] = []
+    for one in found.versions:
+        rows += [
+            (one.version, stage.gate, stage.line, stage.verdict if stage.holds or stage.verdict == "NO_GO" else "over",
+             stage.since, stage.valid_until, stage.run_id, stage.artifact_digest)
+            for stage in one.stages
+        ] or [(one.version, "", "", "not judged yet", None, None, "", one.artifact_digest)]  # fmt: skip
+    columns = ("version", "gate", "line", "verdict", "holds since", "until", "run", "artifact")
+    session.emit(answer, table(columns, rows))
+
+
 def plan(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     """A remediation plan."""
     found = read_as(Plan, answer)
@@ -226,6 +241,7 @@ BY_RESULT: dict[Any, Callable[[Session, Any, Mapping[str, Any]], int | None]] = 
     Path: path,
     Forecast: forecast,
     Plan: plan,
+    Stages: stages,
     OpsGate: ops_verdict,
     OpsGateRun: ops_verdict,
 }

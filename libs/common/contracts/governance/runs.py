@@ -136,6 +136,7 @@ class RuleResult(Open):
     has_evidence: bool = True
     waivers: list[WaiverUsed] = []
     accepted: list[AcceptedUsed] = []
+    passes_at: Time | None = Field(None, description="When it will pass by the clock alone, if nothing else changes")
 
 
 class GateSummary(Open):
