@@ -32,13 +32,16 @@ from services.governance.standing import standing_of
 if TYPE_CHECKING:
     from libs.common.service import Connection
 
+# A run that only waits for people to approve has not failed: else asking for approval would itself break a streak.
+ONLY_WAITS = """(jsonb_array_length(holds) > 0 AND jsonb_array_length(holds) = jsonb_array_length(reasons)
+            AND NOT jsonb_path_exists(holds, '$[*] ? (@.kind <> "approval")'))"""
 # Facts of the subject itself and of the version under judgement, never of another version: the newest signal of each
 # part with what is still open of its earlier reports, the newest reports that could not be read, and the baseline: the
 # facts that the last GO of the line used, from the signals as they were then. Beside them what people decided.
 SELECT_FACTS = f"""
 WITH verdicts AS (
     SELECT run_number, version, line, decision, decided_at, summary -> 'weighted_score_percent' AS score_percent,
-        NOT (trigger = 'schedule' AND decision = 'go') AND run_id <> coalesce((
+        NOT (trigger = 'schedule' AND decision = 'go') AND NOT {ONLY_WAITS} AND run_id <> coalesce((
             SELECT held.run_id FROM valid_gos AS held WHERE held.gate = $6 AND held.site = $1 AND held.subject = $2
                 AND held.version = ($3::text[])[cardinality($3::text[])] AND held.line = $10
         ), 0) AS counts

@@ -12,6 +12,7 @@ import asyncpg
 
 from libs.common.cloudevents import format_time
 from libs.common.contracts.governance.admission import admit
+from libs.common.contracts.governance.approvals import approve_candidate
 from libs.common.contracts.governance.capsules import get_capsule, list_capsule_keys
 from libs.common.contracts.governance.policies import publish_policy
 from libs.judge.capsule import check
@@ -194,3 +195,18 @@ async def test_the_upgrade_keeps_what_is_go(stack: Stack) -> None:
     finally:
         await admin.close()
     assert (await admitted(stack, "1"))["admitted"]
+
+
+async def test_a_run_that_waits_for_approvals_is_no_failure(stack: Stack) -> None:
+    await start(stack)
+    await policy(stack, "derived.no_go_streak < 1", "passes_at_first: true\napprovals: {count: 1}")
+    for _ in range(2):
+        waiting = await judged(stack, "1")
+        assert [hold["kind"] for hold in waiting["holds"]] == ["approval"]
+        assert rule(waiting, "streak")["passed"], "asking for an approval breaks no streak"
+    said = {"gate": GATE, "version": "1", **OF, "evidence_sha256": waiting["evidence_sha256"], "reason": "tried it"}
+    answer = await stack.command(approve_candidate, said | {"caller_role": "manager"}, actor="bob")
+    assert answer.json["run"]["decision"] == "go", answer
+    failed = await judged(stack, "2", good=False)
+    assert [hold["kind"] for hold in failed["holds"]] == ["approval"]
+    assert not rule(await judged(stack, "3"), "streak")["passed"], "one that fails besides has failed"
