@@ -12,6 +12,9 @@ from libs.common.contracts.governance.groups import GROUPS
 from libs.common.contracts.governance.policies import publish_policy, save_policy_draft
 from libs.common.contracts.governance.publishing import approve_policy, show_policy_approvals
 from libs.common.contracts.governance.waivers import approve_waiver, request_waiver
+from services.governance.service import make_service
+from services.governance.startup import packaged_policies
+from tests.http_edge import Http
 from tests.integration.approvers import APP, begin, publish, state, word
 from tests.integration.governance_desk import start
 from tests.stack import Answer, Stack
@@ -130,3 +133,21 @@ async def test_a_policy_that_wants_it_is_published_with_a_second_word_only(stack
     assert done.status == 200, done
     again = await stack.query(show_policy_approvals, {"gate": "release", "digest": digest})
     assert "the policy changed after it" in again.json["approvals"][0]["void"], "it was for what came after the first"
+
+
+async def test_over_http_the_edge_says_which_role_the_caller_has(stack: Stack) -> None:
+    http = await Http(stack).open()
+    await http.stack.start(make_service(packaged_policies()))
+    bob, vera = await http.user("bob", "manager"), await http.user("vera", "viewer")
+    ends_at = (http.stack.clock() + timedelta(days=5)).isoformat()
+    body = {"to_user": "eve", "ends_at": ends_at, "reason": "on leave"}
+    given = await bob.post("/api/delegations", json=body)
+    assert (given.status_code, given.json()["role"]) == (201, "manager"), given.text
+    assert (await bob.post("/api/delegations", json=body | {"caller_role": "owner"})).status_code == 422
+    assert (await vera.post("/api/delegations", json=body)).status_code == 403
+    said = {**APP, "evidence_sha256": "0" * 64, "reason": "x"}
+    late = await bob.post("/api/gates/release/approvals", json={k: v for k, v in said.items() if k != "gate"})
+    assert (late.status_code, "wants no approvals" in late.json()["detail"]) == (409, True)
+    forged = {k: v for k, v in said.items() if k != "gate"} | {"caller_role": "owner"}
+    assert (await bob.post("/api/gates/release/approvals", json=forged)).status_code == 422
+    await http.close()
