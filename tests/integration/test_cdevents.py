@@ -138,6 +138,16 @@ async def test_no_order_leaves_a_deployment_in_force_that_was_undone(line: Line)
     assert not await line.may_go("1.0")
 
 
+async def test_what_is_undone_is_what_was_there_then(line: Line) -> None:
+    for version, seconds in (("1.0", -60), ("1.1", -50), ("1.3", -10)):
+        await line.service("deployed", version, seconds)
+    late = await line.service("rolledback", "1.0", -30)
+    assert late.json["items"][0]["version"] == "1.1", "the deployment of 1.3 came after it"
+    again = await line.service("rolledback", "0.9", -20)
+    assert again.json["items"][0]["version"] == "1.0", "1.1 was undone already"
+    assert [await line.may_go(version) for version in ("1.0", "1.1", "1.3")] == [False, False, True]
+
+
 async def test_a_decision_goes_out_as_an_approval(stack: Stack) -> None:
     edge = await Http(stack).open(public_url="https://gate.example")
     try:

@@ -256,7 +256,9 @@ async def test_broken_and_hostile_deliveries_are_sentences(http: Http) -> None:
 async def test_a_future_time_is_no_more_than_now(http: Http, stack: Stack) -> None:
     await publish(stack)
     github = await hook(http)
-    await github.send("workflow_run", workflow_run(updated_at="2999-01-01T00:00:00Z"))
+    ahead = await github.send("workflow_run", workflow_run(updated_at="2999-01-01T00:00:00Z"))
+    signal = (await http.client.get(f"/api/signals/{ahead.json()['items'][0]['signal_id']}")).json()
+    assert signal["time"] == signal["received_at"]
     assert await decision(stack) == "go"
     stack.clock.advance(seconds=5)
     await github.send("workflow_run", workflow_run("failure", run_attempt=2, updated_at=at(stack)))

@@ -78,7 +78,7 @@ def test_an_answer_that_is_a_file_says_of_which_kind() -> None:
         "application/octet-stream"
     ]
     by_basic = [path for path, methods in paths.items() for one in methods.values() if "security" in one]
-    calendars = ["/api/gates/{gate}/forecast.ics", f"{BASE}/items.ics"]
+    calendars = ["/api/freezes.ics", "/api/gates/{gate}/forecast.ics", f"{BASE}/items.ics"]
     assert by_basic == [*calendars, "/api/webhooks/{webhook_id}"], "nothing else is asked without a token"
     assert paths["/api/webhooks/{webhook_id}"]["put"].get("security") is None
     assert {"basic": []} in feed["security"]

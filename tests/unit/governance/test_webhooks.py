@@ -90,6 +90,15 @@ def pipeline(status: str = "success", **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def lab_deployment(status: str = "success", **changes: Any) -> dict[str, Any]:
+    return {
+        "object_kind": "deployment", "status": status, "status_changed_at": "2026-03-01 12:00:05 +0100",
+        "deployment_id": 15, "environment": "staging", "ref": "main", "short_sha": SHA[:8],
+        "commit_url": f"https://gitlab.com/acme/shop/-/commit/{SHA}", "project": {"path_with_namespace": "acme/shop"},
+        **changes,
+    }  # fmt: skip
+
+
 def lab(body: dict[str, Any]) -> Told:
     return read_gitlab("Pipeline Hook", body)
 
@@ -144,6 +153,26 @@ def test_no_other_state_of_a_deployment_is_success(state: str) -> None:
     assert told.data["status"] != "succeeded"
     assert told.replaced is (state == "inactive")
     assert check_data(told.kind, told.data) == []
+
+
+def test_a_deployment_of_gitlab_is_one_of_its_commit() -> None:
+    told = read_gitlab("Deployment Hook", lab_deployment())
+    assert (told.kind, told.part, told.sha, told.ref) == ("deploy.status", "staging", SHA, "main")
+    assert (told.data["status"], told.data["ended_at"]) == ("succeeded", "2026-03-01T11:00:05Z")
+    assert check_data(told.kind, told.data) == []
+    for status in ("failed", "canceled", "running", "created", "blocked", "skipped", "", None):
+        told = read_gitlab("Deployment Hook", {**lab_deployment(), "status": status})
+        assert told.data["status"] != "succeeded"
+        assert check_data(told.kind, told.data) == []
+    # The short name of a commit could be that of another: without the whole there is no version.
+    for address in (None, "", f"https://gitlab.com/acme/shop/-/commit/{SHA[:8]}", f"https://x/{SHA}"):
+        told = read_gitlab("Deployment Hook", lab_deployment(commit_url=address))
+        with pytest.raises(Ignored, match="no commit"):
+            Mapped({}).target(told)
+    odd: tuple[dict[str, Any], ...] = ({"project": {}}, {"environment": None}, {"object_kind": "build"})
+    for broken in odd:
+        with pytest.raises(BadReport):
+            read_gitlab("Deployment Hook", lab_deployment(**broken))
 
 
 def test_what_comes_later_within_a_second_is_newer() -> None:
@@ -292,6 +321,7 @@ def test_a_run_that_has_not_ended_is_no_evidence_that_a_waiver_could_cover() -> 
 def test_times_of_both_systems() -> None:
     assert time_of("2016-08-12 15:23:28 UTC") == datetime(2016, 8, 12, 15, 23, 28, tzinfo=UTC)
     assert time_of("2026-03-01T11:00:05+01:00") == datetime(2026, 3, 1, 10, 0, 5, tzinfo=UTC)
+    assert time_of("2026-03-01 11:00:05 -0230") == datetime(2026, 3, 1, 13, 30, 5, tzinfo=UTC)
     for odd in (
         None,
         5,
@@ -315,7 +345,8 @@ PLACES = list(
         (("workflow_run", workflow_run(), "workflow_run", key) for key in workflow_run()["workflow_run"]),
         (("check_suite", check_suite(), "check_suite", key) for key in check_suite()["check_suite"]),
         (("deployment_status", deployment(), "deployment", key) for key in deployment()["deployment"]),
-        (("", pipeline(), "object_attributes", key) for key in pipeline()["object_attributes"]),
+        (("Pipeline Hook", pipeline(), "object_attributes", key) for key in pipeline()["object_attributes"]),
+        (("Deployment Hook", lab_deployment(), "", key) for key in lab_deployment()),
     )
 )
 
@@ -325,9 +356,9 @@ def test_any_value_anywhere_gives_a_signal_or_a_sentence(
     place: tuple[str, dict[str, Any], str, str], value: Any
 ) -> None:
     event, body, name, key = place
-    odd = {**body, name: {**body[name], key: value}}
+    odd = {**body, name: {**body[name], key: value}} if name else {**body, key: value}
     try:
-        told = read_github(event, odd) if event else lab(odd)
+        told = read_gitlab(event, odd) if event.endswith("Hook") else read_github(event, odd)
     except (Ignored, BadReport):
         return
     assert check_data(told.kind, told.data) == []

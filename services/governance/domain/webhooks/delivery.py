@@ -13,6 +13,7 @@ from libs.judge.report_base import JSON, MAX_NAME_CHARS, BadReport, clean_text, 
 from libs.judge.states import UNFINISHED
 
 MAX_WHY_CHARS = 300
+_SPACED_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) (UTC|[+-]\d{4})", re.ASCII)
 MAX_ORDERED = 300  # attempts that are told apart within one second
 
 
@@ -111,11 +112,11 @@ def number_in(body: Mapping[str, Any], key: str) -> int | None:
 
 
 def time_of(value: object) -> datetime | None:
-    """A time as GitHub (RFC 3339) or GitLab (``2016-08-12 15:23:28 UTC``) writes it, in UTC."""
+    """A time as GitHub (RFC 3339) or GitLab (``2016-08-12 15:23:28 UTC`` or ``… +0200``) writes it, in UTC."""
     if not isinstance(value, str):
         return None
-    text = f"{value[:10]}T{value[11:-4]}Z" if value.endswith(" UTC") else value
-    found = parse_time(text)
+    spaced = _SPACED_TIME.fullmatch(value)
+    found = parse_time(f"{spaced[1]}T{spaced[2]}{spaced[3].replace('UTC', 'Z')}" if spaced else value)
     try:
         return None if found is None else found.astimezone(UTC)
     except OverflowError:

@@ -1,16 +1,17 @@
-"""Webhooks of GitLab: pipelines.
+"""Webhooks of GitLab: pipelines and deployments.
 
-Bodies: https://docs.gitlab.com/user/project/integrations/webhook_events/#pipeline-events
+Bodies: https://docs.gitlab.com/user/project/integrations/webhook_events/
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from libs.judge.report_base import JSON, BadReport, Remarks
-from libs.judge.states import FAILED, PIPELINES, RUNNING, SUCCEEDED
+from libs.judge.states import DEPLOYMENTS, FAILED, PIPELINES, RUNNING, SUCCEEDED
 from services.governance.domain.webhooks.delivery import (
     Ignored,
     Told,
@@ -23,7 +24,6 @@ from services.governance.domain.webhooks.delivery import (
     time_of,
 )
 
-PIPELINE_HOOK = "Pipeline Hook"
 STATES = {
     "success": SUCCEEDED,
     "failed": FAILED,
@@ -35,14 +35,20 @@ STATES = {
         "waiting",
     ),
 }
+_COMMIT = re.compile(r".*/commit/[0-9a-f]{40,64}")
 MAX_JOBS_READ = 5_000
 _JOB_TIMES = ("created_at", "started_at", "finished_at")
 
 
 def read_gitlab(event: str, body: Mapping[str, JSON]) -> Told:
     """The signal of a delivery. Raises `Ignored` for events that aren't judged, BadReport for a body that is broken."""
-    if event != PIPELINE_HOOK:
-        raise Ignored(f"events {event} are not judged; these are: {PIPELINE_HOOK}")
+    reader = _READERS.get(event)
+    if reader is None:
+        raise Ignored(f"events {event} are not judged; these are: {', '.join(_READERS)}")
+    return reader(body)
+
+
+def _pipeline(body: Mapping[str, JSON]) -> Told:
     pipeline = object_in(body, "object_attributes")
     repository = text_in(body, "project", "path_with_namespace")
     if text_in(body, "object_kind") != "pipeline" or not repository:
@@ -77,6 +83,33 @@ def read_gitlab(event: str, body: Mapping[str, JSON]) -> Told:
     return Told(PIPELINES, part, repository, text_in(pipeline, "sha"), ref, time, data)
 
 
+def _deployment(body: Mapping[str, JSON]) -> Told:
+    repository, environment = text_in(body, "project", "path_with_namespace"), text_in(body, "environment")
+    if text_in(body, "object_kind") != "deployment" or not repository or not environment:
+        raise BadReport("The body is no deployment of a project to an environment.")
+    said = text_in(body, "status")
+    status = STATES.get(said, "unknown")
+    # Only the address of the commit has the whole of its name.
+    address = text_in(body, "commit_url", max_chars=1_000)
+    sha = address.rpartition("/")[2] if _COMMIT.fullmatch(address) else ""
+    deployment_id, ref = str(number_in(body, "deployment_id") or ""), text_in(body, "ref")
+    at = body.get("status_changed_at")
+    data: dict[str, JSON] = {
+        "system": "gitlab",
+        "environment": environment,
+        "status": status,
+        "said": said or "no status",
+        "sha": sha,
+        "ref": ref,
+        "run_id": deployment_id,
+        "url": text_in(body, "deployable_url", max_chars=500),
+        "ended_at": None if status in ("waiting", RUNNING) else shown_time(at),
+        **Remarks().data(f"{environment}, deployment {deployment_id}: {said or 'no status'}"),
+    }
+    time = ordered(time_of(at), status, failed_last=True)
+    return Told(DEPLOYMENTS, part_of(environment), repository, sha, ref, time, data)
+
+
 def _times(body: Mapping[str, JSON], pipeline: Mapping[str, Any]) -> Iterator[datetime]:
     """All times in the body. A pipeline says only when it was made and when it last ended: what a job that runs again
     has to tell is later, and only the jobs show it.
@@ -87,3 +120,9 @@ def _times(body: Mapping[str, JSON], pipeline: Mapping[str, Any]) -> Iterator[da
         for key in _JOB_TIMES:
             if (found := time_of(one.get(key))) is not None:
                 yield found
+
+
+_READERS: dict[str, Callable[[Mapping[str, JSON]], Told]] = {
+    "Pipeline Hook": _pipeline,
+    "Deployment Hook": _deployment,
+}
