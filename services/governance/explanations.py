@@ -95,6 +95,8 @@ def _explained(
         gone=gone[:MAX_FACTS],
         waivers=rule.waivers,
         waivers_ended=_ended(rule, before),
+        accepted=rule.accepted,
+        accepted_ended=_accepted_ended(rule, before),
         trend=[_point(row, *row["said"][rule.id]) for row in trend if row["said"] and rule.id in row["said"]],
     )
 
@@ -117,6 +119,11 @@ def _compared(fact: FactUsed, then: Mapping[_Place, FactUsed], *, is_first: bool
 def _ended(rule: RuleResult, before: RuleResult | None) -> list[int]:
     held = {waiver.waiver_id for waiver in rule.waivers}
     return sorted({waiver.waiver_id for waiver in (before.waivers if before else ())} - held)
+
+
+def _accepted_ended(rule: RuleResult, before: RuleResult | None) -> list[int]:
+    held = {one.accepted_id for one in rule.accepted}
+    return sorted({one.accepted_id for one in (before.accepted if before else ())} - held)
 
 
 def _point(row: asyncpg.Record, status: Any, detail: Any) -> TrendPoint:
@@ -165,6 +172,7 @@ def _rule_changes(rule: RuleExplained) -> list[str]:
         found.append(f"{rule.rule_id} turned from {rule.before} to {rule.status}: {words}.")
     found += [f"{rule.rule_id} has lost the {one.kind} {one.part} (signal {one.signal_id})." for one in rule.gone]
     found += [f"{rule.rule_id}: the waiver {number} counts no more." for number in rule.waivers_ended]
+    found += [f"{rule.rule_id}: the accepted baseline {number} counts no more." for number in rule.accepted_ended]
     return found
 
 

@@ -19,6 +19,7 @@ from libs.common.contracts.governance.baselines import (
     withdraw_baseline,
 )
 from libs.common.contracts.governance.budget import exception_spent
+from libs.common.contracts.governance.explanations import get_explanation
 from tests.integration.governance_desk import heartbeat, report, rule, run, send_release, start
 from tests.stack import Answer, Stack
 from tests.unit.governance.samples import case, junit, sarif
@@ -88,6 +89,9 @@ async def test_what_two_persons_accept_warns_until_its_day(stack: Stack) -> None
     denied = (await stack.query(admit, TARGET)).json
     assert not denied["admitted"]
     over = await judged(stack)
+    key = {"gate": "release", "run_id": over["run_id"]}
+    explained = (await stack.query(get_explanation, key)).json
+    assert "sarif_no_new_high: the accepted baseline 1 counts no more." in " ".join(explained["changes"])
     assert (over["decision"], rule(over, RULE)["status"], rule(over, RULE)["baseline"]) == ("no_go", "fail", "none")
 
 

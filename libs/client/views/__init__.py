@@ -11,6 +11,7 @@ from libs.client.views import (
     audit,
     autopilot,
     escalation,
+    facts,
     gate,
     general,
     identity,
@@ -40,6 +41,7 @@ BY_RESULT: dict[Any, View] = {
     **audit.BY_RESULT,
     **waivers.BY_RESULT,
     **approvals.BY_RESULT,
+    **facts.BY_RESULT,
 }
 
 

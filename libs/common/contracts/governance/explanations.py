@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from libs.common.contracts.base import GET, Open, Query, Time
-from libs.common.contracts.governance.runs import Decision, RuleStatus, RunKey, VerdictWord, WaiverUsed
+from libs.common.contracts.governance.runs import AcceptedUsed, Decision, RuleStatus, RunKey, VerdictWord, WaiverUsed
 from libs.common.problems import NotFound
 
 TREND_RUNS = 10
@@ -44,6 +44,7 @@ class RuleExplained(Open):
 
     ``gone``: signals of kinds and parts that the last GO read and this verdict did not. ``facts_left_out``: how many
     more facts there are than are listed. ``trend``: of the line's last runs up to this one, the oldest first.
+    ``accepted``: accepted baselines that it needs now, ``accepted_ended``: those that it needed then only.
     """
 
     rule_id: str
@@ -57,6 +58,8 @@ class RuleExplained(Open):
     gone: list[FactUsed]
     waivers: list[WaiverUsed]
     waivers_ended: list[int]
+    accepted: list[AcceptedUsed] = []
+    accepted_ended: list[int] = []
     trend: list[TrendPoint]
 
 
