@@ -11,11 +11,11 @@ import structlog
 from hypothesis import settings
 
 from deploy.embedded import Server, free_port, start_nats, start_postgres
-from deploy.installation import NatsUser, nats_config
+from deploy.installation import NatsUser, callout, nats_config
 from deploy.local import LocalStack
 from libs.common import running
 from tests.memory import data_folder
-from tests.stack import Stack, drop_database, make_stack, make_template
+from tests.stack import BUS_SECRET, Stack, drop_database, make_stack, make_template
 from tests.workers import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 
 __all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]
@@ -80,6 +80,7 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             users=[admin],
             durable=False,
             max_file_store_bytes=1 << 50,  # each test's streams reserve their limits
+            callout=callout(BUS_SECRET),
         )
         server = start_nats(folder, port=port, monitor_port=monitor_port, config=config, log=folder / "nats.log")
         yield server

@@ -21,12 +21,15 @@ from libs.common.contracts import SERVICES
 from libs.common.contracts.base import Command, Event, Query
 from libs.common.ids import uuid7
 from libs.common.migrations import login_role
+from libs.common.permissions import SYSTEM_USER
 from libs.common.running import Running
 from libs.common.runtime import start
 from libs.common.service import Service
 from libs.common.settings import Settings
 from libs.common.topology import Topology
+from libs.common.user_jwt import account_seed
 
+BUS_SECRET = "the secret of a bus for tests"
 PASSWORDS = {service: f"test-password-{service}" for service in SERVICES}
 WAIT_S = 15.0
 
@@ -95,6 +98,8 @@ class Stack:
             "namespace": self.topology.namespace,
             "http_port": 0,
             "pool_size": 4,
+            "bus_account_seed": SecretStr(account_seed(BUS_SECRET)),
+            "bus_system_password": SecretStr(admin.derived_password(BUS_SECRET, "nats", SYSTEM_USER)),
             "schedules": {f"{service}.*": "off"},  # a job runs when a test says so, not when the real clock does
             **changed,
         }

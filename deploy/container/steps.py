@@ -8,7 +8,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.installation import ADMIN, InstallationError, bus_config, checked_secret, kept_secret, write_private
+from deploy.installation import (
+    ADMIN,
+    InstallationError,
+    bus_config,
+    checked_secret,
+    gateway_secrets,
+    kept_secret,
+    write_private,
+)
 from libs.common.admin import derived_password, passwords, prepare, service_url
 from libs.common.contracts import SERVICES
 from libs.common.migrations import login_role
@@ -70,7 +78,7 @@ def _own_secrets(secret: str, service: str) -> dict[str, str]:
     if service == "governance":
         return {"HEADGATE_CAPSULE_SECRET": derived_password(secret, "capsule", service)}
     if service == "gateway":
-        return {"HEADGATE_WEBHOOK_SECRET": derived_password(secret, "webhook", service), **vault}
+        return {**gateway_secrets(secret), **vault}
     return vault if service == "notifier" else {}
 
 

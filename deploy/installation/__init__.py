@@ -3,16 +3,19 @@
 Used by the local supervisor and by the containers' one-shot steps, so that both make the very same thing.
 """
 
-from deploy.installation.bus import ADMIN, bus_config, nats_users
-from deploy.installation.nats_config import NatsUser, nats_config
+from deploy.installation.bus import ADMIN, bus_config, callout, gateway_secrets, nats_users
+from deploy.installation.nats_config import Callout, NatsUser, nats_config
 from deploy.installation.secrets import InstallationError, checked_secret, kept_secret, write_private
 
 __all__ = [
     "ADMIN",
+    "Callout",
     "InstallationError",
     "NatsUser",
     "bus_config",
+    "callout",
     "checked_secret",
+    "gateway_secrets",
     "kept_secret",
     "nats_config",
     "nats_users",

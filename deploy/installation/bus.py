@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploy.installation.nats_config import NatsUser, nats_config
+from deploy.installation.nats_config import Callout, NatsUser, nats_config
 from libs.common.admin import derived_password
-from libs.common.permissions import all_permissions
+from libs.common.permissions import SYSTEM_USER, all_permissions, inbox_prefix
 from libs.common.topology import Topology
+from libs.common.user_jwt import account_seed, public_key
 
 ADMIN = "admin"
 
@@ -28,6 +29,26 @@ def nats_users(secret: str, topology: Topology) -> list[NatsUser]:
     ]
 
 
+def callout(secret: str) -> Callout:
+    """Strangers are judged by the gateway, which alone has the seed of this key, and may end their connections."""
+    system = NatsUser(
+        SYSTEM_USER,
+        derived_password(secret, "nats", SYSTEM_USER),
+        publish_allow=("$SYS.REQ.SERVER.*.KICK", "$SYS.REQ.SERVER.PING.CONNZ"),
+        subscribe_allow=(f"{inbox_prefix('gateway')}.>",),
+    )
+    return Callout(public_key(account_seed(secret)), system)
+
+
+def gateway_secrets(secret: str) -> dict[str, str]:
+    """What the gateway alone knows, as its environment."""
+    return {
+        "HEADGATE_WEBHOOK_SECRET": derived_password(secret, "webhook", "gateway"),
+        "HEADGATE_BUS_ACCOUNT_SEED": account_seed(secret),
+        "HEADGATE_BUS_SYSTEM_PASSWORD": derived_password(secret, "nats", SYSTEM_USER),
+    }
+
+
 def bus_config(
     secret: str, topology: Topology, *, port: int, monitor_port: int, store_dir: str | Path, host: str = "127.0.0.1"
 ) -> str:
@@ -43,4 +64,5 @@ def bus_config(
         listen_host=host,
         monitor_host=host,
         max_file_store_bytes=reserved_bytes + 1024**3,
+        callout=callout(secret),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 _SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _SAFE_PASSWORD = re.compile(r"[A-Za-z0-9_-]{16,256}")
+_ACCOUNT_KEY = re.compile(r"A[A-Z2-7]{55}")
 _SAFE_SUBJECT = re.compile(r"[^\s\"\\]{1,256}")
 
 
@@ -23,6 +24,18 @@ class NatsUser:
     allow_responses: bool = False
 
 
+@dataclass(frozen=True)
+class Callout:
+    """Who is asked about strangers: whoever is no user of the file, and brings what ``issuer`` has signed, comes in.
+
+    ``issuer`` is the public key of an account (``A…``). ``system`` is a user of the server's own account, who may end
+    connections.
+    """
+
+    issuer: str
+    system: NatsUser
+
+
 def nats_config(
     *,
     port: int,
@@ -34,6 +47,7 @@ def nats_config(
     listen_host: str = "127.0.0.1",
     monitor_host: str = "127.0.0.1",
     max_file_store_bytes: int = 10 * 1024**3,
+    callout: Callout | None = None,
 ) -> str:
     """The text of a nats-server 2.15 configuration. Raises ValueError for a name, password or subject not fit for it.
 
@@ -43,7 +57,8 @@ def nats_config(
     `$JS.ACK.<stream>.<consumer>…` too.
     """
     _check("server name", server_name, _SAFE_NAME)
-    if len({user.name for user in users}) != len(users):
+    known = [*users, callout.system] if callout else users
+    if len({user.name for user in known}) != len(known):
         raise ValueError("two NATS users have the same name")
     lines = [
         f"server_name: {json.dumps(server_name)}",
@@ -66,9 +81,17 @@ def nats_config(
         "  users: [",
         *(line for user in users for line in _user_lines(user)),
         "  ]",
+        *(_callout_lines(callout, [user.name for user in known]) if callout else []),
         "}",
+        *(["accounts { $SYS { users: [", *_user_lines(callout.system), "] } }"] if callout else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _callout_lines(callout: Callout, names: list[str]) -> list[str]:
+    """All users of the file are ``auth_users``: their passwords stay the server's business, and nobody is asked."""
+    _check("issuer", callout.issuer, _ACCOUNT_KEY)
+    return [f"  auth_callout {{ issuer: {json.dumps(callout.issuer)}, auth_users: {json.dumps(names)} }}"]
 
 
 def _user_lines(user: NatsUser) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.embedded import free_ports
-from deploy.installation import checked_secret, kept_secret
+from deploy.installation import checked_secret, gateway_secrets, kept_secret
 from libs.common.admin import derived_password
 from libs.common.roster import SERVICES, place
 from libs.common.settings import Settings
@@ -100,7 +100,7 @@ class Options:
         if service == "governance":
             values["HEADGATE_CAPSULE_SECRET"] = derived_password(self.secret(), "capsule", service)
         if service == "gateway":
-            values["HEADGATE_WEBHOOK_SECRET"] = derived_password(self.secret(), "webhook", service)
+            values.update(gateway_secrets(self.secret()))
         if service in ("gateway", "notifier"):
             values["HEADGATE_VAULT_SECRET"] = derived_password(self.secret(), "vault", "headgate")
         if service == "gateway" and self.bootstrap_token:

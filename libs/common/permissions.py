@@ -8,6 +8,8 @@ from libs.common import buckets
 from libs.common.contracts import CONTRACTS
 from libs.common.topology import Topology, durables
 
+SYSTEM_USER = "gateway-system"  # a user of the server's own account, who may only list and end connections
+
 
 @dataclass(frozen=True)
 class Permissions:
@@ -25,6 +27,11 @@ class Permissions:
 def inbox_prefix(service: str) -> str:
     """Each user has an inbox tree of its own, so that nobody reads or forges another's replies."""
     return f"_INBOX_{service}"
+
+
+def subscriber_inbox(subscriber_id: int) -> str:
+    """The inbox tree of a subscriber, the only subjects that it hears. Nobody's tree begins with another's."""
+    return f"{inbox_prefix('subscriber')}.{subscriber_id}"
 
 
 def permissions(topology: Topology, service: str) -> Permissions:
@@ -55,7 +62,8 @@ def permissions(topology: Topology, service: str) -> Permissions:
         streams.add(topology.events_stream)
         edge, deny = _edge(topology)
         publish += edge
-        subscribe += [f"{ns}.outcome.*", f"{ns}.event.>"]
+        subscribe += [f"{ns}.outcome.*", f"{ns}.event.>", f"{ns}.subscriber.>", "$SYS.REQ.USER.AUTH"]
+        publish.append(f"{inbox_prefix('subscriber')}.>")
     streams |= set(buckets.streams_of(ns, service))
     publish += buckets.rights(ns, service)
     publish += [f"$JS.API.STREAM.INFO.{stream}" for stream in sorted(streams)]
@@ -73,6 +81,7 @@ def _edge(topology: Topology) -> tuple[list[str], list[str]]:
         f"$JS.API.CONSUMER.INFO.{events}.*",
         f"$JS.API.CONSUMER.DELETE.{events}.*",
         f"$JS.API.CONSUMER.MSG.NEXT.{events}.*",
+        f"$JS.ACK.{events}.*.>",  # for subscribers, who have no right of their own in JetStream
     ]
     deny = []
     for stream, config in durables(topology):
@@ -83,6 +92,7 @@ def _edge(topology: Topology) -> tuple[list[str], list[str]]:
                 f"$JS.API.CONSUMER.CREATE.{events}.{name}.>",
                 f"$JS.API.CONSUMER.DELETE.{events}.{name}",
                 f"$JS.API.CONSUMER.MSG.NEXT.{events}.{name}",
+                f"$JS.ACK.{events}.{name}.>",
             ]
     return allow, deny
 

@@ -93,6 +93,16 @@ class Settings(BaseSettings):
         "Else only public addresses are called.",
     )
     outbound_ports: list[int] = Field([80, 443], description="Ports of public addresses that users may have called.")
+    bus_account_seed: SecretStr | None = Field(
+        None,
+        description="Seed of the account key (`SA…`) by which the gateway lets subscribers onto the bus; `make up` and "
+        "compose derive it. Without it nobody from outside gets in.",
+    )
+    bus_system_password: SecretStr | None = Field(
+        None,
+        description="Password of the bus user by whom the gateway ends subscribers' connections; `make up` and compose "
+        "derive it.",
+    )
     policies_dir: Path | None = Field(
         None, description="Folder of gate policies (YAML) instead of the ones that come with Headgate."
     )

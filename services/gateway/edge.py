@@ -24,10 +24,13 @@ from services.gateway.access import Access
 from services.gateway.answers import refusal_answer
 from services.gateway.bodies import path_values, read_query
 from services.gateway.bootstrap import bootstrap
+from services.gateway.callout import Callout
+from services.gateway.carrier import Carrier
 from services.gateway.commands import Commands
 from services.gateway.context import context_of
 from services.gateway.deliveries import PATH as WEBHOOK_PATH
 from services.gateway.deliveries import Deliveries
+from services.gateway.durables import Durables
 from services.gateway.envelope import Envelope
 from services.gateway.health import Health
 from services.gateway.identity import Identity
@@ -66,6 +69,9 @@ class Edge:
             raise StartError(str(error)) from None
         self.deliveries = Deliveries(running.pool, self.access, self.commands, self.webhooks, running.clock)
         self.refusals = Refusals(running)
+        self.durables = Durables(running)
+        self.carrier = Carrier(running.bus)
+        self.callout = Callout(running, self.identity, self.durables, self.refusals)
         self.latency = LatencyRecorder()
         self.streams = Streams(self.access, self.identity, running.bus, self.stopping, settings.public_url)
         self.health = Health(running)
@@ -78,9 +84,13 @@ class Edge:
         await self.outcomes.start(self.running.bus, self.running.instance)
         await self.identity.start(self.running.bus)
         await self.deliveries.start(self.running.bus)
+        for part in (self.durables, self.carrier, self.callout):
+            await part.start()
         await self.running.bus.settle()  # a token that another gateway revokes from now on is heard of here
         spawn(self.running, "edge uses", self.identity.keep_storing_uses())
         spawn(self.running, "edge refusals", self.refusals.keep_flushing())
+        spawn(self.running, "edge durables", self.durables.keep())
+        spawn(self.running, "edge callout", self.callout.keep())
         spawn(self.running, "edge latency", publish_latency(self.running, self.latency))
 
     async def stop(self) -> None:
@@ -88,6 +98,8 @@ class Edge:
         self.stopping.set()
         await self.refusals.flush()
         await self.deliveries.stop()
+        for part in (self.callout, self.carrier, self.durables):
+            await part.stop()
         await self.identity.stop()
 
 

@@ -82,7 +82,7 @@ def seal(name: str | None, principal: Principal, webhooks: WebhookSecrets, vault
         return Sealed()
     if name == "caller":
         return Sealed({"token_id": principal.token_id})
-    if name == "scope":
+    if name in ("scope", "subscriber", "subscriber_key"):
         return Sealed({"caller_sites": list(principal.sites)})
     if name == "for_others":  # what a person made is theirs, and that of those who answer for the board
         return Sealed({"for_others": may(principal.role, "remediation:complete")})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from libs.common.contracts.gateway import CONTRACT
 from libs.common.service import Service
-from services.gateway import sites, tokens, users, webhooks
+from services.gateway import sites, subscribers, tokens, users, webhooks
 
 SERVICE = Service.of(
     CONTRACT,
@@ -12,4 +12,5 @@ SERVICE = Service.of(
     users.TABLE,
     tokens.TABLE,
     webhooks.TABLE,
+    subscribers.TABLE,
 )

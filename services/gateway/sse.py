@@ -105,7 +105,7 @@ class Streams:
         if cdevents and not set(types) <= set(cdevent.NAMES):
             raise Invalid(f"As CDEvents there are {' and '.join(cdevent.NAMES)}; leave type out, or give one of these.")
         types = types or (cdevent.NAMES if cdevents else ())
-        wanted = Filter(sites, types, _hidden(principal), cdevents)
+        wanted = Filter(sites, types, hidden_from(principal.permissions), cdevents)
         position = _position(request.headers.get("last-event-id") or query.get("last_event_id"))
         if self.count >= MAX_STREAMS:
             raise TooMany(f"{MAX_STREAMS} event streams are open already; try again later.", retry_after_s=30)
@@ -163,8 +163,9 @@ def _is_cdevents(format_: str | None) -> bool:
     return format_ is not None
 
 
-def _hidden(principal: Principal) -> tuple[re.Pattern[str], ...]:
-    return tuple(pattern for pattern, permission in GUARDED if permission not in principal.permissions)
+def hidden_from(permissions: frozenset[str]) -> tuple[re.Pattern[str], ...]:
+    """What the names of events look like that are not for those with these permissions."""
+    return tuple(pattern for pattern, permission in GUARDED if permission not in permissions)
 
 
 def _position(text: str | None) -> tuple[int, int] | None:

@@ -1,5 +1,6 @@
 """What the bus refuses each service: the real server with the generated users, asked as each of them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -14,9 +15,10 @@ from deploy.local import LocalStack
 from libs.common.admin import derived_password, service_url
 from libs.common.buckets import BUCKETS, BucketPlan
 from libs.common.contracts import CONTRACTS, SERVICES
-from libs.common.permissions import inbox_prefix
+from libs.common.permissions import SYSTEM_USER, inbox_prefix
 from libs.common.topology import Topology, durables
-from tests.local_traffic import story
+from tests.integration.bus_guest import Guest, until
+from tests.local_traffic import client, story
 
 pytestmark = pytest.mark.integration
 NAMES = Topology()
@@ -224,6 +226,46 @@ async def test_a_wrong_password_is_refused(local_stack: LocalStack, service: str
         await nats.connect(
             service_url(local_stack.servers.nats_url, service, "0" * 32), allow_reconnect=False, error_cb=quiet
         )
+
+
+async def test_a_subscriber_works_with_the_rights_that_the_gateway_has(local_stack: LocalStack) -> None:
+    with client(local_stack) as owner:
+        answer = owner.post("/api/subscribers", json={"name": "outside", "start": "oldest"})
+        assert answer.status_code == 201, answer.text
+        made = answer.json()
+        token = str(owner.headers["Authorization"]).removeprefix("Bearer ")
+        guest = await Guest(made, "headgate").open(local_stack.servers.nats_url, token)
+        found = await guest.pull(1)
+        assert len(found) == 1
+        await guest.ack(found[0])
+        assert (await guest.js.consumer_info("EVENTS", made["user"])).config.durable_name == made["user"]
+        assert not await guest.may_publish("$JS.API.STREAM.PURGE.COMMANDS")
+
+        async def acknowledged() -> bool:
+            return bool(owner.get("/api/subscribers").json()[0]["acked_seq"])
+
+        await until("its acknowledgement is noted", acknowledged)
+        assert owner.delete(f"/api/subscribers/{made['subscriber_id']}").status_code == 200
+        await asyncio.wait_for(guest.ended.wait(), 10)
+        await guest.client.close()
+    assert "violation" not in (local_stack.data_dir / "logs" / "gateway.log").read_text().lower()
+
+
+async def test_the_user_who_ends_connections_can_do_nothing_else(local_stack: LocalStack) -> None:
+    secret = local_stack.options.secret()
+    user = User("gateway")
+    url = service_url(local_stack.servers.nats_url, SYSTEM_USER, derived_password(secret, "nats", SYSTEM_USER))
+    user.client = await nats.connect(url, error_cb=user.note, inbox_prefix=inbox_prefix("gateway"), connect_timeout=5)
+    forbidden = [
+        "$SYS.REQ.SERVER.PING",
+        "$SYS.REQ.SERVER.PING.VARZ",
+        "$SYS.REQ.ACCOUNT.$G.CONNZ",
+        "$JS.API.STREAM.LIST",
+    ]
+    forbidden += ["$SYS.REQ.SERVER.X.RELOAD", "$SYS.REQ.SERVER.X.LDM", "headgate.command.tracker.item.patch.1", "x"]
+    assert [subject for subject in forbidden if await user.may_publish(subject)] == []
+    assert [subject for subject in (">", "$SYS.>", "_INBOX.>", "headgate.>") if await user.may_subscribe(subject)] == []
+    await user.client.close()
 
 
 def test_every_service_works_with_exactly_its_rights(local_stack: LocalStack) -> None:

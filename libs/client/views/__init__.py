@@ -20,6 +20,7 @@ from libs.client.views import (
     people,
     policies,
     signals,
+    subscribers,
     waivers,
 )
 from libs.common.contracts.base import Operation
@@ -42,6 +43,7 @@ BY_RESULT: dict[Any, View] = {
     **waivers.BY_RESULT,
     **approvals.BY_RESULT,
     **facts.BY_RESULT,
+    **subscribers.BY_RESULT,
 }
 
 

@@ -19,15 +19,18 @@ READS = frozenset(
     }
 )
 OWN_TOKENS = frozenset({"token:read", "token:write"})
+OWN_SUBSCRIBERS = frozenset({"subscriber:write"})
 
 ROLES: dict[str, frozenset[str]] = {
     "viewer": READS | OWN_TOKENS,
     "auditor": READS | OWN_TOKENS | {"audit:read", "identity:read", "deadletter:read", "subscription:read"},
     "operator": READS
     | OWN_TOKENS
+    | OWN_SUBSCRIBERS
     | {"signal:write", "gate:run", "remediation:write", "exception:write", "gate:approve", "subscription:read"},
     "manager": READS
     | OWN_TOKENS
+    | OWN_SUBSCRIBERS
     | {
         "signal:write",
         "gate:run",
@@ -53,7 +56,7 @@ ROLES["owner"] = frozenset().union(*ROLES.values()) | {"identity:write", "site:w
 
 # Permissions over the caller's own things. Every other command without a site changes the whole installation and so
 # needs the scope `*` as well as its permission: a token narrowed to one site can't make itself a wider one.
-SELF_SERVICE = frozenset({"token:write"})
+SELF_SERVICE = frozenset({"token:write", "subscriber:write"})
 
 
 def may(role: str, permission: str) -> bool:

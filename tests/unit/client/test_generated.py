@@ -29,6 +29,7 @@ ROOT = typer.main.get_command(app)
 MADE = [operation for operation in with_routes() if by_hand(operation) is None]
 # What a person could type for a field: text for those that only look like text to the schema.
 TYPED = {
+    "types": "*",
     "artifact_digest": "sha256:" + "7" * 64,
     "command_id": "0" * 8, "content": "{}", "after": "2026-03-01T09:00:00Z", "before": "2026-03-02T09:00:00Z",
     "item_ids": "[1]", "patch": "{}", "patches": "[]", "policy": '{"shadow": true}', "plan_hash": "0" * 64,

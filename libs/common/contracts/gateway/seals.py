@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from libs.common.contracts.base import Nothing
+from libs.common.contracts.gateway.subscribers import SubscriberCreate, SubscriberKey
 from libs.common.contracts.gateway.tokens import TokenIssue, TokenKey
 from libs.common.contracts.gateway.webhooks import WebhookCreate, WebhookRotate
 from libs.common.contracts.governance.approvals import CandidateWord
@@ -17,6 +18,8 @@ from libs.common.contracts.tracker.comments import CommentKey
 SEALED_BODIES: dict[str, type[BaseModel]] = {
     "token": TokenIssue,
     "scope": TokenKey,
+    "subscriber": SubscriberCreate,
+    "subscriber_key": SubscriberKey,
     "caller": Nothing,
     "for_others": CommentKey,
     "webhook": WebhookCreate,

@@ -1,0 +1,126 @@
+"""What subscribers hear, what is passed on of what they ask, and how their rights are signed."""
+
+from __future__ import annotations
+
+import nkeys  # type: ignore[import-untyped]
+import pytest
+
+from deploy.installation import Callout, NatsUser, callout, nats_config
+from libs.common.topology import Topology
+from libs.common.user_jwt import BadClaims, account_seed, public_key, read, sign
+from services.gateway.carrier import MAX_BATCH, MAX_EXPIRES_NS, ack_of, answers_home, pull_of
+from services.gateway.domain.filters import matches, names_of, shortest
+from services.gateway.subscribers import subjects, visible
+
+EVERY = ("a.x.one", "a.x.two", "a.y.one", "b.x.one")
+SEED = account_seed("a secret of a test only")
+
+
+@pytest.mark.parametrize(
+    ("names", "ends"),
+    [
+        (EVERY, [">"]),
+        ((), []),
+        (("a.x.one", "a.x.two", "a.y.one"), ["a.>"]),
+        (("a.x.one", "a.x.two"), ["a.x.*"]),
+        (("a.x.one", "a.y.one", "b.x.one"), ["a.x.one", "a.y.*", "b.>"]),
+    ],
+)
+def test_filters_are_as_few_as_can_be(names: tuple[str, ...], ends: list[str]) -> None:
+    assert shortest(names, EVERY) == ends
+
+
+def test_a_type_means_whole_tokens() -> None:
+    assert names_of(["a.x.*"], EVERY) == {"a.x.one", "a.x.two"}
+    assert not matches("a.x.*", "a.xy.one")
+    assert not matches("a.*", "ab.x.one")
+    assert not matches("a.x.one", "a.x.one2")
+
+
+def test_no_role_hears_what_it_may_not_read() -> None:
+    assert not any(name.startswith("gateway.") or ".deadletter." in name for name in visible("operator"))
+    assert visible("nobody") == frozenset()
+    found = subjects(Topology(), ["north"], ["*"], "operator")
+    assert not any(subject.endswith(".north.>") or "gateway" in subject or "deadletter" in subject for subject in found)
+    assert subjects(Topology(), ["*"], ["*"], "owner") == ["headgate.event.*.>"]
+    for sites, types, role in (
+        ([], ["*"], "owner"),
+        (["north"], ["gateway.*"], "operator"),
+        (["north"], ["*"], "none"),
+    ):
+        assert subjects(Topology(), sites, types, role) == ["headgate.event._.none.none.none"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "good"),
+    [
+        ("_INBOX_subscriber.7.x", True),
+        ("_INBOX_subscriber.7.x.y", True),
+        ("_INBOX_subscriber.7", False),
+        ("_INBOX_subscriber.70.x", False),
+        ("_INBOX_subscriber.x", False),
+        ("_INBOX_gateway.x", False),
+        ("$JS.API.STREAM.PURGE.EVENTS", False),
+        ("", False),
+    ],
+)
+def test_answers_go_home_only(reply: str, good: bool) -> None:
+    assert answers_home("subscriber-7", reply) is good
+    for user in ("subscriber-07", "subscriber-", "gateway-events", "subscriber-7x"):
+        assert not answers_home(user, reply)
+
+
+def test_a_pull_is_bounded_and_asks_for_nothing_else() -> None:
+    assert pull_of(b"") == {"batch": 1, "expires": MAX_EXPIRES_NS}
+    assert pull_of(b"7") == {"batch": 7, "expires": MAX_EXPIRES_NS}
+    assert pull_of(b'{"batch": 5, "no_wait": true, "expires": 9, "group": "g", "id": "x", "priority": 1}') == {
+        "batch": 5, "no_wait": True, "expires": 9,
+    }  # fmt: skip
+    assert pull_of(b'{"batch": 1000000, "expires": 99999999999999}') == {"batch": MAX_BATCH, "expires": MAX_EXPIRES_NS}
+    assert pull_of(b'{"batch": -1, "expires": 5}') == {"batch": 1, "expires": 5}
+    for broken in (b"{", b"[]", b'"x"', b"\xff"):
+        assert pull_of(broken) is None
+
+
+def test_an_acknowledgement_is_for_ones_own_event_and_never_pulls() -> None:
+    old, new = "$JS.ACK.EVENTS.subscriber-7.1.2.3.4.0", "$JS.ACK._.HASH.EVENTS.subscriber-7.1.2.3.4.0.token"
+    for reply in (old, new):
+        assert ack_of(reply.encode(), "EVENTS", "subscriber-7") == (old, b"+ACK")
+        assert ack_of(f'{reply} -NAK {{"delay": 5}}'.encode(), "EVENTS", "subscriber-7") == (old, b'-NAK {"delay": 5}')
+        for word in ("+NXT", '+NXT {"batch": 1}', "+ack", "x", "+ACKx"):
+            assert ack_of(f"{reply} {word}".encode(), "EVENTS", "subscriber-7") is None
+        assert ack_of(reply.encode(), "EVENTS", "subscriber-8") is None
+        assert ack_of(reply.encode(), "COMMANDS", "subscriber-7") is None
+    for broken in (b"", b"$JS.ACK", b"$JS.API.STREAM.PURGE.EVENTS", b"$JS.ACK.EVENTS.subscriber-7.>", b"\xff"):
+        assert ack_of(broken, "EVENTS", "subscriber-7") is None
+
+
+def test_claims_are_read_only_as_they_were_signed() -> None:
+    token = sign(SEED, {"sub": "U", "nats": {"type": "user"}}).encode()
+    assert read(token)["iss"] == public_key(SEED)
+    assert nkeys.from_seed(SEED.encode()).public_key.decode() == public_key(SEED)
+    head, body, signature = token.split(b".")
+    other = sign(account_seed("another secret of a test"), {"sub": "U"}).encode().split(b".")
+    for broken in (
+        b"",
+        b"a.b",
+        head + b"." + other[1] + b"." + signature,
+        head + b"." + body + b"." + other[2],
+        b"a.b.c",
+    ):
+        with pytest.raises(BadClaims):
+            read(broken)
+    with pytest.raises(ValueError, match="not an account seed"):
+        public_key("SAAA")
+
+
+def test_every_user_of_the_file_is_the_servers_own_business() -> None:
+    users = [NatsUser("admin", "a" * 20, (">",)), NatsUser("tracker", "b" * 20)]
+    places = {"port": 1, "monitor_port": 2, "store_dir": "/x", "server_name": "x", "users": users, "durable": True}
+    made = callout("a secret of a test only")
+    text = nats_config(**places, callout=made)  # type: ignore[arg-type]
+    assert f'issuer: "{public_key(SEED)}", auth_users: ["admin", "tracker", "gateway-system"]' in text
+    assert "auth_callout" not in nats_config(**places)  # type: ignore[arg-type]
+    for broken in (Callout("A'; x", made.system), Callout(made.issuer, users[0])):
+        with pytest.raises(ValueError, match=r"issuer|same name"):
+            nats_config(**places, callout=broken)  # type: ignore[arg-type]
