@@ -79,10 +79,9 @@ class Facts:
     version under judgement, "" for a gate over a site. ``unread``: the newest reports of senders that could not be
     read, so that nobody knows which parts they were about. ``line``: whose baseline this is, "" where nobody draws
     lines. ``kinds``: the kinds of one's own that the policy reads, as they are declared now.
-    ``history``: the verdicts before, where the policy reads them.
-    ``artifact_digest``: of what is judged, such as ``sha256:…``, "" where nobody names one; ``named_digest``: what the
-    newest signal of the version names that names one. ``stages``: the GOs of other gates that rules ask for, as they
-    hold.
+    ``history``: the verdicts before, where the policy reads them. ``artifact_digest``: of what is judged, such as
+    ``sha256:…``, "" where nobody names one; ``named_digest``: what the newest signal of the version names that names
+    one. ``stages``: the GOs of other gates that rules ask for, as they hold.
     """
 
     current: tuple[Fact, ...] = ()
@@ -92,7 +91,7 @@ class Facts:
     unread: tuple[Fact, ...] = ()
     line: str = ""
     kinds: tuple[OwnKind, ...] = ()
-    history: History | None = None
+    history: History | None = field(default=None, metadata=LATER)
     stages: tuple[StageGo, ...] = field(default=(), metadata=LATER)
     artifact_digest: str = field(default="", metadata=LATER)
     named_digest: str = field(default="", metadata=LATER)

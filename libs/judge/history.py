@@ -22,7 +22,7 @@ KEYS = (
 )
 BY_CLOCK = "hours_since_"
 _HOUR = timedelta(hours=1)
-_HORIZON = timedelta(days=31)
+HORIZON = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +101,19 @@ def _slope(scores: Sequence[float]) -> float | None:
     return round(over / sum((place - middle) ** 2 for place in range(count)), 4)
 
 
-def turns_at(runs: Sequence[PastRun], now: datetime, passes: Callable[[Mapping[str, Any]], bool]) -> datetime:
-    """When a rule that passes now over these totals does so no more because hours go by; at most 31 days ahead.
+def turns_at(runs: Sequence[PastRun], now: datetime, holds: Callable[[Mapping[str, Any]], bool]) -> datetime | None:
+    """When what holds now over these totals does so no more because hours go by; None: not within `HORIZON`.
 
     Each full hour after the last GO and the last NO_GO is tried: no other moment changes the totals.
     """
     goes = [run for run in runs if run.decision == "go"]
     no_goes = [run for run in runs if run.decision == "no_go"]
     held = totals(runs, now)
-    last = now + _HORIZON
+    last = now + HORIZON
     for at in sorted({at for found in (goes, no_goes) if found for at in _hours(found[0].decided_at, now, last)}):
-        if not passes(held | _since(goes, no_goes, at)):
+        if not holds(held | _since(goes, no_goes, at)):
             return at
-    return last
+    return None
 
 
 def _hours(since: datetime, now: datetime, last: datetime) -> list[datetime]:

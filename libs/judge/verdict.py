@@ -29,7 +29,7 @@ from libs.judge.derive import COMPARED_KINDS
 from libs.judge.emergency import OverrideUsed, overriding
 from libs.judge.evidence import Hearing, bounded
 from libs.judge.facts import Fact, Facts
-from libs.judge.history import BY_CLOCK, turns_at
+from libs.judge.history import BY_CLOCK, HORIZON, PastRun, turns_at
 from libs.judge.history import KIND as HISTORY
 from libs.judge.kinds import reads_too
 from libs.judge.policy_model import Policy, Rule, look_up
@@ -255,9 +255,9 @@ def _judge_rule(hearing: Hearing, rule: Rule) -> RuleResult:
             wrong = [*wrong, *lacking]
     passed = not wrong
     stale_at = expiry(rule, found.ages_by(rule.age_of), beside) if has_evidence else None
-    if passed and found.past and BY_CLOCK in rule.condition.expression:
-        by_clock = turns_at(found.past, now, partial(_passes_over, rule, values))
-        stale_at = by_clock if stale_at is None else min(stale_at, by_clock)
+    passes_at = None
+    if has_evidence and found.past and BY_CLOCK in rule.condition.expression:
+        stale_at, passes_at = _by_the_hour(rule, found.past, values, stale_at, now)
     if passed and rule.kind == HISTORY and found.is_missing:
         observed, wanted = AT_FIRST
     elif passed:
@@ -287,6 +287,7 @@ def _judge_rule(hearing: Hearing, rule: Rule) -> RuleResult:
         notes=found.notes,
         has_evidence=has_evidence,
         stale_at=stale_at,
+        passes_at=passes_at,
     )
 
 
@@ -337,6 +338,18 @@ def _rule_values(rule: Rule) -> dict[str, Any]:
 
 def _nothing_before(rule: Rule) -> list[tuple[str, str]]:
     return [] if rule.passes_at_first else [("no verdict was made before", "at least one")]
+
+
+def _by_the_hour(
+    rule: Rule, past: Sequence[PastRun], values: Mapping[str, Any], stale_at: datetime | None, now: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """When a rule over hours stops passing, or else begins to, by the clock alone."""
+    passes = partial(_passes_over, rule, values)
+    if passes(values["derived"]):
+        turns = turns_at(past, now, passes) or now + HORIZON
+        return (turns if stale_at is None else min(stale_at, turns)), None
+    begins = turns_at(past, now, lambda derived: not passes(derived))
+    return stale_at, begins if begins is None or stale_at is None or begins < stale_at else None
 
 
 def _passes_over(rule: Rule, values: Mapping[str, Any], derived: Mapping[str, Any]) -> bool:

@@ -16,8 +16,8 @@ from services.governance.domain.badge import Word, badge
 
 LOOKED_BACK = 200  # runs of a subject; of a version that was judged before those nothing is known
 SELECT_LAST = """
-SELECT version, line, decision FROM (
-    SELECT run_id, version, line, decision FROM runs
+SELECT version, line, artifact_digest, decision FROM (
+    SELECT run_id, version, line, artifact_digest, decision FROM runs
     WHERE gate = $1 AND site = $2 AND subject = $3 ORDER BY run_id DESC LIMIT $6
 ) AS newest
 WHERE ($4::text IS NULL OR version = $4) AND ($5::text IS NULL OR line = $5) ORDER BY run_id DESC LIMIT 1
@@ -32,13 +32,18 @@ async def get_badge(catalog: Catalog, read: Read, wanted: BadgeFilter) -> Blob:
     about = (wanted.gate, read.site, wanted.subject or SITE_SUBJECT, wanted.version, wanted.line)
     last = await read.pool.fetchrow(SELECT_LAST, *about, LOOKED_BACK)
     word: Word = "UNKNOWN"
-    version, line = wanted.version, wanted.line
+    version, line, digest = wanted.version, wanted.line, wanted.artifact_digest
     if last is not None:
+        digest = digest or last["artifact_digest"] or None
         version = version or last["version"] or None
         line = line or (None if policy.line_pattern else last["line"] or None)
     if last is not None or wanted.version is not None:
-        target = GateTarget(gate=wanted.gate, subject=wanted.subject, version=version, line=line)
-        word = await _word(catalog, read, target, None if last is None else last["decision"])
+        target = GateTarget(
+            gate=wanted.gate, subject=wanted.subject, version=version, line=line, artifact_digest=digest
+        )
+        # Of an artifact that somebody names, the last verdict may not have been.
+        is_told = last is not None and wanted.artifact_digest in (None, last["artifact_digest"])
+        word = await _word(catalog, read, target, last["decision"] if last is not None and is_told else None)
     label = " ".join(part for part in (wanted.gate, wanted.subject or read.site, version) if part)
     return Blob.of(
         badge(label, word),
@@ -53,7 +58,7 @@ async def _word(catalog: Catalog, read: Read, target: GateTarget, last: str | No
     found = await admit(catalog, read, target)
     if found.admitted and found.verdict is not None:
         return found.verdict
-    if found.run_id is not None or last == "go":
+    if last == "go":
         return "EXPIRED"  # it was GO, and holds no more
     return "NO_GO" if last == "no_go" else "UNKNOWN"
 

@@ -23,7 +23,7 @@ async def get_path(catalog: Catalog, read: Read, key: RunKey) -> Path:
     run = await get_run(catalog, read, key)
     versions = run.policy_version, run.site_policy_version
     policy = (await catalog.at_versions(read.pool, run.gate, run.site, *versions)).policy(run.subject)
-    target = Target(run.gate, run.site, run.subject, run.version, run.line)
+    target = Target(run.gate, run.site, run.subject, run.version, run.line, run.artifact_digest)
     loads = await loads_of(read.pool, target, (rule.owner_role for rule in run.rules))
     costs = {rule.id: cost(rule.sla_hours, loads.of(rule.owner_role)) for rule in run.rules}
     chosen = shortest_path(

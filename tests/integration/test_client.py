@@ -298,8 +298,8 @@ async def test_a_broken_newest_report_is_explained(http: Http, tool: Tool, tmp_p
     for text in (
         "reason The test report (signal 5) is broken: The JUnit report is not well-formed XML: unclosed token: line 1, "
         "column 12. It may have been cut off; the last good one, signal 1, is 5 minutes old; wanted valid data.",
-        "wanted valid data baseline 1 facts signal 5: test.junit default by owner, /reports/junit, 5 min old; was ",
-        "who mends it QA Lead, by ",
+        "wanted valid data baseline 1 facts signal 5: test.junit default by owner, /reports/junit, 5 min old; ",
+        "was signal 1 trend +- who mends it QA Lead, by ",
     ):
         assert text in " ".join(told.stdout.split()), told.stdout
     kinds = await tool("signal", "kinds")

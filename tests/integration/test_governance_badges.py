@@ -11,7 +11,7 @@ from defusedxml.ElementTree import fromstring
 from libs.common.contracts.governance.badges import get_badge
 from libs.common.contracts.governance.halts import stop_line
 from tests.http_edge import Http
-from tests.integration.governance_desk import report, run, send_ops, start
+from tests.integration.governance_desk import report, run, send_ops, send_release, start
 from tests.integration.test_governance_validity import go, rejudge
 from tests.stack import Stack
 from tests.unit.governance.samples import case, junit
@@ -52,6 +52,17 @@ async def test_a_newer_fact_or_a_halt_ends_it_at_once(stack: Stack) -> None:
     await stack.command(stop_line, {"subjects": "*", "reason": "A leak is being looked for."})
     assert await word(stack) == "release app 2.0: expired"
     assert await word(stack, version="1.0") == "release app 1.0: expired"
+
+
+async def test_an_artifact_that_was_not_judged_is_unknown(stack: Stack) -> None:
+    await start(stack)
+    await send_release(stack, "1.0")
+    mine, other = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+    made = await run(stack, "release", subject="app", version="1.0", artifact_digest=mine)
+    assert (made["artifact_digest"], made["decision"]) == (mine, "go")
+    assert await word(stack, version="1.0", artifact_digest=mine) == "release app 1.0: GO"
+    assert await word(stack, version="1.0") == await word(stack) == "release app 1.0: GO"
+    assert await word(stack, version="1.0", artifact_digest=other) == "release app 1.0: unknown"
 
 
 async def test_a_site_has_one_and_what_does_not_fit_is_refused(stack: Stack) -> None:

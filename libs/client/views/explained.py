@@ -51,8 +51,12 @@ def age(hours: float) -> str:
 
 
 def trend(points: list[TrendPoint]) -> list[str]:
-    """A mark for each run, and a row of numbers for each that the rule shows."""
-    names = sorted({name for point in points for name in point.values})
+    """A mark for each run, and a row of numbers for each that the rule shows and that has moved."""
+    seen: dict[str, set[float]] = {}
+    for point in points:
+        for name, value in point.values.items():
+            seen.setdefault(name, set()).add(value)
+    names = sorted(name for name, values in seen.items() if len(values) > 1)
     lines = ["".join(MARKS[point.status] for point in points)]
     return lines + [
         f"{clean(name)}: {' '.join(f'{point.values[name]:g}' if name in point.values else '?' for point in points)}"

@@ -155,6 +155,12 @@ def test_a_rule_that_passes_now_and_not_in_some_hours_ends_the_go_by_the_clock()
     later = judge(policy(), facts("no_go", gap=30), NOW)
     assert later.decision == "go"
     assert later.next_change_at == NOW + 31 * 24 * HOUR, "looked at again then, whatever it says"
+    quiet = judge(policy(), facts("no_go", gap=20.5), NOW)
+    assert (quiet.decision, rule(quiet, "streak").passes_at) == ("no_go", NOW + 3.5 * HOUR)
+    assert quiet.next_change_at == NOW + 3.5 * HOUR
+    assert judge(policy(), facts("no_go", gap=20.5), NOW + 3.5 * HOUR).decision == "go"
+    waited = forecast(policy(), facts("no_go", gap=20.5), NOBODY_DECIDED, NOW, NOW + 9 * HOUR)
+    assert [(turn.at, turn.after) for turn in waited.turns] == [(NOW + 3.5 * HOUR, "GO")]
     foreseen = forecast(fresh, facts("go"), NOBODY_DECIDED, NOW, NOW + 9 * HOUR)
     assert (foreseen.breaks_at, foreseen.renewals) == (NOW + 4 * HOUR, ())
 
