@@ -132,6 +132,9 @@ async def _problems(catalog: Catalog, source: Source, gate: str, site: str, cont
         return [f"{policy.file}: subject_mode must stay {other.subject_mode}: boards and runs of the gate go by it"]
     if site != EVERYWHERE and other is not None:
         combine(other, policy)
+        common = await _common(catalog, source, gate, site)
+        if common is not None and policy.line_pattern and common.line_pattern not in ("", policy.line_pattern):
+            return [f"{policy.file}: line_pattern is {common.line_pattern} everywhere, which a site can't change"]
     own = await declared(source, {*policy.kinds, *(fact.kind for case in policy.cases for fact in case.facts)})
     circle = await _circle(catalog, source, policy, site)
     # Tests may hold large data, and other messages should not wait for them.
@@ -179,6 +182,14 @@ async def _warnings(gate: str, content: str) -> list[str]:
     except PolicyError:
         return []
     return list(await asyncio.to_thread(cautions, policy))
+
+
+async def _common(catalog: Catalog, source: Source, gate: str, site: str) -> Policy | None:
+    """What is in force of the gate everywhere."""
+    try:
+        return (await catalog.in_force(source, gate, site)).common
+    except NotFound:
+        return None
 
 
 async def _other(catalog: Catalog, source: Source, gate: str, site: str) -> Policy | None:

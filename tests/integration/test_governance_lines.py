@@ -183,3 +183,18 @@ async def test_a_version_nobody_ever_told_of_is_no_baseline(stack: Stack) -> Non
         assert await baseline_of(stack) == "2"  # of the baseline nobody knows when it was, either
     finally:
         await admin.close()
+
+
+async def test_a_site_is_told_that_it_can_not_draw_other_lines(stack: Stack) -> None:
+    await start(stack)
+    await publish(stack)
+    for pattern, status in (("{1}", 422), ("{1}.{2}", 200)):
+        body = {"gate": "release", "content": LINED.replace("{1}.{2}", pattern), "reason": "Our own lines"}
+        answer = await stack.command(publish_policy, body, site="plant-a")
+        assert answer.status == status, answer
+        if status == 422:
+            assert "line_pattern is {1}.{2} everywhere, which a site can't change" in answer.json["detail"]
+    for pattern in ("{1}.{2}", "{1}"):  # of a gate that is the site's alone
+        content = LINED.replace("{1}.{2}", pattern).replace("name: release", "name: ours")
+        body = {"gate": "ours", "content": content, "reason": "Our own gate"}
+        assert (await stack.command(publish_policy, body, site="plant-a")).status == 200
