@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.text import Text
 
+from deploy.demo import notified
 from deploy.demo.reports import (
     BANDIT,
     BREAK,
@@ -47,7 +48,7 @@ GOOD, BROKEN, MENDED = "1.0.0", "1.1.0", "1.1.1"
 TOOL_TIMEOUT_S = 120.0
 SETTLE_S = 20.0  # the tracker hears of a verdict within milliseconds; this is for slow machines
 LATER_HOURS = 26
-STEPS = 8
+STEPS = 9
 
 
 class Demo:
@@ -67,7 +68,7 @@ class Demo:
         self.stack = LocalStack(
             folder / "data",
             # Its jobs rest: what the autopilot does is shown step by step.
-            env={"HEADGATE_SCHEDULES": json.dumps({"tracker.*": "off"})},
+            env={"HEADGATE_SCHEDULES": json.dumps({"tracker.*": "off"}), "HEADGATE_OUTBOUND_NETWORKS": notified.HERE},
             programs={"tracker": ["-m", "deploy.demo.tracker", str(self.clock)]},
         )
         self.pool = ThreadPoolExecutor(max_workers=4)
@@ -92,6 +93,7 @@ class Demo:
         self.fly()
         self.release_mended()
         self.prove()
+        notified.tell(self, SUBJECT, MENDED)
         self.look_further()
 
     def begin(self) -> None:

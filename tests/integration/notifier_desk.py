@@ -17,6 +17,7 @@ from tests.stack import Stack
 
 HERE = ("127.0.0.0/8",)
 VAULT_SECRET = "of the tests"
+VAULT = Vault.from_secret(VAULT_SECRET)
 WAIT_S = 15.0
 
 
@@ -68,6 +69,6 @@ class Desk:
 async def open_desk(stack: Stack, sink: Sink, **outbound: Any) -> Desk:
     """Start an edge and a notifier that may call this machine."""
     http = await Http(stack).open(vault_secret=SecretStr(VAULT_SECRET))
-    service = make_service(Outbound(**{"allowed_networks": HERE, **outbound}), Vault.from_secret(VAULT_SECRET))
+    service = make_service(Outbound(**{"allowed_networks": HERE, **outbound}), VAULT)
     await stack.start(service)
     return Desk(http, sink)

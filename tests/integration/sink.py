@@ -35,6 +35,7 @@ class Sink:
     got: list[Got] = field(default_factory=list)
     says: dict[str, bytes | None] = field(default_factory=dict)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    connections: set[asyncio.Task[object]] = field(default_factory=set)
 
     def url(self, path: str = "/hook") -> str:
         """The address of a path."""
@@ -52,6 +53,10 @@ class Sink:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, kept open between requests."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.connections.add(task)
+        task.add_done_callback(self.connections.discard)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 first, *lines = head.decode().split("\r\n")
@@ -69,7 +74,7 @@ class Sink:
                 else:
                     writer.write(answer)
                     await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
@@ -92,3 +97,6 @@ async def receiver() -> AsyncIterator[Sink]:
         yield sink
     finally:
         server.close()
+        for task in sink.connections:
+            task.cancel()
+        await asyncio.gather(*sink.connections, return_exceptions=True)

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from deploy.local import LocalError
 from tests.otlp import Receiver
-from tests.outside import bus, documents, fuzz, prometheus, traces
+from tests.outside import bus, documents, fuzz, prometheus, traces, webhooks
 from tests.outside.tools import ToolMissing, Tools, fetch
 from tests.outside.world import open_world, tell
 
@@ -82,6 +82,7 @@ def _prove(
             take("monitoring", lambda: prometheus.wait_up(monitoring))
             take("story", lambda: tell(world))
             take("bus", lambda: bus.step(world))
+            take("webhooks", lambda: webhooks.step(world))
             take("series", lambda: prometheus.check_series(monitoring))
             take("gate", lambda: prometheus.check_gate(monitoring))
             take("probes", lambda: prometheus.check_probes(monitoring))

@@ -147,6 +147,7 @@ def open_world(folder: Path, tools: Tools, receiver: Receiver) -> World:
         "HEADGATE_REQUESTS_PER_MINUTE": "1000000",
         "HEADGATE_ANONYMOUS_REQUESTS_PER_MINUTE": "1000000",
         "HEADGATE_LOG_FORMAT": "json",
+        "HEADGATE_OUTBOUND_NETWORKS": '["127.0.0.0/8"]',
     }
     stack = LocalStack(folder / "data", env=environment)
     stack.start()

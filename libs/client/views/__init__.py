@@ -17,6 +17,7 @@ from libs.client.views import (
     identity,
     items,
     kpi,
+    notifications,
     people,
     policies,
     signals,
@@ -44,6 +45,7 @@ BY_RESULT: dict[Any, View] = {
     **approvals.BY_RESULT,
     **facts.BY_RESULT,
     **subscribers.BY_RESULT,
+    **notifications.BY_RESULT,
 }
 
 
