@@ -22,7 +22,7 @@ KEYS = (
 )
 BY_CLOCK = "hours_since_"
 _HOUR = timedelta(hours=1)
-HORIZON = timedelta(days=31)
+HORIZON = timedelta(days=7)  # each hour costs a look of some microseconds, and a GO that is looked at again costs a run
 
 
 @dataclass(frozen=True, slots=True)
