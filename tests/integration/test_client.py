@@ -234,7 +234,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
         assert operation.http is not None
         made = Made(operation, operation.http)
         words = [*made.face.path.split(" "), *(given[word.lower()] for word in made.words if word.lower() in given)]
-        if operation.name == "governance.freezes.preview":
+        if operation.name in ("governance.freezes.preview", "governance.stages.list"):
             words += ["--subject", "app"]
         if made.face.target and operation.name != "governance.runs.list":
             words += ["app@1.0"]
