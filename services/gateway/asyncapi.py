@@ -11,6 +11,29 @@ from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Event
 
 REF = "#/components/schemas/{model}"
+ABOUT = (
+    "CloudEvents 1.0 on the JetStream stream EVENTS, and over HTTP on GET /api/events. To pull them, make a subscriber "
+    "(`POST /api/subscribers`): its answer holds the name of its durable, which is also its user name, and the prefix "
+    "of its inbox. Any JetStream client reads the durable with the API prefix `headgate.subscriber`, and acknowledges "
+    "an event by publishing its reply subject to `headgate.subscriber.ACK.<user>`. A channel's address is the subject "
+    "of its events; nobody subscribes to it directly."
+)
+SECURITY: dict[str, Any] = {
+    "type": "userPassword",
+    "description": "The subscriber's user, such as subscriber-7, and a token of its owner as the password",
+}
+SERVERS: dict[str, Any] = {
+    "bus": {
+        "host": "{host}:{port}",
+        "protocol": "nats",
+        "description": "NATS with JetStream, for subscribers",
+        "variables": {
+            "host": {"default": "127.0.0.1", "description": "Where NATS is reached"},
+            "port": {"default": "4222"},
+        },
+        "security": [{"$ref": "#/components/securitySchemes/subscriber"}],
+    }
+}
 ATTRIBUTES: dict[str, Any] = {
     "specversion": {"const": "1.0"},
     "id": {"type": "string", "format": "uuid"},
@@ -65,10 +88,15 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Headgate events",
             "version": "1",
-            "description": "CloudEvents 1.0 on the JetStream stream EVENTS, and over HTTP on GET /api/events.",
+            "description": ABOUT,
         },
+        "servers": SERVERS,
         "defaultContentType": CONTENT_TYPE,
         "channels": channels,
         "operations": operations,
-        "components": {"messages": messages, "schemas": shared.get("$defs", {})},
+        "components": {
+            "messages": messages,
+            "schemas": shared.get("$defs", {}),
+            "securitySchemes": {"subscriber": SECURITY},
+        },
     }

@@ -42,6 +42,7 @@ from services.gateway.subscribers import USER_PREFIX, visible
 
 SUBJECT = "$SYS.REQ.USER.AUTH"
 LIFETIME_S = 600
+LIFETIME_WITHOUT_KICK_S = 30
 LOOK_EVERY_S = 5.0
 MAX_CONNECTIONS = 5  # of one subscriber
 MAX_LISTED = 2048
@@ -157,11 +158,12 @@ class Callout:
             raise Refused(f"it can't be checked now: {error!r}") from error
         now = int(time.time())
         left = (principal.expires_at - self._running.clock()).total_seconds()
+        longest = LIFETIME_S if self._password else LIFETIME_WITHOUT_KICK_S
         assert self._seed is not None  # noqa: S101  nobody asks a gateway without it
         limits = {"subs": 50, "data": -1, "payload": 4096}
         user = {"type": "user", "version": 2, **limits, **rights(self._running.bus.topology, number)}
         claims = {"sub": key, "aud": NATS_ACCOUNT, "name": f"{name}/{principal.token_id}", "iat": now, "nats": user}
-        return sign(self._seed, {**claims, "exp": now + max(1, min(LIFETIME_S, int(left)))})
+        return sign(self._seed, {**claims, "exp": now + max(1, min(longest, int(left)))})
 
     def _limit(self, asked: dict[str, Any]) -> None:
         if not self._strangers.hit(_host(asked)).allowed:

@@ -18,7 +18,7 @@ from nats.js.errors import Error as JetStreamError
 from deploy.embedded import Server, free_port
 from deploy.embedded.nats import nats_server_program
 from deploy.embedded.server import launch, lock_data
-from deploy.installation import nats_config, nats_users
+from deploy.installation import callout, nats_config, nats_users
 from deploy.local.options import Options
 from libs.common import topology
 from libs.common.admin import derived_password
@@ -54,6 +54,7 @@ class Cluster:
             users=nats_users(self.secret, Topology()),
             durable=True,
             max_file_store_bytes=1 << 40,
+            callout=callout(self.secret),
         ) + (
             f'cluster {{ name: lab, listen: "127.0.0.1:{cluster_port}", routes: [{", ".join(routes)}], '
             "pool_size: -1 }\n"

@@ -15,6 +15,7 @@ import pytest
 
 from deploy.local import LocalStack
 from tests.faults.world import drain
+from tests.integration.bus_guest import Guest
 from tests.integration.old_life import TRACKER, Author, Life, all_pages, junit, keyed_post, lost
 from tests.integration.old_version import OldVersion, check_out
 from tests.local_traffic import client, story
@@ -87,6 +88,16 @@ def test_tokens_count_as_before(upgraded: Upgraded) -> None:
         answer = httpx2.get(f"{upgraded.stack.gateway_url}/api/me", headers={"Authorization": f"Bearer {token}"})
         statuses[name] = answer.status_code
     assert statuses == {"mia": 200, "oz": 200, "gone": 401, "revoked": 401}
+
+
+async def test_the_bus_lets_subscribers_in_and_has_what_the_old_version_told(upgraded: Upgraded) -> None:
+    answer = upgraded.http.post("/api/subscribers", json={"name": "new", "start": "oldest"})
+    assert answer.status_code == 201, answer.text
+    made, token = answer.json(), str(upgraded.http.headers["Authorization"]).removeprefix("Bearer ")
+    guest = await Guest(made, "headgate").open(upgraded.stack.servers.nats_url, token)
+    (first,) = await guest.pull(1)
+    assert first.metadata.sequence.stream == 1
+    await guest.client.close()
 
 
 def test_the_audit_log_is_the_same_chain_and_goes_on(upgraded: Upgraded) -> None:
