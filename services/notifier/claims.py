@@ -78,6 +78,14 @@ FROM locked, result, lazily
 WHERE delivery.delivery_id = locked.delivery_id AND result.delivery_id = locked.delivery_id
     AND delivery.state = 'delivering' AND delivery.attempt_count = result.attempt_count
 """
+# What was taken and not begun: as if it had not been taken.
+GIVE_BACK = """
+UPDATE delivery SET state = CASE WHEN delivery.attempt_count > 1 THEN 'retrying' ELSE 'pending' END, due_at = $3,
+    attempt_count = delivery.attempt_count - 1, tries = tries - 1
+FROM unnest($1::bigint[], $2::integer[]) AS back (delivery_id, attempt_count)
+WHERE delivery.delivery_id = back.delivery_id AND state = 'delivering'
+    AND delivery.attempt_count = back.attempt_count
+"""
 DISABLE = f"""
 UPDATE subscription SET status = 'disabled', status_reason = $2, changed_by = $3, changed_at = $4
 WHERE subscription_id = $1 AND status = 'active' RETURNING {listed(names_of(SubscriptionView))}
@@ -88,6 +96,7 @@ WHERE subscription_id = $1 AND status = 'active' RETURNING {listed(names_of(Subs
 class Claimed:
     """A delivery that this process sends, until its lease ends. ``payload`` None: its event is kept no more."""
 
+    claimed_at: datetime
     delivery_id: int
     subscription_id: int
     event_id: uuid.UUID
@@ -137,13 +146,21 @@ async def claim(
     """
     known = [list(column) for column in zip(*lanes, strict=True)] or [[], [], []]
     rows = await connection.fetch(CLAIM, *known, now, room, limit, now + LEASE)
-    return [Claimed(**row) for row in rows]
+    return [Claimed(now, **row) for row in rows]
 
 
 async def store(connection: Connection, results: Sequence[Result]) -> None:
     """Write down what became of attempts, in the transaction of the caller or one of its own."""
     if results:
         await connection.execute(STORE, [_row(result) for result in results])
+
+
+async def give_back(connection: Connection, unbegun: Sequence[Claimed], now: datetime) -> None:
+    """Let others, or a later turn, take what was not begun."""
+    if unbegun:
+        ordered = sorted(unbegun, key=lambda one: one.delivery_id)
+        ids, counts = [one.delivery_id for one in ordered], [one.attempt_count for one in ordered]
+        await connection.execute(GIVE_BACK, ids, counts, now)
 
 
 def _row(result: Result) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from services.notifier.series import ATTEMPT_DURATION, ATTEMPTS
 
 SLOTS = 100
 POLL_S = 1.0
+STALE_AFTER = claims.LEASE - timedelta(seconds=15)  # what waited longer may be another's before its answer comes
 GATHER_S = 0.005  # results that come within so much of each other are written down together
 STOP_S = 12.0
 MAX_HEADERS, MAX_HEADER_CHARS, MAX_HEAD_CHARS = 30, 300, 1_000
@@ -44,9 +45,10 @@ class Sender:
     ) -> None:
         self._outbound, self._vault = outbound, vault
         self._pool, self._clock, self._nudge = pool, clock, nudge
-        self._lanes = Lanes(SLOTS)
+        self._lanes: Lanes[Claimed] = Lanes(SLOTS)
         self._wake, self._stopping = asyncio.Event(), False
         self._results: list[Result] = []
+        self._unbegun: list[Claimed] = []  # taken, and to be given back
         self._gone: list[tuple[int, str]] = []  # subscriptions whose receivers want no more, with their sites
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -82,6 +84,7 @@ class Sender:
 
     async def _finish(self) -> None:
         """Await the attempts in hand; what takes longer is sent again when its lease has ended."""
+        self._unbegun += self._lanes.give_back()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOP_S)
         for task in self._tasks:
@@ -92,9 +95,10 @@ class Sender:
         """Write down what has ended and take what is due; False: PostgreSQL is away, all of it is kept."""
         try:
             await self._disable()
-            results = list(self._results)
+            results, unbegun = list(self._results), list(self._unbegun)
             async with self._pool.acquire() as connection, connection.transaction():
                 await claims.store(connection, results)
+                await claims.give_back(connection, unbegun, self._clock())
                 taken = await self._claim(connection)
         except LOST_RACES:
             return True
@@ -102,12 +106,18 @@ class Sender:
             log.warning("sending waits", error=repr(error))
             return False
         del self._results[: len(results)]
+        del self._unbegun[: len(unbegun)]
         for one in taken:
-            self._lanes.begin(one.subscription_id)
+            self._lanes.take(one.subscription_id, one)
+        self._begin()
+        return True
+
+    def _begin(self) -> None:
+        """Begin what may begin now."""
+        for _, one in self._lanes.next():
             task = asyncio.create_task(self._attempt(one))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return True
 
     async def _claim(self, connection: Connection) -> list[Claimed]:
         if self._stopping or self._lanes.free < 1:
@@ -125,8 +135,14 @@ class Sender:
 
     async def _attempt(self, one: Claimed) -> None:
         """Send one, and leave its result for the next turn."""
+        if self._clock() - one.claimed_at > STALE_AFTER:
+            self._unbegun += [one, *self._lanes.end(one.subscription_id, well=False)]
+            self._wake.set()
+            return
         result, well = await self._result(one)
-        self._lanes.end(one.subscription_id, well=well)
+        self._unbegun += self._lanes.end(one.subscription_id, well=well)
+        if not self._stopping:
+            self._begin()
         self._results.append(result)
         ATTEMPTS.labels("webhook", result.state).inc()
         if result.took_ms is not None:

@@ -1,48 +1,64 @@
 """How much of each subscription is sent at once, so that a slow or dead receiver takes nothing from the others.
 
-A lane's window grows with each success, and shrinks to one when an attempt fails. Lanes that fail share half of the
-slots at the most: however many receivers hang, the other half is there for those that answer.
+A lane's window grows with each success, and shrinks to one when an attempt fails. A lane that does well holds some more
+than its window, so that nothing waits for the database between two attempts. Lanes that fail share half of the slots at
+the most: however many receivers hang, the other half is there for those that answer.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 FIRST_WINDOW = 2
 MAX_WINDOW = 16
+AHEAD = 4  # windows that a lane with the full window holds
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class Lane:
-    """One subscription: ``served`` is the turn in which something of it was last taken."""
+class Lane(Generic[T]):
+    """One subscription: ``waiting`` is taken and not begun; ``served`` the turn in which something was last taken."""
 
     window: int = FIRST_WINDOW
     failing: bool = False
-    in_flight: int = 0
+    sending: int = 0
     served: int = 0
+    waiting: deque[T] = field(default_factory=deque)
+
+    @property
+    def held(self) -> int:
+        """What is taken and not over."""
+        return self.sending + len(self.waiting)
+
+    @property
+    def room(self) -> int:
+        """How much more may be taken."""
+        depth = self.window * AHEAD if self.window == MAX_WINDOW else self.window
+        return max(depth - self.held, 0)
 
 
 @dataclass(slots=True)
-class Lanes:
+class Lanes(Generic[T]):
     """All lanes of a process; ``slots`` are how many attempts it makes at once."""
 
     slots: int
-    in_flight: int = 0
     _turn: int = 0
-    _lanes: dict[int, Lane] = field(default_factory=dict)
+    _lanes: dict[int, Lane[T]] = field(default_factory=dict)
 
     @property
     def free(self) -> int:
-        """How many attempts may begin now."""
-        return self.slots - self.in_flight
+        """How many attempts may begin now, and so how much may be taken: what does not begin keeps others waiting."""
+        return max(self.slots - sum(lane.sending for lane in self._lanes.values()), 0)
 
     def rooms(self) -> Iterator[tuple[int, int, int]]:
-        """Of each lane that is known: its number, how much of it may begin now, and its last turn."""
-        failing = sum(lane.in_flight for lane in self._lanes.values() if lane.failing)
-        left = max(self.slots // 2 - failing, 0)
+        """Of each lane that is known: its number, how much of it may be taken now, and its last turn."""
+        left = max(self.slots // 2 - sum(lane.held for lane in self._lanes.values() if lane.failing), 0)
         for number, lane in sorted(self._lanes.items(), key=lambda pair: pair[1].served):
-            room = max(lane.window - lane.in_flight, 0)
+            room = lane.room
             if lane.failing:
                 room = min(room, left)
                 left -= room
@@ -52,17 +68,39 @@ class Lanes:
         """A new turn begins."""
         self._turn += 1
 
-    def begin(self, number: int) -> None:
-        """An attempt begins."""
+    def take(self, number: int, one: T) -> None:
+        """Something of a lane was taken; it waits until it is `next`."""
         lane = self._lanes.setdefault(number, Lane())
-        lane.in_flight += 1
+        lane.waiting.append(one)
         lane.served = self._turn
-        self.in_flight += 1
 
-    def end(self, number: int, *, well: bool) -> None:
-        """An attempt has ended."""
+    def next(self) -> Iterator[tuple[int, T]]:
+        """What begins now: one of each lane, then again, as windows and slots allow. Each counts as begun."""
+        free = self.free
+        ready = deque((number, lane) for number, lane in self._lanes.items() if lane.waiting)
+        while free > 0 and ready:
+            number, lane = ready.popleft()
+            if lane.sending < lane.window:
+                lane.sending += 1
+                free -= 1
+                yield number, lane.waiting.popleft()
+                if lane.waiting:
+                    ready.append((number, lane))
+
+    def end(self, number: int, *, well: bool) -> list[T]:
+        """An attempt has ended; returns what is to be given back, since the lane fails from here on."""
         lane = self._lanes[number]
-        lane.in_flight -= 1
-        self.in_flight -= 1
+        lane.sending -= 1
         lane.failing = not well
         lane.window = min(lane.window + 1, MAX_WINDOW) if well else 1
+        return [] if well else self._emptied(lane)
+
+    def give_back(self) -> list[T]:
+        """All that is taken and not begun; it is held no more."""
+        return [one for lane in self._lanes.values() for one in self._emptied(lane)]
+
+    @staticmethod
+    def _emptied(lane: Lane[T]) -> list[T]:
+        waiting = list(lane.waiting)
+        lane.waiting.clear()
+        return waiting
