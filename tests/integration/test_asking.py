@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from libs.common import contracts
-from libs.common.contracts.base import Nothing, Query
+from libs.common.contracts import find
+from libs.common.contracts.base import Event, Nothing, Query
 from libs.common.contracts.governance.gates import GateInfo, GateName, get_gate, list_gates
 from libs.common.contracts.governance.runs import GateDecided, gate_decided
 from libs.common.contracts.tracker.board import get_overview
@@ -48,11 +49,16 @@ class Judge:
     async def nothing(self, _: Any, __: Any) -> bytes:
         return b"{}"
 
+    async def unheard(self, _: Any, __: Any) -> None:
+        """Events are nothing to it."""
+
     def service(self) -> Service:
         """The table of contents."""
         contract = contracts.CONTRACTS["governance"]
         queries: dict[Query, Any] = dict.fromkeys(contract.queries, self.nothing)
-        return Service(contract, dict.fromkeys(contract.commands, self.nothing), {**queries, get_gate: self.answer})
+        heard = {one: self.unheard for name in contracts.heard("governance") if isinstance(one := find(name), Event)}
+        commands = dict.fromkeys(contract.commands, self.nothing)
+        return Service(contract, commands, {**queries, get_gate: self.answer}, events=heard)
 
 
 class Asking:

@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
 from deploy.demo.reports import watchdog
@@ -29,12 +30,16 @@ from libs.client.http import Client
 from libs.common.cloudevents import format_time
 from libs.common.contracts.base import Query
 from libs.common.contracts.tracker.items import item_opened
+from libs.common.outbound import Outbound
+from libs.common.vault import Vault
 from services.audit.service import SERVICE as AUDIT
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
 from services.metrics.service import SERVICE as METRICS
+from services.notifier.service import make_service as make_notifier
 from services.tracker.service import SERVICE as TRACKER
 from tests.http_edge import OWNER, Http
+from tests.integration.notifier_desk import VAULT_SECRET
 from tests.stack import Stack
 from tests.unit.governance.samples import sarif
 
@@ -60,8 +65,9 @@ SARIF = {
 
 @pytest_asyncio.fixture
 async def http(stack: Stack) -> AsyncIterator[Http]:
-    await stack.start(make_service(packaged_policies()), TRACKER, AUDIT, METRICS)
-    edge = await Http(stack).open()
+    notifier = make_notifier(Outbound(("127.0.0.0/8",)), Vault.from_secret(VAULT_SECRET))
+    await stack.start(make_service(packaged_policies()), TRACKER, AUDIT, METRICS, notifier)
+    edge = await Http(stack).open(vault_secret=SecretStr(VAULT_SECRET))
     yield edge
     await edge.close()
 
@@ -180,6 +186,18 @@ async def accept_baseline(tool: Tool, folder: Path) -> str:
     return str(json.loads(asked.stdout)["accepted_id"])
 
 
+async def subscribe(tool: Tool) -> tuple[str, str]:
+    """A subscription, and a delivery of it to a place where nobody listens."""
+    words = ("--event-types", "governance.*", "--endpoint", "http://127.0.0.1:9/hook", "--json")
+    made = await tool("subscriptions", "create", "--name", "verdicts", *words)
+    assert made.exit_code == 0, made.output
+    number = str(json.loads(made.stdout)["subscription_id"])
+    assert (await tool("subscriptions", "test", number)).exit_code == 0
+    while not (found := json.loads((await tool("deliveries", "list", "--json")).stdout)["items"]):
+        await asyncio.sleep(0.05)
+    return number, str(found[0]["delivery_id"])
+
+
 async def test_every_reading_command_reads_from_real_services(http: Http, tool: Tool, tmp_path: Path) -> None:
     await send_reports(tool, http, failed=True)
     run = json.loads((await tool("gate", "run", "release", *ABOUT, "--json")).stdout)
@@ -218,7 +236,11 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     backtest = await tool("policies", "backtest", "release", "--json")  # of the draft that was saved
     assert backtest.exit_code == 0, backtest.output
     keys = json.loads((await tool("capsule-keys", "list", "--json")).stdout)
+    subscription_id, delivery_id = await subscribe(tool)
     given = {
+        "subject": "app",
+        "subscription_id": subscription_id,
+        "delivery_id": delivery_id,
         "key_id": keys[0]["key_id"],
         "digest": hashlib.sha256(text.encode()).hexdigest(),
         "backtest_id": str(json.loads(backtest.stdout)["backtest_id"]),
@@ -234,7 +256,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
         assert operation.http is not None
         made = Made(operation, operation.http)
         words = [*made.face.path.split(" "), *(given[word.lower()] for word in made.words if word.lower() in given)]
-        if operation.name in ("governance.freezes.preview", "governance.stages.list"):
+        if operation.name == "governance.freezes.preview":
             words += ["--subject", "app"]
         if made.face.target and operation.name != "governance.runs.list":
             words += ["app@1.0"]

@@ -152,7 +152,7 @@ async def test_sync_needs_a_target_that_fits_the_gate(desk: Desk) -> None:
         with pytest.raises(Invalid, match="subject and version"):
             await desk.order(sync_board, body)
     asked = await desk.order(sync_board, SyncBody(gate="release", subject="shop", version="1.0"))
-    wanted = {"gate": "release", "subject": "shop", "version": "1.0", "line": None}
+    wanted = {"gate": "release", "subject": "shop", "version": "1.0", "line": None, "artifact_digest": None}
     assert decode(asked.staged[0].payload).data == wanted
     asked = await desk.order(sync_board, SyncBody())
     assert decode(asked.staged[0].payload).data == {
@@ -160,6 +160,7 @@ async def test_sync_needs_a_target_that_fits_the_gate(desk: Desk) -> None:
         "subject": None,
         "version": None,
         "line": None,
+        "artifact_digest": None,
     }
 
 

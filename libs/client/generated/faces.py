@@ -55,7 +55,7 @@ FACES: dict[str, Face] = {
         target=True, judges=True,
     ),
     "governance.paths.get": Face("gate path"),
-    "governance.stages.list": Face("gate stages"),
+    "governance.stages.list": Face("gate stages", arguments=("subject",)),
     "governance.forecasts.get": Face(
         "gate forecast", "What the gate will say later, what breaks first, and what to renew by when.",
         flags={"gate": "--gate"}, defaults={"gate": "release"}, target=True,
