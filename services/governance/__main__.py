@@ -6,7 +6,7 @@ import sys
 from libs.common.runtime import StartError, main
 from libs.common.settings import Settings
 from services.governance.capsules import read_signer
-from services.governance.prometheus import read_prometheus
+from services.governance.inputs.prometheus import read_prometheus
 from services.governance.service import make_service
 from services.governance.startup import read_policies
 

@@ -25,8 +25,8 @@ from libs.judge.test_ids import PRINT_CHARS
 from libs.judge.verdict import Verdict, judge
 from libs.judge.voices import heard_kinds
 from services.governance.catalog import Target
-from services.governance.own_kinds import read_kind
-from services.governance.signers import TRUSTED_SIGNER
+from services.governance.inputs.own_kinds import read_kind
+from services.governance.inputs.signers import TRUSTED_SIGNER
 from services.governance.standing import standing_of
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from libs.common.service import Read, Table
 from libs.judge.path import Judged, cost, shortest_path
 from libs.judge.policy import Policy
 from services.governance.catalog import Catalog, Target
-from services.governance.freezes import AHEAD
+from services.governance.frozen import AHEAD
 from services.governance.gate import gather
 from services.governance.loads import loads_of
 from services.governance.runs import get_run

@@ -49,7 +49,7 @@ from libs.judge.policy import Policy, PolicyError, parse_policy
 from libs.judge.policy_schema import policy_schema
 from libs.judge.policy_tests import run_cases
 from services.governance.catalog import Catalog, InForce
-from services.governance.own_kinds import declared
+from services.governance.inputs.own_kinds import declared
 from services.governance.publishing import check_approved
 from services.governance.recheck import recheck
 

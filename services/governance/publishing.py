@@ -20,8 +20,8 @@ from libs.judge.approvals import Approved, Evidence, may_approve, void_of, weigh
 from libs.judge.plain import plain
 from libs.judge.policy import Policy
 from services.governance.catalog import Catalog
+from services.governance.exceptions.voters import Thing, lock, people_of, say, speaker, stand_in
 from services.governance.standing import approval_of
-from services.governance.voters import Thing, lock, people_of, say, speaker, stand_in
 
 SELECT_WRITERS = """
 SELECT saved_by AS writer FROM policy_drafts WHERE gate = $1 AND site = $2 AND digest = $3

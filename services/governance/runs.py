@@ -34,11 +34,11 @@ from libs.judge.plain import plain
 from libs.judge.policy import settings_view
 from libs.judge.results import Verdict
 from libs.judge.voices import anybodys_kinds
-from services.governance.baselines import narrow
 from services.governance.capsules import CAPSULE_VALUES, Scribe, Sealed, store_capsule
 from services.governance.catalog import Catalog, Target
 from services.governance.gate import facts_used, hears, look, rules_of, summary_of
 from services.governance.lines import store_head
+from services.governance.narrowing import narrow
 from services.governance.validity import (
     HEARD,
     SELECT_HELD,

@@ -12,46 +12,40 @@ from libs.judge.dsse import Signer
 from libs.judge.policy import Policy
 from services.governance import (
     admission,
-    approvals,
     backtests,
     badges,
+    capsules,
+    explanations,
+    forecasts,
+    loads,
+    opsgate,
+    paths,
+    plan,
+    policies,
+    pruning,
+    publishing,
+    rejudging,
+    runs,
+    stages,
+)
+from services.governance import catalog as gates
+from services.governance.capsules import Scribe
+from services.governance.exceptions import (
+    approvals,
     baselines,
     budget,
-    capsules,
     delegations,
-    deliveries,
     emergencies,
-    explanations,
-    facts,
-    forecasts,
     freeze_calendars,
     freezes,
     groups,
     halts,
-    kinds,
     labels,
-    loads,
-    opsgate,
-    originals,
-    own_kinds,
-    paths,
-    plan,
-    policies,
-    probes,
-    pruning,
-    publishing,
-    rejudging,
-    reports,
     retirements,
-    runs,
-    signals,
-    signers,
-    stages,
     waivers,
 )
-from services.governance import catalog as gates
-from services.governance.capsules import Scribe
-from services.governance.prometheus import Prometheus
+from services.governance.inputs import deliveries, facts, kinds, originals, own_kinds, probes, reports, signals, signers
+from services.governance.inputs.prometheus import Prometheus
 from services.governance.runs import Judging
 
 

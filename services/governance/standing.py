@@ -16,7 +16,7 @@ from libs.judge.policy import Policy
 from libs.judge.retirements import Retirement
 from libs.judge.standing import Halt, Label, Spent, Standing, Waiver
 from services.governance.catalog import Target
-from services.governance.freezes import frozen
+from services.governance.frozen import frozen
 
 MAX_FREEZES = 200  # the next ones by their begin: enough to know when a GO ends
 

@@ -11,23 +11,19 @@ import pytest_asyncio
 
 from libs.common.listing import Listing
 from services.governance import (
-    approvals,
     backtests,
     badges,
     catalog,
     explanations,
-    failures,
     gate,
-    heads,
     opsgate,
-    parts,
     pruning,
     rejudging,
-    reports,
     runs,
-    signals,
     stages,
 )
+from services.governance.exceptions import approvals
+from services.governance.inputs import failures, heads, parts, reports, signals
 from tests.plans import Node, generic_plan, nodes
 from tests.stack import Stack
 

@@ -11,7 +11,7 @@ from libs.common.cloudevents import format_time
 from libs.common.contracts.governance.freezes import FREEZES, FreezeWindow, preview_freezes
 from libs.common.contracts.governance.runs import list_runs
 from libs.common.problems import Invalid
-from services.governance.freezes import occurrences
+from services.governance.frozen import occurrences
 from tests.integration.governance_desk import run, send_ops, start
 from tests.stack import Answer, Stack
 

@@ -19,9 +19,9 @@ from starlette.routing import Route
 from libs.common.contracts.governance.policies import publish_policy
 from libs.common.contracts.governance.probes import PROBES
 from libs.common.contracts.governance.signals import get_signal, list_signals
-from services.governance import prometheus
 from services.governance.domain.samples import Sample
-from services.governance.prometheus import Prometheus
+from services.governance.inputs import prometheus
+from services.governance.inputs.prometheus import Prometheus
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
 from tests.http_edge import PromptServer

@@ -18,7 +18,7 @@ import yaml
 from deploy.embedded import free_port
 from libs.common.contracts import SERVICES
 from services.governance.domain.samples import Sample
-from services.governance.prometheus import Prometheus
+from services.governance.inputs.prometheus import Prometheus
 from tests.contract.test_series import expressions, rules
 from tests.outside.tools import run
 from tests.outside.world import SUBJECT, StepFailed, World, check, rule_of, until

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from libs.common.problems import Invalid
-from services.governance.freeze_files import read_windows
-from services.governance.freezes import occurrences
+from services.governance.exceptions.freeze_files import read_windows
+from services.governance.frozen import occurrences
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 BERLIN = """BEGIN:VTIMEZONE

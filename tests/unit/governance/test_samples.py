@@ -16,7 +16,7 @@ from libs.judge.facts import Fact
 from libs.judge.kinds import check_data
 from libs.judge.pipelines import of_samples
 from services.governance.domain.samples import NoNumber, Sample, read_sample
-from services.governance.prometheus import read_prometheus
+from services.governance.inputs.prometheus import read_prometheus
 from tests.unit.governance.samples import NOW
 
 

@@ -28,16 +28,16 @@ from libs.common.contracts.governance.runs import GateTarget
 from libs.common.listing import Listing, newest
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
-from libs.judge.accepted import KINDS, MAX_ACCEPTED, AcceptedPart, narrowed, present
+from libs.judge.accepted import KINDS, MAX_ACCEPTED, AcceptedPart, present
 from libs.judge.plain import plain
 from libs.judge.policy import Policy
 from libs.judge.retirements import retire
-from services.governance.budget import lock_budget, spend
 from services.governance.catalog import Catalog, Target
-from services.governance.gate import Looked, gather
+from services.governance.exceptions.budget import lock_budget, spend
+from services.governance.exceptions.voters import Thing, second_word
+from services.governance.gate import gather
 from services.governance.recheck import recheck
 from services.governance.standing import parts_of
-from services.governance.voters import Thing, second_word
 
 _COLUMNS = listed(names_of(Baseline, without=("in_force",)))
 COUNT_OPEN_BASELINES = """
@@ -60,7 +60,6 @@ END_BASELINE = f"""
 UPDATE accepted_baselines SET state = $2, ended_by = $3, ended_at = $4, end_reason = $5 WHERE accepted_id = $1
 RETURNING {_COLUMNS}
 """  # noqa: S608
-NARROW_BASELINE = "UPDATE accepted_baselines SET parts = $2 WHERE accepted_id = $1"
 LIST_BASELINES = Listing(
     table="accepted_baselines",
     columns=_COLUMNS,
@@ -198,14 +197,6 @@ async def _look_again(tx: Tx, accepted_id: int) -> None:
     known = await tx.connection.fetchrow(SELECT_BASELINE, accepted_id, tx.site)
     if known is not None:
         await recheck(tx, site=tx.site, subjects=escape(known["subject"]), gate=known["gate"])
-
-
-async def narrow(tx: Tx, looked: Looked) -> None:
-    """After a GO: what whole reports do not show any more is not accepted any longer."""
-    for one in looked.standing.baselines_of(looked.facts.line, tx.now):
-        left = narrowed(one, looked.facts)
-        if left.parts != one.parts:
-            await tx.connection.execute(NARROW_BASELINE, one.accepted_id, plain(left.parts))
 
 
 async def list_baselines(read_: Read, wanted: BaselineFilter) -> Page[Baseline]:

@@ -34,10 +34,10 @@ from libs.common.service import Read, Table, Tx
 from libs.judge.own_kinds import by_name, find_kind, problems_of
 from libs.judge.report_base import DEFAULT_PART, remarked
 from services.governance.catalog import SITE_SUBJECT, Catalog
-from services.governance.cdevents import read_event
-from services.governance.failures import is_test_report, keep_failures
-from services.governance.own_kinds import declared
-from services.governance.parts import refuse_too_many
+from services.governance.inputs.cdevents import read_event
+from services.governance.inputs.failures import is_test_report, keep_failures
+from services.governance.inputs.own_kinds import declared
+from services.governance.inputs.parts import refuse_too_many
 
 MAX_FUTURE = timedelta(minutes=5)  # how far clocks may differ
 MAX_CONFLICTS_SHOWN = 20

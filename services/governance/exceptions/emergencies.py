@@ -28,11 +28,11 @@ from libs.common.service import Job, JobDone, Read, Table, Tx
 from libs.judge.approvals import Evidence, differing, in_words
 from libs.judge.plain import read
 from libs.judge.policy import Policy
-from services.governance.budget import spend
+from services.governance.exceptions.budget import spend
+from services.governance.exceptions.voters import Thing, lock, second_word
 from services.governance.gate import look
 from services.governance.recheck import recheck
 from services.governance.runs import Judging, run_asked, to_run
-from services.governance.voters import Thing, lock, second_word
 
 MAX_FLAGGED = 100  # in one run of the job
 _COLUMNS = listed(names_of(Override))

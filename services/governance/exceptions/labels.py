@@ -11,8 +11,8 @@ from libs.common.contracts.governance.labels import MAX_LABELS, LabelFilter, Lab
 from libs.common.listing import Filter, Listing, newest
 from libs.common.problems import Conflict, Forbidden, NotFound
 from libs.common.service import Read, Table, Tx
+from services.governance.exceptions.voters import people_of
 from services.governance.recheck import recheck
-from services.governance.voters import people_of
 
 _COLUMNS = listed(names_of(VersionLabel))
 COUNT_LABELS = """

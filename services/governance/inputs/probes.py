@@ -16,8 +16,8 @@ from libs.judge.report_base import JSON, clean_text
 from libs.judge.states import SAMPLES
 from services.governance.catalog import SITE_SUBJECT
 from services.governance.domain.samples import NoNumber, Sample
-from services.governance.prometheus import NOT_SET, Prometheus
-from services.governance.signals import NewSignal, store
+from services.governance.inputs.prometheus import NOT_SET, Prometheus
+from services.governance.inputs.signals import NewSignal, store
 
 EVERY_MINUTE = Schedule("20 * * * * *")
 EARLY = timedelta(seconds=30)  # a tick may come some seconds sooner than the one before

@@ -28,10 +28,10 @@ from libs.common.listing import Listing, newest
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
 from libs.judge.policy import Policy
-from services.governance.budget import spend
 from services.governance.catalog import SITE_SUBJECT, Catalog
+from services.governance.exceptions.budget import spend
+from services.governance.exceptions.voters import Thing, second_word
 from services.governance.recheck import recheck
-from services.governance.voters import Thing, second_word
 
 _COLUMNS = listed(names_of(Waiver, without=("in_force",)))
 COUNT_OPEN = """

@@ -31,11 +31,11 @@ from libs.judge.approvals import Evidence, differing, in_words, may_approve, ter
 from libs.judge.plain import plain, read
 from libs.judge.policy import Policy
 from services.governance.catalog import Target
+from services.governance.exceptions.voters import People, Thing, Voter, lock, people_of, say, speaker, stand_in
 from services.governance.gate import Looked, judged, look
 from services.governance.recheck import recheck
 from services.governance.runs import Judging, run_asked, to_run
 from services.governance.standing import approval_of
-from services.governance.voters import People, Thing, Voter, lock, people_of, say, speaker, stand_in
 
 if TYPE_CHECKING:
     from libs.common.service import Connection

@@ -22,8 +22,8 @@ from libs.common.listing import Filter, Listing, newest
 from libs.common.problems import Conflict, NotFound
 from libs.common.service import Read, Table, Tx
 from libs.judge.derive import COMPARED_KINDS
+from services.governance.exceptions.voters import Thing, second_word
 from services.governance.recheck import recheck
-from services.governance.voters import Thing, second_word
 
 _COLUMNS = listed(names_of(Retirement))
 # Which word of the subject the signal is: the newest of a part, a sender's newest that can't be read, or one that a

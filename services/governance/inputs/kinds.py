@@ -12,7 +12,7 @@ from libs.judge.derive import DERIVED_KEYS
 from libs.judge.kinds import KINDS, Kind, schema_of
 from libs.judge.own_kinds import OwnKind, by_name, derived_keys
 from services.governance.domain.readers.reports import TABLE as FORMATS
-from services.governance.own_kinds import all_declared
+from services.governance.inputs.own_kinds import all_declared
 
 
 async def list_kinds(read: Read, _params: Nothing) -> list[SignalKind]:

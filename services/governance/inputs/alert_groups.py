@@ -18,7 +18,7 @@ from libs.common.service import Tx
 from libs.judge.report_base import JSON, BadReport, clean_text
 from services.governance.catalog import SITE_SUBJECT
 from services.governance.domain.readers.alertmanager import KIND, ByLabel
-from services.governance.heads import Sender
+from services.governance.inputs.heads import Sender
 
 MAX_SUBJECTS = 1_000  # that one sender tells apart
 NAMED = 5

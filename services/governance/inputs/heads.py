@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from libs.common.problems import Invalid
 from libs.common.service import Tx
 from libs.judge.facts import MAX_PARTS, Seen
-from services.governance.parts import RESOLVED_KEPT
+from services.governance.inputs.parts import RESOLVED_KEPT
 
 # Newest by effective time, then by id, like a fact, among all and among the actor's. The rows are locked until
 # the transaction ends.

@@ -21,7 +21,7 @@ from libs.common.contracts.roles import may
 from libs.common.listing import Listing, newest
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
-from services.governance.voters import people_of
+from services.governance.exceptions.voters import people_of
 
 _COLUMNS = listed(names_of(Delegation, without=("in_force",)))
 COUNT_OPEN = """

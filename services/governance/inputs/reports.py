@@ -20,14 +20,14 @@ from libs.common.problems import Invalid, TooLarge
 from libs.common.service import Refused, Table, Tx
 from libs.judge.facts import Seen
 from libs.judge.report_base import DEFAULT_PART, file_part, joined_part
-from services.governance.alert_groups import known_subjects, tell_apart
 from services.governance.catalog import SITE_SUBJECT, Catalog
 from services.governance.domain.readers.alertmanager import parse_by_label
 from services.governance.domain.readers.reports import TABLE, BadReport, ParsedSignal, parse_report
-from services.governance.heads import Sender, note_report
-from services.governance.originals import Original, keep, opened
-from services.governance.signals import NewSignal, check_artifact, receipt, store
-from services.governance.signers import NOBODY, Proof, proof_of
+from services.governance.inputs.alert_groups import known_subjects, tell_apart
+from services.governance.inputs.heads import Sender, note_report
+from services.governance.inputs.originals import Original, keep, opened
+from services.governance.inputs.signals import NewSignal, check_artifact, receipt, store
+from services.governance.inputs.signers import NOBODY, Proof, proof_of
 
 # A report that comes again this soon is a retry. Later it is news even if its bytes are the same: a scan that finds
 # nothing writes the same file every day.

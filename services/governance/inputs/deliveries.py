@@ -22,7 +22,7 @@ from services.governance.catalog import Catalog
 from services.governance.domain.webhooks.delivery import Ignored, Mapped, Told
 from services.governance.domain.webhooks.github import read_github
 from services.governance.domain.webhooks.gitlab import read_gitlab
-from services.governance.signals import NewSignal, receipt, store
+from services.governance.inputs.signals import NewSignal, receipt, store
 
 READERS = {"github": read_github, "gitlab": read_gitlab}
 

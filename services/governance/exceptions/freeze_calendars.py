@@ -23,8 +23,9 @@ from libs.common.contracts.governance.freezes import (
 from libs.common.problems import Conflict, Invalid
 from libs.common.service import Read, Table, Tx
 from services.governance.catalog import SITE_SUBJECT, Catalog, Target
-from services.governance.freeze_files import Shown, read_windows, write
-from services.governance.freezes import apply_freezes, frozen, occurrences
+from services.governance.exceptions.freeze_files import Shown, read_windows, write
+from services.governance.exceptions.freezes import apply_freezes
+from services.governance.frozen import frozen, occurrences
 
 MAX_ENTRIES = 500
 MAX_SAID = 5

@@ -27,7 +27,7 @@ from libs.judge.report_base import BadReport
 from services.governance.recheck import recheck
 
 if TYPE_CHECKING:
-    from services.governance.heads import Sender
+    from services.governance.inputs.heads import Sender
 
 MAX_FUTURE = timedelta(minutes=5)  # how far clocks may differ
 _READ = lru_cache(maxsize=64)(Signers.model_validate_json)

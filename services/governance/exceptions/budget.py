@@ -13,8 +13,8 @@ from libs.common.problems import Invalid
 from libs.common.service import Read, Table, Tx
 from libs.judge.budget import bounds_of, quarter_of
 from services.governance.catalog import Catalog
+from services.governance.exceptions.voters import Thing, lock
 from services.governance.recheck import recheck
-from services.governance.voters import Thing, lock
 
 MAX_NEWEST = 100
 _COLUMNS = listed(names_of(Spend))

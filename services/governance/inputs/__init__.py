@@ -1,0 +1,1 @@
+"""What comes in: signals, reports, webhooks, probes, and which of it counts as a fact."""
