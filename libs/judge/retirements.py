@@ -3,7 +3,7 @@
 A retirement names a signal. It ends what its part, its sender or one test of it said up to that signal, by the order of
 signals alone; what comes later counts as if there were none. It never makes a fact: a kind of which nothing is left is
 missing. And it mends nothing that was seen of the version under judgement: a report of that version which shows a rule
-failing goes on failing it. Why: docs/decisions/0020.
+failing goes on failing it. Why: docs/decisions/0019.
 """
 
 from __future__ import annotations

@@ -46,6 +46,10 @@ from tests.unit.governance.samples import sarif
 pytestmark = pytest.mark.integration
 
 Tool = Callable[..., Awaitable[Result]]
+DOCUMENTS = (
+    *("chains", "calendar", "sla-rules", "assignment", "autopilot-policy", "freezes", "kinds", "signers", "groups"),
+    "probes",
+)
 ABOUT = ("--subject", "app", "--version", "1.0")
 JUNIT_ONE = b'<testsuite><testcase classname="t" name="a"/></testsuite>'
 JUNIT = (
@@ -205,18 +209,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     await http.stack.heard(item_opened)
     for job in ("kpi", "escalation", "auto_assign", "autopilot"):
         assert (await tool("jobs", "run", f"ops_governance_remediation_{job}")).exit_code == 0
-    for document in (
-        "chains",
-        "calendar",
-        "sla-rules",
-        "assignment",
-        "autopilot-policy",
-        "freezes",
-        "kinds",
-        "signers",
-        "groups",
-        "probes",
-    ):
+    for document in DOCUMENTS:
         content = json.loads((await tool(document, "show", "--json")).stdout)["content"]
         body = json.dumps({"content": content, "reason": "first"})
         published = await tool(document, "publish", "--file", "-", stdin=body)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -192,6 +193,22 @@ async def test_a_prometheus_that_is_away_is_asked_again_later_and_its_address_is
     times[0] += prometheus.AWAY_S
     (answer,) = await one.ask("1", at=stack.clock())
     assert answer == Sample(1.5, ("job=j0",))
+
+
+async def test_two_sites_without_any_answer_in_time_are_enough_to_leave_others_their_turn(
+    fake: FakePrometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prometheus, "TIMEOUT_S", 0.3)
+    now, times = datetime.now(UTC), [0.0]
+    one = Prometheus(fake.url, lambda: times[0])
+    fake.says = lambda form: slowly(form) if form["query"] == "slow" else Response(vector("1"))
+    for queries in (("slow",), ("slow", "quick"), ("slow",), ("slow",)):
+        answers = await one.ask(*queries, at=now)
+        assert "did not answer" in str(answers[0])
+    (answer,) = await one.ask("quick", at=now)
+    assert "can't be reached" in str(answer)
+    times[0] += prometheus.AWAY_S
+    assert isinstance((await one.ask("quick", at=now))[0], Sample)
 
 
 async def test_probes_need_a_prometheus_and_are_of_their_site(stack: Stack, fake: FakePrometheus) -> None:

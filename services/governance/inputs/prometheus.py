@@ -19,8 +19,9 @@ from libs.common.settings import Settings
 from services.governance.domain.samples import NoNumber, Sample, read_sample
 
 TIMEOUT_S = 3.0  # the jobs of a service run one after another, and others are due each minute
-AWAY_S = 20.0  # so long nobody is asked again after nobody answered
+AWAY_S = 20.0  # so long nobody is asked again after nobody answered, so that other jobs have their turn
 MAX_ANSWER_BYTES = 64 * 1024
+TIMED_OUT = f"Prometheus did not answer within {TIMEOUT_S:g} s."
 NOT_SET = "This installation may ask no Prometheus: HEADGATE_PROMETHEUS_URL is not set."
 
 
@@ -30,7 +31,7 @@ class Prometheus:
     def __init__(self, url: str | None, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._url = None if url is None else url.rstrip("/") + "/api/v1/query"
         self._monotonic = monotonic
-        self._away_until = float("-inf")
+        self._away_until, self._silent_count = float("-inf"), 0
 
     @property
     def may_be_asked(self) -> bool:
@@ -40,7 +41,13 @@ class Prometheus:
     async def ask(self, *queries: str, at: datetime) -> list[Sample | NoNumber]:
         """The numbers of instant queries at a time, in their order; where there is none, why."""
         async with httpx2.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
-            return list(await asyncio.gather(*(self._ask(client, query, at) for query in queries)))
+            answers = list(await asyncio.gather(*(self._ask(client, query, at) for query in queries)))
+        # One slow query says nothing of others; a second site without any answer says that nobody is there.
+        silent = all(isinstance(one, NoNumber) and one.why == TIMED_OUT for one in answers)
+        self._silent_count = self._silent_count + 1 if silent else 0
+        if self._silent_count >= 2:
+            self._away_until = self._monotonic() + AWAY_S
+        return answers
 
     async def _ask(self, client: httpx2.AsyncClient, query: str, at: datetime) -> Sample | NoNumber:
         if self._url is None:
@@ -62,7 +69,7 @@ class Prometheus:
         except NoNumber as none:
             return none
         except TimeoutError:
-            return NoNumber(f"Prometheus did not answer within {TIMEOUT_S:g} s.")
+            return NoNumber(TIMED_OUT)
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
             self._away_until = self._monotonic() + AWAY_S
             return NoNumber("Prometheus can't be reached.")
