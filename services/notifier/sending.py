@@ -35,6 +35,7 @@ MAX_HEADERS, MAX_HEADER_CHARS, MAX_HEAD_CHARS = 30, 300, 1_000
 
 NOT_ALLOWED = "The owner of the subscription may not see this event any more."
 FORGOTTEN = "The event is kept no more."
+OURS = "Something went wrong here that should not; the notifier's log says what."
 
 
 class Sender:
@@ -139,7 +140,11 @@ class Sender:
             self._unbegun += [one, *self._lanes.end(one.subscription_id, well=False)]
             self._wake.set()
             return
-        result, well = await self._result(one)
+        try:
+            result, well = await self._result(one)
+        except Exception:  # a mistake of ours must not hold a place for ever, nor be tried again at once
+            log.exception("a delivery could not be sent", delivery_id=one.delivery_id)
+            result, well = self._silent(one, self._clock(), OURS, None), False
         self._unbegun += self._lanes.end(one.subscription_id, well=well)
         if not self._stopping:
             self._begin()

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from libs.common.contracts.notifier.subscriptions import subscription_disabled
+from libs.common.outbound import Answer, Outbound
 from tests.integration.notifier_desk import Desk, open_desk
 from tests.integration.sink import Sink, answer, receiver
 from tests.stack import Stack
@@ -52,6 +53,26 @@ async def test_an_event_is_delivered_once_signed_and_as_it_was(desk: Desk, sink:
     )
     await stack.idle("notifier")
     assert len(await desk.deliveries()) == 1
+
+
+async def test_a_mistake_of_ours_holds_no_place_and_is_tried_again(
+    desk: Desk, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.subscribe()
+    post = Outbound.post
+
+    async def fail(*_: object) -> Answer:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(Outbound, "post", fail)
+    for _ in range(20):
+        await desk.halt()
+    rows = await desk.until("retrying", 20)
+    assert all("Something went wrong here" in row["error"] for row in rows)
+    monkeypatch.setattr(Outbound, "post", post)
+    desk.stack.clock.advance(minutes=1)
+    await sink.wait_for("/hook", 20)
+    await desk.until("delivered", 20)
 
 
 async def test_the_secret_is_nowhere_but_in_the_first_answer(desk: Desk, stack: Stack) -> None:
