@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from html import escape
 from typing import Literal
-from xml.sax.saxutils import escape, quoteattr
 
 Word = Literal["GO", "GO_WITH_WARNINGS", "NO_GO", "EXPIRED", "UNKNOWN"]
 
@@ -33,6 +33,7 @@ def badge(label: str, word: Word) -> bytes:
     """The picture, in UTF-8. ``label`` may hold anything."""
     text, colour = SHOWN[word]
     label = "".join(sign if _is_shown(sign) else "\ufffd" for sign in label)
+    said = f"{label}: {text}"
     short = label if len(label) <= MAX_LABEL else label[: MAX_LABEL - 1] + "…"
     label_length, word_length = _length(short), _length(text)
     left, right = label_length + 2 * MARGIN, word_length + 2 * MARGIN
@@ -48,8 +49,8 @@ def badge(label: str, word: Word) -> bytes:
         word_length=word_length,
         label=escape(short),
         word=escape(text),
-        title=escape(f"{label}: {text}"),
-        spoken=quoteattr(f"{label}: {text}"),
+        title=escape(said),
+        spoken=f'"{escape(said)}"',
     ).encode()
 
 
