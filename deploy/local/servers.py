@@ -117,6 +117,8 @@ class Servers:
         async def ask() -> bool:
             try:
                 client = await nats.connect(servers_of(url), connect_timeout=5, allow_reconnect=False, error_cb=quiet)
+                # A server that asks others about strangers says no so late that the client believes it is in.
+                await client.flush(5)
             except NATS_ERRORS:
                 return False
             await client.close()
