@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from libs.client.commands import approve
+from libs.client.commands import approve, baseline
 from libs.client.commands.watching import Watch
 from libs.client.completion import gates as gates_there
 from libs.client.completion import subjects
@@ -29,6 +29,7 @@ from libs.common.contracts.tracker.items import Item
 
 gates = typer.Typer(no_args_is_help=True, help="Gates: policies, verdicts and their reasons.")
 approve.add_to(gates)
+baseline.add_to(gates)
 
 RUN_ID = re.compile("[0-9]{1,19}")
 GateArgument = Annotated[str, typer.Argument(help="The gate's name, such as release.", autocompletion=gates_there)]
