@@ -12,8 +12,8 @@ COVERAGE_FLOOR ?= 80
 DOCKER ?= docker
 IMAGE ?= headgate:local
 FAULTS_MINUTES ?= 60
-# More than one deals the files of `make test` out to so many processes, each with servers of its own.
-WORKERS ?= 0
+# Deals the files of `make test` out to so many processes, each with servers of its own; 0: all in one.
+WORKERS ?= 2
 # Must say the same as requires-python in pyproject.toml.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 .DEFAULT_GOAL := help
@@ -36,7 +36,7 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip check --disable-pip-version-check --quiet && touch $(STAMP)
 
 test: install ## run unit, contract and integration tests with coverage
-	$(BIN)/python -m pytest $(TESTS) -n $(WORKERS) --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
+	$(BIN)/python -m pytest $(TESTS) -n $(WORKERS) --dist loadfile --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
 
 unit: install ## the tests that need no server; keeps their coverage for `make coverage`
 	@mkdir -p build/coverage-data

@@ -20,7 +20,7 @@ from tests.faults.checker import Poison
 WINDOW = 100  # how far a message may be moved
 HEADERS = {"Content-Type": CONTENT_TYPE}
 DECIDED, RECORDED, PATCH = "governance.gate.decided", "governance.signal.recorded", "tracker.item.patch"
-HEARERS = ("audit-events", "tracker-events", "metrics-events")  # of a verdict
+HEARERS = ("audit-events", "notifier-events", "tracker-events", "metrics-events")  # of a verdict; the first two of all
 
 
 @dataclass
@@ -100,13 +100,13 @@ def _envelope(rng: random.Random, name: str, **changed: Any) -> dict[str, Any]:
 
 
 def garbage(ns: str, rng: random.Random) -> Made:
-    """Bytes that are no JSON, where three services listen."""
+    """Bytes that are no JSON, where four services listen."""
     return f"{ns}.event.global.{DECIDED}", b"\xff\xfe{not json " + rng.randbytes(16), HEARERS
 
 
 def no_envelope(ns: str, rng: random.Random) -> Made:
     """JSON without an envelope."""
-    return f"{ns}.event.global.{RECORDED}", orjson.dumps({"nonce": rng.getrandbits(63)}), HEARERS[:1]
+    return f"{ns}.event.global.{RECORDED}", orjson.dumps({"nonce": rng.getrandbits(63)}), HEARERS[:2]
 
 
 def bad_id(ns: str, rng: random.Random) -> Made:
@@ -117,7 +117,7 @@ def bad_id(ns: str, rng: random.Random) -> Made:
 
 def foreign_type(ns: str, rng: random.Random) -> Made:
     """A type that does not fit the subject."""
-    return f"{ns}.event.global.{RECORDED}", orjson.dumps(_envelope(rng, "governance.signal.other")), HEARERS[:1]
+    return f"{ns}.event.global.{RECORDED}", orjson.dumps(_envelope(rng, "governance.signal.other")), HEARERS[:2]
 
 
 def foreign_site(ns: str, rng: random.Random) -> Made:
@@ -132,8 +132,8 @@ def foreign_source(ns: str, rng: random.Random) -> Made:
 
 
 def wrong_data(ns: str, rng: random.Random) -> Made:
-    """A good envelope around data that do not fit: the log keeps it, nobody else can apply it."""
-    return f"{ns}.event.global.{DECIDED}", orjson.dumps(_envelope(rng, DECIDED)), HEARERS[1:]
+    """A good envelope around data that do not fit: the log keeps it and it is sent on, nobody else can apply it."""
+    return f"{ns}.event.global.{DECIDED}", orjson.dumps(_envelope(rng, DECIDED)), HEARERS[2:]
 
 
 def unknown_order(ns: str, rng: random.Random) -> Made:

@@ -13,10 +13,13 @@ from libs.common.contracts.governance.runs import run_gate
 from libs.common.contracts.governance.signals import record_signals
 from libs.common.contracts.tracker.board import sync_board
 from libs.common.contracts.tracker.items import patch_item
+from libs.common.outbound import Outbound
+from libs.common.vault import Vault
 from services.audit.service import SERVICE as AUDIT
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
 from services.metrics.service import SERVICE as METRICS
+from services.notifier.service import make_service as make_notifier
 from services.tracker.service import SERVICE as TRACKER
 from tests.faults.checker import check
 from tests.faults.driver import ACTOR, NO_ITEM, Attempt, Driver, signal_document
@@ -57,7 +60,8 @@ def offsets() -> Iterator[int]:
 
 async def test_clock_steps_of_an_hour_change_nothing(stack: Stack) -> None:
     rng = random.Random(11)
-    await stack.start(make_service(packaged_policies()), TRACKER, AUDIT, METRICS)
+    notifier = make_notifier(Outbound(), Vault())
+    await stack.start(make_service(packaged_policies()), TRACKER, AUDIT, METRICS, notifier)
     driver = Driver(["in this process"], "")
     for step in STEPS_HOURS:
         wave = driver.plan(signals=40, gates=8, refusals=3, syncs=3)
