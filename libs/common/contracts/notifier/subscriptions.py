@@ -211,7 +211,7 @@ remove_subscription = Command(
     result=SubscriptionView,
     permission="subscription:write",
     http=DELETE(_PATH),
-    errors=(NotFound,),
+    errors=(NotFound, Conflict),
     summary="Remove a subscription; what has not been sent never will be",
 )
 list_subscriptions = Query(
