@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from glob import escape
 from typing import Any
 
 import asyncpg
@@ -21,12 +19,11 @@ from libs.common.contracts.governance.baselines import (
     BaselineKey,
     BaselinePart,
     BaselineRequest,
-    BaselineState,
     BaselineWord,
 )
 from libs.common.contracts.governance.runs import GateTarget
 from libs.common.listing import Listing, newest
-from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
+from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
 from libs.judge.accepted import KINDS, MAX_ACCEPTED, AcceptedPart, present
 from libs.judge.plain import plain
@@ -34,9 +31,9 @@ from libs.judge.policy import Policy
 from libs.judge.retirements import retire
 from services.governance.catalog import Catalog, Target
 from services.governance.exceptions.budget import lock_budget, spend
+from services.governance.exceptions.lifecycle import Lifecycle, Way
 from services.governance.exceptions.voters import Thing, second_word
 from services.governance.gate import gather
-from services.governance.recheck import recheck
 from services.governance.standing import parts_of
 
 _COLUMNS = listed(names_of(Baseline, without=("in_force",)))
@@ -132,71 +129,35 @@ def _tell(tx: Tx, event: Event, row: Any) -> Baseline:
     return baseline
 
 
-async def _locked(tx: Tx, accepted_id: int, *states: BaselineState) -> asyncpg.Record:
-    row = await tx.connection.fetchrow(LOCK_BASELINE, accepted_id, tx.site)
-    if row is None:
-        raise NotFound(f"There is no accepted baseline {accepted_id} in this site.")
-    if row["state"] not in states:
-        raise Conflict(f"The baseline {accepted_id} is {row['state']} already.", state=row["state"])
-    if row["ends_at"] <= tx.now:
-        raise Conflict(f"The baseline {accepted_id} ended at {row['ends_at'].isoformat()}; ask for a new one.")
-    return row
+BASELINES = Lifecycle(
+    "baseline", "accepted baseline", SELECT_BASELINE, LOCK_BASELINE, DECIDE_BASELINE, END_BASELINE, _tell
+)
+_WITHDRAWN = Way("withdrawn", contract.baseline_withdrawn, True, ("requested", "approved"))
+_REVOKED = Way("revoked", contract.baseline_revoked, False, ("approved",))
 
 
 async def approve_baseline(catalog: Catalog, tx: Tx, body: BaselineWord) -> Baseline:
     """Accept a baseline. Raises `Forbidden` to who asked for it, `NotFound`, `Conflict`, `Invalid`."""
     await lock_budget(tx)
-    await _look_again(tx, body.accepted_id)
-    row = await _locked(tx, body.accepted_id, "requested")
+    await BASELINES.look_again(tx, body.accepted_id)
+    row = await BASELINES.locked(tx, body.accepted_id, "requested")
     thing = Thing(tx.site, row["gate"], row["subject"], "", "baseline", str(body.accepted_id))
     await second_word(tx, thing, row["requested_by"], body.reason, dict(row))
     policy = (await catalog.in_force(tx.connection, row["gate"], tx.site)).policy(row["subject"])
     _check_end(policy, row["ends_at"], tx.now)
     what = f"{row['finding_count']} findings, {row['vanished_count']} tests"
     await spend(catalog, tx, "baseline", str(body.accepted_id), row["gate"], row["subject"], what)
-    done = await tx.connection.fetchrow(DECIDE_BASELINE, body.accepted_id, "approved", tx.actor, tx.now, body.reason)
-    return _tell(tx, contract.baseline_approved, done)
+    return await BASELINES.decided(tx, body.accepted_id, "approved", body.reason, contract.baseline_approved)
 
 
 async def decline_baseline(tx: Tx, body: BaselineWord) -> Baseline:
     """Say no to a baseline. Raises `NotFound`, `Conflict`."""
-    await _locked(tx, body.accepted_id, "requested")
-    done = await tx.connection.fetchrow(DECIDE_BASELINE, body.accepted_id, "declined", tx.actor, tx.now, body.reason)
-    return _tell(tx, contract.baseline_declined, done)
+    return await BASELINES.decline(contract.baseline_declined, tx, body.accepted_id, body.reason)
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """A way to end a baseline."""
-
-    state: BaselineState
-    event: Event
-    own: bool
-    of: tuple[BaselineState, ...]
-
-
-_WITHDRAWN = _End("withdrawn", contract.baseline_withdrawn, True, ("requested", "approved"))
-_REVOKED = _End("revoked", contract.baseline_revoked, False, ("approved",))
-
-
-async def end_baseline(end: _End, tx: Tx, body: BaselineWord) -> Baseline:
-    """End a baseline before its day: a GO that rests on it is judged again.
-
-    Raises `NotFound`, `Conflict`, and `Forbidden` where only who asked for it may.
-    """
-    await _look_again(tx, body.accepted_id)
-    row = await _locked(tx, body.accepted_id, *end.of)
-    if end.own and row["requested_by"] != tx.actor:
-        raise Forbidden(f"{row['requested_by']} asked for this baseline; who may approve baselines can revoke it.")
-    done = await tx.connection.fetchrow(END_BASELINE, body.accepted_id, end.state, tx.actor, tx.now, body.reason)
-    return _tell(tx, end.event, done)
-
-
-async def _look_again(tx: Tx, accepted_id: int) -> None:
-    """Have the GOs of its subject judged again, before it is locked."""
-    known = await tx.connection.fetchrow(SELECT_BASELINE, accepted_id, tx.site)
-    if known is not None:
-        await recheck(tx, site=tx.site, subjects=escape(known["subject"]), gate=known["gate"])
+async def end_baseline(way: Way, tx: Tx, body: BaselineWord) -> Baseline:
+    """End a baseline before its day. Raises `NotFound`, `Conflict`, and `Forbidden` where only who asked for it may."""
+    return await BASELINES.end(way, tx, body.accepted_id, body.reason)
 
 
 async def list_baselines(read_: Read, wanted: BaselineFilter) -> Page[Baseline]:

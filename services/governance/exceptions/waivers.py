@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from glob import escape
 from typing import Any
 
 import asyncpg
@@ -21,17 +19,16 @@ from libs.common.contracts.governance.waivers import (
     WaiverFilter,
     WaiverKey,
     WaiverRequest,
-    WaiverState,
     WaiverWord,
 )
 from libs.common.listing import Listing, newest
-from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
+from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
 from libs.judge.policy import Policy
 from services.governance.catalog import SITE_SUBJECT, Catalog
 from services.governance.exceptions.budget import spend
+from services.governance.exceptions.lifecycle import Lifecycle, Way
 from services.governance.exceptions.voters import Thing, second_word
-from services.governance.recheck import recheck
 
 _COLUMNS = listed(names_of(Waiver, without=("in_force",)))
 COUNT_OPEN = """
@@ -111,64 +108,30 @@ def _tell(tx: Tx, event: Event, row: Any) -> Waiver:
     return waiver
 
 
-async def _locked(tx: Tx, waiver_id: int, *states: WaiverState) -> asyncpg.Record:
-    row = await tx.connection.fetchrow(LOCK_WAIVER, waiver_id, tx.site)
-    if row is None:
-        raise NotFound(f"There is no waiver {waiver_id} in this site.")
-    if row["state"] not in states:
-        raise Conflict(f"The waiver {waiver_id} is {row['state']} already.", state=row["state"])
-    if row["ends_at"] <= tx.now:
-        raise Conflict(f"The waiver {waiver_id} ended at {row['ends_at'].isoformat()}; ask for a new one.")
-    return row
+WAIVERS = Lifecycle("waiver", "waiver", SELECT_WAIVER, LOCK_WAIVER, DECIDE_WAIVER, END_WAIVER, _tell)
+_WITHDRAWN = Way("withdrawn", contract.waiver_withdrawn, True, ("requested", "approved"))
+_REVOKED = Way("revoked", contract.waiver_revoked, False, ("approved",))
 
 
 async def approve_waiver(catalog: Catalog, tx: Tx, body: WaiverWord) -> Waiver:
     """Put a waiver in force. Raises `Forbidden` to who asked for it, `NotFound`, `Conflict`, `Invalid`."""
-    row = await _locked(tx, body.waiver_id, "requested")
+    row = await WAIVERS.locked(tx, body.waiver_id, "requested")
     policy = (await catalog.in_force(tx.connection, row["gate"], tx.site)).policy(row["subject"])
     _check_end(policy, row["ends_at"], tx.now, row["without_evidence"])
     thing = Thing(tx.site, row["gate"], row["subject"], row["version"], "waiver", str(body.waiver_id))
     await second_word(tx, thing, row["requested_by"], body.reason, dict(row))
     await spend(catalog, tx, "waiver", str(body.waiver_id), row["gate"], row["subject"], row["rule_id"])
-    done = await tx.connection.fetchrow(DECIDE_WAIVER, body.waiver_id, "approved", tx.actor, tx.now, body.reason)
-    return _tell(tx, contract.waiver_approved, done)
+    return await WAIVERS.decided(tx, body.waiver_id, "approved", body.reason, contract.waiver_approved)
 
 
 async def decline_waiver(tx: Tx, body: WaiverWord) -> Waiver:
     """Say no to a waiver. Raises `NotFound`, `Conflict`."""
-    await _locked(tx, body.waiver_id, "requested")
-    done = await tx.connection.fetchrow(DECIDE_WAIVER, body.waiver_id, "declined", tx.actor, tx.now, body.reason)
-    return _tell(tx, contract.waiver_declined, done)
+    return await WAIVERS.decline(contract.waiver_declined, tx, body.waiver_id, body.reason)
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """A way to end a waiver."""
-
-    state: WaiverState
-    event: Event
-    own: bool
-    of: tuple[WaiverState, ...]
-
-
-_WITHDRAWN = _End("withdrawn", contract.waiver_withdrawn, True, ("requested", "approved"))
-_REVOKED = _End("revoked", contract.waiver_revoked, False, ("approved",))
-
-
-async def end_waiver(end: _End, tx: Tx, body: WaiverWord) -> Waiver:
-    """End a waiver before its day: a GO that rests on it is judged again.
-
-    Raises `NotFound`, `Conflict`, and `Forbidden` where only who asked for it may.
-    """
-    known = await tx.connection.fetchrow(SELECT_WAIVER, body.waiver_id, tx.site)
-    if known is not None and known["state"] == "approved":
-        # A subject may hold what is special in a pattern, so it is escaped.
-        await recheck(tx, site=tx.site, subjects=escape(known["subject"]), gate=known["gate"])
-    row = await _locked(tx, body.waiver_id, *end.of)
-    if end.own and row["requested_by"] != tx.actor:
-        raise Forbidden(f"{row['requested_by']} asked for this waiver; who may approve waivers can revoke it.")
-    done = await tx.connection.fetchrow(END_WAIVER, body.waiver_id, end.state, tx.actor, tx.now, body.reason)
-    return _tell(tx, end.event, done)
+async def end_waiver(way: Way, tx: Tx, body: WaiverWord) -> Waiver:
+    """End a waiver before its day. Raises `NotFound`, `Conflict`, and `Forbidden` where only who asked for it may."""
+    return await WAIVERS.end(way, tx, body.waiver_id, body.reason)
 
 
 async def list_waivers(read: Read, wanted: WaiverFilter) -> Page[Waiver]:
