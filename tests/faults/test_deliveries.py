@@ -18,7 +18,7 @@ from tests.local_traffic import client
 from tests.receiver import Receiver
 
 pytestmark = pytest.mark.faults
-EVENTS = 600
+EVENTS, AT_ONCE = 5_000, 250
 PARTS = ("notifier", "postgres", "nats", "notifier")
 WAIT_S = 150.0  # a lease of 45 s may have to end
 
@@ -38,10 +38,10 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 
 def _send(http: httpx2.Client, first: int) -> None:
-    """A hundred signals, each of which becomes an event."""
+    """Some signals, each of which becomes an event."""
     events = [
         {"specversion": "1.0", "id": f"d-{number}", "source": "/faults", "type": "ops.security", "data": {"n": number}}
-        for number in range(first, first + 100)
+        for number in range(first, first + AT_ONCE)
     ]
     headers = {"Content-Type": "application/cloudevents-batch+json", "Idempotency-Key": f"batch-{first}"}
     for _ in range(40):
@@ -74,7 +74,7 @@ def test_kill_9_among_deliveries_loses_none_and_doubles_no_row(local: LocalStack
         body = {"name": "faults", "event_types": ["governance.signal.recorded"], "endpoint": receiver.url}
         made = http.post("/api/subscriptions", json=body)
         assert made.status_code == 201, made.text
-        for first in range(0, EVENTS, 100):
+        for first in range(0, EVENTS, AT_ONCE):
             _send(http, first)
         for part in PARTS:
             seen = len(receiver.got)
