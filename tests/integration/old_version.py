@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 # The version that installations are made with before they are upgraded. Move it on when a release is tagged: to the
 # commit of that tag, in the first commit after it. What changes until then must be able to start on that version's
 # data, and migrations that it has are never edited again.
-BASE = "5bd40cb8c504eb4a823bf48acce76e2f2f73916c"
-SERVICES = ("gateway", "governance", "tracker", "audit", "metrics")  # of that version, in the order of its ports
+BASE = "9d67f40b6181d6b2babcada6391719fc1b2cd52c"
+SERVICES = ("gateway", "governance", "tracker", "audit", "metrics", "notifier")  # of that version, in the order of its ports
 WAIT_S = 120.0
 
 

@@ -1,4 +1,4 @@
-"""Subscribers on the bus behind two gateways: either lets them in, either ends them, and one that stops is not missed."""
+"""Subscribers behind two gateways: either lets them in, either ends them, and one that stops is not missed."""
 
 from __future__ import annotations
 
