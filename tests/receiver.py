@@ -21,9 +21,10 @@ class Received:
 
 @dataclass
 class Receiver:
-    """Answers 204, after ``slow_s``, and keeps what came."""
+    """Answers 204, after ``slow_s``, and keeps what came; on ``port``, or on one that is free."""
 
     slow_s: float = 0.0
+    port: int = 0
     got: list[Received] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -50,7 +51,7 @@ class Receiver:
             def handle_error(self, *_: object) -> None:
                 """A sender that was killed."""
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", self.port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         return self

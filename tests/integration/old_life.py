@@ -16,6 +16,7 @@ import asyncpg
 import httpx2
 import nats
 
+from deploy.embedded import free_ports
 from tests.integration.old_version import OldVersion
 
 TRACKER = "/api/ops/governance/gate/remediation/tracker"
@@ -48,6 +49,8 @@ class Life:
     keyed: dict[str, tuple[str, dict[str, Any] | str, dict[str, Any]]] = field(default_factory=dict)
     entries: dict[int, dict[str, Any]] = field(default_factory=dict)
     unsent: int = 0
+    subscription: dict[str, Any] = field(default_factory=dict)  # with its secret; its receiver was never there
+    subscriber: dict[str, Any] = field(default_factory=dict)
 
 
 class Author:
@@ -111,6 +114,14 @@ class Author:
         """Remember a command that was accepted and not yet applied."""
         assert answer.status_code == 202, answer.text
         self.life.owed[answer.headers["Location"]] = outcomes
+
+    def listeners(self) -> None:
+        """A subscription whose receiver is away, and a subscriber on the bus that has not come yet."""
+        address = f"http://127.0.0.1:{free_ports(1)}/hook"
+        body: dict[str, Any] = {"name": "bot", "event_types": ["governance.gate.*"], "endpoint": address}
+        self.life.subscription = self.ask("POST", "/api/subscriptions", body, wanted=201)
+        body = {"name": "ci", "types": ["governance.gate.*"]}
+        self.life.subscriber = self.ask("POST", "/api/subscribers", body, wanted=201)
 
     def identity(self) -> None:
         """Sites, users of several roles, tokens, one of them revoked and one of a user who was deactivated."""
@@ -239,7 +250,7 @@ def keyed_post(http: httpx2.Client, key: str, path: str, body: dict[str, Any] | 
 
 def paths(http: httpx2.Client) -> Iterator[str]:
     """Everything that can be read and stays as it is."""
-    yield from ("/api/sites", "/api/users", "/api/tokens", "/api/dead-letters/governance")
+    yield from ("/api/sites", "/api/users", "/api/tokens", "/api/dead-letters/governance", "/api/subscriptions")
     for site in ("global", "well", "plant", "silo", "later"):
         for signal in all_pages(http, f"/api/signals?limit=200&site={site}"):
             yield f"/api/signals/{signal['signal_id']}?site={site}"

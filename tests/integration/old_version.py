@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[2]
 # commit of that tag, in the first commit after it. What changes until then must be able to start on that version's
 # data, and migrations that it has are never edited again.
 BASE = "9d67f40b6181d6b2babcada6391719fc1b2cd52c"
-SERVICES = ("gateway", "governance", "tracker", "audit", "metrics", "notifier")  # of that version, in the order of its ports
+# Of that version, in the order of its ports.
+SERVICES = ("gateway", "governance", "tracker", "audit", "metrics", "notifier")
 WAIT_S = 120.0
 
 
@@ -64,6 +65,7 @@ class OldVersion:
             "HEADGATE_DATA_DIR": str(self.data_dir),
             "HEADGATE_HTTP_PORT": str(self.port),
             "HEADGATE_REQUESTS_PER_MINUTE": "1000000",
+            "HEADGATE_OUTBOUND_NETWORKS": '["127.0.0.0/8"]',
         }
 
     def start(self) -> None:

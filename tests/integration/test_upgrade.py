@@ -12,15 +12,18 @@ from typing import Any
 
 import httpx2
 import pytest
+from standardwebhooks import Webhook
 
 from deploy.local import LocalStack
 from tests.faults.world import drain
 from tests.integration.bus_guest import Guest
 from tests.integration.old_life import TRACKER, Author, Life, all_pages, junit, keyed_post, lost
 from tests.integration.old_version import OldVersion, check_out
-from tests.local_traffic import client, story
+from tests.local_traffic import await_that, client, story
+from tests.receiver import Receiver
 
 pytestmark = pytest.mark.integration
+ENVIRONMENT = {"HEADGATE_REQUESTS_PER_MINUTE": "1000000", "HEADGATE_OUTBOUND_NETWORKS": '["127.0.0.0/8"]'}
 
 
 @dataclass
@@ -47,6 +50,7 @@ def upgraded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     author = Author(old)
     try:
         author.identity()
+        author.listeners()
         author.operations()
         author.releases()
         author.poison()
@@ -58,7 +62,7 @@ def upgraded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     finally:
         old.kill()
         author.close()
-    stack = LocalStack(folder / "data", env={"HEADGATE_REQUESTS_PER_MINUTE": "1000000"})
+    stack = LocalStack(folder / "data", env=ENVIRONMENT)
     stack.start()
     try:
         stack.wait_ready()
@@ -98,6 +102,35 @@ async def test_the_bus_lets_subscribers_in_and_has_what_the_old_version_told(upg
     (first,) = await guest.pull(1)
     assert first.metadata.sequence.stream == 1
     await guest.client.close()
+
+
+async def test_a_subscriber_of_before_finds_what_waited_for_it(upgraded: Upgraded) -> None:
+    made = upgraded.life.subscriber
+    token = str(upgraded.http.headers["Authorization"]).removeprefix("Bearer ")
+    guest = await Guest(made, "headgate").open(upgraded.stack.servers.nats_url, token)
+    decided = [one for one in await guest.pull(20) if one.subject.endswith("gate.decided")]
+    assert len(decided) >= 5
+    await guest.client.close()
+
+
+def test_what_waited_for_a_receiver_is_sent_and_signed_with_the_same_secret(upgraded: Upgraded) -> None:
+    made = upgraded.life.subscription
+    waiting = upgraded.get("/api/deliveries", params={"subscription_id": made["subscription_id"], "limit": 200})[
+        "items"
+    ]
+    assert len(waiting) >= 5
+    assert {one["state"] for one in waiting} <= {"retrying", "pending", "delivering"}
+    with Receiver(port=int(made["endpoint"].split(":")[2].split("/")[0])) as receiver:
+
+        def arrived() -> bool:
+            for one in waiting:
+                upgraded.http.post(f"/api/deliveries/{one['delivery_id']}/retry")  # refused while it is being sent
+            return {got.headers["webhook-id"] for got in receiver.got} >= wanted
+
+        wanted = {f"{one['event_id']}-{made['subscription_id']}" for one in waiting}
+        await_that("what waited", arrived)
+        for got in receiver.got:
+            Webhook(made["signing_secret"]).verify(got.body, dict(got.headers))
 
 
 def test_the_audit_log_is_the_same_chain_and_goes_on(upgraded: Upgraded) -> None:
