@@ -21,6 +21,7 @@ from libs.common.runtime import StartError
 from libs.common.vault import VaultError, vault_of
 from services.gateway import mount, pages
 from services.gateway.access import Access
+from services.gateway.acknowledge_links import Links
 from services.gateway.answers import refusal_answer
 from services.gateway.bodies import path_values, read_query
 from services.gateway.bootstrap import bootstrap
@@ -69,6 +70,9 @@ class Edge:
             raise StartError(str(error)) from None
         self.deliveries = Deliveries(running.pool, self.access, self.commands, self.webhooks, running.clock)
         self.refusals = Refusals(running)
+        self.links = Links(
+            running.pool, self.access, self.questions, self.commands, self.refusals, self.vault, running.clock
+        )
         self.durables = Durables(running)
         self.carrier = Carrier(running.bus)
         self.callout = Callout(running, self.identity, self.durables, self.refusals)
@@ -128,6 +132,7 @@ def app_of(edge: Edge) -> ASGIApp:
     routes = [
         *pages.routes(edge.access, edge.health, edge.running.settings.public_url),
         *_own_routes(edge),
+        *edge.links.routes(),
         *mount.routes(parts),
     ]
     app.router.routes[:] = switched(routes)

@@ -16,6 +16,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from libs.common.acknowledge_links import PATH as SECRET_PATH
 from libs.common.ids import uuid7
 from libs.common.latency import LatencyRecorder
 from libs.common.problems import Invalid, Refusal, Unavailable, problem
@@ -127,7 +128,7 @@ class Envelope:
             "http.request.method": method,
             "http.route": context.route,
             "http.response.status_code": status,
-            "url.path": scope["path"][:200],
+            "url.path": SECRET_PATH if scope["path"].startswith(SECRET_PATH) else scope["path"][:200],
             "client.address": context.address,
             "headgate.request_id": context.request_id,
         }

@@ -77,16 +77,20 @@ async def acknowledge(tx: Tx, body: Acknowledge) -> Escalation:
 
     Raises `NotFound`, and `Conflict` for an item that is done or acknowledged already.
     """
-    row = await _locked(tx, body.item_id)
+    return await stop(tx, await locked(tx, body.item_id), body.reason)
+
+
+async def stop(tx: Tx, row: asyncpg.Record, reason: str | None, **more: Any) -> Escalation:
+    """Stop a locked escalation in the name of ``tx.actor``; ``more`` is told, too. Raises `Conflict`."""
     if row["acknowledged_at"] is not None:
-        raise Conflict(f"Item {body.item_id} was acknowledged by {row['acknowledged_by']} already.")
-    await tx.connection.execute(ACKNOWLEDGE, row["item"], row["episode"], tx.now, tx.actor, body.reason)
-    return await _told(tx, row, escalation_acknowledged, body.reason)
+        raise Conflict(f"Item {row['item']} was acknowledged by {row['acknowledged_by']} already.")
+    await tx.connection.execute(ACKNOWLEDGE, row["item"], row["episode"], tx.now, tx.actor, reason)
+    return await _told(tx, row, escalation_acknowledged, reason, **more)
 
 
 async def unacknowledge(tx: Tx, body: Acknowledge) -> Escalation:
     """Let the escalation go on; a step that was due meanwhile is taken at the next look. Raises like `acknowledge`."""
-    row = await _locked(tx, body.item_id)
+    row = await locked(tx, body.item_id)
     if row["acknowledged_at"] is None:
         raise Conflict(f"Item {body.item_id} is not acknowledged.")
     await tx.connection.execute(UNACKNOWLEDGE, row["item"], row["episode"], tx.now, body.reason)
@@ -100,21 +104,21 @@ async def snooze(tx: Tx, body: Snooze) -> Escalation:
     """
     if not tx.now < body.until <= tx.now + MAX_SNOOZE:
         raise Invalid(f"until must lie in the future, at most {MAX_SNOOZE.days} days from now.")
-    row = await _locked(tx, body.item_id)
+    row = await locked(tx, body.item_id)
     await tx.connection.execute(SNOOZE, row["item"], row["episode"], body.until, tx.actor, body.reason)
     return await _told(tx, row, escalation_snoozed, body.reason, until=body.until)
 
 
 async def wake(tx: Tx, body: Acknowledge) -> Escalation:
     """End a snooze; what is due by then is told at the next look. Raises `NotFound`, and `Conflict` if none runs."""
-    row = await _locked(tx, body.item_id)
+    row = await locked(tx, body.item_id)
     if row["snoozed_until"] is None or row["snoozed_until"] <= tx.now:
         raise Conflict(f"Item {body.item_id} is not snoozed.")
     await tx.connection.execute(WAKE, row["item"], row["episode"], tx.now, body.reason)
     return await _told(tx, row, escalation_woken, body.reason)
 
 
-async def _locked(tx: Tx, item_id: int) -> asyncpg.Record:
+async def locked(tx: Tx, item_id: int) -> asyncpg.Record:
     """The escalation's row, made if there is none, locked. Raises `NotFound`, `Conflict` for an item that is done."""
     item = await tx.connection.fetchrow(SELECT_ITEM, item_id, tx.site)
     if item is None:

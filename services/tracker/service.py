@@ -5,6 +5,7 @@ from __future__ import annotations
 from libs.common.contracts.tracker import CONTRACT
 from libs.common.service import Service
 from services.tracker import (
+    acknowledge_links,
     acknowledgement,
     assignment,
     bulk,
@@ -52,6 +53,7 @@ SERVICE = Service.of(
     chains.TABLE,
     escalation.TABLE,
     acknowledgement.TABLE,
+    acknowledge_links.TABLE,
     people.TABLE,
     hands.TABLE,
     assignment.POLICY,

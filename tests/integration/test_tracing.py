@@ -158,3 +158,17 @@ async def test_logs_carry_the_trace_and_the_request(stack: Stack, lines: io.Stri
     assert (logged["from a library"]["logger"], logged["from a library"]["level"]) == ("a.library", "warning")
     assert "trace_id" not in logged["outside"]
     assert "request_id" not in logged["outside"]
+
+
+async def test_a_link_that_opens_something_is_in_no_span(stack: Stack, receiver: Receiver, lines: io.StringIO) -> None:
+    http = await Http(stack).open()
+    try:
+        for path in ("/a/v1.0123456789abcdef.c2VjcmV0", "/a/v1.0123456789abcdef.c2VjcmV0/", "/a/v1.c2VjcmV0/more"):
+            assert (await http.of(None).get(path, headers=HEADERS)).status_code == 404
+    finally:
+        await http.close()
+    stop_tracing()
+    found = {span.attributes.get("url.path") for span in receiver.spans if span.kind == Kinds.SPAN_KIND_SERVER}
+    assert found == {"/a/"}
+    assert not [span for span in receiver.spans if "c2VjcmV0" in str(span)]
+    assert "c2VjcmV0" not in lines.getvalue()

@@ -188,10 +188,13 @@ class EscalationRaised(Open):
 
 
 class EscalationChanged(Open):
+    """``by_link``: with the link of a message; who holds it speaks as who was told, or as ``link:<channel>``."""
+
     item_id: int
     episode: int
     reason: str | None
     until: Time | None = None
+    by_link: bool = False
 
 
 run_escalation = Command(
