@@ -1,4 +1,4 @@
-"""The programs of docs/subscribers.md as they stand there, in Python and JavaScript, each a subscriber of its own."""
+"""The programs of docs/subscribers.md as they stand there, in Python and JavaScript, and a client in Rust."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import httpx2
 from tests.outside.tools import HERE
 from tests.outside.world import World, check, until
 
+# That client asks for what is said of the whole stream first, so it speaks the page's protocol by hand.
+BY_HAND = HERE / "subscriber_by_hand.py"
 PAGE = HERE.parents[1] / "docs" / "subscribers.md"
 WANTED = 5
 
@@ -26,11 +28,15 @@ def programs() -> dict[str, str]:
 
 def step(world: World) -> None:
     """Each program hears what happened, acknowledges it, and ends when its token is revoked."""
-    commands = {"python": [sys.executable, "{file}"], "javascript": [world.tools.node, "{file}"]}
-    for language, text in programs().items():
+    commands = {
+        "python": [sys.executable, "{file}"],
+        "javascript": [world.tools.node, "{file}"],
+        "rust": [world.tools.python, "{file}"],
+    }
+    for language, text in (programs() | {"rust": BY_HAND.read_text()}).items():
         heard, lag_s = _prove(world, language, text, commands[language])
-        tool = {"python": "nats-py", "javascript": "@nats-io/jetstream"}[language]
-        world.figure(f"the subscriber of the page in {language}: events pulled and acknowledged", tool, str(heard))
+        tool = {"python": "nats-py", "javascript": "@nats-io/jetstream", "rust": "async-nats (natsrpy)"}[language]
+        world.figure(f"a subscriber as the page says in {language}: events pulled and acknowledged", tool, str(heard))
         world.figure("from the revocation of its token to its end", tool, f"{lag_s:.1f} s")
 
 

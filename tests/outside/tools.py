@@ -1,7 +1,8 @@
 """The tools that `make outside` needs and that are not ours. Each is fetched once, into folders that git ignores.
 
-Node packages and schemathesis come from their registries by lock files with hashes. Prometheus and Alertmanager are
-taken from PATH, else from Debian's packages, which are unpacked and not installed: nothing on the system changes.
+Node packages, schemathesis, Go and a NATS client in Rust come from their registries by lock files with hashes.
+Prometheus and Alertmanager are taken from PATH, else from Debian's packages, which are unpacked and not installed:
+nothing on the system changes.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Tools:
     """Paths of the programs."""
 
     node: str
+    python: str  # of the environment that schemathesis and the client in Rust are in
     schemathesis: str
+    go: str
     prometheus: str
     promtool: str
     amtool: str
@@ -53,7 +56,7 @@ class Tools:
         """The first line that each says about itself."""
         asked = {"node": self.node, "schemathesis": self.schemathesis, "prometheus": self.prometheus}
         asked["alertmanager"] = self.amtool
-        return {name: _version(program) for name, program in asked.items()}
+        return {name: _version(program) for name, program in asked.items()} | {"go": _version(self.go, "version")}
 
 
 def fetch() -> Tools:
@@ -70,7 +73,8 @@ def fetch() -> Tools:
         raise ToolMissing(f"{', '.join(missing)} can't be found; put them on PATH")
     paths = {name: str(path) for name, path in found.items()}
     alertmanager = _with_its_share(paths.pop("alertmanager"))
-    return Tools(node=node, schemathesis=_schemathesis(), alertmanager=alertmanager, **paths)
+    ours = {name: str(_environment() / name) for name in ("python", "schemathesis", "go")}
+    return Tools(node=node, alertmanager=alertmanager, **ours, **paths)
 
 
 def run(command: Sequence[str | Path], within_s: float, where: Path = HERE, **more: str) -> tuple[int, str]:
@@ -106,16 +110,17 @@ def _npm_packages(npm: str) -> None:
         stamp.write_text(wanted)
 
 
-def _schemathesis() -> str:
-    program, stamp = _VENV / "bin" / "schemathesis", _VENV / ".headgate-lock"
+def _environment() -> Path:
+    """The folder of programs of an environment with all that the lock names."""
+    programs, stamp = _VENV / "bin", _VENV / ".headgate-lock"
     lock = HERE / "requirements.lock"
     wanted = hashlib.sha256(lock.read_bytes()).hexdigest() + sys.version
     if not stamp.exists() or stamp.read_text() != wanted:
         venv.create(_VENV, clear=True, with_pip=True)
         pip = ["-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input", "install", "--require-hashes"]
-        _must([_VENV / "bin" / "python", *pip, "-r", lock])
+        _must([programs / "python", *pip, "-r", lock])
         stamp.write_text(wanted)
-    return str(program)
+    return programs
 
 
 def _find(names: Sequence[str]) -> str | None:
@@ -145,6 +150,6 @@ def _unpack_debian() -> None:
         package.unlink()
 
 
-def _version(program: str) -> str:
-    found = re.search(r"\d+\.\d+[\w.+-]*", run([program, "--version"], 30)[1])
+def _version(program: str, asked: str = "--version") -> str:
+    found = re.search(r"\d+\.\d+[\w.+-]*", run([program, asked], 30)[1])
     return found[0] if found else "?"

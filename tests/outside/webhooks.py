@@ -20,6 +20,39 @@ const forged = refuses(secret, headers, body + " ");
 const other = refuses("whsec_" + Buffer.alloc(32).toString("base64"), headers, body);
 console.log(JSON.stringify([seen, forged, other]));
 """
+_TRY_IN_GO = """
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+)
+
+func main() {
+	var given struct {
+		Secret, Body string
+		Headers      map[string]string
+	}
+	if err := json.Unmarshal([]byte(os.Getenv("GIVEN")), &given); err != nil {
+		panic(err)
+	}
+	header := http.Header{}
+	for name, value := range given.Headers {
+		header.Set(name, value)
+	}
+	other := "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	late := header.Clone()
+	late.Set("webhook-timestamp", "1700000000")
+	fmt.Println(
+		Verify(given.Secret, header, []byte(given.Body)) == nil,
+		Verify(given.Secret, header, []byte(given.Body+" ")) != nil,
+		Verify(other, header, []byte(given.Body)) != nil,
+		Verify(given.Secret, late, []byte(given.Body)) != nil,
+	)
+}
+"""
 
 
 def step(world: World) -> None:
@@ -34,9 +67,12 @@ def step(world: World) -> None:
         for secret in (made["signing_secret"], turned["signing_secret"]):
             _python(secret, got)
             _node(world, secret, got)
+            _go(world, secret, got)
         removed = world.http.delete(path)
         check(removed.status_code == 200, removed.text)
-    world.figure("signatures of either secret verified, forged ones refused", "npm and PyPI standardwebhooks", "4 of 4")
+    world.figure(
+        "signatures of either secret verified, forged ones refused", "npm, PyPI standardwebhooks; Go", "6 of 6"
+    )
 
 
 def _sample(receiver: Receiver, event_id: str) -> Received | None:
@@ -69,3 +105,18 @@ def _node(world: World, secret: str, got: Received) -> None:
     status, said = run([world.tools.node, "--input-type=module", "-e", code], 30, HERE, GIVEN=given)
     check(status == 0, said)
     check(json.loads(said) == ["headgate.notifier.subscription.tested.v1", True, True], said)
+
+
+def _go(world: World, secret: str, got: Received) -> None:
+    folder = world.folder / "receiver"
+    folder.mkdir(exist_ok=True)
+    (folder / "go.mod").write_text("module headgate\n\ngo 1.22\n")
+    (folder / "verify.go").write_text(snippet("go").replace("package headgate", "package main"))
+    (folder / "main.go").write_text(_TRY_IN_GO)
+    given = json.dumps({"Secret": secret, "Headers": dict(got.headers), "Body": got.body.decode()})
+    # Nothing but the standard library, and no toolchain of another version: nothing is fetched.
+    offline = {"GOPROXY": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod", "CGO_ENABLED": "0"}
+    kept = {"GOCACHE": str(world.folder / "go-cache"), "GOPATH": str(world.folder / "go-path")}
+    status, said = run([world.tools.go, "run", "."], 120, folder, GIVEN=given, **offline, **kept)
+    check(status == 0, said)
+    check(said.split() == ["true"] * 4, said)
