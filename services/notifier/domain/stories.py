@@ -31,9 +31,29 @@ _SILENT = frozenset({"digest", "fingerprint", "evidence_sha256", "capsule_sha256
                      "inbox_prefix", "path", "previous_until", "event_id", "content", "diff", "revision", "condition",
                      "is_active", "created_at", "changed_at", "key", "id", "endpoint", "detail", "why"})  # fmt: skip
 # Of an item, what the reader does not act on.
-_OF_AN_ITEM = frozenset({"item_id", "completion_checked", "completed_at", "verified_at", "sla_hours", "episode",
-                         "opened_at", "gate_generated_at", "gate_run_id", "created_by", "updated_by", "updated_at", "responded_at",
-                         "due_by_hand", "pauses", "levels", "repeat", "reason", "completion_note"})  # fmt: skip
+_OF_AN_ITEM = frozenset(
+    [
+        "item_id",
+        "completion_checked",
+        "completed_at",
+        "verified_at",
+        "sla_hours",
+        "episode",
+        "opened_at",
+        "gate_generated_at",
+        "gate_run_id",
+        "created_by",
+        "updated_by",
+        "updated_at",
+        "responded_at",
+        "due_by_hand",
+        "pauses",
+        "levels",
+        "repeat",
+        "reason",
+        "completion_note",
+    ]
+)
 _ITEMS = "/api/ops/governance/gate/remediation/tracker/items"
 
 
