@@ -118,12 +118,19 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of an attempt; the fields are those of the row."""
+    """What became of an attempt; the fields are those of the row.
+
+    ``well``: whether the ``target`` did well, as known at ``known_at``; None: the attempt says nothing of it.
+    """
 
     delivery_id: int
     attempt_count: int
+    target: int
+    site: str
     state: str
     at: datetime
+    known_at: datetime
+    well: bool | None
     due_at: datetime | None = None
     ended_at: datetime | None = None
     http_status: int | None = None
@@ -134,7 +141,7 @@ class Result:
     answer_head: str | None = None
 
 
-_RESULT = names_of(Result)
+_RESULT = names_of(Result, without=("target", "site", "known_at", "well"))  # which no row has
 
 
 async def claim(

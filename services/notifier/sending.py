@@ -19,7 +19,7 @@ from libs.common.postgres import LOST_RACES, UNREACHABLE
 from libs.common.service import Clock, Connection, Table
 from libs.common.telemetry import log
 from libs.common.vault import Vault, VaultError
-from services.notifier import claims, webhook
+from services.notifier import claims, outages, webhook
 from services.notifier.claims import Claimed, Result
 from services.notifier.domain import attempts
 from services.notifier.domain.attempts import Next
@@ -99,6 +99,7 @@ class Sender:
             results, unbegun = list(self._results), list(self._unbegun)
             async with self._pool.acquire() as connection, connection.transaction():
                 await claims.store(connection, results)
+                await outages.note(connection, results)
                 await claims.give_back(connection, unbegun, self._clock())
                 taken = await self._claim(connection)
         except LOST_RACES:
@@ -168,7 +169,7 @@ class Sender:
         try:
             answer = await self._outbound.post(one.endpoint, headers, one.payload)
         except Refused as error:
-            return _given_up(one, now, error.sentence), True
+            return _given_up(one, now, error.sentence, well=False), True
         except Unreachable as error:
             return self._silent(one, now, error.sentence, webhook.without_signature(headers)), False
         return self._answered(one, now, answer, webhook.without_signature(headers))
@@ -199,16 +200,22 @@ class Sender:
 
     def _row(self, one: Claimed, at: datetime, following: Next, **more: object) -> Result:
         retrying = following.state == "retrying"
-        due_at = self._clock() + timedelta(seconds=following.delay_s) if retrying else None
-        ended_at = None if retrying else self._clock()
+        known_at = self._clock()
+        due_at = known_at + timedelta(seconds=following.delay_s) if retrying else None
+        # Who wants no more has answered as it should; that is no outage.
+        well = None if following.disable else following.state == "delivered"
         return Result(
-            one.delivery_id, one.attempt_count, following.state, at, due_at=due_at, ended_at=ended_at,
+            one.delivery_id, one.attempt_count, one.subscription_id, one.site, following.state, at, known_at, well,
+            due_at=due_at, ended_at=None if retrying else known_at,
             **more,  # type: ignore[arg-type]
         )  # fmt: skip
 
 
-def _given_up(one: Claimed, at: datetime, error: str) -> Result:
-    return Result(one.delivery_id, one.attempt_count, "dead", at, ended_at=at, error=error)
+def _given_up(one: Claimed, at: datetime, error: str, *, well: bool | None = None) -> Result:
+    return Result(
+        one.delivery_id, one.attempt_count, one.subscription_id, one.site, "dead", at, at, well, ended_at=at,
+        error=error,
+    )  # fmt: skip
 
 
 def _shortened(headers: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from libs.common.contracts.notifier import CONTRACT
 from libs.common.outbound import Outbound
 from libs.common.service import Service
 from libs.common.vault import Vault
-from services.notifier import deliveries, intake, sending, series, subscriptions
+from services.notifier import deliveries, intake, outages, sending, series, subscriptions
 
 
 def make_service(outbound: Outbound, vault: Vault) -> Service:
@@ -16,6 +16,7 @@ def make_service(outbound: Outbound, vault: Vault) -> Service:
         subscriptions.table(outbound),
         intake.TABLE,
         deliveries.table(),
+        outages.TABLE,
         sending.table(outbound, vault),
         gauges=series.measure,
     )
