@@ -118,7 +118,7 @@ async def stack(admin_database_url: str, admin_nats_url: str, database_template:
 
 @pytest.fixture(scope="session")
 def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """All of Headgate as `make up` runs it: seven processes, generated users and passwords. Ready. Don't kill parts."""
+    """All of Headgate as `make up` runs it: all processes, generated users and passwords. Ready. Don't kill parts."""
     # The sweeps ask more in a minute than a person may.
     generous = {"HEADGATE_REQUESTS_PER_MINUTE": "1000000", "HEADGATE_ANONYMOUS_REQUESTS_PER_MINUTE": "1000000"}
     made = LocalStack(tmp_path_factory.mktemp("local") / "data", env=generous)

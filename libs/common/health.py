@@ -60,6 +60,18 @@ async def _storing(running: Running) -> str:
     return UNANSWERED if running.bus.stalled else "ok"
 
 
+async def read_sync(url: str | None) -> str:
+    """When NATS writes to its disk: ``always``, an interval, or ``unknown``. ``url`` is its monitoring address."""
+    if url is None:
+        return "unknown"
+    try:
+        async with httpx2.AsyncClient(timeout=2) as client:
+            jetstream = (await client.get(f"{url.rstrip('/')}/varz")).json()["jetstream"]["config"]
+        return "always" if jetstream.get("sync_always") else str(jetstream.get("sync_interval", "unknown"))
+    except (httpx2.HTTPError, ValueError, KeyError, TypeError):
+        return "unknown"
+
+
 def metrics_page() -> Response:
     """The Prometheus text format."""
     return Response(prometheus_client.generate_latest(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -8,6 +8,7 @@ from libs.common import buckets
 from libs.common.contracts import CONTRACTS
 from libs.common.topology import Topology, durables
 
+USER_INFO = "$SYS.REQ.USER.INFO"  # asks the server for the rights of whoever asks, and nobody else's
 SYSTEM_USER = "gateway-system"  # a user of the server's own account, who may only list and end connections
 
 
@@ -57,6 +58,7 @@ def permissions(topology: Topology, service: str) -> Permissions:
             ]
     # A service reads its own schedules back, to put them only when they differ.
     publish.append(f"$JS.API.DIRECT.GET.{topology.schedules_stream}.{ns}.schedule.{service}.*")
+    publish.append(USER_INFO)
     deny: list[str] = []
     if service == "gateway":
         streams.add(topology.events_stream)

@@ -14,6 +14,7 @@ SERVICES = (
     "audit",
     "metrics",
     "notifier",
+    "operations",
 )
 
 

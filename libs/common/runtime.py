@@ -18,7 +18,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from libs.common import contracts, deadletters, health, jobs, migrations, outcomes, series, topology
+from libs.common import contracts, deadletters, health, jobs, migrations, outcomes, preflight, series, topology
 from libs.common.asking import Asker
 from libs.common.bus import NATS_ERRORS, connect
 from libs.common.dispatch import Applied, Dispatcher
@@ -28,6 +28,7 @@ from libs.common.loop import BatchConsumer, CommandConsumer, Consumer, EventCons
 from libs.common.migrations import MigrationError
 from libs.common.outbox import Relay
 from libs.common.postgres import UNREACHABLE, make_pool
+from libs.common.preflight import Lookout
 from libs.common.problems import Unavailable
 from libs.common.queries import QueryServer
 from libs.common.running import Running, spawn
@@ -59,7 +60,7 @@ def _consumers(running: Running, dispatcher: Dispatcher) -> list[Consumer]:
     return found
 
 
-def _complete(service: Service, asker: Asker, schedules: Mapping[str, Schedule | None]) -> Service:
+def _complete(service: Service, asker: Asker, schedules: Mapping[str, Schedule | None], lookout: Lookout) -> Service:
     """The service with the handlers that all services share. Checks that every operation has a handler."""
 
     async def replay(connection: Any, consumer: str, message: Any, payload: bytes, now: Any, into: Applied) -> None:
@@ -73,7 +74,8 @@ def _complete(service: Service, asker: Asker, schedules: Mapping[str, Schedule |
 
     commands, queries = deadletters.handlers(service, replay)
     whole = replace(service, commands={**service.commands, **commands}, jobs=(*service.jobs, PRUNE_JOB))
-    whole = replace(whole, queries={**service.queries, **queries, **jobs.handlers(whole, schedules)})
+    shared = {**queries, **jobs.handlers(whole, schedules), **lookout.handlers()}
+    whole = replace(whole, queries={**service.queries, **shared})
     dispatcher = Dispatcher(whole, asker)
     missing = [
         declared.name
@@ -110,16 +112,18 @@ def _check_hearing(service: Service) -> None:
             raise StartError(f"{service.name} must both hear (in its contract) and handle {', '.join(odd)}")
 
 
-async def start(service: Service, settings: Settings, *, clock: Clock = wall_clock) -> Running:
+async def start(service: Service, settings: Settings, *, clock: Clock = wall_clock, speaks: bool = False) -> Running:
     """Connect, compare schema and topology with what this version needs, and begin to consume and answer.
 
-    Raises `StartError` with a sentence if something is missing or different.
+    ``speaks``: tell first, by an event, what the preflight found, as every process does. Raises `StartError` with a
+    sentence if something is missing or different, or the preflight is in error and the settings say that this counts.
     """
     name = service.name
     if settings.database_url is None or settings.nats_url is None:
         raise StartError("HEADGATE_DATABASE_URL and HEADGATE_NATS_URL must be set; `headgate up` derives them")
     schedules, asker = _schedules(service, settings), Asker(name)
-    whole = _complete(service, asker, schedules)
+    lookout = Lookout(service, settings, clock)
+    whole = _complete(service, asker, schedules, lookout)
     instance = f"{name}-{secrets.token_hex(4)}"
     setup_tracing(name)
     try:
@@ -143,6 +147,7 @@ async def start(service: Service, settings: Settings, *, clock: Clock = wall_clo
         pool.terminate()
         raise StartError(str(error) or repr(error)) from error
     asker.bus = bus
+    lookout.bind(pool, bus, instance)
     for bucket in whole.buckets:
         bucket.bind(bus)
     relay = Relay(pool, bus, name)
@@ -150,9 +155,11 @@ async def start(service: Service, settings: Settings, *, clock: Clock = wall_clo
     running = Running(whole, settings, pool, bus, relay, clock, instance, queries)
     running.consumers = _consumers(running, Dispatcher(whole, asker))
     running.jobs = jobs.Jobs(pool, bus, relay, whole, clock, schedules)
+    spawn(running, "relay", relay.run())
+    if speaks:
+        await _speak(running, lookout)
     await queries.start()
     await running.jobs.put_schedules()
-    spawn(running, "relay", relay.run())
     spawn(running, "jobs", running.jobs.run())
     spawn(running, "upkeep", _upkeep(running))
     running.workers = [make(pool, clock, relay.nudge) for make in whole.workers]
@@ -162,6 +169,18 @@ async def start(service: Service, settings: Settings, *, clock: Clock = wall_clo
         consumer.committed = running.wake_workers
         spawn(running, f"consumer {consumer.durable}", consumer.run())
     return running
+
+
+async def _speak(running: Running, lookout: Lookout) -> None:
+    """Tell what the preflight found; end the start if that is asked for and there is an error."""
+    report = await lookout.tell()
+    running.relay.nudge()
+    for check in report.checks:
+        if check.status != "ok":
+            log.warning("preflight", check=check.id, status=check.status, found=check.message)
+    if report.error_count and running.settings.preflight_fail_on_error:
+        await running.stop()  # sends what was told
+        raise StartError(preflight.sentence(report))
 
 
 async def _upkeep(running: Running) -> None:
@@ -216,7 +235,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    running = await start(service, settings, clock=clock)
+    running = await start(service, settings, clock=clock, speaks=True)
     config = server_config(
         app(running) if app else health.app(running),
         host=settings.http_host,

@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy  # both sides of a pool
 Clock = Callable[[], datetime]
+Keys = tuple[tuple[str, tuple[str, ...]], ...]  # what each is for, and the settings of which one must be there
 MAX_STAGED_BYTES = 4 * 1024 * 1024  # half of what NATS takes
 
 
 def wall_clock() -> datetime:
-    """The clock of production. Tests hand in their own."""
+    """The clock of production."""
     return datetime.now(UTC)
 
 
@@ -356,7 +357,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Service:
-    """A service's table of contents, usually put together from its modules' tables with `of`."""
+    """A service's table of contents, put together of its modules' with `of`. Its preflight asks for ``keys``."""
 
     contract: Contract
     commands: Mapping[Command, CommandHandler] = field(default_factory=dict)
@@ -368,6 +369,7 @@ class Service:
     buckets: tuple[Bucket, ...] = ()
     workers: tuple[WorkerMaker, ...] = ()
     gauges: Gauges | None = None
+    keys: Keys = ()
 
     @property
     def name(self) -> str:
@@ -375,7 +377,7 @@ class Service:
         return self.contract.service
 
     @classmethod
-    def of(cls, contract: Contract, *tables: Table, gauges: Gauges | None = None) -> Service:
+    def of(cls, contract: Contract, *tables: Table, gauges: Gauges | None = None, keys: Keys = ()) -> Service:
         """The service whose modules answer what ``tables`` say. Raises `ValueError` if two answer the same."""
         parts: dict[str, Any] = {"commands": {}, "queries": {}, "events": {}, "resumes": {}}
         for kind, into in parts.items():
@@ -392,4 +394,4 @@ class Service:
         buckets = tuple({id(bucket): bucket for table in tables for bucket in table.buckets}.values())
         parts["workers"] = tuple(worker for table in tables for worker in table.workers)
         batch = batches[0] if batches else None
-        return cls(contract, **parts, batch=batch, jobs=jobs, buckets=buckets, gauges=gauges)
+        return cls(contract, **parts, batch=batch, jobs=jobs, buckets=buckets, gauges=gauges, keys=keys)

@@ -115,6 +115,13 @@ class Settings(BaseSettings):
         '`{"governance.ops_governance_gate": "0 7 * * 1-5 Asia/Seoul"}`; `off` switches one off, and `<service>.*` '
         "stands for all jobs of a service.",
     )
+    preflight_fail_on_error: bool = Field(
+        False, description="Whether a service whose preflight has an error ends at its start, naming the checks."
+    )
+    preflight_required_env: list[str] = Field(
+        ["HEADGATE_DATABASE_URL", "HEADGATE_NATS_URL"],
+        description="Names of the environment without which the preflight of every service is in error, as JSON.",
+    )
     cluster_secret: SecretStr | None = Field(
         None, description="Secret from which the services' passwords are derived; made in the data folder if not set."
     )

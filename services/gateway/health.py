@@ -10,14 +10,13 @@ import time
 from datetime import timedelta
 from typing import Any
 
-import httpx2
 import orjson
 
 from libs.common.bus import NATS_ERRORS
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import CONTRACTS, SERVICES
 from libs.common.contracts.base import Query
-from libs.common.health import readiness
+from libs.common.health import read_sync, readiness
 from libs.common.ids import uuid7
 from libs.common.postgres import UNREACHABLE
 from libs.common.problems import Refusal
@@ -132,10 +131,5 @@ class Health:
         url = self._running.settings.nats_monitor_url
         if url is None or (self._sync_at and time.monotonic() - self._sync_at < SYNC_KEPT_S):
             return
-        try:
-            async with httpx2.AsyncClient(timeout=2) as client:
-                jetstream = (await client.get(f"{url.rstrip('/')}/varz")).json()["jetstream"]["config"]
-            self._sync = "always" if jetstream.get("sync_always") else str(jetstream.get("sync_interval", "unknown"))
-        except (httpx2.HTTPError, ValueError, KeyError, TypeError):
-            self._sync = "unknown"
+        self._sync = await read_sync(url)
         self._sync_at = time.monotonic()

@@ -13,4 +13,9 @@ SERVICE = Service.of(
     tokens.TABLE,
     webhooks.TABLE,
     subscribers.TABLE,
+    keys=(
+        ("webhooks", ("webhook_secret",)),
+        ("subscribers", ("bus_account_seed",)),
+        ("vault", ("vault_secret", "vault_key_file")),
+    ),
 )

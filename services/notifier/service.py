@@ -19,4 +19,5 @@ def make_service(outbound: Outbound, vault: Vault) -> Service:
         outages.TABLE,
         sending.table(outbound, vault),
         gauges=series.measure,
+        keys=(("vault", ("vault_secret", "vault_key_file")),),
     )

@@ -51,6 +51,7 @@ PROBES: dict[str, str] = {
     "audit": "/api/audit/entries?limit=1",
     "metrics": "/api/ops/performance/api-latency",
     "notifier": "/api/subscriptions",
+    "operations": "/api/ops/preflight",
 }
 
 

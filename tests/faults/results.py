@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from libs.common.roster import SERVICES
+
 KEPT = Path(".faults/results.jsonl")
 # Aims over all runs: (kind, part) -> how many, and seconds until it works again.
 AIMS: dict[tuple[str, str], tuple[int, float]] = {
-    **{("kill -9", name): (200, 5.0) for name in ("gateway", "governance", "tracker", "audit", "metrics", "notifier")},
+    **{("kill -9", name): (200, 5.0) for name in SERVICES},
     ("kill -9", "postgres"): (200, 10.0),
     ("kill -9 leader", "nats"): (100, 15.0),
 }

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from deploy.local.stack import LocalStack
+from libs.common.roster import SERVICES
 from tests.faults.checker import check
 from tests.faults.driver import Driver
 from tests.faults.world import drain, read_world
 
 pytestmark = pytest.mark.faults
-PARTS = ("gateway", "governance", "tracker", "audit", "metrics", "notifier", "nats", "postgres")
+PARTS = (*SERVICES, "nats", "postgres")
 
 
 @pytest.fixture(scope="module")

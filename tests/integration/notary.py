@@ -151,7 +151,7 @@ def move_in(tree: Path) -> Path:
         path.write_text(text.lstrip("\n"))
     roster = tree / "libs" / "common" / "roster.py"
     before = roster.read_text()
-    after = before.replace('    "notifier",\n', '    "notifier",\n    "notary",\n')
+    after = before.replace('    "operations",\n', '    "operations",\n    "notary",\n')
     assert len(after.splitlines()) == len(before.splitlines()) + 1  # one line in a list
     roster.write_text(after)
     return tree

@@ -37,6 +37,7 @@ from services.governance.service import make_service
 from services.governance.startup import packaged_policies
 from services.metrics.service import SERVICE as METRICS
 from services.notifier.service import make_service as make_notifier
+from services.operations.service import SERVICE as OPERATIONS
 from services.tracker.service import SERVICE as TRACKER
 from tests.http_edge import OWNER, Http
 from tests.integration.notifier_desk import VAULT_SECRET
@@ -70,7 +71,7 @@ SARIF = {
 @pytest_asyncio.fixture
 async def http(stack: Stack) -> AsyncIterator[Http]:
     notifier = make_notifier(Outbound(("127.0.0.0/8",)), Vault.from_secret(VAULT_SECRET))
-    await stack.start(make_service(packaged_policies()), TRACKER, AUDIT, METRICS, notifier)
+    await stack.start(make_service(packaged_policies()), TRACKER, AUDIT, METRICS, notifier, OPERATIONS)
     edge = await Http(stack).open(vault_secret=SecretStr(VAULT_SECRET))
     yield edge
     await edge.close()

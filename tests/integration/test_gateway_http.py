@@ -283,7 +283,7 @@ async def test_public_pages_need_no_token_and_the_rest_does(http: Http) -> None:
 async def test_readiness_lists_services_as_degraded_and_status_is_strict(http: Http) -> None:
     ready = await http.client.get("/readyz")
     assert (ready.status_code, ready.json()["ready"]) == (200, True)
-    assert ready.json()["degraded"] == ["audit", "governance", "metrics", "notifier", "tracker"]
+    assert ready.json()["degraded"] == ["audit", "governance", "metrics", "notifier", "operations", "tracker"]
     status = await http.client.get("/api/status")
     assert (status.status_code, status.json()["services"]["gateway"]) == (503, "up")
     http.running.pool.terminate()

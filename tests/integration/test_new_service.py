@@ -38,7 +38,7 @@ def test_a_service_more_is_a_line_a_package_and_a_folder(tmp_path: Path) -> None
     _python(tree, "-m", "libs.common.reference")
     _python(tree, "-m", "deploy.container.files")
     assert "headgate.notary.seal.made.v1" in (tree / "docs" / "reference" / "events.md").read_text()
-    assert 'targets: ["notary:8086"]' in (tree / "deploy" / "prometheus" / "prometheus.yml").read_text()
+    assert 'targets: ["notary:8087"]' in (tree / "deploy" / "prometheus" / "prometheus.yml").read_text()
     shown = _python(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "notary or further or knows", *SWEEPS)
     passed = re.search(r"(\d+) passed", shown)
     assert passed is not None

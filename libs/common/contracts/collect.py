@@ -14,6 +14,7 @@ from libs.common.contracts.common import (
     outcome_query,
 )
 from libs.common.contracts.jobs import job_event, jobs_query
+from libs.common.contracts.preflight import preflight_event, preflight_query
 from libs.common.contracts.versions import Document
 
 
@@ -23,8 +24,8 @@ def collect(
     """The contract of the service whose noun modules lie in ``package``, such as ``libs.common.contracts.tracker``.
 
     It holds every Command, Query, Event and Document that a module of the package declares, in the order of the
-    modules' names, then of the lines; and what every service promises: the outcomes of its commands, and its dead
-    letters and its jobs.
+    modules' names, then of the lines; and what every service promises: the outcomes of its commands, its dead
+    letters, its jobs, and its preflight.
 
     ``hears``, ``sends`` and ``asks`` are names, not declarations, so that contract packages never import each other in
     a circle; `libs.common.contracts` checks that each is declared. Raises `ValueError` if a name is declared twice.
@@ -39,11 +40,13 @@ def collect(
             outcome_query(service),
             *dead_letter_queries(service),
             jobs_query(service),
+            preflight_query(service),
         ),
         events=(
             *(d for d in found if isinstance(d, Event) and d.stream == "events"),
             *dead_letter_events(service),
             job_event(service),
+            preflight_event(service),
         ),
         samples=tuple(d for d in found if isinstance(d, Event) and d.stream != "events"),
         hears=hears,

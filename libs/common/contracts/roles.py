@@ -23,11 +23,21 @@ OWN_SUBSCRIBERS = frozenset({"subscriber:write"})
 
 ROLES: dict[str, frozenset[str]] = {
     "viewer": READS | OWN_TOKENS,
-    "auditor": READS | OWN_TOKENS | {"audit:read", "identity:read", "deadletter:read", "subscription:read"},
+    "auditor": READS
+    | OWN_TOKENS
+    | {"audit:read", "identity:read", "deadletter:read", "subscription:read", "operations:read"},
     "operator": READS
     | OWN_TOKENS
     | OWN_SUBSCRIBERS
-    | {"signal:write", "gate:run", "remediation:write", "exception:write", "gate:approve", "subscription:read"},
+    | {
+        "signal:write",
+        "gate:run",
+        "remediation:write",
+        "exception:write",
+        "gate:approve",
+        "subscription:read",
+        "operations:read",
+    },
     "manager": READS
     | OWN_TOKENS
     | OWN_SUBSCRIBERS
@@ -49,6 +59,8 @@ ROLES: dict[str, frozenset[str]] = {
         "audit:read",
         "identity:read",
         "deadletter:read",
+        "operations:read",
+        "operations:run",
     },
 }
 ROLES["commander"] = ROLES["operator"] | {"gate:halt", "gate:override"}

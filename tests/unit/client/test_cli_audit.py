@@ -91,7 +91,7 @@ def test_dead_letters(gateway: FakeGateway, tool: Tool) -> None:
         "letter_id": 5, "consumer": "tracker-events", "message_id": "m", "message_type": "t", "subject": "s",
         "site": "global", "reason": "broken", "attempts": 6, "state": "held", "buried_at": NOW,
     }  # fmt: skip
-    for service in ("gateway", "governance", "audit", "metrics", "notifier"):
+    for service in ("gateway", "governance", "audit", "metrics", "notifier", "operations"):
         gateway.on(f"GET /api/dead-letters/{service}", page([]))
     gateway.on("GET /api/dead-letters/tracker", page([letter]))
     gateway.on("GET /api/dead-letters/tracker/5", Says(letter))

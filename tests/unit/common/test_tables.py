@@ -16,8 +16,10 @@ from libs.common.contracts.tracker.item_lists import list_items
 from libs.common.contracts.tracker.items import patch_item
 from libs.common.deadletters import handlers
 from libs.common.outbound import Outbound
+from libs.common.preflight import Lookout
 from libs.common.schedules import Schedule
-from libs.common.service import Batch, Job, Service, Table
+from libs.common.service import Batch, Job, Service, Table, wall_clock
+from libs.common.settings import Settings
 from libs.common.vault import Vault
 from services.governance.startup import packaged_policies
 
@@ -44,6 +46,7 @@ def test_every_operation_has_exactly_one_handler(name: str) -> None:
     service = load(name)
     shared = [declared.name for answered in handlers(service, nothing) for declared in answered]
     shared += [declared.name for declared in jobs.handlers(service, {})]
+    shared += [declared.name for declared in Lookout(service, Settings(), wall_clock).handlers()]
     own = [declared.name for declared in (*service.commands, *service.queries)]
     assert sorted(own + shared) == sorted(declared.name for declared in CONTRACTS[name].operations())
 
