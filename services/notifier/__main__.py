@@ -18,7 +18,7 @@ def run() -> None:
     except (VaultError, ValueError) as error:
         sys.stderr.write(f"headgate notifier: {error}\n")
         sys.exit(1)
-    main(make_service(outbound, vault))
+    main(make_service(outbound, vault, settings.public_url or ""))
 
 
 if __name__ == "__main__":

@@ -6,17 +6,21 @@ from libs.common.contracts.notifier import CONTRACT
 from libs.common.outbound import Outbound
 from libs.common.service import Service
 from libs.common.vault import Vault
-from services.notifier import deliveries, intake, outages, sending, series, subscriptions
+from services.notifier import deliveries, intake, outages, sending, series, subscriptions, templates
 
 
-def make_service(outbound: Outbound, vault: Vault) -> Service:
-    """The service that calls addresses by ``outbound``, and opens signing secrets with ``vault``."""
+def make_service(outbound: Outbound, vault: Vault, base_url: str = "") -> Service:
+    """The service that calls addresses by ``outbound`` and opens secrets with ``vault``.
+
+    ``base_url``: where people reach the gateway; without it messages have no links.
+    """
     return Service.of(
         CONTRACT,
         subscriptions.table(outbound),
         intake.TABLE,
         deliveries.table(),
         outages.TABLE,
+        templates.table(base_url),
         sending.table(outbound, vault),
         gauges=series.measure,
         keys=(("vault", ("vault_secret", "vault_key_file")),),

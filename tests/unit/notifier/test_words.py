@@ -9,11 +9,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from libs.common.cloudevents import CloudEvent
 from services.notifier.domain import escaping, message
 from services.notifier.domain.message import Language, Message
 from services.notifier.domain.titles import TITLES, title_of
+from services.notifier.samples import AT, EVENTS
+from services.notifier.samples import sample as sample_at
 from services.notifier.words import digest_of, message_of
-from tests.unit.notifier.samples import AT, EVENTS, sample
 
 BASE = "https://headgate.example.com"
 LANGUAGES: tuple[Language, ...] = ("en", "ko")
@@ -30,6 +32,10 @@ HOSTILE = (
     "é" * 5000,
 )
 UNSEEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\ufeff\u2028\u2029]")
+
+
+def sample(name: str, text: str = "some text", /, **fields: Any) -> CloudEvent:
+    return sample_at(name, "plant-a", text, **fields)
 
 
 def _check(found: Message) -> None:
