@@ -50,6 +50,7 @@ Tool = Callable[..., Awaitable[Result]]
 DOCUMENTS = (
     *("chains", "calendar", "sla-rules", "assignment", "autopilot-policy", "freezes", "kinds", "signers", "groups"),
     "probes",
+    "templates",
 )
 ABOUT = ("--subject", "app", "--version", "1.0")
 JUNIT_ONE = b'<testsuite><testcase classname="t" name="a"/></testsuite>'
