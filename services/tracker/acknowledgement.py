@@ -37,7 +37,9 @@ FROM item LEFT JOIN escalation ON escalation.item = item.id AND escalation.episo
 WHERE item.id = $1 AND item.site = $2
 """
 SELECT_STEPS = """
-SELECT key, level, repeat, outcome, due_at, at, targets FROM escalation_step WHERE item = $1 AND episode = $2
+SELECT key, level, repeat, outcome, due_at, at, targets, dispatched, answered_at,
+    coalesce(answer->'deliveries', '[]') AS deliveries, answer->>'error' AS error
+FROM escalation_step WHERE item = $1 AND episode = $2
 ORDER BY at DESC, key DESC LIMIT $3
 """
 # Not locked: a word on an episode that ends at the same moment does no harm.

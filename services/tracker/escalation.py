@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -20,12 +21,14 @@ from libs.common.contracts.tracker.escalation import (
     Escalated,
     EscalationCheck,
     LateStep,
+    Unreached,
 )
 from libs.common.listing import Source
 from libs.common.problems import NotFound
 from libs.common.savepoints import taken_back
 from libs.common.schedules import Schedule
 from libs.common.service import Connection, Job, JobDone, Read, Table, Tx
+from services.tracker.answers import notified
 from services.tracker.board import sites
 from services.tracker.chains import Rules, rules_of, thaw
 from services.tracker.domain import item as domain
@@ -37,7 +40,6 @@ MAX_SHOWN = 50
 # A step is late, and an escalation has not begun when it should, only when both jobs have missed it clearly.
 STEP_LATE = timedelta(minutes=10)
 BEGIN_LATE = timedelta(minutes=90)
-NO_NOTIFIER = "No notifier is installed yet; what is to be told leaves as the event tracker.escalation.raised."
 
 # What has no deadline, or waits with its clock paused, escalates to nobody.
 _CANDIDATE = (
@@ -91,6 +93,23 @@ FROM escalation JOIN item AS work ON work.id = escalation.item JOIN frozen_chain
 WHERE escalation.site = $1 AND look_at < $2 AND acknowledged_at IS NULL
 ORDER BY look_at LIMIT $3
 """
+# Nobody was told, and nothing follows; what has a further level has gone on to it.
+SELECT_UNREACHED = """
+SELECT work.id AS item_id, work.rule_id, escalation.level, step.answered_at AS since, coalesce(step.error, '') AS error,
+    content, count(*) OVER () AS every
+FROM escalation JOIN item AS work ON work.id = escalation.item AND work.episode = escalation.episode
+    JOIN frozen_chain ON digest = chain_digest
+    CROSS JOIN LATERAL (
+        SELECT answered_at, answer->>'error' AS error FROM escalation_step
+        WHERE escalation_step.item = work.id AND escalation_step.episode = work.episode
+            AND escalation_step.level = escalation.level AND NOT dispatched
+        ORDER BY at DESC, key DESC LIMIT 1
+    ) AS step
+WHERE escalation.site = $1 AND NOT reached AND escalation.level > 0 AND acknowledged_at IS NULL
+    AND (snoozed_until IS NULL OR snoozed_until <= $2)
+    AND work.is_active AND work.status <> 'done' AND work.paused_at IS NULL
+ORDER BY step.answered_at LIMIT $3
+"""
 
 
 def until(now: datetime, hours: int) -> datetime:
@@ -115,6 +134,7 @@ async def escalate(tx: Tx, body: EscalateBody, *, begin: Sequence[int] | None = 
     done, left_over = Advanced(), 0
     if settings.enabled and notify and counted["candidates"]:
         done, left_over = await (_rehearse if body.dry_run else _perform)(tx, rules, border, begin)
+    raised_count = 0 if body.dry_run else done.raised_count
     detail = {
         "enabled": settings.enabled,
         "due_soon_hours": hours,
@@ -123,14 +143,16 @@ async def escalate(tx: Tx, body: EscalateBody, *, begin: Sequence[int] | None = 
         "snapshot": (await standing(tx.connection, tx.site, tx.now, hours)).model_dump(mode="json"),
         "candidate_count": counted["candidates"],
         "critical_count": counted["critical"],
-        "notify_attempted": False,
+        "cause": str(tx.message_id),
+        "notify_attempted": raised_count > 0,
         "notify_dispatched": False,
-        "notify_error": NO_NOTIFIER,
+        "notify_error": None,
         "notify_channels": [],
+        "notify_pending_count": raised_count,
         "items": [_candidate(dict(row), tx.now).model_dump(mode="json") for row in shown],
         **done.counts(),
         "started_ids": done.begun_ids,
-        "raised_count": 0 if body.dry_run else done.raised_count,
+        "raised_count": raised_count,
         "would_raise_count": done.raised_count if body.dry_run else 0,
         "unmatched_count": counted["unmatched"],
         "left_over_count": left_over,
@@ -183,21 +205,27 @@ async def run_by_hand(tx: Tx, body: EscalateBody) -> Escalated:
 
 
 async def latest(read: Read, params: Nothing) -> bytes:
-    """The newest run as JSON of `Escalated`; a run that failed has the reason instead. Raises `NotFound`."""
+    """The newest run as JSON of `Escalated`, with what is known by now of whom it reached; a run that failed has the
+    reason instead. Raises `NotFound`.
+    """
     run = await job_runs.latest(read.pool, read.site, JOB)
     if run is None:
         raise NotFound("The escalation has not run at this site yet; run it, or wait for its job.")
-    return orjson.dumps(job_runs.envelope(run), option=orjson.OPT_UTC_Z)
+    known = job_runs.envelope(run)
+    if known.get("notify_pending_count"):  # a run of a Headgate that asked for no answers has none
+        known |= await notified(read.pool, UUID(run.detail["cause"]))
+    return orjson.dumps(known, option=orjson.OPT_UTC_Z)
 
 
 async def check(source: Connection | asyncpg.Pool, site: str, now: datetime) -> EscalationCheck:
-    """Which steps did not run when they were due, and whether the calendar can be read.
+    """Which steps did not run when they were due, of what nobody was told, and whether the calendar can be read.
 
     Raises `Conflict` if the site's chains can't be read.
     """
     rules = await rules_of(source, site, now)
     settings = rules.settings
     late: list[LateStep] = []
+    unreached: list[asyncpg.Record] = []
     count = 0
     if settings.enabled and settings.notify_enabled:
         begun_by = now - BEGIN_LATE
@@ -214,15 +242,23 @@ async def check(source: Connection | asyncpg.Pool, site: str, now: datetime) -> 
             due_at = max(row["due_at"] - window, row["opened_at"])
             late.append(_late(row["id"], row["rule_id"], None, 0, due_at, now))
         count += missed[0]["every"] if missed else 0
+        unreached = await source.fetch(SELECT_UNREACHED, site, now, MAX_SHOWN)
     late.sort(key=lambda one: -one.minutes_late)
     return EscalationCheck(
         generated_at=now,
-        status="critical" if late else "success" if rules.calendar_problem is None else "warning",
+        status="critical" if late or unreached else "success" if rules.calendar_problem is None else "warning",
         enabled=settings.enabled,
         late_count=count,
         late=late[:MAX_SHOWN],
+        unreached_count=unreached[0]["every"] if unreached else 0,
+        unreached=[_unreached(dict(row)) for row in unreached],
         calendar_problem=rules.calendar_problem,
     )
+
+
+def _unreached(row: Mapping[str, Any]) -> Unreached:
+    chain = thaw(row["content"])
+    return Unreached(**row, chain=chain.name if chain is not None else None)
 
 
 def _late(item: int, rule_id: str, chain: str | None, level: int, due_at: datetime, now: datetime) -> LateStep:
@@ -241,11 +277,11 @@ async def run_escalation(tx: Tx) -> JobDone:
 
 
 async def run_check(tx: Tx) -> JobDone | None:
-    """The self-check as a job: a run is told only when something is late, or the calendar can't be read."""
+    """The self-check as a job: a run is told only when something is amiss."""
     found = await check(tx.connection, tx.site, tx.now)
     if found.status == "success":
         return None
-    return JobDone(found.status, found.model_dump(mode="json", include={"late_count", "late", "calendar_problem"}))
+    return JobDone(found.status, found.model_dump(mode="json", exclude={"generated_at", "status", "enabled"}))
 
 
 TABLE = Table(

@@ -30,7 +30,7 @@ from services.tracker.domain.item import Item
 MAX_STEPS = 1000  # escalations looked at in one transaction; the rest has its turn at the next tick
 _MOVED = ("level", "repeat", "level_at", "told_at", "reached", "look_at", "waiting", "resting")
 _BEGUN = ("started_at", "chain_digest", "chains_source", "chains_version", *_MOVED)
-_STEP = "key, item, episode, level, repeat, outcome, due_at, at, targets"
+_STEP = "key, item, episode, level, repeat, outcome, due_at, at, targets, cause"
 
 SELECT_DUE_SITES = "SELECT DISTINCT site FROM escalation WHERE look_at <= $1 AND acknowledged_at IS NULL"
 # Whoever is at one already, another replica or a run by hand, takes its step; it need not be waited for.
@@ -204,6 +204,7 @@ def _steps(tx: Tx, rung: Rung, climbed: Climb) -> list[dict[str, Any]]:
             "outcome": outcome,
             "at": tx.now,
             "targets": [asdict(one) for one in told],
+            "cause": tx.message_id,
         }
         for step, outcome, told in steps
     ]

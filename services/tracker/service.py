@@ -7,6 +7,7 @@ from libs.common.service import Service
 from services.tracker import (
     acknowledge_links,
     acknowledgement,
+    answers,
     assignment,
     bulk,
     calendars,
@@ -54,6 +55,7 @@ SERVICE = Service.of(
     escalation.TABLE,
     acknowledgement.TABLE,
     acknowledge_links.TABLE,
+    answers.TABLE,
     people.TABLE,
     hands.TABLE,
     assignment.POLICY,

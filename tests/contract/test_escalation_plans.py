@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from services.tracker import acknowledgement, board, escalation, ladder
+from services.tracker import acknowledge_links, acknowledgement, answers, board, escalation, ladder
 from tests.plans import generic_plan, nodes
 from tests.stack import Stack
 
@@ -31,15 +31,18 @@ SELECT 'GR-' || rule, gate, site, subject, '1', 'rule-' || rule, 'fail', true, 1
     now()
 FROM tracker.board, generate_series(1, 100) AS rule;
 INSERT INTO tracker.frozen_chain VALUES ('digest', '{}');
-INSERT INTO tracker.escalation (item, episode, site, started_at, chain_digest, level, level_at, told_at, look_at)
-SELECT id, episode, site, now(), 'digest', 1, now(), now(),
+INSERT INTO tracker.escalation (item, episode, site, started_at, chain_digest, level, level_at, told_at, reached,
+    look_at)
+SELECT id, episode, site, now(), 'digest', 1, now(), now(), id % 100 <> 0,
     CASE WHEN rule_id = 'rule-2' THEN timestamptz '2026-03-01 09:00Z' + interval '1 minute' * (id % 500 - 10) END
 FROM tracker.item WHERE rule_id IN ('rule-2') OR NOT is_active;
-INSERT INTO tracker.escalation_step (key, item, episode, level, repeat, outcome, due_at, at, targets)
-SELECT gen_random_uuid(), item, episode, 1, 0, 'raised', now(), now(), '[]' FROM tracker.escalation;
+INSERT INTO tracker.escalation_step (key, item, episode, level, repeat, outcome, due_at, at, targets, cause)
+SELECT gen_random_uuid(), item, episode, 1, 0, 'raised', now(), now(), '[]',
+    ('0199d3f0-0000-7000-8000-0000000000' || lpad((item % 100)::text, 2, '0'))::uuid FROM tracker.escalation;
 ANALYZE tracker.board; ANALYZE tracker.item; ANALYZE tracker.escalation; ANALYZE tracker.escalation_step
 """
 BORDER = NOW + timedelta(hours=12)
+CAUSE = "0199d3f0-0000-7000-8000-000000000042"
 ANY = '[{"rules": [], "priorities": [], "gates": []}]'
 HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "sites that are due": (ladder.SELECT_DUE_SITES, (NOW,)),
@@ -48,12 +51,16 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "candidates, shown": (escalation.SHOW_CANDIDATES, ("site-1", BORDER, 50)),
     "not begun": (escalation.SELECT_NOT_BEGUN, ("site-1", BORDER, NOW, ANY, NOW, 500, None)),
     "late": (escalation.SELECT_LATE_STEPS, ("site-1", NOW, 50)),
+    "nobody told": (escalation.SELECT_UNREACHED, ("site-1", NOW, 50)),
+    "answers of a run": (answers.COUNT_ANSWERS, (CAUSE,)),
+    "channels of a run": (answers.COUNT_CHANNELS, (CAUSE,)),
+    "a link": (acknowledge_links.SELECT_LINK, (CAUSE, 77, 1, "site-1", "bob")),
     "sites": (board.SELECT_SITES, ()),
     "one": (acknowledgement.SELECT_ESCALATION, (77, "site-1")),
     "its steps": (acknowledgement.SELECT_STEPS, (77, 1, 200)),
 }
 # These are asked once in a quarter of an hour or an hour. A plan for any values joins as if most rows were wanted.
-SELDOM = ("candidates, shown", "not begun", "late")
+SELDOM = ("candidates, shown", "not begun", "late", "nobody told")
 LARGE = ("item", "escalation", "escalation_step", "board")
 
 

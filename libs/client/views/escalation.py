@@ -12,7 +12,7 @@ from libs.client.http import read_as
 from libs.client.session import Session
 from libs.client.show import clean, facts, of_line, plain, table
 from libs.client.views.general import failed
-from libs.common.contracts.tracker.escalation import Escalated, Escalation, EscalationCheck, TargetTold
+from libs.common.contracts.tracker.escalation import Escalated, Escalation, EscalationCheck, StepTaken, TargetTold
 
 
 def ran(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
@@ -24,6 +24,8 @@ def ran(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     counts = f"  run {run.run_id}: {run.candidate_count} due or overdue, {run.critical_count} critical; {did}"
     head = Text.assemble(plain(run.status), counts if run.enabled else f"{counts}; switched off")
     parts: list[RenderableType] = [head]
+    if run.notify_error is not None:
+        parts.append(Text(clean(run.notify_error), style="red"))
     if run.items:
         rows = [
             (one.id, one.rule_id, one.subject + of_line(one.line), one.assignee or "nobody", one.due_at, one.level,
@@ -49,8 +51,11 @@ def one(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     ]
     parts: list[RenderableType] = [facts([(name, value) for name, value in pairs if value is not None])]
     if found.steps:
-        rows = [(step.at, step.level, step.repeat, step.outcome, _targets(step.targets)) for step in found.steps]
-        parts += [Text(), table(("when", "level", "again", "what", "whom"), rows)]
+        rows = [
+            (step.at, step.level, step.repeat, step.outcome, _targets(step.targets), _came(step))
+            for step in found.steps
+        ]
+        parts += [Text(), table(("when", "level", "again", "what", "whom", "came of it"), rows)]
     session.emit(answer, *parts)
 
 
@@ -58,18 +63,34 @@ def _targets(targets: Sequence[TargetTold]) -> str:
     return ", ".join(f"{target.kind} {target.name}" for target in targets) or "nobody was there"
 
 
+def _came(step: StepTaken) -> str:
+    if step.outcome == "skipped":
+        return ""
+    if step.dispatched is None:
+        return "not known yet"
+    told = [one.channel for one in step.deliveries if one.state == "delivered"]
+    return ", ".join(told) if step.dispatched else step.error or "reached nobody"
+
+
 def checked(session: Session, answer: Any, _fields: Mapping[str, Any]) -> int:
-    """What is late; the exit code says the same."""
+    """What is late, and of what nobody was told; the exit code says the same."""
     found = read_as(EscalationCheck, answer)
-    problem = [] if found.calendar_problem is None else [Text(clean(found.calendar_problem), style="yellow")]
-    if not found.late_count:
-        session.emit(answer, Text("Nothing is late.", style="green"), *problem)
-        return int(bool(problem))
-    rows = [(step.item_id, step.rule_id, step.chain, step.level, step.due_at, step.minutes_late) for step in found.late]
-    head = Text(f"{found.late_count} steps did not run when they were due.", style="red")
-    columns = ("item", "rule", "chain", "level", "due", "minutes late")
-    session.emit(answer, head, *problem, Text(), table(columns, rows))
-    return 1
+    parts: list[RenderableType] = []
+    if found.calendar_problem is not None:
+        parts.append(Text(clean(found.calendar_problem), style="yellow"))
+    if found.late_count:
+        late = [(one.item_id, one.rule_id, one.chain, one.level, one.due_at, one.minutes_late) for one in found.late]
+        columns = ("item", "rule", "chain", "level", "due", "minutes late")
+        head = Text(f"{found.late_count} steps did not run when they were due.", style="red")
+        parts = [head, *parts, Text(), table(columns, late)]
+    else:
+        parts = [Text("Nothing is late.", style="green"), *parts]
+    if found.unreached_count:
+        rows = [(one.item_id, one.rule_id, one.chain, one.level, one.since, one.error) for one in found.unreached]
+        head = Text(f"Of {found.unreached_count} items nobody could be told.", style="red")
+        parts += [Text(), head, Text(), table(("item", "rule", "chain", "level", "since", "why"), rows)]
+    session.emit(answer, *parts)
+    return int(found.status != "success")
 
 
 View = Callable[[Session, Any, Mapping[str, Any]], int | None]

@@ -304,7 +304,7 @@ def _path(told: Told, about: Data) -> str:
         about_what = f"&subject={part('subject')}&version={part('version')}"
         return f"/api/gates/{part('gate')}/approvals{site}{about_what}"
     if service == "tracker" and noun in ("item", "escalation", "comment", "link"):
-        item = about["id"] if "rule_id" in about else about.get("item_id")
+        item = about["id"] if {"id", "rule_id"} <= about.keys() else about.get("item_id")
         return f"{_ITEMS}/{quote(str(item), safe='')}{site}"
     for noun_of, name, path in (
         ("deadletter", "letter_id", f"/api/dead-letters/{service}"),

@@ -243,6 +243,21 @@ TITLES: dict[str, Title] = {
         "Overdue (level {level} of {levels}): {rule_id} of {place}",
         "기한 초과 (단계 {level}/{levels}): {place} {rule_id}",
     ),
+    "tracker.escalation.unreached": (
+        "critical",
+        "Nobody could be told (last level {level}): {rule_id}",
+        "아무에게도 알리지 못함 (마지막 단계 {level}): {rule_id}",
+    ),
+    "notifier.escalation.failed": (
+        "critical",
+        "Level {level} of item {item_id} reached nobody",
+        "항목 {item_id} 단계 {level}: 아무에게도 전달되지 않음",
+    ),
+    "notifier.escalation.delivered": (
+        "info",
+        "Level {level} of item {item_id} was told",
+        "항목 {item_id} 단계 {level} 전달됨",
+    ),
     "tracker.escalation.acknowledged": (
         "info",
         "Escalation of item {item_id} acknowledged",

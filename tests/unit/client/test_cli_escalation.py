@@ -80,6 +80,12 @@ def test_what_is_late_is_the_exit_code(gateway: FakeGateway, tool: Tool) -> None
     assert (result.exit_code, "99" in result.stdout) == (1, True)
     result = tool("escalation", "check")
     assert (result.exit_code, result.stdout) == (0, "Nothing is late.\n")
+    why = {"item_id": 5, "rule_id": "dr", "chain": "usual", "level": 2, "since": NOW, "error": "Mia has no channel."}
+    nobody = fine | {"status": "critical", "unreached_count": 1, "unreached": [why]}
+    gateway.on(f"GET {BOARD}/escalate/check", Says(nobody))
+    result = tool("escalation", "check")
+    assert (result.exit_code, "Of 1 items nobody could be told." in result.stdout) == (1, True)
+    assert "Mia has no channel." in " ".join(result.stdout.split())
     gateway.on(f"GET {BOARD}/escalate/check", Says(fine | {"status": "warning", "calendar_problem": "No holidays"}))
     result = tool("escalation", "check")
     assert (result.exit_code, result.stdout) == (1, "Nothing is late.\nNo holidays\n")

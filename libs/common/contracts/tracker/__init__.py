@@ -6,7 +6,13 @@ from libs.common.contracts.collect import collect
 
 CONTRACT = collect(
     __name__,
-    hears=("governance.gate.decided", "gateway.user.created", "gateway.user.changed"),
+    hears=(
+        "governance.gate.decided",
+        "gateway.user.created",
+        "gateway.user.changed",
+        "notifier.escalation.delivered",
+        "notifier.escalation.failed",
+    ),
     sends=("governance.gate.run",),
     asks=("gateway.users.page",),
 )

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from libs.common.contracts.base import GET, POST, Command, Event, Json, Model, Nothing, Open, Query, Time
 from libs.common.contracts.governance.runs import CountedStatus
+from libs.common.contracts.notifier.escalations import EscalationDelivery
 from libs.common.contracts.tracker.items import BASE, Item, ItemKey, ItemStatus
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Invalid, NotFound
@@ -48,13 +49,20 @@ class Candidate(Open):
 
 
 class ChannelTold(Open):
+    """A channel by its name. ``success``: it took all of which the end is known; ``error`` is one that it gave."""
+
     target: str
     success: bool
     error: str | None
+    delivered_count: int = 0
+    failed_count: int = 0
+    pending_count: int = 0
 
 
 class Escalated(Open):
-    """A run of the escalation. ``notify_*`` tell what the notifier did; while there is none, ``notify_error`` says so.
+    """A run of the escalation. ``notify_*`` tell whom the notifier reached: a run ends before that is known, so the
+    answer to `run` says how many outcomes follow (``notify_pending_count``), and `latest` has those that came.
+    ``cause`` is the message that had it run, which its steps name as well.
 
     ``started_count`` and ``started_ids``: items whose escalation began. ``raised_count``: events
     `tracker.escalation.raised`; a dry run raises none and says in ``would_raise_count`` how many a real one would now.
@@ -80,6 +88,8 @@ class Escalated(Open):
     notify_dispatched: bool
     notify_error: str | None
     notify_channels: list[ChannelTold]
+    notify_pending_count: int = 0
+    cause: UUID | None = None
     items: list[Candidate]
     started_count: int
     raised_count: int
@@ -104,8 +114,20 @@ class LateStep(Open):
     minutes_late: int
 
 
+class Unreached(Open):
+    """An item of which nobody could be told, and why; no further level follows that might."""
+
+    item_id: int
+    rule_id: str
+    chain: str | None
+    level: int
+    since: Time
+    error: str
+
+
 class EscalationCheck(Open):
-    """``status``: critical with the first 50 steps that are late, latest first; else success.
+    """``status``: critical with the first 50 steps that are late, latest first, or 50 items of which nobody was told;
+    else success.
 
     A ``calendar_problem`` makes it a warning at least: the site's calendar can't be read as it was published. It says
     why, what to do, and what holds until then.
@@ -116,6 +138,8 @@ class EscalationCheck(Open):
     enabled: bool
     late_count: int
     late: list[LateStep]
+    unreached_count: int = 0
+    unreached: list[Unreached] = []
     calendar_problem: str | None = None
 
 
@@ -128,7 +152,11 @@ class TargetTold(Open):
 
 
 class StepTaken(Open):
-    """A level's turn, ``repeat`` 0 the first. Nobody was there for a level that was skipped."""
+    """A level's turn, ``repeat`` 0 the first. Nobody was there for a level that was skipped.
+
+    ``dispatched`` is null until the notifier has answered: at the first channel that was told (the others may be
+    ``pending`` then), or when none can be any more, with an ``error``.
+    """
 
     key: UUID
     level: int
@@ -137,11 +165,16 @@ class StepTaken(Open):
     due_at: Time
     at: Time
     targets: list[TargetTold]
+    dispatched: bool | None = None
+    answered_at: Time | None = None
+    deliveries: list[EscalationDelivery] = []
+    error: str | None = None
 
 
 class Escalation(Open):
     """Of an item's present episode. A chain is frozen when the escalation begins: ``chain_digest`` is of its content.
 
+    ``reached``: somebody of the level was there, and was told as far as is known.
     ``state``: ``none`` (nothing has been told), ``running``, ``acknowledged``, ``snoozed``, ``waiting`` (nobody of its
     level is there), ``resting`` (the item is done or no candidate any more) or ``exhausted`` (its chain has ended).
     """
@@ -156,6 +189,7 @@ class Escalation(Open):
     started_at: Time | None = None
     level: int = 0
     repeat: int = 0
+    reached: bool = False
     next_at: Time | None = None
     acknowledged_by: str | None = None
     acknowledged_at: Time | None = None
@@ -185,6 +219,18 @@ class EscalationRaised(Open):
     chain: str
     targets: list[TargetTold]
     why: str
+
+
+class EscalationUnreached(Open):
+    """The last level of an item's chain reached nobody. ``error`` says why."""
+
+    key: UUID
+    item_id: int
+    episode: int
+    rule_id: str
+    level: int
+    chain: str | None
+    error: str
 
 
 class EscalationChanged(Open):
@@ -272,6 +318,11 @@ wake = Command(
 )
 escalation_raised = Event(
     "tracker.escalation.raised", data=EscalationRaised, summary="Somebody must be told of an item that is due"
+)
+escalation_unreached = Event(
+    "tracker.escalation.unreached",
+    data=EscalationUnreached,
+    summary="Nobody could be told of an item that is due, and no further level follows",
 )
 escalation_acknowledged = Event(
     "tracker.escalation.acknowledged", data=EscalationChanged, summary="A person stopped an item's escalation"
