@@ -23,6 +23,7 @@ BY_HAND = {
     "events": ("events", "events"),
     "dead-letters": ("deadletters", "dead_letters"),
     "jobs": ("jobs", "jobs"),
+    "backup": ("backup", "backups"),
 }
 HELPS = {
     "signal": "Signals: what gates judge by.",
@@ -60,6 +61,7 @@ HELPS = {
     "jobs": "What runs by the clock, what it did, and running it by hand.",
     "ops-gate": "The operations gate, as callers of the facility system know it.",
     "ops-plan": "The remediation plan of the operations gate.",
+    "backup": "Backups of this installation: made, verified and restored.",
     "latency": "How fast the HTTP API answers.",
 }
 

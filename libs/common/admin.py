@@ -16,6 +16,10 @@ from libs.common.contracts import SERVICES
 from libs.common.postgres import UNREACHABLE
 from libs.common.topology import Topology
 
+UNFINISHED_SCHEMA = "headgate_restore"
+"""Stands in a database while a backup is being restored into it."""
+UNFINISHED = f"SELECT to_regclass('{UNFINISHED_SCHEMA}.restore') IS NOT NULL"
+
 
 class AdminError(RuntimeError):
     """The admin step can't be done; the message is a sentence for the operator."""
@@ -54,6 +58,10 @@ async def prepare(
     except asyncpg.PostgresError as error:
         raise AdminError(f"PostgreSQL refused the administrator: {error}") from error
     try:
+        if await connection.fetchval(UNFINISHED):
+            raise AdminError(
+                "a restore into this installation was not finished: give the same `headgate backup restore` again"
+            )
         done = [f"migration {name} applied" for name in await migrations.migrate(connection, database_passwords)]
     except (migrations.MigrationError, asyncpg.PostgresError) as error:
         raise AdminError(f"the database can't be migrated: {error}") from error

@@ -122,6 +122,15 @@ class Settings(BaseSettings):
         ["HEADGATE_DATABASE_URL", "HEADGATE_NATS_URL"],
         description="Names of the environment without which the preflight of every service is in error, as JSON.",
     )
+    backup_dir: Path | None = Field(
+        None,
+        description="Folder that `headgate backup` writes to and reads from; if not set, `backups` in the data folder.",
+    )
+    backup_key_file: Path | None = Field(
+        None,
+        description="Keys that encrypt backups, one a line (32 bytes in base64): the first encrypts, all of them open. "
+        "Without it backups are not encrypted.",
+    )
     cluster_secret: SecretStr | None = Field(
         None, description="Secret from which the services' passwords are derived; made in the data folder if not set."
     )

@@ -76,13 +76,13 @@ class Vault:
             raise VaultError("No secret is kept here without a key: set HEADGATE_VAULT_KEY_FILE, then restart.")
         nonce = os.urandom(NONCE_BYTES)
         sealed = AESGCM(self.keys[0]).encrypt(nonce, secret.encode(), place.encode())
-        return f"{VERSION}.{_key_id(self.keys[0])}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
+        return f"{VERSION}.{id_of_key(self.keys[0])}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
     def open(self, sealed: str, place: str) -> str:
         """The secret again. Raises `VaultError` if its key is gone, or it was altered or belongs elsewhere."""
         version, _, rest = sealed.partition(".")
         key_id, _, text = rest.partition(".")
-        key = next((key for key in self.keys if _key_id(key) == key_id), None)
+        key = next((key for key in self.keys if id_of_key(key) == key_id), None)
         if version != VERSION or key is None:
             raise VaultError(f"The key {key_id[:16]} of this secret is not in the key file; add it again.")
         try:
@@ -93,10 +93,11 @@ class Vault:
 
     def is_current(self, sealed: str) -> bool:
         """Whether the key in use has encrypted it; else sealing it anew lets the older key go."""
-        return bool(self.keys) and sealed.startswith(f"{VERSION}.{_key_id(self.keys[0])}.")
+        return bool(self.keys) and sealed.startswith(f"{VERSION}.{id_of_key(self.keys[0])}.")
 
 
-def _key_id(key: bytes) -> str:
+def id_of_key(key: bytes) -> str:
+    """The beginning of the SHA-256 of a key, which tells nothing of it."""
     return sha256(b"headgate vault key\n" + key).hexdigest()[:16]
 
 

@@ -1,36 +1,35 @@
-"""What docs/operations.md says about backup and restore, done: a dump of one installation becomes another one."""
+"""What docs/operations.md says about backup and restore, done: one installation becomes another one."""
+
+from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from deploy.embedded.postgres import postgres_bin
-from deploy.embedded.server import clean_environment
 from deploy.local import LocalStack
 from tests.local_traffic import client, story
 
 pytestmark = pytest.mark.integration
 
 
-def _run(program: str, *arguments: str) -> None:
+def _headgate(stack: LocalStack, backups: Path, *arguments: str) -> tuple[int, Any, str]:
+    """Run ``headgate …`` on this stack's machine; its exit code, what it answered as JSON, and what else it said."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HEADGATE_")}
+    environment |= {"HEADGATE_DATA_DIR": str(stack.data_dir), "HEADGATE_BACKUP_DIR": str(backups)}
     done = subprocess.run(
-        [str(postgres_bin() / program), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=clean_environment(),
-    )
-    assert done.returncode == 0, done.stderr
+        [str(Path(sys.executable).with_name("headgate")), *arguments, "--json"],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
-def _database_url(stack: LocalStack) -> str:
-    return str(json.loads((stack.data_dir / "running.json").read_text())["admin_database_url"])
-
-
-def test_a_dump_is_restored_into_an_empty_folder(tmp_path: Path) -> None:
-    dump = str(tmp_path / "headgate.dump")
+def test_a_backup_is_restored_into_an_empty_folder(tmp_path: Path) -> None:
+    backups = tmp_path / "backups"
     first = LocalStack(tmp_path / "first")
     first.start()
     try:
@@ -38,32 +37,34 @@ def test_a_dump_is_restored_into_an_empty_folder(tmp_path: Path) -> None:
         story(first)
         token = first.token
         with client(first) as http:
-            head = http.get("/api/audit/verify").json()
             items = http.get("/api/ops/governance/gate/remediation/tracker/items").json()
-        _run("pg_dump", "--format=custom", f"--file={dump}", _database_url(first))
+            signals = http.get("/api/signals").json()["items"]
+            code, made, said = _headgate(first, backups, "backup", "create")
+            assert (code, said) == (0, "")
+            head = http.get("/api/audit/verify").json()
+        assert made["state"] == "complete"
+        assert 0 < made["audit_seq"] <= head["head_seq"]
     finally:
         first.stop()
 
-    empty = LocalStack(tmp_path / "second", services=())
-    empty.start()
-    try:
-        assert set(empty.pids) == {"postgres", "nats"}
-        _run("pg_restore", "--clean", "--if-exists", f"--dbname={_database_url(empty)}", dump)
-    finally:
-        empty.stop()
-
     second = LocalStack(tmp_path / "second", env={"HEADGATE_BOOTSTRAP_TOKEN": token})
+    code, restored, said = _headgate(second, backups, "backup", "restore", made["backup_id"])
+    assert code == 0, said
+    assert (restored["audit_seq"], restored["audit_hash"]) == (made["audit_seq"], made["audit_hash"])
+    assert "another cluster secret" in restored["notes"][0]
     second.start()
     try:
         second.wait_ready()
-        with client(second) as http:
-            entry = http.get("/api/audit/entries", params={"limit": 200}).json()["items"]
-            assert next(row["hash"] for row in entry if row["seq"] == head["head_seq"]) == head["head_hash"]
+        with client(second) as http:  # the old token
+            entries = http.get("/api/audit/entries", params={"limit": 200}).json()["items"]
+            assert next(row["hash"] for row in entries if row["seq"] == made["audit_seq"]) == made["audit_hash"]
             assert http.get("/api/audit/verify").json()["valid"]
             found = http.get("/api/ops/governance/gate/remediation/tracker/items").json()
-        assert {row["item_id"]: row["opened_at"] for row in found} == {
-            row["item_id"]: row["opened_at"] for row in items
-        }
+            assert {row["item_id"]: row["opened_at"] for row in found} == {
+                row["item_id"]: row["opened_at"] for row in items
+            }
+            report = next(one for one in signals if one["kind"] == "test.junit")
+            assert http.get(f"/api/signals/{report['signal_id']}/report").status_code == 200  # from its bucket
         story(second)
     finally:
         second.stop()

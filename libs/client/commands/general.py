@@ -89,19 +89,19 @@ def status(session: Session) -> int:
 
 def up(session: Session) -> NoReturn:
     """Run everything on this machine until Ctrl-C (as `make up`); data stay in .headgate/."""
-    _become(session, "up")
+    become(session, "deploy.local", "up")
 
 
 def migrate(session: Session) -> NoReturn:
     """The admin step: schemas, roles and streams, on the servers of HEADGATE_ADMIN_DATABASE_URL and _NATS_URL."""
-    _become(session, "migrate")
+    become(session, "deploy.local", "migrate")
 
 
-def _become(session: Session, what: str) -> NoReturn:
+def become(session: Session, module: str, *arguments: str) -> NoReturn:
     """The tool must not import the part that deploys, so it becomes it: signals then reach it directly."""
     session.close()
     try:
-        os.execv(sys.executable, [sys.executable, "-m", "deploy.local", what])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
     except OSError as error:
         raise ClientError(f"Python can't be started again: {error.strerror}.") from error
 

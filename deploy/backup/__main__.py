@@ -1,0 +1,161 @@
+"""``python -m deploy.backup create|list|verify|restore|prune|rehearse``: what ``headgate backup`` and ``dr`` become.
+
+Exit codes: 0 done and good; 1 damaged, or a rehearsal that failed; 2 refused or could not be done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.text import Text
+
+from deploy.backup import shown
+from deploy.backup.create import create
+from deploy.backup.files import Pace
+from deploy.backup.installation import installation, keys_of, store_of
+from deploy.backup.manifest import BackupError
+from deploy.backup.restore import restore
+from deploy.backup.retention import Keep, kept
+from deploy.backup.sealing import Keys
+from deploy.backup.shown import Screen
+from deploy.backup.store import Found, Store
+from deploy.embedded import EmbeddedError
+from deploy.installation import InstallationError
+from deploy.local.stack import LocalError
+from libs.client.session import fail, make_console
+from libs.client.show import table
+from libs.common.admin import AdminError
+from libs.common.settings import Settings
+
+_NICE = 10  # services go first
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy.backup", description="Backups of an installation.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, what: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=what)
+        made.add_argument("--dir", type=Path, help="the folder of backups")
+        made.add_argument("--json", action="store_true", help="answer as JSON")
+        return made
+
+    add("create", "back up the installation that runs").add_argument("--max-mib-s", type=int, default=0)
+    add("list", "list the backups of the folder")
+    add("verify", "read all of a backup").add_argument("backup_id", nargs="?")
+    one = add("restore", "make the installation what a backup holds")
+    one.add_argument("backup_id")
+    one.add_argument("--replace", action="store_true", help="delete what the installation holds")
+    one = add("prune", "remove old backups")
+    for span in ("daily", "weekly", "monthly"):
+        one.add_argument(f"--{span}", type=int, default=getattr(Keep(), span))
+    one.add_argument("--dry-run", action="store_true")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what is asked; one sentence on standard error if it can't be done."""
+    chosen = _parser().parse_args(arguments)
+    screen = Screen(chosen.json, make_console(), make_console(stderr=True))
+    try:
+        return COMMANDS[chosen.command](chosen, Settings(), screen)
+    except ValidationError as error:
+        for problem in error.errors():
+            fail(screen.err, f"HEADGATE_{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}")
+    except (BackupError, LocalError, InstallationError, AdminError, EmbeddedError) as error:
+        fail(screen.err, str(error))
+    except KeyboardInterrupt:
+        fail(screen.err, "Stopped; what was begun does not count.")
+    return 2
+
+
+def _create(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    os.nice(_NICE)
+    store, keys = store_of(settings, chosen.dir), keys_of(settings)
+    with installation(settings) as source, screen.progress("Backup") as told:
+        pace = Pace(chosen.max_mib_s * 1024 * 1024)
+        made = asyncio.run(create(source, store, keys, datetime.now(UTC), told, pace))
+    screen.emit(shown.summary(made), shown.one(made))
+    return 0
+
+
+def _list(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    found = store_of(settings, chosen.dir).all()
+    screen.emit([shown.summary(one) for one in found], shown.many(found) if found else Text("No backups."))
+    return 0
+
+
+def _verify(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    store, keys = store_of(settings, chosen.dir), keys_of(settings)
+    found = store.look(chosen.backup_id) if chosen.backup_id else store.newest()
+    problems = _read(store, found, keys, screen)
+    screen.emit(
+        {"backup_id": found.backup_id, "good": not problems, "problems": problems},
+        Text(f"{found.backup_id} is {'damaged' if problems else 'good: every byte was read'}."),
+        *(Text(f"  - {problem}") for problem in problems),
+    )
+    return 1 if problems else 0
+
+
+def _read(store: Store, found: Found, keys: Keys, screen: Screen) -> list[str]:
+    total = found.manifest.size_bytes if found.manifest else None
+    with screen.progress("Reading", total) as told:
+        return store.check(found, keys, datetime.now(UTC), told.moved)
+
+
+def _restore(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    store, keys = store_of(settings, chosen.dir), keys_of(settings)
+    found = store.look(chosen.backup_id)
+    if problems := _read(store, found, keys, screen):
+        raise BackupError(f"The backup {found.backup_id} is damaged: {problems[0]} Choose another one.")
+    with installation(settings, stopped=True) as target:
+        total = sum(part.size_bytes for part in found.manifest.parts) if found.manifest else None
+        with screen.progress("Restore", total) as told:
+            done = asyncio.run(restore(found, target, keys, told, replace=chosen.replace))
+    screen.emit(
+        {"backup_id": found.backup_id, **asdict(done)},
+        Text(f"{found.backup_id} is restored; the audit log ends at {done.audit_seq} with {done.audit_hash}."),
+        *(Text(f"Note: {note}", style="yellow") for note in done.notes),
+    )
+    return 0
+
+
+def _prune(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    keep = Keep(chosen.daily, chosen.weekly, chosen.monthly)
+    if min(keep.daily, keep.weekly, keep.monthly) < 0:
+        raise BackupError("A number of backups to keep can't be below 0.")
+    store = store_of(settings, chosen.dir)
+    with store.writing():
+        whole = {one.backup_id: one.manifest.began_at for one in store.all() if one.manifest and not one.problem}
+        staying = kept(whole, keep)
+        going = [one for one in whole if one not in staying]
+        for one in going if not chosen.dry_run else ():
+            store.remove(one)
+    rows = [(one, "stays", staying[one]) for one in staying]
+    rows += [(one, "would go" if chosen.dry_run else "removed", "") for one in going]
+    screen.emit(
+        {"kept": staying, "removed": [] if chosen.dry_run else going, "would_go": going if chosen.dry_run else []},
+        table(("backup", "", "as"), sorted(rows)) if rows else Text("No backups."),
+    )
+    return 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace, Settings, Screen], int]] = {
+    "create": _create,
+    "list": _list,
+    "verify": _verify,
+    "restore": _restore,
+    "prune": _prune,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""``headgate backup …``: an administrator's commands, on the installation's own machine.
+
+The tool must not import the part that deploys, so it becomes it: signals then reach it directly.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from libs.client.commands.general import become
+from libs.client.session import Session, command
+
+backups = typer.Typer(no_args_is_help=True, help="Backups of this installation: made, verified and restored.")
+
+Folder = Annotated[
+    Path | None, typer.Option("--dir", help="The folder of backups (else: HEADGATE_BACKUP_DIR, or in the data folder).")
+]
+
+
+def _become(session: Session, what: str, folder: Path | None, *arguments: str) -> NoReturn:
+    shared = [*(["--json"] if session.json else []), *(["--dir", str(folder)] if folder else [])]
+    become(session, "deploy.backup", what, *shared, *arguments)
+
+
+@command(backups, "create")
+def create(
+    session: Session,
+    folder: Folder = None,
+    max_mib_s: Annotated[int, typer.Option(min=0, help="MiB a second at the most (0: as fast as it goes).")] = 0,
+) -> None:
+    """Back up the database, the streams and the stored files of the installation that runs, as of one moment."""
+    _become(session, "create", folder, f"--max-mib-s={max_mib_s}")
+
+
+@command(backups, "list")
+def list_backups(session: Session, folder: Folder = None) -> None:
+    """List backups. complete: all is there; good: it was also read and is right; damaged: don't rely on it."""
+    _become(session, "list", folder)
+
+
+@command(backups, "verify")
+def verify(
+    session: Session,
+    backup_id: Annotated[str | None, typer.Argument(help="Which one (else: the newest whole one).")] = None,
+    folder: Folder = None,
+) -> None:
+    """Read every byte of a backup, open and unpack it. Exit code 1: it is damaged."""
+    _become(session, "verify", folder, *([backup_id] if backup_id else []))
+
+
+@command(backups, "restore")
+def restore(
+    session: Session,
+    backup_id: Annotated[str, typer.Argument(help="Which one; see: headgate backup list")],
+    replace: Annotated[bool, typer.Option("--replace", help="Delete all that the installation holds now.")] = False,
+    folder: Folder = None,
+) -> None:
+    """Make this installation, which is stopped and empty, what a backup holds; then start it."""
+    _become(session, "restore", folder, backup_id, *(["--replace"] if replace else []))
+
+
+@command(backups, "prune")
+def prune(
+    session: Session,
+    daily: Annotated[int, typer.Option(min=0, help="Days that keep their last backup.")] = 7,
+    weekly: Annotated[int, typer.Option(min=0, help="Weeks that do.")] = 5,
+    monthly: Annotated[int, typer.Option(min=0, help="Months that do.")] = 12,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    folder: Folder = None,
+) -> None:
+    """Remove backups that no day, week or month keeps. The newest stays, and damaged ones are left to you."""
+    counts = (f"--daily={daily}", f"--weekly={weekly}", f"--monthly={monthly}")
+    _become(session, "prune", folder, *counts, *(["--dry-run"] if dry_run else []))
