@@ -48,6 +48,8 @@ HELPS = {
     "freezes": "Freeze calendars: when no gate says GO.",
     "kinds": "Kinds of one's own: what the data of an installation's own signals hold.",
     "subscriptions": "Subscriptions: which events are sent to whom.",
+    "channels": "Channels: the places where a site's people read, by name.",
+    "own-channels": "Your own channels: where you yourself are told.",
     "deliveries": "Deliveries: what became of each event that was to be sent.",
     "signers": "Whose signatures and identity tokens beside reports count.",
     "line": "Stop the line: no gate says GO until it is lifted.",

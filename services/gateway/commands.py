@@ -100,7 +100,7 @@ class Commands:
         # and a missing field are two bodies, though most handlers take them as the same.
         asked = public.model_dump_json(exclude_unset=True).encode()
         digest = hashlib.sha256(canonical(asked)).hexdigest()
-        body = orjson.dumps({**orjson.loads(asked), **sealed.fields}) if sealed.fields else asked
+        body = sealed.on_bus(asked)
         if len(body) > MAX_MESSAGE_BYTES:
             raise TooLarge("The request is too large for one message; send it in parts.", max_bytes=MAX_MESSAGE_BYTES)
         id_ = command_id(principal.username, site, command.name, key) if key is not None else uuid7()

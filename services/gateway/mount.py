@@ -156,7 +156,7 @@ def _endpoint(parts: Parts, binding: Binding, path: str, csv: Csv | None) -> End
         body = await _read_body(parts, binding, request)
         try:
             public = validate(binding.model, merge(path_values(request), query, _named(binding, request), body.fields))
-            sealed = seal(binding.http.seal, principal, parts.webhooks, parts.vault)
+            sealed = seal(binding.http.seal, principal, parts.webhooks, parts.vault, public)
             if body.upload is not None:
                 await body.upload.store(parts.uploads.bucket)
         finally:
@@ -191,7 +191,7 @@ async def _ask(
     csv: Csv | None,
 ) -> Response:
     public = validate(binding.model, merge(path_values(request), fields))
-    sealed = seal(binding.http.seal, principal, parts.webhooks, parts.vault)
+    sealed = seal(binding.http.seal, principal, parts.webhooks, parts.vault, public)
     params = public.model_dump(mode="json", exclude_unset=True) | sealed.fields
     context = context_of(request)
     envelope = CloudEvent(

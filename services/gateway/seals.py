@@ -6,12 +6,21 @@ import base64
 import hmac
 import secrets
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from pydantic import BaseModel
 
-from libs.common.contracts.notifier.subscriptions import signing_place
+from libs.common.contracts.notifier.channels import (
+    WEBHOOK,
+    ChannelChange,
+    ChannelCreate,
+    channel_place,
+    shown_address,
+)
+from libs.common.contracts.notifier.subscriptions import SubscriptionCreate, signing_place
 from libs.common.contracts.roles import may
 from libs.common.problems import Unavailable
 from libs.common.vault import Vault, VaultError
@@ -45,17 +54,28 @@ class WebhookSecrets:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """``fields`` go on the bus with the request's; ``secret`` is shown to the caller alone, as ``name``."""
+    """``fields`` go on the bus with the request's; ``secret`` is shown to the caller alone, as ``name``.
+
+    ``dropped`` are fields of the request that go nowhere: what a caller said in clear and ``fields`` have encrypted.
+    """
 
     fields: dict[str, Any] = field(default_factory=dict)
     secret: str | None = None
     name: str = "token"
     once: str = ONCE
+    dropped: frozenset[str] = frozenset()
 
     @property
     def fingerprint(self) -> str | None:
         """The first 16 hex digits of the secret's SHA-256, as lists of tokens show it."""
         return digest_of(self.secret).hex()[:16] if self.secret else None
+
+    def on_bus(self, asked: bytes) -> bytes:
+        """What goes on the bus for a body that a caller sent."""
+        if not (self.fields or self.dropped):
+            return asked
+        given = {name: value for name, value in orjson.loads(asked).items() if name not in self.dropped}
+        return orjson.dumps({**given, **self.fields})
 
     def open(self, result: bytes) -> bytes:
         """The result for the caller: with the secret if it is this one that was stored, else with a note."""
@@ -76,8 +96,17 @@ class Sealed:
         return {self.name: self.secret, "fingerprint": self.fingerprint, "note": note}
 
 
-def seal(name: str | None, principal: Principal, webhooks: WebhookSecrets, vault: Vault = NO_VAULT) -> Sealed:
-    """The fields that the named seal adds; an unknown name is an error of ours and stops the start (see `mount`)."""
+def seal(
+    name: str | None,
+    principal: Principal,
+    webhooks: WebhookSecrets,
+    vault: Vault = NO_VAULT,
+    said: BaseModel | None = None,
+) -> Sealed:
+    """The fields that the named seal adds; an unknown name is an error of ours and stops the start (see `mount`).
+
+    ``said``: what the caller sent, of which some seals encrypt a part.
+    """
     if name is None:
         return Sealed()
     if name == "caller":
@@ -97,12 +126,30 @@ def seal(name: str | None, principal: Principal, webhooks: WebhookSecrets, vault
         fields = {"salt": salt, "fingerprint": digest_of(secret).hex()[:16]}
         new = {"webhook_id": uuid.uuid4().hex} if name == "webhook" else {}
         return Sealed(fields | new, secret, "secret", WEBHOOK_ONCE)
+    if name in ("channel", "channel_change"):
+        return _address(said, vault)
     if name in ("subscription", "subscription_secret"):
+        if isinstance(said, SubscriptionCreate) and said.channel != WEBHOOK:
+            return Sealed()
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-        fingerprint = digest_of(secret).hex()[:16]
-        try:
-            kept = vault.seal(secret, signing_place(fingerprint))
-        except VaultError as error:
-            raise Unavailable(str(error)) from None
-        return Sealed({"secret": kept, "fingerprint": fingerprint}, secret, "signing_secret", WEBHOOK_ONCE)
+        fields = _kept(secret, signing_place, vault)
+        return Sealed(fields, secret, "signing_secret", WEBHOOK_ONCE)
     raise ValueError(f"unknown seal {name}")
+
+
+def _address(said: BaseModel | None, vault: Vault) -> Sealed:
+    """Where a channel leads, encrypted, and what may be shown of it."""
+    dropped = frozenset({"address"})
+    if not isinstance(said, ChannelCreate | ChannelChange) or said.address is None:
+        return Sealed(dropped=dropped)
+    shown = {"address_shown": shown_address(said.kind, said.address)}
+    return Sealed(_kept(said.address, channel_place, vault) | shown, dropped=dropped)
+
+
+def _kept(secret: str, place: Callable[[str], str], vault: Vault) -> dict[str, Any]:
+    """A secret as the bus and the database have it. Raises `Unavailable` without a key."""
+    fingerprint = digest_of(secret).hex()[:16]
+    try:
+        return {"secret": vault.seal(secret, place(fingerprint)), "fingerprint": fingerprint}
+    except VaultError as error:
+        raise Unavailable(str(error)) from None

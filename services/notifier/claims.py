@@ -12,31 +12,39 @@ from libs.common import outbox
 from libs.common.cloudevents import CloudEvent
 from libs.common.columns import listed, names_of
 from libs.common.contracts.notifier import CONTRACT
+from libs.common.contracts.notifier.channels import EVERY_SITE, ChannelView, Language, channel_disabled
 from libs.common.contracts.notifier.subscriptions import SubscriptionView, subscription_disabled
 from libs.common.ids import uuid7
 from libs.common.service import Connection, Tx
+from libs.common.versions import EVERYWHERE
 from services.notifier.roll import RAISE_NUMBER
 
 # Longer than an attempt can take: who has not written down by then what became of it has died.
 LEASE = timedelta(seconds=45)
 GONE = "The receiver answered 410 Gone: it wants no more."
 
-# A few of each subscription, the first of each before the second of any, and those first that have waited longest for
-# their turn. $1 to $3: what is known of subscriptions here, their room and when they had their last turn.
+# A few of each lane, the first of each before the second of any, and those first that have waited longest for their
+# turn. $1 to $3: what is known of lanes here, their room and when they had their last turn. With whose eyes: those of
+# the subscription's owner, or of whom a channel is; a site's own channel has none.
 CLAIM = """
 WITH known AS (
-    SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) AS known (subscription_id, room, served)
+    SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) AS known (lane, room, served)
+),
+ready AS (
+    SELECT subscription_id AS lane FROM subscription LEFT JOIN channel USING (channel_id)
+    WHERE subscription.status = 'active' AND (channel_id IS NULL OR channel.status = 'active')
+    UNION ALL
+    SELECT -channel_id FROM channel WHERE status = 'active'
 ),
 due AS (
     SELECT delivery_id,
-        row_number() OVER (PARTITION BY lane.subscription_id ORDER BY found.due_at, delivery_id) AS turn,
+        row_number() OVER (PARTITION BY lane ORDER BY found.due_at, delivery_id) AS turn,
         coalesce(served, 0) AS served, found.due_at
-    FROM subscription AS lane LEFT JOIN known USING (subscription_id) CROSS JOIN LATERAL (
+    FROM ready LEFT JOIN known USING (lane) CROSS JOIN LATERAL (
         SELECT delivery_id, due_at FROM delivery
-        WHERE delivery.subscription_id = lane.subscription_id AND delivery.due_at <= $4
+        WHERE delivery.lane = ready.lane AND delivery.due_at <= $4
         ORDER BY due_at, delivery_id LIMIT least(coalesce(room, $5), $6)
     ) AS found
-    WHERE lane.status = 'active'
 ),
 chosen AS (SELECT delivery_id FROM due ORDER BY turn, served, due_at, delivery_id LIMIT $6),
 locked AS MATERIALIZED (
@@ -49,11 +57,16 @@ taken AS (
     FROM locked WHERE delivery.delivery_id = locked.delivery_id
     RETURNING delivery.*
 )
-SELECT taken.delivery_id, subscription_id, taken.event_id, taken.site, event_name, attempt_count, tries, payload,
-    endpoint, secret, fingerprint, previous_secret, previous_fingerprint, previous_until, owner,
-    person.role AS owner_role,
-    active AND sites && ARRAY['*', taken.site] AS may_see
-FROM taken JOIN subscription USING (subscription_id) LEFT JOIN person ON username = owner
+SELECT taken.delivery_id, taken.lane, taken.target, taken.subscription_id, taken.channel_id, taken.event_id, taken.site,
+    event_name, purpose, key, attempt_count, tries, payload, coalesce(channel.kind, 'webhook') AS kind,
+    coalesce(channel.language, 'en') AS language, coalesce(endpoint, '') AS endpoint,
+    coalesce(channel.secret, subscription.secret) AS secret,
+    coalesce(channel.fingerprint, subscription.fingerprint) AS fingerprint,
+    previous_secret, previous_fingerprint, previous_until,
+    coalesce(owner, channel.person) AS owner, eyes.role AS owner_role,
+    active AND (purpose = 'test' OR sites && ARRAY['*', taken.site]) AS may_see
+FROM taken LEFT JOIN subscription USING (subscription_id) LEFT JOIN channel ON channel.channel_id = taken.channel_id
+LEFT JOIN person AS eyes ON eyes.username = coalesce(owner, channel.person)
 LEFT JOIN event ON event.event_id = taken.event_id
 """
 # Not worth waiting for the disk: a result that a crash of PostgreSQL loses only sends a message once more, under the
@@ -90,21 +103,36 @@ DISABLE = f"""
 UPDATE subscription SET status = 'disabled', status_reason = $2, changed_by = $3, changed_at = $4
 WHERE subscription_id = $1 AND status = 'active' RETURNING {listed(names_of(SubscriptionView))}
 """  # noqa: S608 - names of our own class
+DISABLE_CHANNEL = f"""
+UPDATE channel SET status = 'disabled', status_reason = $2, changed_by = $3, changed_at = $4
+WHERE channel_id = $1 AND status = 'active' RETURNING {listed(names_of(ChannelView))}
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A delivery that this process sends, until its lease ends. ``payload`` None: its event is kept no more."""
+    """A delivery that this process sends, until its lease ends. ``payload`` None: its event is kept no more.
+
+    ``kind`` is ``webhook``, or that of the channel, whose ``secret`` is where it leads. ``owner`` empty: nobody's eyes
+    are asked, since it goes straight to a channel of the site.
+    """
 
     claimed_at: datetime
     delivery_id: int
-    subscription_id: int
+    lane: int
+    target: int
+    subscription_id: int | None
+    channel_id: int | None
     event_id: uuid.UUID
     site: str
     event_name: str
+    purpose: str
+    key: uuid.UUID | None
     attempt_count: int
     tries: int
     payload: bytes | None
+    kind: str
+    language: Language
     endpoint: str
     secret: str
     fingerprint: str
@@ -126,6 +154,7 @@ class Result:
     delivery_id: int
     attempt_count: int
     target: int
+    event_name: str
     site: str
     state: str
     at: datetime
@@ -141,15 +170,15 @@ class Result:
     answer_head: str | None = None
 
 
-_RESULT = names_of(Result, without=("target", "site", "known_at", "well"))  # which no row has
+_RESULT = names_of(Result, without=("target", "event_name", "site", "known_at", "well"))  # which no row has
 
 
 async def claim(
     connection: Connection, lanes: Sequence[tuple[int, int, int]], now: datetime, *, room: int, limit: int
 ) -> list[Claimed]:
-    """Take up to ``limit`` deliveries that are due, at most ``room`` of a subscription that is not in ``lanes``.
+    """Take up to ``limit`` deliveries that are due, at most ``room`` of a lane that is not in ``lanes``.
 
-    ``lanes``: number of a subscription, how many of it may be taken, and when it last had a turn.
+    ``lanes``: the lane's number, how many of it may be taken, and when it last had a turn.
     """
     known = [list(column) for column in zip(*lanes, strict=True)] or [[], [], []]
     rows = await connection.fetch(CLAIM, *known, now, room, limit, now + LEASE)
@@ -174,21 +203,24 @@ def _row(result: Result) -> dict[str, Any]:
     return {name: getattr(result, name) for name in _RESULT}
 
 
-async def disable(connection: Connection, subscription_id: int, site: str, now: datetime) -> None:
-    """Send a subscription nothing more, and tell it; in one transaction, which the caller has begun."""
+async def disable(connection: Connection, target: int, now: datetime) -> None:
+    """Send a subscription, or below zero a channel, nothing more, and tell it; in the caller's transaction."""
     actor = f"service:{CONTRACT.service}"
     await connection.execute(RAISE_NUMBER)
-    row = await connection.fetchrow(DISABLE, subscription_id, GONE, actor, now)
+    row = await connection.fetchrow(DISABLE if target > 0 else DISABLE_CHANNEL, abs(target), GONE, actor, now)
     if row is None:
         return
     cause = CloudEvent(
         id=str(uuid7()),
         source=f"/headgate/{CONTRACT.service}",
         type=f"headgate.{CONTRACT.service}.delivery.answered",
-        site=site,
+        site=EVERYWHERE if row["site"] == EVERY_SITE else row["site"],
         actor=actor,
         time=now,
     )
     tx = Tx(CONTRACT.service, connection, cause, now)
-    tx.emit(subscription_disabled, SubscriptionView(**row), subject=str(subscription_id))
+    if target > 0:
+        tx.emit(subscription_disabled, SubscriptionView(**row), subject=str(target))
+    else:
+        tx.emit(channel_disabled, ChannelView(**row), subject=str(-target))
     await outbox.stage(connection, tx.staged)

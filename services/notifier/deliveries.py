@@ -37,35 +37,42 @@ LIST_DELIVERIES = Listing(
     table="delivery",
     columns=_VIEW,
     scope={"site": "text"},
-    filters={"subscription_id": "bigint", "state": "text", "event_name": "text"},
-    readings=(("subscription_id",),),
+    filters={"subscription_id": "bigint", "channel_id": "bigint", "state": "text", "event_name": "text"},
+    readings=(("subscription_id",), ("channel_id",)),
     order=newest("delivery_id"),
 )
 SELECT_DELIVERY = """
-SELECT delivery.*, subscription.endpoint, event.payload
-FROM delivery JOIN subscription USING (subscription_id) LEFT JOIN event USING (event_id)
+SELECT delivery.*, coalesce(address_shown, endpoint) AS endpoint, event.payload
+FROM delivery LEFT JOIN subscription USING (subscription_id) LEFT JOIN event USING (event_id)
+LEFT JOIN channel ON channel.channel_id = delivery.channel_id
 WHERE delivery_id = $1 AND delivery.site = $2
 """
-_AGAIN = "state = 'pending', due_at = $3, ended_at = NULL, tries = 0"
+# A subscription's goes where that leads now.
+_AGAIN = """state = 'pending', due_at = $3, ended_at = NULL, tries = 0, channel_id = CASE
+    WHEN delivery.subscription_id IS NULL THEN delivery.channel_id ELSE (SELECT leads.channel_id
+    FROM subscription AS leads WHERE leads.subscription_id = delivery.subscription_id) END"""
 RETRY_DELIVERY = f"""
-UPDATE delivery SET {_AGAIN} WHERE delivery_id = $1 AND site = $2 AND state <> 'delivering' RETURNING subscription_id
+UPDATE delivery SET {_AGAIN} WHERE delivery_id = $1 AND site = $2 AND state <> 'delivering'
+RETURNING subscription_id, channel_id
 """  # noqa: S608 - our own text
+CHANNEL_STATUS = "SELECT status FROM channel WHERE channel_id = $1"
 SELECT_STATE = "SELECT state FROM delivery WHERE delivery_id = $1 AND site = $2"
+# Those whose subscription and channel there still are.
+_DEAD = """delivery LEFT JOIN subscription USING (subscription_id)
+    LEFT JOIN channel ON channel.channel_id = coalesce(subscription.channel_id, delivery.channel_id)
+    WHERE delivery.site = $1 AND state = 'dead' AND coalesce(subscription.status, '') <> 'removed'
+        AND coalesce(channel.status, '') <> 'removed' AND ($2::bigint IS NULL OR subscription_id = $2)"""
 # In the order of their numbers, as all that changes many rows does.
 RETRY_DEAD = f"""
 WITH found AS MATERIALIZED (
-    SELECT delivery_id FROM delivery JOIN subscription USING (subscription_id)
-    WHERE delivery.site = $1 AND state = 'dead' AND status <> 'removed'
-        AND ($2::bigint IS NULL OR subscription_id = $2) AND ($4::timestamptz IS NULL OR delivery.created_at >= $4)
+    SELECT delivery_id FROM {_DEAD} AND ($4::timestamptz IS NULL OR delivery.created_at >= $4)
     ORDER BY delivery_id LIMIT $5 FOR UPDATE OF delivery
 )
 UPDATE delivery SET {_AGAIN} FROM found WHERE delivery.delivery_id = found.delivery_id RETURNING delivery.delivery_id
 """  # noqa: S608
-COUNT_DEAD = """
-SELECT count(*) FROM delivery JOIN subscription USING (subscription_id)
-WHERE delivery.site = $1 AND state = 'dead' AND status <> 'removed'
-    AND ($2::bigint IS NULL OR subscription_id = $2) AND ($3::timestamptz IS NULL OR delivery.created_at >= $3)
-"""
+COUNT_DEAD = f"""
+SELECT count(*) FROM {_DEAD} AND ($3::timestamptz IS NULL OR delivery.created_at >= $3)
+"""  # noqa: S608
 SELECT_EVENTS = """
 SELECT event_id, name, received_at, payload FROM event
 WHERE site = $1 AND received_at >= $2 AND received_at <= $3 ORDER BY received_at, event_id LIMIT $4
@@ -73,7 +80,7 @@ WHERE site = $1 AND received_at >= $2 AND received_at <= $3 ORDER BY received_at
 AGAIN_OF_EVENTS = f"""
 WITH found AS MATERIALIZED (
     SELECT delivery_id FROM delivery
-    WHERE subscription_id = $1 AND event_id = ANY ($2::uuid[]) AND state = ANY ($4::text[])
+    WHERE lane = $1 AND event_id = ANY ($2::uuid[]) AND state = ANY ($4::text[])
     ORDER BY delivery_id FOR UPDATE
 )
 UPDATE delivery SET {_AGAIN} FROM found WHERE delivery.delivery_id = found.delivery_id RETURNING delivery.delivery_id
@@ -93,7 +100,7 @@ DELETE FROM event WHERE event_id = ANY (ARRAY(
 
 async def list_deliveries(read: Read, wanted: DeliveryFilter) -> Page[DeliveryView]:
     """A page of the site's deliveries, newest first. Raises `Invalid`."""
-    given = {"site": read.site, **wanted.model_dump(include={"subscription_id", "state", "event_name"})}
+    given = {"site": read.site, **wanted.model_dump(include={"subscription_id", "channel_id", "state", "event_name"})}
     found = await LIST_DELIVERIES.page(read.pool, given, limit=wanted.limit, cursor=wanted.cursor)
     return Page[DeliveryView](items=[DeliveryView(**row) for row in found.rows], next_cursor=found.next_cursor)
 
@@ -104,7 +111,7 @@ async def show_delivery(read: Read, key: DeliveryKey) -> DeliveryDetail:
     if row is None:
         raise _unknown(key.delivery_id)
     event = None if row["payload"] is None else decode(row["payload"]).document
-    return DeliveryDetail(**row, webhook_id=webhook_id(row["event_id"], row["subscription_id"]), event=event)
+    return DeliveryDetail(**row, webhook_id=webhook_id(row["event_id"], row["lane"]), event=event)
 
 
 def _unknown(delivery_id: int) -> NotFound:
@@ -113,13 +120,16 @@ def _unknown(delivery_id: int) -> NotFound:
 
 async def retry_delivery(tx: Tx, key: DeliveryKey) -> Retried:
     """Have one sent again now, whatever became of it. Raises `NotFound`, `Conflict` while it is being sent."""
-    subscription_id = await tx.connection.fetchval(RETRY_DELIVERY, key.delivery_id, tx.site, tx.now)
-    if subscription_id is None:
+    again = await tx.connection.fetchrow(RETRY_DELIVERY, key.delivery_id, tx.site, tx.now)
+    if again is None:
         if await tx.connection.fetchval(SELECT_STATE, key.delivery_id, tx.site) is None:
             raise _unknown(key.delivery_id)
         raise Conflict(f"The delivery {key.delivery_id} is being sent at this moment.")
-    if (known := await find(tx.connection, subscription_id, tx.site)).status == "removed":
-        raise Conflict(f"The subscription {subscription_id} of this delivery is {known.status}.")
+    subscription_id, channel_id = again
+    if subscription_id is not None and (await find(tx.connection, subscription_id, tx.site)).status == "removed":
+        raise Conflict(f"The subscription {subscription_id} of this delivery is removed.")
+    if await tx.connection.fetchval(CHANNEL_STATUS, channel_id) == "removed":
+        raise Conflict("The channel of this delivery is removed.")
     told = Retried(retried_count=1, delivery_id=key.delivery_id, subscription_id=subscription_id)
     tx.emit(contract.delivery_retried, told, subject=str(key.delivery_id))
     return told

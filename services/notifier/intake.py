@@ -7,13 +7,16 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 
+from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.gateway.users import UserView, user_changed, user_created
+from libs.common.contracts.notifier.channels import ChannelTested, channel_tested
 from libs.common.service import Batch, Connection, Delivered, Staged, Table
-from services.notifier import people
+from services.notifier import direct, people
 from services.notifier.roll import RAISE_NUMBER, Rolls
 
 ROWS_AT_ONCE = 20_000
 _USER_EVENTS = frozenset({user_created.type, user_changed.type})
+_STRAIGHT = frozenset({channel_tested.name})  # go straight to channels, so they are kept in any site
 
 INSERT_EVENTS = """
 INSERT INTO event (event_id, site, name, at, received_at, payload)
@@ -24,11 +27,12 @@ ON CONFLICT DO NOTHING
 """
 # In the order of the index, so that two replicas never wait for each other in a circle.
 INSERT_DELIVERIES = """
-INSERT INTO delivery (subscription_id, event_id, site, event_name, state, due_at, created_at)
-SELECT subscription_id, event_id, site, event_name, 'pending', $5, $5
+INSERT INTO delivery (subscription_id, channel_id, event_id, site, event_name, state, due_at, created_at)
+SELECT subscription_id, channel_id, event_id, fresh.site, event_name, 'pending', $5, $5
 FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[]) AS fresh (subscription_id, event_id, site, event_name)
+JOIN subscription USING (subscription_id)
 ORDER BY subscription_id, event_id
-ON CONFLICT (subscription_id, event_id) DO NOTHING
+ON CONFLICT (lane, event_id) DO NOTHING
 RETURNING delivery_id
 """
 
@@ -58,7 +62,7 @@ class Intake:
             await people.keep(connection, users)
             await connection.execute(RAISE_NUMBER)
         roll = await self._rolls.current(connection)
-        kept = [message for message in messages if message.event.site in roll.sites]
+        kept = [one for one in messages if one.event.site in roll.sites or one.event.name in _STRAIGHT]
         if kept:
             events = [
                 (uuid.UUID(one.event.id), one.event.site, one.event.name, one.event.time, _bytes(one)) for one in kept
@@ -70,7 +74,15 @@ class Intake:
                 for taker in roll.takers(one.event)
             )
             await insert(connection, due, now)
+            for one in kept:
+                if one.event.name == channel_tested.name:
+                    await _sample(connection, one.event, now)
         return ()
+
+
+async def _sample(connection: Connection, event: CloudEvent, now: datetime) -> None:
+    told = ChannelTested.model_validate(event.data)
+    await direct.send(connection, [told.channel_id], uuid.UUID(event.id), event.site, event.name, "test", None, now)
 
 
 def _bytes(message: Delivered) -> bytes:

@@ -59,15 +59,20 @@ FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[]) AS k
 ORDER BY target, began_at
 ON CONFLICT (target, began_at) DO UPDATE SET ended_at = excluded.ended_at
 """
-# What lasts of a subscription that was removed is over with it, and has not recovered.
+# What lasts of a subscription or channel that was removed is over with it, and has not recovered.
 SUM_OUTAGES = """
 SELECT days, target, count(*) AS incident_count, count(ended_at) AS recovered_incidents,
     coalesce(sum(extract(epoch FROM
         ended_at - greatest(began_at, $3::timestamptz - days * interval '1 day'))), 0)::float8 AS lasted_s,
-    min(began_at) FILTER (WHERE ended_at IS NULL AND status <> 'removed') AS open_since, min(name) AS name
-FROM unnest($2::integer[]) AS days, outage JOIN subscription ON subscription_id = target
+    min(began_at) FILTER (WHERE ended_at IS NULL AND known.status <> 'removed') AS open_since, min(known.name) AS name
+FROM unnest($2::integer[]) AS days, outage LEFT JOIN subscription ON subscription_id = target
+LEFT JOIN channel ON channel.channel_id = -target CROSS JOIN LATERAL (
+    SELECT coalesce(subscription.name, channel.name), coalesce(subscription.status, channel.status),
+        coalesce(subscription.changed_at, channel.changed_at)
+) AS known (name, status, changed_at)
 WHERE outage.site = $1 AND coalesce(ended_at, 'infinity') > $3::timestamptz - days * interval '1 day'
-    AND (ended_at IS NOT NULL OR status <> 'removed' OR changed_at > $3::timestamptz - days * interval '1 day')
+    AND (ended_at IS NOT NULL OR known.status <> 'removed'
+        OR known.changed_at > $3::timestamptz - days * interval '1 day')
 GROUP BY days, target
 """
 LIST_OUTAGES = Listing(

@@ -8,32 +8,44 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import asyncpg
 
+from libs.common.cloudevents import decode
+from libs.common.contracts.notifier.channels import WEBHOOK
 from libs.common.contracts.roles import may_see
 from libs.common.outbound import Answer, Outbound, Refused, Unreachable
 from libs.common.postgres import LOST_RACES, UNREACHABLE
 from libs.common.service import Clock, Connection, Table
 from libs.common.telemetry import log
 from libs.common.vault import Vault, VaultError
-from services.notifier import claims, outages, webhook
+from services.notifier import claims, outages, words
 from services.notifier.claims import Claimed, Result
 from services.notifier.domain import attempts
 from services.notifier.domain.attempts import Next
-from services.notifier.domain.lanes import FIRST_WINDOW, Lanes
+from services.notifier.domain.hiding import masked
+from services.notifier.domain.lanes import FIRST_WINDOW, MAX_WINDOW, Lanes
+from services.notifier.domain.message import Message
+from services.notifier.kinds import generic, slack, webhook
+from services.notifier.kinds.request import Request
 from services.notifier.series import ATTEMPT_DURATION, ATTEMPTS
 
+# What a kind of channel makes of a message. A webhook that signs gets the event as it was instead.
+REQUESTS: Mapping[str, Callable[[Message, Claimed, Vault], Request]] = {
+    "slack": slack.request_of,
+    "generic": generic.request_of,
+}
 SLOTS = 100
+PEOPLE_WINDOW = 2  # of a channel: such places ask for about one message a second
 POLL_S = 1.0
 STALE_AFTER = claims.LEASE - timedelta(seconds=15)  # what waited longer may be another's before its answer comes
 GATHER_S = 0.005  # results that come within so much of each other are written down together
 STOP_S = 12.0
 MAX_HEADERS, MAX_HEADER_CHARS, MAX_HEAD_CHARS = 30, 300, 1_000
 
-NOT_ALLOWED = "The owner of the subscription may not see this event any more."
+NOT_ALLOWED = "Whose subscription or channel this is may not see this event any more."
 FORGOTTEN = "The event is kept no more."
 OURS = "Something went wrong here that should not; the notifier's log says what."
 
@@ -42,15 +54,21 @@ class Sender:
     """The worker that sends."""
 
     def __init__(
-        self, outbound: Outbound, vault: Vault, pool: asyncpg.Pool, clock: Clock, nudge: Callable[[], None]
+        self,
+        outbound: Outbound,
+        vault: Vault,
+        base_url: str,
+        pool: asyncpg.Pool,
+        clock: Clock,
+        nudge: Callable[[], None],
     ) -> None:
-        self._outbound, self._vault = outbound, vault
+        self._outbound, self._vault, self._base_url = outbound, vault, base_url
         self._pool, self._clock, self._nudge = pool, clock, nudge
         self._lanes: Lanes[Claimed] = Lanes(SLOTS)
         self._wake, self._stopping = asyncio.Event(), False
         self._results: list[Result] = []
         self._unbegun: list[Claimed] = []  # taken, and to be given back
-        self._gone: list[tuple[int, str]] = []  # subscriptions whose receivers want no more, with their sites
+        self._gone: list[int] = []  # targets whose receivers want no more
         self._tasks: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
@@ -110,7 +128,7 @@ class Sender:
         del self._results[: len(results)]
         del self._unbegun[: len(unbegun)]
         for one in taken:
-            self._lanes.take(one.subscription_id, one)
+            self._lanes.take(one.lane, one, MAX_WINDOW if one.kind == WEBHOOK else PEOPLE_WINDOW)
         self._begin()
         return True
 
@@ -131,14 +149,14 @@ class Sender:
     async def _disable(self) -> None:
         while self._gone:
             async with self._pool.acquire() as connection, connection.transaction():
-                await claims.disable(connection, *self._gone[0], self._clock())
+                await claims.disable(connection, self._gone[0], self._clock())
             self._gone.pop(0)
             self._nudge()
 
     async def _attempt(self, one: Claimed) -> None:
         """Send one, and leave its result for the next turn."""
         if self._clock() - one.claimed_at > STALE_AFTER:
-            self._unbegun += [one, *self._lanes.end(one.subscription_id, well=False)]
+            self._unbegun += [one, *self._lanes.end(one.lane, well=False)]
             self._wake.set()
             return
         try:
@@ -146,43 +164,51 @@ class Sender:
         except Exception:  # a mistake of ours must not hold a place for ever, nor be tried again at once
             log.exception("a delivery could not be sent", delivery_id=one.delivery_id)
             result, well = self._silent(one, self._clock(), OURS, None), False
-        self._unbegun += self._lanes.end(one.subscription_id, well=well)
+        self._unbegun += self._lanes.end(one.lane, well=well)
         if not self._stopping:
             self._begin()
         self._results.append(result)
-        ATTEMPTS.labels("webhook", result.state).inc()
+        ATTEMPTS.labels(one.kind, result.state).inc()
         if result.took_ms is not None:
-            ATTEMPT_DURATION.labels("webhook").observe(result.took_ms / 1000)
+            ATTEMPT_DURATION.labels(one.kind).observe(result.took_ms / 1000)
         self._wake.set()
 
     async def _result(self, one: Claimed) -> tuple[Result, bool]:
         """What became of the attempt, and whether the receiver is well."""
         now = self._clock()
-        if not (one.may_see and one.owner_role and may_see(one.owner_role, one.event_name)):
+        if not _may_see(one):
             return _given_up(one, now, NOT_ALLOWED), True
         if one.payload is None:
             return _given_up(one, now, FORGOTTEN), True
         try:
-            headers = webhook.headers_of(one, one.payload, self._vault, now)
+            request = self._request(one, one.payload, now)
         except VaultError as error:
-            return self._silent(one, now, f"The signing secret can't be opened: {error}", None), True
+            what = "The signing secret" if one.kind == WEBHOOK else "Where the channel leads"
+            return self._silent(one, now, f"{what} can't be opened: {error}", None), True
         try:
-            answer = await self._outbound.post(one.endpoint, headers, one.payload)
+            answer = await self._outbound.post(request.url, request.headers, request.body)
         except Refused as error:
             return _given_up(one, now, error.sentence, well=False), True
         except Unreachable as error:
-            return self._silent(one, now, error.sentence, webhook.without_signature(headers)), False
-        return self._answered(one, now, answer, webhook.without_signature(headers))
+            return self._silent(one, now, error.sentence, request.shown_headers), False
+        return self._answered(one, now, answer, request)
+
+    def _request(self, one: Claimed, payload: bytes, now: datetime) -> Request:
+        """What is sent. Raises `VaultError`."""
+        if one.kind == WEBHOOK:
+            return webhook.request_of(payload, one, self._vault, now)
+        message = words.message_of(decode(payload), one.language, base_url=self._base_url)
+        return REQUESTS[one.kind](message, one, self._vault)
 
     def _silent(self, one: Claimed, at: datetime, error: str, headers: dict[str, str] | None) -> Result:
         following = attempts.after_silence(one.tries, random.random())  # noqa: S311 - jitter, no secret
         return self._row(one, at, following, error=error, request_headers=headers)
 
-    def _answered(self, one: Claimed, at: datetime, answer: Answer, headers: dict[str, str]) -> tuple[Result, bool]:
+    def _answered(self, one: Claimed, at: datetime, answer: Answer, request: Request) -> tuple[Result, bool]:
         asked = attempts.retry_after_s(answer.headers.get("retry-after"), at)
         following = attempts.after_answer(answer.status, asked, one.tries, random.random())  # noqa: S311
         if following.disable:
-            self._gone.append((one.subscription_id, one.site))
+            self._gone.append(one.target)
         well = following.state == "delivered"
         return self._row(
             one,
@@ -191,11 +217,9 @@ class Sender:
             http_status=answer.status,
             took_ms=answer.took_ms,
             error=None if well else attempts.sentence(answer.status),
-            request_headers=headers,
-            answer_headers=_shortened(answer.headers),
-            answer_head=answer.head[: MAX_HEAD_CHARS * 4]
-            .decode(errors="replace")
-            .replace("\x00", "\ufffd")[:MAX_HEAD_CHARS],
+            request_headers=request.shown_headers,
+            answer_headers=_shortened(answer.headers, request.hidden),
+            answer_head=_text(answer.head, request.hidden),
         ), well
 
     def _row(self, one: Claimed, at: datetime, following: Next, **more: object) -> Result:
@@ -204,28 +228,42 @@ class Sender:
         due_at = known_at + timedelta(seconds=following.delay_s) if retrying else None
         # Who wants no more has answered as it should; that is no outage.
         well = None if following.disable else following.state == "delivered"
-        return Result(
-            one.delivery_id, one.attempt_count, one.subscription_id, one.site, following.state, at, known_at, well,
-            due_at=due_at, ended_at=None if retrying else known_at,
-            **more,  # type: ignore[arg-type]
-        )  # fmt: skip
+        ended_at = None if retrying else known_at
+        return _result(one, following.state, at, known_at, well, due_at=due_at, ended_at=ended_at, **more)
 
 
 def _given_up(one: Claimed, at: datetime, error: str, *, well: bool | None = None) -> Result:
-    return Result(
-        one.delivery_id, one.attempt_count, one.subscription_id, one.site, "dead", at, at, well, ended_at=at,
-        error=error,
-    )  # fmt: skip
+    return _result(one, "dead", at, at, well, ended_at=at, error=error)
 
 
-def _shortened(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name[:100]: value[:MAX_HEADER_CHARS] for name, value in list(headers.items())[:MAX_HEADERS]}
+def _result(one: Claimed, state: str, at: datetime, known_at: datetime, well: bool | None, **more: object) -> Result:
+    known = (one.delivery_id, one.attempt_count, one.target, one.event_name, one.site)
+    return Result(*known, state, at, known_at, well, **more)  # type: ignore[arg-type]
 
 
-def table(outbound: Outbound, vault: Vault) -> Table:
-    """The worker, with what it calls and opens secrets with."""
+def _may_see(one: Claimed) -> bool:
+    """Whether whose eyes are asked may see the event at this moment."""
+    if not one.owner:  # straight to a channel of the site
+        return True
+    if not (one.may_see and one.owner_role):
+        return False
+    return one.purpose == "test" or may_see(one.owner_role, one.event_name)
+
+
+def _shortened(headers: Mapping[str, str], hidden: Sequence[str]) -> dict[str, str]:
+    some = list(headers.items())[:MAX_HEADERS]
+    return {name[:100]: masked(value, hidden)[:MAX_HEADER_CHARS] for name, value in some}
+
+
+def _text(head: bytes, hidden: Sequence[str]) -> str:
+    whole = head.decode(errors="replace").replace("\x00", "\ufffd")
+    return masked(whole, hidden)[:MAX_HEAD_CHARS]
+
+
+def table(outbound: Outbound, vault: Vault, base_url: str) -> Table:
+    """The worker, with what it calls and opens secrets with, and where links lead."""
 
     def make(pool: asyncpg.Pool, clock: Clock, nudge: Callable[[], None]) -> Sender:
-        return Sender(outbound, vault, pool, clock, nudge)
+        return Sender(outbound, vault, base_url, pool, clock, nudge)
 
     return Table(workers=(make,))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
 from weakref import WeakKeyDictionary
 
 import asyncpg
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from libs.common.contracts.notifier.channels import WEBHOOK, Kind
 
 ATTEMPTS = Counter("headgate_delivery_attempts", "Attempts to deliver, by what became of them", ["channel", "state"])
 ATTEMPT_DURATION = Histogram(
@@ -14,14 +17,19 @@ ATTEMPT_DURATION = Histogram(
     ["channel"],
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-for _state in ("delivered", "retrying", "dead"):
-    ATTEMPTS.labels("webhook", _state)
+CHANNELS = (WEBHOOK, *get_args(Kind))
+for _channel in CHANNELS:
+    for _state in ("delivered", "retrying", "dead"):
+        ATTEMPTS.labels(_channel, _state)
 
 # Only what is open: that is read off the index of what is due, and of what is dead.
 COUNT_OPEN = """
-SELECT channel, state, count(*) AS count,
-    extract(epoch FROM now() - min(delivery.created_at) FILTER (WHERE status = 'active'))::float8 AS age_s
-FROM delivery JOIN subscription USING (subscription_id) WHERE due_at IS NOT NULL GROUP BY channel, state
+SELECT coalesce(kind, 'webhook') AS channel, state, count(*) AS count,
+    extract(epoch FROM now() - min(delivery.created_at) FILTER (WHERE coalesce(subscription.status, 'active') = 'active'
+        AND coalesce(channel.status, 'active') = 'active'))::float8 AS age_s
+FROM delivery LEFT JOIN subscription USING (subscription_id)
+LEFT JOIN channel ON channel.channel_id = delivery.channel_id
+WHERE due_at IS NOT NULL GROUP BY kind, state
 """
 STATES = ("pending", "delivering", "retrying")
 
@@ -49,9 +57,10 @@ async def measure(pool: asyncpg.Pool, registry: CollectorRegistry) -> None:
     """Set the gauges from the database, over all sites."""
     rows = await pool.fetch(COUNT_OPEN)
     open_, oldest = _gauges(registry)
-    for state in STATES:
-        open_.labels("webhook", state).set(0)
-    oldest.labels("webhook").set(0)
+    for channel in CHANNELS:
+        for state in STATES:
+            open_.labels(channel, state).set(0)
+        oldest.labels(channel).set(0)
     for row in rows:
         open_.labels(row["channel"], row["state"]).set(row["count"])
         if row["state"] == "pending":

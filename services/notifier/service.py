@@ -6,7 +6,7 @@ from libs.common.contracts.notifier import CONTRACT
 from libs.common.outbound import Outbound
 from libs.common.service import Service
 from libs.common.vault import Vault
-from services.notifier import deliveries, intake, outages, sending, series, subscriptions, templates
+from services.notifier import channels, deliveries, intake, outages, sending, series, subscriptions, templates
 
 
 def make_service(outbound: Outbound, vault: Vault, base_url: str = "") -> Service:
@@ -16,12 +16,13 @@ def make_service(outbound: Outbound, vault: Vault, base_url: str = "") -> Servic
     """
     return Service.of(
         CONTRACT,
+        channels.table(outbound, vault),
         subscriptions.table(outbound),
         intake.TABLE,
         deliveries.table(),
         outages.TABLE,
         templates.table(base_url),
-        sending.table(outbound, vault),
+        sending.table(outbound, vault, base_url),
         gauges=series.measure,
         keys=(("vault", ("vault_secret", "vault_key_file")),),
     )

@@ -13,6 +13,7 @@ from libs.common.columns import listed, names_of, placed
 from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Event, Page
 from libs.common.contracts.notifier import subscriptions as contract
+from libs.common.contracts.notifier.channels import WEBHOOK
 from libs.common.contracts.notifier.subscriptions import (
     MAX_SUBSCRIPTIONS,
     SubscriptionChange,
@@ -25,6 +26,7 @@ from libs.common.contracts.notifier.subscriptions import (
     SubscriptionSealed,
     SubscriptionTested,
     SubscriptionView,
+    shown_endpoint,
 )
 from libs.common.listing import Filter, Listing, newest
 from libs.common.outbound import Outbound, OutboundError
@@ -38,14 +40,14 @@ from services.notifier.roll import RAISE_NUMBER, VARIABLES
 _VIEW = listed(names_of(SubscriptionView))
 _FIELDS = names_of(SubscriptionFields)
 COUNT_SUBSCRIPTIONS = "SELECT count(*) FROM subscription WHERE site = $1 AND status <> 'removed'"
-_PLACES = ", ".join(f"${place}" for place in range(6, 6 + len(_FIELDS)))
+_PLACES = ", ".join(f"${place}" for place in range(7, 7 + len(_FIELDS)))
 INSERT_SUBSCRIPTION = f"""
-INSERT INTO subscription (site, owner, secret, fingerprint, created_at, {listed(_FIELDS)}, status, status_reason,
-    changed_by, changed_at)
-VALUES ($1, $2, $3, $4, $5, {_PLACES}, 'active', '', $2, $5) RETURNING {_VIEW}
+INSERT INTO subscription (site, owner, secret, fingerprint, created_at, channel_id, {listed(_FIELDS)}, status,
+    status_reason, changed_by, changed_at)
+VALUES ($1, $2, $3, $4, $5, $6, {_PLACES}, 'active', '', $2, $5) RETURNING {_VIEW}
 """  # noqa: S608 - names of our own classes
 CHANGE_SUBSCRIPTION = f"""
-UPDATE subscription SET changed_by = $3, changed_at = $4, {placed(_FIELDS, 5)}
+UPDATE subscription SET changed_by = $3, changed_at = $4, channel_id = $5, {placed(_FIELDS, 6)}
 WHERE subscription_id = $1 AND site = $2 AND status <> 'removed' RETURNING {_VIEW}
 """  # noqa: S608
 ROTATE_SUBSCRIPTION = f"""
@@ -57,9 +59,19 @@ SET_STATUS = f"""
 UPDATE subscription SET changed_by = $3, changed_at = $4, status = $5, status_reason = $6
 WHERE subscription_id = $1 AND site = $2 AND status = ANY ($7::text[]) RETURNING {_VIEW}
 """  # noqa: S608
+SELECT_TO_CHANGE = """
+SELECT status, channel_id, endpoint FROM subscription WHERE subscription_id = $1 AND site = $2 FOR UPDATE
+"""
+# What waits goes where the subscription leads from now on.
+MOVE_WAITING = """
+UPDATE delivery SET channel_id = $2 WHERE lane = $1 AND due_at IS NOT NULL AND channel_id <> $2
+"""
+SELECT_CHANNEL = """
+SELECT channel_id FROM channel WHERE site = $1 AND person = '' AND name = $2 AND status <> 'removed' FOR SHARE
+"""
 DROP_WAITING = """
 UPDATE delivery SET state = 'dead', due_at = NULL, ended_at = $2, error = 'The subscription was removed.'
-WHERE subscription_id = $1 AND due_at IS NOT NULL
+WHERE lane = $1 AND due_at IS NOT NULL
 """
 SELECT_SUBSCRIPTION = f"SELECT {_VIEW} FROM subscription WHERE subscription_id = $1 AND site = $2"  # noqa: S608
 LIST_SUBSCRIPTIONS = Listing(
@@ -78,10 +90,14 @@ async def create_subscription(outbound: Outbound, tx: Tx, body: SubscriptionSeal
     await _check(outbound, body)
     await people.learn(tx)
     await tx.connection.execute(RAISE_NUMBER)
+    channel_id = await _channel(tx, body)
     if await tx.connection.fetchval(COUNT_SUBSCRIPTIONS, tx.site) >= MAX_SUBSCRIPTIONS:
         raise Conflict(f"The site {tx.site} has {MAX_SUBSCRIPTIONS} subscriptions; remove some first.")
+    if channel_id is None and body.secret is None:
+        raise Invalid("channel: a subscription to an endpoint needs a secret, which the edge makes.")
+    signing = (body.secret or "", body.fingerprint or "")
     row = await tx.connection.fetchrow(
-        INSERT_SUBSCRIPTION, tx.site, tx.actor, body.secret, body.fingerprint, tx.now, *_values(body)
+        INSERT_SUBSCRIPTION, tx.site, tx.actor, *signing, tx.now, channel_id, *_values(body)
     )
     assert row is not None  # noqa: S101 - an INSERT returns its row
     tx.emit(contract.subscription_created, SubscriptionView(**row), subject=str(row["subscription_id"]))
@@ -90,14 +106,29 @@ async def create_subscription(outbound: Outbound, tx: Tx, body: SubscriptionSeal
 
 async def change_subscription(outbound: Outbound, tx: Tx, body: SubscriptionChange) -> SubscriptionView:
     """Give a subscription other fields. Raises `Invalid`, `NotFound`."""
-    await _check(outbound, body)
     await tx.connection.execute(RAISE_NUMBER)
+    known = await tx.connection.fetchrow(SELECT_TO_CHANGE, body.subscription_id, tx.site)
+    if known is None:
+        raise _unknown(body.subscription_id)
+    if body.endpoint and body.endpoint == shown_endpoint(known["endpoint"]):  # as it was read: no other address
+        body = body.model_copy(update={"endpoint": known["endpoint"]})
+    await _check(outbound, body)
+    channel_id = await _channel(tx, body)
+    if (channel_id is None) != (known["channel_id"] is None):
+        raise Invalid(
+            "channel: what is signed and what goes to a channel are not changed into each other; make a new one."
+        )
     key = (body.subscription_id, tx.site, tx.actor, tx.now)
-    return _told(tx, await tx.connection.fetchrow(CHANGE_SUBSCRIPTION, *key, *_values(body)))
+    view = _told(tx, await tx.connection.fetchrow(CHANGE_SUBSCRIPTION, *key, channel_id, *_values(body)))
+    if channel_id is not None and channel_id != known["channel_id"]:
+        await tx.connection.execute(MOVE_WAITING, body.subscription_id, channel_id)
+    return view
 
 
 async def rotate_subscription(tx: Tx, body: SubscriptionRotateSealed) -> SubscriptionIssued:
-    """Sign with another secret, and with the one before for ``overlap_hours`` more. Raises `NotFound`."""
+    """Sign with another secret, and with the one before for ``overlap_hours`` more. Raises `NotFound`, `Conflict`."""
+    if (known := await find(tx.connection, body.subscription_id, tx.site)).channel != WEBHOOK:
+        raise Conflict(f"What goes to the channel {known.channel} is not signed; change the channel's address instead.")
     until = tx.now + timedelta(hours=body.overlap_hours)
     row = await tx.connection.fetchrow(
         ROTATE_SUBSCRIPTION, body.subscription_id, tx.site, tx.actor, tx.now, until, body.secret, body.fingerprint
@@ -183,6 +214,19 @@ def _values(body: SubscriptionFields) -> list[Any]:
     return [getattr(body, name) for name in _FIELDS]
 
 
+async def _channel(tx: Tx, body: SubscriptionFields) -> int | None:
+    """The number of the channel that is named, which is not removed meanwhile. Raises `Invalid`."""
+    if body.channel == WEBHOOK:
+        return None
+    found: int | None = await tx.connection.fetchval(SELECT_CHANNEL, tx.site, body.channel)
+    if found is None:
+        raise Invalid(
+            f"channel: the site {tx.site} has no channel {body.channel}; GET /api/channels lists them, or say "
+            f"{WEBHOOK} and give an endpoint."
+        )
+    return found
+
+
 async def _check(outbound: Outbound, body: SubscriptionFields) -> None:
     """Raise `Invalid` for a type that no event has, a condition that can't be compiled, an address not to be called."""
     names = [name for known in CONTRACTS.values() for name, one in known.by_name.items() if isinstance(one, Event)]
@@ -195,6 +239,8 @@ async def _check(outbound: Outbound, body: SubscriptionFields) -> None:
             compile_condition(body.condition, VARIABLES)
         except BadExpression as error:
             raise Invalid(f"condition: {error.message} (line {error.line}, column {error.column})") from None
+    if body.channel != WEBHOOK:
+        return
     try:
         await outbound.check(body.endpoint)
     except OutboundError as error:

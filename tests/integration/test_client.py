@@ -204,6 +204,14 @@ async def subscribe(tool: Tool) -> tuple[str, str]:
     return number, str(found[0]["delivery_id"])
 
 
+async def name_channel(tool: Tool) -> str:
+    """A channel to a place where nobody listens."""
+    words = ("--name", "ops", "--kind", "slack", "--address", "http://127.0.0.1:9/hook", "--json")
+    made = await tool("channels", "create", *words)
+    assert made.exit_code == 0, made.output
+    return str(json.loads(made.stdout)["channel_id"])
+
+
 async def test_every_reading_command_reads_from_real_services(http: Http, tool: Tool, tmp_path: Path) -> None:
     await send_reports(tool, http, failed=True)
     run = json.loads((await tool("gate", "run", "release", *ABOUT, "--json")).stdout)
@@ -236,6 +244,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
         "subject": "app",
         "subscription_id": subscription_id,
         "delivery_id": delivery_id,
+        "channel_id": await name_channel(tool),
         "key_id": keys[0]["key_id"],
         "digest": hashlib.sha256(text.encode()).hexdigest(),
         "backtest_id": str(json.loads(backtest.stdout)["backtest_id"]),

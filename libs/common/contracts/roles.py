@@ -18,16 +18,23 @@ READS = frozenset(
         "job:read",
     }
 )
-OWN_TOKENS = frozenset({"token:read", "token:write"})
+OWN_THINGS = frozenset({"token:read", "token:write", "me:write"})
 OWN_SUBSCRIBERS = frozenset({"subscriber:write"})
 
 ROLES: dict[str, frozenset[str]] = {
-    "viewer": READS | OWN_TOKENS,
+    "viewer": READS | OWN_THINGS,
     "auditor": READS
-    | OWN_TOKENS
-    | {"audit:read", "identity:read", "deadletter:read", "subscription:read", "operations:read"},
+    | OWN_THINGS
+    | {
+        "audit:read",
+        "identity:read",
+        "deadletter:read",
+        "subscription:read",
+        "channel:read",
+        "operations:read",
+    },
     "operator": READS
-    | OWN_TOKENS
+    | OWN_THINGS
     | OWN_SUBSCRIBERS
     | {
         "signal:write",
@@ -37,9 +44,10 @@ ROLES: dict[str, frozenset[str]] = {
         "gate:approve",
         "subscription:read",
         "operations:read",
+        "channel:read",
     },
     "manager": READS
-    | OWN_TOKENS
+    | OWN_THINGS
     | OWN_SUBSCRIBERS
     | {
         "signal:write",
@@ -56,6 +64,8 @@ ROLES: dict[str, frozenset[str]] = {
         "webhook:write",
         "subscription:read",
         "subscription:write",
+        "channel:read",
+        "channel:write",
         "audit:read",
         "identity:read",
         "deadletter:read",
@@ -68,7 +78,7 @@ ROLES["owner"] = frozenset().union(*ROLES.values()) | {"identity:write", "site:w
 
 # Permissions over the caller's own things. Every other command without a site changes the whole installation and so
 # needs the scope `*` as well as its permission: a token narrowed to one site can't make itself a wider one.
-SELF_SERVICE = frozenset({"token:write", "subscriber:write"})
+SELF_SERVICE = frozenset({"token:write", "subscriber:write", "me:write"})
 
 
 def may(role: str, permission: str) -> bool:
@@ -80,6 +90,7 @@ def may(role: str, permission: str) -> bool:
 GUARDED = (
     (re.compile(r"[a-z]+\.deadletter\.[a-z]+"), "deadletter:read"),
     (re.compile(r"gateway\..+"), "identity:read"),
+    (re.compile(r"notifier\.channel\.[a-z]+"), "channel:read"),
 )
 
 

@@ -75,6 +75,9 @@ def sentence(status: int) -> str:
     return f"The receiver answered {words}."
 
 
-def webhook_id(event_id: UUID, subscription_id: int) -> str:
-    """The ``webhook-id`` of a delivery: the same at each try, so that a receiver can drop repeats."""
-    return f"{event_id}-{subscription_id}"
+def webhook_id(event_id: UUID, lane: int) -> str:
+    """The ``webhook-id`` of a delivery: the same at each try, so that a receiver can drop repeats.
+
+    ``lane`` is the subscription's number, or below zero that of a channel.
+    """
+    return f"{event_id}-{lane}" if lane >= 0 else f"{event_id}-c{-lane}"

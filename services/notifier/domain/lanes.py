@@ -1,4 +1,6 @@
-"""How much of each subscription is sent at once, so that a slow or dead receiver takes nothing from the others.
+"""How much of each lane is sent at once, so that a slow or dead receiver takes nothing from the others.
+
+A lane is a subscription, or a channel that is sent something straight.
 
 A lane's window grows with each success, and shrinks to one when an attempt fails. A lane that does well holds some more
 than its window, so that nothing waits for the database between two attempts. Lanes that fail share half of the slots at
@@ -21,9 +23,13 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Lane(Generic[T]):
-    """One subscription: ``waiting`` is taken and not begun; ``served`` the turn in which something was last taken."""
+    """``waiting`` is taken and not begun; ``served`` the turn in which something was last taken.
+
+    ``most``: how far its window grows.
+    """
 
     window: int = FIRST_WINDOW
+    most: int = MAX_WINDOW
     failing: bool = False
     sending: int = 0
     served: int = 0
@@ -68,9 +74,10 @@ class Lanes(Generic[T]):
         """A new turn begins."""
         self._turn += 1
 
-    def take(self, number: int, one: T) -> None:
-        """Something of a lane was taken; it waits until it is `next`."""
+    def take(self, number: int, one: T, most: int = MAX_WINDOW) -> None:
+        """Something of a lane was taken; it waits until it is `next`. At most ``most`` of the lane are sent at once."""
         lane = self._lanes.setdefault(number, Lane())
+        lane.most = most
         lane.waiting.append(one)
         lane.served = self._turn
 
@@ -92,7 +99,7 @@ class Lanes(Generic[T]):
         lane = self._lanes[number]
         lane.sending -= 1
         lane.failing = not well
-        lane.window = min(lane.window + 1, MAX_WINDOW) if well else 1
+        lane.window = min(lane.window + 1, lane.most) if well else 1
         return [] if well else self._emptied(lane)
 
     def give_back(self) -> list[T]:

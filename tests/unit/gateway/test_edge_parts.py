@@ -16,6 +16,7 @@ from starlette.requests import Request
 
 from libs.common.contracts.gateway.seals import SEALED_BODIES
 from libs.common.contracts.gateway.users import Role
+from libs.common.contracts.notifier.channels import ChannelChange, ChannelCreate
 from libs.common.contracts.roles import ROLES, may
 from libs.common.problems import Invalid, Unauthorized, Unavailable
 from libs.common.vault import Vault
@@ -156,6 +157,21 @@ def test_a_signing_secret_travels_encrypted_and_not_without_a_key() -> None:
         seal("subscription", ANN, HOOKS)
 
 
+def test_where_a_channel_leads_travels_encrypted_and_never_in_clear() -> None:
+    url = "https://hooks.example.com/services/T0/B0/secret"
+    said = ChannelCreate(name="ops", kind="slack", address=url)
+    sealed = seal("channel", ANN, HOOKS, VAULT, said)
+    on_bus = orjson.loads(sealed.on_bus(said.model_dump_json().encode()))
+    assert "secret" not in orjson.dumps({**on_bus, "secret": ""}).decode().replace('"secret"', "")
+    assert (on_bus["address_shown"], "address" in on_bus) == ("hooks.example.com", False)
+    assert VAULT.open(on_bus["secret"], f"channel/{on_bus['fingerprint']}") == url
+    with pytest.raises(Unavailable, match="HEADGATE_VAULT_KEY_FILE"):
+        seal("channel", ANN, HOOKS, said=said)
+    keeps = ChannelChange(channel_id=1, name="ops", kind="slack", address=None)
+    kept = orjson.loads(seal("channel_change", ANN, HOOKS, VAULT, keeps).on_bus(keeps.model_dump_json().encode()))
+    assert not {"address", "secret", "fingerprint", "address_shown"} & set(kept)
+
+
 def test_a_limit_moves_with_the_clock_and_callers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1_200_000_000.0]  # a whole minute
     monkeypatch.setattr(time, "time", lambda: now[0])  # the library reads the wall
@@ -225,7 +241,7 @@ def test_the_role_table() -> None:
     everything = set().union(*ROLES.values())
     assert ROLES["owner"] == everything
     for role in ("viewer", "auditor"):
-        assert not {name for name in ROLES[role] if name.endswith(":write")} - {"token:write"}
+        assert not {name for name in ROLES[role] if name.endswith(":write")} - {"token:write", "me:write"}
     for name in ("identity:write", "site:write", "deadletter:write"):
         assert [role for role in ROLES if may(role, name)] == ["owner"]
     assert [role for role in ROLES if may(role, "remediation:complete")] == ["manager", "owner"]

@@ -11,6 +11,7 @@ from libs.common.contracts.gateway.webhooks import WebhookCreate, WebhookRotate
 from libs.common.contracts.governance.approvals import CandidateWord
 from libs.common.contracts.governance.delegations import DelegationRequest
 from libs.common.contracts.governance.publishing import PolicyWord
+from libs.common.contracts.notifier.channels import ChannelChange, ChannelCreate
 from libs.common.contracts.notifier.subscriptions import SubscriptionCreate, SubscriptionRotate
 from libs.common.contracts.tracker.comments import CommentKey
 
@@ -27,6 +28,8 @@ SEALED_BODIES: dict[str, type[BaseModel]] = {
     "approver": CandidateWord,
     "delegator": DelegationRequest,
     "policy_approver": PolicyWord,
+    "channel": ChannelCreate,
+    "channel_change": ChannelChange,
     "subscription": SubscriptionCreate,
     "subscription_secret": SubscriptionRotate,
 }

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from libs.common.contracts.base import GET, POST, Command, Event, Json, Model, Open, Page, Query, Time
-from libs.common.contracts.notifier.subscriptions import SubscriptionKey
+from libs.common.contracts.notifier.subscriptions import Shown, SubscriptionKey
 from libs.common.problems import Conflict, Invalid, NotFound
 
 MAX_AT_ONCE = 10_000
@@ -21,6 +21,7 @@ SubscriptionId = Annotated[int, Field(ge=1, le=MAX_ID)]
 
 class DeliveryFilter(Model):
     subscription_id: SubscriptionId | None = Field(None, description="Only of this subscription")
+    channel_id: SubscriptionId | None = Field(None, description="Only by this channel")
     state: State | None = Field(None, description="Only those in this state")
     event_name: EventName | None = Field(None, description="Only of events of this name")
     cursor: str | None = Field(None, max_length=40, description="Where the page before ended")
@@ -41,10 +42,15 @@ class Attempt(Open):
 
 
 class DeliveryView(Open):
-    """``due_at``: when it is tried next; while it is ``delivering``, when another process would take it over."""
+    """``due_at``: when it is tried next; while it is ``delivering``, when another process would take it over.
+
+    ``purpose`` is ``subscription``, or why it goes straight to a channel: ``test``, ``escalation`` and the like.
+    """
 
     delivery_id: int
-    subscription_id: int
+    subscription_id: int | None
+    channel_id: int | None = None
+    purpose: str = "subscription"
     event_id: UUID
     event_name: str
     site: str
@@ -63,7 +69,7 @@ class DeliveryDetail(DeliveryView):
     """With what was sent and answered at the last attempt, heads only, and the newest attempts, the oldest first."""
 
     webhook_id: str
-    endpoint: str
+    endpoint: Shown
     request_headers: dict[str, str] | None
     answer_headers: dict[str, str] | None
     answer_head: str | None

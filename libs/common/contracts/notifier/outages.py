@@ -24,7 +24,7 @@ class MttrFigures(Open):
 
 
 class TargetMttr(MttrFigures):
-    """``target`` is a subscription's number. ``open_since``: its outage lasts, since then."""
+    """``target`` is a subscription's number, or below zero a channel's. ``open_since``: since when its outage lasts."""
 
     target: int
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from libs.common.contracts.base import (
     DELETE,
@@ -23,6 +23,7 @@ from libs.common.contracts.base import (
     Token,
 )
 from libs.common.contracts.names import Name
+from libs.common.contracts.notifier.channels import WEBHOOK
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Invalid, NotFound, Unavailable
 
@@ -30,13 +31,21 @@ MAX_SUBSCRIPTIONS = 1000  # of one site, removed ones not counted
 MAX_OVERLAP_HOURS = 168
 _PATH = "/api/subscriptions/{subscription_id}"
 
-Channel = Literal["webhook"]
 Status = Literal["active", "paused", "disabled", "removed"]
 EventType = Annotated[str, StringConstraints(pattern=r"^[a-z_*]+(\.[a-z_*]+){0,2}$", max_length=120)]
-Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$", max_length=2000)]
+Endpoint = Annotated[str, StringConstraints(pattern=r"^(https?://[!-~]+…?)?$", max_length=2000)]
+Shown = Annotated[str, AfterValidator(lambda endpoint: shown_endpoint(endpoint))]
 Condition = Annotated[str, StringConstraints(max_length=4000)]
 _Sealed = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[!-~]+$")]
 _Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+
+
+def shown_endpoint(endpoint: str) -> str:
+    """An endpoint as people may read it later: without what may be a secret in its query, or before its host."""
+    start, question, _ = endpoint.partition("#")[0].partition("?")
+    scheme, slashes, rest = start.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}{'?…' if question else ''}"
 
 
 def signing_place(fingerprint: str) -> str:
@@ -67,8 +76,20 @@ class SubscriptionFields(Filters):
         max_length=50,
         description="Names of events, such as governance.gate.decided; * stands for any text",
     )
-    channel: Channel = Field("webhook", description="How it is told: webhook is Standard Webhooks, signed")
-    endpoint: Endpoint = Field(description="Where to: an address that may be reached from here")
+    channel: Token = Field(
+        WEBHOOK, description="How it is told: webhook is Standard Webhooks, signed; else the name of a channel"
+    )
+    endpoint: Endpoint = Field(
+        "", description="Where to, if the channel is webhook: an address that may be reached from here"
+    )
+
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> SubscriptionFields:
+        if self.channel == WEBHOOK and not self.endpoint:
+            raise ValueError("the channel webhook needs an endpoint; or name a channel of the site")
+        if self.channel != WEBHOOK and self.endpoint:
+            raise ValueError(f"the channel {self.channel} says where to, so leave the endpoint out")
+        return self
 
 
 class SubscriptionCreate(SubscriptionFields):
@@ -76,10 +97,13 @@ class SubscriptionCreate(SubscriptionFields):
 
 
 class SubscriptionSealed(SubscriptionCreate):
-    """What travels on the bus: the edge made the secret and encrypted it with the installation's vault."""
+    """What travels on the bus: the edge made the secret and encrypted it with the installation's vault.
 
-    secret: _Sealed
-    fingerprint: _Fingerprint
+    What goes to a channel is not signed, so it has none.
+    """
+
+    secret: _Sealed | None = None
+    fingerprint: _Fingerprint | None = None
 
 
 class SubscriptionKey(Model):
@@ -112,7 +136,11 @@ class SubscriptionFilter(Model):
 
 
 class SubscriptionView(Open):
-    """``fingerprint`` tells secrets apart and opens nothing. ``disabled``: the receiver said 410, it wants no more."""
+    """``fingerprint`` tells secrets apart and opens nothing; what goes to a channel has none.
+
+    ``endpoint``: its query stays hidden, since it may hold a secret. ``disabled``: the receiver said 410, it wants no
+    more.
+    """
 
     subscription_id: int
     site: str
@@ -120,8 +148,8 @@ class SubscriptionView(Open):
     owner: str
     status: Status
     status_reason: str
-    channel: Channel
-    endpoint: str
+    channel: str
+    endpoint: Shown
     event_types: list[str]
     gates: list[str]
     rules: list[str]
@@ -175,7 +203,7 @@ rotate_subscription = Command(
     result=SubscriptionIssued,
     permission="subscription:write",
     http=POST(f"{_PATH}/rotate", seal="subscription_secret"),
-    errors=(NotFound,),
+    errors=(NotFound, Conflict),
     summary="Give a subscription another secret; the one before signs as well for a while",
 )
 pause_subscription = Command(

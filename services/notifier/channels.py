@@ -1,0 +1,243 @@
+"""Channels: make, change, disable, test, remove, list; a site's, and a person's own. Their addresses come encrypted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import asyncpg
+
+from libs.common.columns import listed, names_of
+from libs.common.contracts.base import Page
+from libs.common.contracts.notifier import channels as contract
+from libs.common.contracts.notifier.channels import (
+    EVERY_SITE,
+    MAX_CHANNELS,
+    MAX_OWN_CHANNELS,
+    ChannelChangeSealed,
+    ChannelDisable,
+    ChannelFilter,
+    ChannelKey,
+    ChannelSealed,
+    ChannelTested,
+    ChannelView,
+    channel_place,
+)
+from libs.common.listing import Filter, Listing, newest
+from libs.common.outbound import Outbound, OutboundError
+from libs.common.problems import Conflict, Invalid, NotFound, Unavailable
+from libs.common.service import Read, Table, Tx
+from libs.common.vault import Vault, VaultError
+from services.notifier import people
+from services.notifier.roll import RAISE_NUMBER
+
+_VIEW = listed(names_of(ChannelView))
+COUNT_CHANNELS = "SELECT count(*) FROM channel WHERE site = $1 AND person = $2 AND status <> 'removed'"
+INSERT_CHANNEL = f"""
+INSERT INTO channel (site, person, created_by, changed_by, created_at, changed_at, name, kind, language, secret,
+    fingerprint, address_shown, status, status_reason)
+VALUES ($1, $2, $3, $3, $4, $4, $5, $6, $7, $8, $9, $10, 'active', '') ON CONFLICT DO NOTHING RETURNING {_VIEW}
+"""  # noqa: S608 - names of our own class
+SELECT_NAMED = """
+SELECT channel_id FROM channel WHERE site = $1 AND person = $2 AND name = $3 AND status <> 'removed'
+"""
+CHANGE_CHANNEL = f"""
+UPDATE channel SET changed_by = $4, changed_at = $5, name = $6, language = $7, secret = coalesce($8, secret),
+    fingerprint = coalesce($9, fingerprint), address_shown = coalesce($10, address_shown)
+WHERE channel_id = $1 AND site = $2 AND person = $3 AND status <> 'removed' RETURNING {_VIEW}
+"""  # noqa: S608
+NAME_IN_SUBSCRIPTIONS = "UPDATE subscription SET channel = $2 WHERE channel_id = $1"
+SET_CHANNEL_STATUS = f"""
+UPDATE channel SET changed_by = $4, changed_at = $5, status = $6, status_reason = $7
+WHERE channel_id = $1 AND site = $2 AND person = $3 AND status = ANY ($8::text[]) RETURNING {_VIEW}
+"""  # noqa: S608
+SELECT_USERS = """
+SELECT subscription_id FROM subscription WHERE channel_id = $1 AND status <> 'removed' ORDER BY subscription_id LIMIT 20
+"""
+DROP_WAITING = """
+UPDATE delivery SET state = 'dead', due_at = NULL, ended_at = $2, error = 'The channel was removed.'
+WHERE lane = $1 AND due_at IS NOT NULL
+"""
+SELECT_CHANNEL = f"SELECT {_VIEW} FROM channel WHERE channel_id = $1 AND site = $2 AND person = $3"  # noqa: S608
+LIST_CHANNELS = Listing(
+    table="channel",
+    columns=_VIEW,
+    scope={"site": "text", "person": "text"},
+    filters={"status": "text", "present": Filter("boolean", "(status <> 'removed') = {}")},
+    readings=(("status",),),
+    order=newest("channel_id"),
+)
+_LIVING = ("active", "disabled")
+
+
+async def create_channel(outbound: Outbound, vault: Vault, own: bool, tx: Tx, body: ChannelSealed) -> ChannelView:
+    """Store a channel of the site, or of the caller. Raises `Invalid`, `Conflict`, `Unavailable`."""
+    await _check(outbound, vault, body.secret, body.fingerprint)
+    await people.learn(tx)
+    await tx.connection.execute(RAISE_NUMBER)  # its lock puts those who make channels in order
+    site, person = _scope(tx, own)
+    most = MAX_OWN_CHANNELS if own else MAX_CHANNELS
+    if await tx.connection.fetchval(COUNT_CHANNELS, site, person) >= most:
+        raise Conflict(f"There are {most} channels, as many as there may be; remove some first.")
+    row = await tx.connection.fetchrow(
+        INSERT_CHANNEL, site, person, tx.actor, tx.now, body.name, body.kind, body.language, body.secret,
+        body.fingerprint, body.address_shown,
+    )  # fmt: skip
+    if row is None:
+        raise _taken(body.name)
+    view = ChannelView(**row)
+    tx.emit(contract.channel_created, view, subject=str(view.channel_id))
+    return view
+
+
+async def change_channel(outbound: Outbound, vault: Vault, own: bool, tx: Tx, body: ChannelChangeSealed) -> ChannelView:
+    """Give a channel another name, language or address. Raises `Invalid`, `NotFound`, `Conflict`."""
+    if body.secret is not None and body.fingerprint is not None:
+        await _check(outbound, vault, body.secret, body.fingerprint)
+    await tx.connection.execute(RAISE_NUMBER)
+    known = await _find(tx.connection, body.channel_id, *_scope(tx, own))
+    if body.kind != known.kind:
+        raise Invalid(f"kind: the channel {known.name} is of the kind {known.kind}; make another one for {body.kind}.")
+    same = await tx.connection.fetchval(SELECT_NAMED, known.site, known.person, body.name)
+    if same not in (None, body.channel_id):
+        raise _taken(body.name)
+    row = await tx.connection.fetchrow(
+        CHANGE_CHANNEL, body.channel_id, known.site, known.person, tx.actor, tx.now, body.name, body.language,
+        body.secret, body.fingerprint, body.address_shown,
+    )  # fmt: skip
+    if body.name != known.name:
+        await tx.connection.execute(NAME_IN_SUBSCRIPTIONS, body.channel_id, body.name)
+    return _told(tx, row)
+
+
+async def disable_channel(own: bool, tx: Tx, body: ChannelDisable) -> ChannelView:
+    """Send it nothing until it is enabled. Raises `NotFound`, `Conflict`."""
+    return await _set_status(tx, own, body.channel_id, "disabled", body.reason or "", ("active",))
+
+
+async def enable_channel(own: bool, tx: Tx, body: ChannelKey) -> ChannelView:
+    """Go on; what waited is sent now. Raises `NotFound`, `Conflict`."""
+    return await _set_status(tx, own, body.channel_id, "active", "", ("disabled",))
+
+
+async def remove_channel(own: bool, tx: Tx, body: ChannelKey) -> ChannelView:
+    """Send it nothing any more; what waited is given up. Raises `NotFound`, `Conflict` while it is subscribed to."""
+    await tx.connection.execute(RAISE_NUMBER)  # before the look: who subscribes meanwhile waits for this
+    if users := [row["subscription_id"] for row in await tx.connection.fetch(SELECT_USERS, body.channel_id)]:
+        known = await _find(tx.connection, body.channel_id, *_scope(tx, own))
+        numbers = ", ".join(map(str, users))
+        raise Conflict(f"The channel {known.name} is used by subscriptions ({numbers}); change or remove them first.")
+    view = await _set_status(tx, own, body.channel_id, "removed", "", _LIVING)
+    await tx.connection.execute(DROP_WAITING, -body.channel_id, tx.now)
+    return view
+
+
+async def test_channel(own: bool, tx: Tx, body: ChannelKey) -> ChannelTested:
+    """Tell of a sample, which comes back as an event for this channel alone. Raises `NotFound`, `Conflict`."""
+    known = await _find(tx.connection, body.channel_id, *_scope(tx, own))
+    if known.status != "active":
+        raise Conflict(f"The channel {known.name} is {known.status}; enable it first.")
+    told = ChannelTested(channel_id=known.channel_id, name=known.name, asked_by=tx.actor)
+    event_id = tx.emit(contract.channel_tested, told, subject=str(known.channel_id))
+    return told.model_copy(update={"event_id": event_id})
+
+
+async def list_channels(read: Read, wanted: ChannelFilter) -> Page[ChannelView]:
+    """A page of the site's channels, newest first. Raises `Invalid`."""
+    return await _page(read, wanted, read.site, "")
+
+
+async def list_own_channels(read: Read, wanted: ChannelFilter) -> Page[ChannelView]:
+    """A page of the caller's own channels, newest first. Raises `Invalid`."""
+    return await _page(read, wanted, EVERY_SITE, read.actor)
+
+
+async def show_channel(read: Read, key: ChannelKey) -> ChannelView:
+    """One channel of the site, also a removed one. Raises `NotFound`."""
+    return await _find(read.pool, key.channel_id, read.site, "")
+
+
+async def _page(read: Read, wanted: ChannelFilter, site: str, person: str) -> Page[ChannelView]:
+    given = {"site": site, "person": person, "status": wanted.status, "present": None if wanted.status else True}
+    found = await LIST_CHANNELS.page(read.pool, given, limit=wanted.limit, cursor=wanted.cursor)
+    return Page[ChannelView](items=[ChannelView(**row) for row in found.rows], next_cursor=found.next_cursor)
+
+
+def _scope(tx: Tx, own: bool) -> tuple[str, str]:
+    """Site and person of the channels that are meant."""
+    return (EVERY_SITE, tx.actor) if own else (tx.site, "")
+
+
+async def _find(source: Any, channel_id: int, site: str, person: str) -> ChannelView:
+    row = await source.fetchrow(SELECT_CHANNEL, channel_id, site, person)
+    if row is None:
+        raise _unknown(channel_id, person)
+    return ChannelView(**row)
+
+
+async def _set_status(
+    tx: Tx, own: bool, channel_id: int, status: str, reason: str, before: Sequence[str]
+) -> ChannelView:
+    site, person = _scope(tx, own)
+    row = await tx.connection.fetchrow(
+        SET_CHANNEL_STATUS, channel_id, site, person, tx.actor, tx.now, status, reason, list(before)
+    )
+    if row is None:
+        known = await _find(tx.connection, channel_id, site, person)
+        raise Conflict(f"The channel {known.name} is {known.status}, so it can't become {status}.")
+    return _told(tx, row)
+
+
+def _unknown(channel_id: int, person: str) -> NotFound:
+    if person:
+        return NotFound(f"You have no channel {channel_id} of your own; GET /api/me/channels lists them.")
+    return NotFound(f"There is no channel {channel_id} in this site; GET /api/channels lists them.")
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"There is a channel {name} already; choose another name, or change that one.")
+
+
+def _told(tx: Tx, row: asyncpg.Record | None) -> ChannelView:
+    if row is None:
+        raise NotFound("There is no such channel, or it was removed.")
+    view = ChannelView(**row)
+    tx.emit(contract.channel_changed, view, subject=str(view.channel_id))
+    return view
+
+
+async def _check(outbound: Outbound, vault: Vault, secret: str, fingerprint: str) -> None:
+    """Raise `Invalid` for an address that is not to be called, `Unavailable` if it can't be opened here."""
+    try:
+        await outbound.check(vault.open(secret, channel_place(fingerprint)))
+    except VaultError as error:
+        raise Unavailable(f"The address can't be opened here: {error}") from None
+    except OutboundError as error:
+        raise Invalid(f"address: {error.sentence}") from None
+
+
+def table(outbound: Outbound, vault: Vault) -> Table:
+    """What this module answers; addresses are looked at as ``outbound`` would call them."""
+    site, mine = False, True
+    return Table(
+        commands={
+            contract.create_channel: partial(create_channel, outbound, vault, site),
+            contract.change_channel: partial(change_channel, outbound, vault, site),
+            contract.disable_channel: partial(disable_channel, site),
+            contract.enable_channel: partial(enable_channel, site),
+            contract.test_channel: partial(test_channel, site),
+            contract.remove_channel: partial(remove_channel, site),
+            contract.create_own_channel: partial(create_channel, outbound, vault, mine),
+            contract.change_own_channel: partial(change_channel, outbound, vault, mine),
+            contract.disable_own_channel: partial(disable_channel, mine),
+            contract.enable_own_channel: partial(enable_channel, mine),
+            contract.test_own_channel: partial(test_channel, mine),
+            contract.remove_own_channel: partial(remove_channel, mine),
+        },
+        queries={
+            contract.list_channels: list_channels,
+            contract.show_channel: show_channel,
+            contract.list_own_channels: list_own_channels,
+        },
+    )

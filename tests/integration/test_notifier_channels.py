@@ -1,0 +1,201 @@
+"""Channels: named once, their addresses shown to nobody; what goes to them, and what each kind makes of a message."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+import pytest_asyncio
+
+from libs.common.contracts.notifier.channels import channel_disabled
+from tests.integration.notifier_desk import Desk, open_desk
+from tests.integration.sink import Sink, answer, receiver
+from tests.stack import Stack
+
+pytestmark = pytest.mark.integration
+SECRET = "/services/T0123/B4567/notForAnybodysEyes?key=alsoNotForThem"
+
+
+@pytest_asyncio.fixture
+async def sink() -> AsyncIterator[Sink]:
+    async with receiver() as found:
+        yield found
+
+
+@pytest_asyncio.fixture
+async def desk(stack: Stack, sink: Sink) -> AsyncIterator[Desk]:
+    found = await open_desk(stack, sink)
+    yield found
+    await found.http.close()
+
+
+async def _channel(
+    desk: Desk, path: str = "/room", kind: str = "slack", name: str = "ops", **more: Any
+) -> dict[str, Any]:
+    body = {"name": name, "kind": kind, "address": desk.sink.url(path), **more}
+    made: dict[str, Any] = await desk.ask("POST", "/channels", body, 201)
+    return made
+
+
+async def _subscribe(desk: Desk, channel: str, **more: Any) -> dict[str, Any]:
+    body = {"name": "to people", "event_types": ["governance.line.halted"], "channel": channel, **more}
+    made: dict[str, Any] = await desk.ask("POST", "/subscriptions", body, 201)
+    return made
+
+
+async def test_a_subscription_to_a_channel_writes_to_people_and_shows_no_secret(desk: Desk, sink: Sink) -> None:
+    await _channel(desk)
+    made = await _subscribe(desk, "ops")
+    assert (made["endpoint"], made["fingerprint"], made.get("signing_secret")) == ("", "", None)
+    event_id = await desk.halt()
+    [got] = await sink.wait_for("/room")
+    assert got.headers["webhook-id"] == f"{event_id}-{made['subscription_id']}"
+    document = orjson.loads(got.body)
+    assert [block["type"] for block in document["blocks"]][:2] == ["header", "section"]
+    [row] = await desk.until("delivered")
+    shown = await desk.show(row["delivery_id"])
+    assert (shown["endpoint"], shown["purpose"]) == (f"127.0.0.1:{sink.port}", "subscription")
+    await desk.ask("POST", f"/subscriptions/{made['subscription_id']}/rotate", status=409)
+    assert len(await desk.deliveries(channel_id=row["channel_id"])) == 1
+
+
+async def test_where_a_channel_leads_is_read_nowhere(desk: Desk, sink: Sink, stack: Stack) -> None:
+    """Not in answers, events, rows, or what a receiver tells back."""
+    sink.says[SECRET] = answer(404, f"Cannot POST {SECRET}".encode(), location=f"https://x.example{SECRET}")
+    made = await _channel(desk, SECRET)
+    await _subscribe(desk, "ops")
+    await desk.halt()
+    [row] = await desk.until("retrying")
+    shown = await desk.show(row["delivery_id"])
+    assert shown["answer_head"] == "Cannot POST …"
+    said = [made, shown, await desk.ask("GET", "/channels"), await desk.ask("GET", f"/channels/{made['channel_id']}")]
+    refused = await desk.ask("POST", "/channels", {"name": "x", "kind": "slack", "address": f"ftp://a{SECRET}"}, 422)
+    parts = ("notForAnybodysEyes", "alsoNotForThem")
+    assert not any(part in orjson.dumps([*said, refused]).decode() for part in parts)
+    assert not any(part.encode() in event.encode() for event in stack.events for part in parts)
+    connection = await stack.superuser()
+    for table in await connection.fetch(
+        "SELECT schemaname || '.' || tablename AS name FROM pg_tables WHERE schemaname IN ('notifier', 'gateway')"
+    ):
+        text = await connection.fetchval(f"SELECT string_agg(t::text, '') FROM {table['name']} AS t")
+        assert not any(part in (text or "") for part in parts), table["name"]
+    await connection.close()
+
+
+async def test_a_sample_goes_straight_to_a_channel_and_to_no_other(desk: Desk, sink: Sink) -> None:
+    made = await _channel(desk, kind="generic", language="ko")
+    await _channel(desk, "/other", name="other")
+    told = await desk.ask("POST", f"/channels/{made['channel_id']}/test")
+    [got] = await sink.wait_for("/room")
+    document = orjson.loads(got.body)
+    assert (document["event_id"], document["language"]) == (told["event_id"], "ko")
+    [row] = await desk.until("delivered")
+    assert (row["purpose"], row["subscription_id"], row["channel_id"]) == ("test", None, made["channel_id"])
+    assert (await desk.show(row["delivery_id"]))["webhook_id"] == f"{told['event_id']}-c{made['channel_id']}"
+    assert sink.at("/other") == []
+
+
+async def test_a_persons_own_channel_is_theirs_alone(desk: Desk, sink: Sink) -> None:
+    await desk.http.site("plant-a")
+    vera = await desk.http.user("vera", "viewer", ["plant-a"])
+    body = {"name": "phone", "kind": "generic", "address": sink.url("/vera")}
+    made = (await vera.post("/api/me/channels", json=body)).json()
+    assert (made["person"], made["site"]) == ("vera", "*")
+    path = f"/me/channels/{made['channel_id']}"
+    assert (await vera.post(f"/api{path}/test")).status_code == 200
+    await sink.wait_for("/vera")
+    assert [one["name"] for one in (await vera.get("/api/me/channels")).json()["items"]] == ["phone"]
+    assert (await desk.ask("GET", "/channels"))["items"] == (await desk.ask("GET", "/me/channels"))["items"] == []
+    for method, other in (("PUT", path), ("DELETE", path), ("POST", f"{path}/test"), ("POST", f"{path}/disable")):
+        await desk.ask(method, other, {**body} if method == "PUT" else None, 404)
+    assert (await vera.post("/api/channels", json=body)).status_code == 403
+    assert (await vera.delete(f"/api{path}")).json()["status"] == "removed"
+
+
+async def test_410_disables_the_channel_and_what_is_for_it_waits(desk: Desk, sink: Sink, stack: Stack) -> None:
+    sink.says["/room"] = answer(410)
+    made = await _channel(desk)
+    await _subscribe(desk, "ops")
+    await desk.halt()
+    told = await stack.heard(channel_disabled)
+    assert (told.data["channel_id"], told.data["status"]) == (made["channel_id"], "disabled")
+    assert "410 Gone" in (await desk.until("dead"))[0]["error"]
+    await desk.halt()
+    await stack.idle("notifier")
+    await desk.until("pending")
+    await desk.ask("POST", f"/channels/{made['channel_id']}/test", status=409)
+    sink.says["/room"] = answer(200)
+    await desk.ask("POST", f"/channels/{made['channel_id']}/enable")
+    await desk.until("delivered")
+
+
+async def test_names_kinds_and_addresses_that_are_none_are_refused_with_a_sentence(desk: Desk, sink: Sink) -> None:
+    made = await _channel(desk)
+    good = {"name": "new", "kind": "slack", "address": sink.url("/x")}
+    for fields, status, words in (
+        ({"name": "ops"}, 409, "There is a channel ops already"),
+        ({"name": "webhook"}, 422, "no channel is called webhook"),
+        ({"address": "hooks.slack.com"}, 422, "an address of the kind slack is"),
+        ({"address": "http://169.254.169.254/latest"}, 422, "address: This address is not called"),
+        ({"kind": "carrier-pigeon"}, 422, "kind"),
+    ):
+        refused = await desk.ask("POST", "/channels", {**good, **fields}, status)
+        assert words in orjson.dumps(refused).decode(), refused
+    change = {"name": "ops", "kind": "generic"}
+    assert "make another one" in (await desk.ask("PUT", f"/channels/{made['channel_id']}", change, 422))["detail"]
+    for fields, words in (
+        ({"channel": "nowhere"}, "has no channel nowhere"),
+        ({"channel": "ops", "endpoint": sink.url()}, "leave the endpoint out"),
+        ({"channel": "webhook"}, "needs an endpoint"),
+    ):
+        body = {"name": "x", "event_types": ["*"], **fields}
+        assert words in orjson.dumps(await desk.ask("POST", "/subscriptions", body, 422)).decode()
+
+
+async def test_a_channel_that_is_used_stays_and_a_new_name_and_address_are_followed(desk: Desk, sink: Sink) -> None:
+    made = await _channel(desk)
+    subscribed = await _subscribe(desk, "ops")
+    path = f"/channels/{made['channel_id']}"
+    assert str(subscribed["subscription_id"]) in (await desk.ask("DELETE", path, status=409))["detail"]
+    changed = {"name": "operations", "kind": "slack", "address": sink.url("/moved")}
+    await desk.ask("PUT", path, changed)
+    shown = await desk.ask("GET", f"/subscriptions/{subscribed['subscription_id']}")
+    assert shown["channel"] == "operations"
+    await desk.halt()
+    await sink.wait_for("/moved")
+    await desk.until("delivered")
+    await desk.ask("PUT", path, {"name": "operations", "kind": "slack", "language": "ko"})  # the address stays
+    await desk.halt()
+    await sink.wait_for("/moved", 2)
+    await desk.ask("DELETE", f"/subscriptions/{subscribed['subscription_id']}")
+    assert (await desk.ask("DELETE", path))["status"] == "removed"
+    await _channel(desk)  # the name is free again
+
+
+async def test_what_waits_goes_where_the_subscription_leads_by_then(desk: Desk, sink: Sink, stack: Stack) -> None:
+    sink.says["/room"] = answer(503)
+    await _channel(desk)
+    other = await _channel(desk, "/other", name="other")
+    made = await _subscribe(desk, "ops")
+    await desk.halt()
+    await desk.until("retrying")
+    body = {"name": "to people", "event_types": ["governance.line.halted"], "channel": "other"}
+    await desk.ask("PUT", f"/subscriptions/{made['subscription_id']}", body)
+    stack.clock.advance(seconds=10)
+    await sink.wait_for("/other")
+    [row] = await desk.until("delivered")
+    assert row["channel_id"] == other["channel_id"]
+
+
+async def test_an_endpoints_query_is_hidden_and_stays_when_it_comes_back_as_it_was_read(desk: Desk, sink: Sink) -> None:
+    made = await desk.subscribe("/hook?token=notForAnybodysEyes")
+    assert made["endpoint"] == sink.url("/hook?…")
+    path = f"/subscriptions/{made['subscription_id']}"
+    body = {"name": "renamed", "event_types": ["governance.line.halted"], "endpoint": made["endpoint"]}
+    assert (await desk.ask("PUT", path, body))["endpoint"] == sink.url("/hook?…")
+    await desk.halt()
+    await sink.wait_for("/hook?token=notForAnybodysEyes")
+    [row] = await desk.until("delivered")
+    assert (await desk.show(row["delivery_id"]))["endpoint"] == sink.url("/hook?…")
