@@ -36,7 +36,16 @@ REPORTS = BucketPlan(
     max_bytes=4 * 1024**3,
     max_age=timedelta(days=95),
 )
-BUCKETS = (REPORTS,)
+# Deliveries that are over, written down before they are removed.
+ARCHIVES = BucketPlan(
+    "archives",
+    puts=("notifier",),
+    reads=("gateway", "notifier"),
+    removes=("notifier",),
+    max_bytes=4 * 1024**3,
+    max_age=timedelta(days=1100),
+)
+BUCKETS = (REPORTS, ARCHIVES)
 
 
 def bucket_name(namespace: str, name: str) -> str:

@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from libs.common.bus import Reply
+from libs.common.cells import table
 from libs.common.contracts.base import Csv
 from libs.common.problems import PROBLEM_JSON, Invalid, Refusal, Unavailable
 from services.gateway.bodies import read_query
 from services.gateway.context import context_of
-from services.gateway.domain.cells import table
 
 RETRY_AFTER_S = 5
 _TAG = re.compile(r'(?:W/)?"([0-9]{1,9})-[0-9a-f]{32}"')

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
-from libs.common.buckets import REPORTS
+from libs.common.buckets import BUCKETS, REPORTS
 from libs.common.latency import LatencyRecorder
 from libs.common.objects import Bucket
 from libs.common.problems import PROBLEM_JSON, NotFound, Refusal, problem
@@ -79,8 +79,9 @@ class Edge:
         self.latency = LatencyRecorder()
         self.streams = Streams(self.access, self.identity, running.bus, self.stopping, settings.public_url)
         self.health = Health(running)
-        self.reports = Bucket(REPORTS.name).bind(running.bus)
-        self.uploads = Uploads(self.reports, settings.max_report_bytes)
+        names = [plan.name for plan in BUCKETS if running.service.name in plan.reads]
+        self.buckets = {name: Bucket(name).bind(running.bus) for name in names}
+        self.uploads = Uploads(self.buckets[REPORTS.name], settings.max_report_bytes)
 
     async def start(self) -> None:
         """Make the first owner if need be, then hear outcomes and changes of identity. Before the first request."""
@@ -125,7 +126,7 @@ def app_of(edge: Edge) -> ASGIApp:
         edge.questions,
         edge.running.clock,
         edge.uploads,
-        {edge.reports.name: edge.reports},
+        edge.buckets,
         edge.webhooks,
         edge.vault,
     )

@@ -29,7 +29,7 @@ from services.notifier.domain.attempts import webhook_id
 from services.notifier.roll import Roll, Rolls
 from services.notifier.subscriptions import find
 
-KEPT = timedelta(days=30)  # deliveries that are over, and events: as long as the stream has these
+KEPT = timedelta(days=30)  # events: as long as the stream has them
 PRUNED_AT_ONCE = 50_000
 
 _VIEW = listed(names_of(DeliveryView))
@@ -85,11 +85,6 @@ WITH found AS MATERIALIZED (
 )
 UPDATE delivery SET {_AGAIN} FROM found WHERE delivery.delivery_id = found.delivery_id RETURNING delivery.delivery_id
 """  # noqa: S608
-PRUNE_DELIVERIES = """
-DELETE FROM delivery WHERE delivery_id = ANY (ARRAY(
-    SELECT delivery_id FROM (SELECT * FROM delivery ORDER BY delivery_id LIMIT $2) AS oldest
-    WHERE created_at < $1 AND due_at IS NULL))
-"""
 PRUNE_EVENTS = """
 DELETE FROM event WHERE event_id = ANY (ARRAY(
     SELECT event_id FROM event WHERE received_at < $1
@@ -184,13 +179,9 @@ async def _wanted(tx: Tx, body: Replay, roll: Roll) -> tuple[list[tuple[uuid.UUI
 
 
 async def prune(tx: Tx) -> JobDone | None:
-    """Forget deliveries that are over, and events, after 30 days; at most 50,000 each at a time."""
-    before = tx.now - KEPT
-    gone = [
-        int((await tx.connection.execute(sql, before, PRUNED_AT_ONCE)).rpartition(" ")[2])
-        for sql in (PRUNE_DELIVERIES, PRUNE_EVENTS)
-    ]
-    return JobDone(detail={"delivery_count": gone[0], "event_count": gone[1]}) if any(gone) else None
+    """Forget events after 30 days, but for those that are still to be sent; at most 50,000 at a time."""
+    gone = int((await tx.connection.execute(PRUNE_EVENTS, tx.now - KEPT, PRUNED_AT_ONCE)).rpartition(" ")[2])
+    return JobDone(detail={"event_count": gone}) if gone else None
 
 
 def table() -> Table:
@@ -207,5 +198,5 @@ def table() -> Table:
             contract.replay_subscription: replay,
         },
         queries={contract.list_deliveries: list_deliveries, contract.show_delivery: show_delivery},
-        jobs=(Job("prune_deliveries", Schedule("37 * * * *"), prune),),
+        jobs=(Job("prune_events", Schedule("37 * * * *"), prune),),
     )

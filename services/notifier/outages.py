@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from libs.common.columns import listed, names_of
@@ -18,11 +18,14 @@ from libs.common.contracts.notifier.outages import (
     TargetMttr,
 )
 from libs.common.listing import Listing, Source, newest
-from libs.common.service import Connection, Read, Table
+from libs.common.schedules import Schedule
+from libs.common.service import Connection, Job, JobDone, Read, Table, Tx
 from services.notifier.claims import Result
 from services.notifier.domain.outages import Figures, Span, changes, mark, time_of
 
 WINDOWS_DAYS = (7, 30)
+KEPT = timedelta(days=180)  # outages that are over: twice the longest window that anybody may ask for
+PRUNED_AT_ONCE = 50_000
 MARKS = 64  # of each target are kept: more than replicas hold of one, so that they may write down in any order
 
 # Adds to what is known of each target, and holds it until the transaction ends: so replicas go one after another. In
@@ -74,6 +77,10 @@ WHERE outage.site = $1 AND coalesce(ended_at, 'infinity') > $3::timestamptz - da
     AND (ended_at IS NOT NULL OR known.status <> 'removed'
         OR known.changed_at > $3::timestamptz - days * interval '1 day')
 GROUP BY days, target
+"""
+PRUNE_OUTAGES = """
+DELETE FROM outage WHERE outage_id = ANY (ARRAY(
+    SELECT outage_id FROM outage WHERE ended_at < $1 ORDER BY ended_at LIMIT $2))
 """
 LIST_OUTAGES = Listing(
     table="outage",
@@ -157,4 +164,13 @@ async def list_outages(read: Read, wanted: OutageFilter) -> Page[OutageView]:
     return Page[OutageView](items=[OutageView(**row) for row in found.rows], next_cursor=found.next_cursor)
 
 
-TABLE = Table(queries={contract.get_mttr: get_mttr, contract.list_outages: list_outages})
+async def prune(tx: Tx) -> JobDone | None:
+    """Forget outages that have been over for half a year; at most 50,000 at a time."""
+    gone = int((await tx.connection.execute(PRUNE_OUTAGES, tx.now - KEPT, PRUNED_AT_ONCE)).rpartition(" ")[2])
+    return JobDone(detail={"outage_count": gone}) if gone else None
+
+
+TABLE = Table(
+    queries={contract.get_mttr: get_mttr, contract.list_outages: list_outages},
+    jobs=(Job("prune_outages", Schedule("13 4 * * *"), prune),),
+)

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from libs.common.buckets import ARCHIVES
 from libs.common.contracts.notifier import CONTRACT
+from libs.common.objects import Bucket
 from libs.common.outbound import Outbound
 from libs.common.service import Service
 from libs.common.vault import Vault
-from services.notifier import channels, deliveries, intake, outages, sending, series, subscriptions, templates
+from services.notifier import (
+    channels,
+    deliveries,
+    intake,
+    outages,
+    retention,
+    sending,
+    series,
+    subscriptions,
+    templates,
+)
 
 
 def make_service(outbound: Outbound, vault: Vault, base_url: str = "") -> Service:
@@ -23,6 +35,9 @@ def make_service(outbound: Outbound, vault: Vault, base_url: str = "") -> Servic
         outages.TABLE,
         templates.table(base_url),
         sending.table(outbound, vault, base_url),
+        retention.table(Bucket(ARCHIVES.name)),
+        retention.DOCUMENT,
+        retention.POLICY,
         gauges=series.measure,
         keys=(("vault", ("vault_secret", "vault_key_file")),),
     )

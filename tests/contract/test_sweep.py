@@ -30,6 +30,7 @@ ROLE_NAMES: tuple[str, ...] = get_args(Role)
 HOSTILE = ("a.%3E", "*", "%3E", "x" * 5000, "a%00b", "..%2F..%2Fetc", "%20", "%ED%A0%80")
 NO_NUMBERS = ("-1", "1e3", "9" * 30, "0", "1.5", "%D9%A1")
 ID_FIELDS = (
+    "archive_id",
     "channel_id",
     "comment_id",
     "delivery_id",

@@ -40,6 +40,7 @@ from services.notifier.service import make_service as make_notifier
 from services.operations.service import SERVICE as OPERATIONS
 from services.tracker.service import SERVICE as TRACKER
 from tests.http_edge import OWNER, Http
+from tests.integration.notifier_archive import archived
 from tests.integration.notifier_desk import VAULT_SECRET
 from tests.stack import Stack
 from tests.unit.governance.samples import sarif
@@ -49,8 +50,7 @@ pytestmark = pytest.mark.integration
 Tool = Callable[..., Awaitable[Result]]
 DOCUMENTS = (
     *("chains", "calendar", "sla-rules", "assignment", "autopilot-policy", "freezes", "kinds", "signers", "groups"),
-    "probes",
-    "templates",
+    *("probes", "templates", "retention-policy"),
 )
 ABOUT = ("--subject", "app", "--version", "1.0")
 JUNIT_ONE = b'<testsuite><testcase classname="t" name="a"/></testsuite>'
@@ -245,6 +245,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
         "subscription_id": subscription_id,
         "delivery_id": delivery_id,
         "channel_id": await name_channel(tool),
+        "archive_id": await archived(http.stack, tool, delivery_id),
         "key_id": keys[0]["key_id"],
         "digest": hashlib.sha256(text.encode()).hexdigest(),
         "backtest_id": str(json.loads(backtest.stdout)["backtest_id"]),

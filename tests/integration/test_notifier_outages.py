@@ -207,7 +207,18 @@ async def test_a_receiver_that_fails_and_heals_is_one_outage(sink: Sink, stack: 
         await desk.http.close()
 
 
-@pytest.mark.parametrize("statement", [outages.NOTE, outages.SELECT_KNOWN, outages.SUM_OUTAGES])
+async def test_old_outages_go_and_those_that_last_stay(sink: Sink, stack: Stack, pool: asyncpg.Pool) -> None:
+    desk = await open_desk(stack, sink)
+    now = stack.clock()
+    for target, days in ((1, 200), (2, 170)):
+        await pool.execute(SEED_OUTAGE, target, "global", now - timedelta(days=days + 1), now - timedelta(days=days))
+    await pool.execute(SEED_OUTAGE, 3, "global", now - timedelta(days=900), None)
+    assert await stack.run_job("notifier", "prune_outages")
+    assert [row["target"] for row in await pool.fetch("SELECT target FROM outage ORDER BY target")] == [2, 3]
+    await desk.http.close()
+
+
+@pytest.mark.parametrize("statement", [outages.NOTE, outages.SELECT_KNOWN, outages.SUM_OUTAGES, outages.PRUNE_OUTAGES])
 async def test_outages_are_found_by_indexes(stack: Stack, statement: str) -> None:
     url = stack.settings("notifier").database_url
     assert url is not None

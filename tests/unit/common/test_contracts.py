@@ -158,7 +158,9 @@ def test_each_service_may_publish_its_own_events_only() -> None:
         assert ">" not in allowed.publish
         assert not any("DELETE.COMMANDS" in s or "STREAM.DELETE" in s for s in allowed.publish)
         purges = [subject for subject in allowed.publish if "PURGE" in subject]
-        assert purges == (["$JS.API.STREAM.PURGE.OBJ_headgate-reports"] if service == "governance" else [])
+        holds = {"governance": "reports", "notifier": "archives"}
+        own = [f"$JS.API.STREAM.PURGE.OBJ_headgate-{holds[service]}"] if service in holds else []
+        assert purges == own
         if service != "gateway":
             commands = [subject for subject in allowed.publish if subject.startswith("headgate.command.")]
             assert commands == [f"headgate.command.{name}.*" for name in CONTRACTS[service].sends]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.domain.cells import DANGEROUS, cell, table
+from libs.common.cells import DANGEROUS, cell, table
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""An archive of deliveries, as the tool has it made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+
+from typer.testing import Result
+
+from tests.stack import Stack
+
+OLD = """
+INSERT INTO notifier.delivery (subscription_id, event_id, site, event_name, state, created_at, ended_at)
+SELECT subscription_id, gen_random_uuid(), site, event_name, 'dead', now() - interval '100 days', now()
+FROM notifier.delivery WHERE delivery_id = $1
+"""
+
+
+async def archived(stack: Stack, tool: Callable[..., Awaitable[Result]], delivery_id: str) -> str:
+    """Have an old delivery, made after this one, archived; returns the archive's number."""
+    connection = await stack.superuser()
+    await connection.execute(OLD, int(delivery_id))
+    await connection.close()
+    done = await tool("jobs", "run", "alert_retention", "--json")
+    assert done.exit_code == 0, done.output
+    return str(json.loads(done.stdout)["archive"]["archive_id"])
