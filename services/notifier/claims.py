@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -59,7 +59,10 @@ taken AS (
 )
 SELECT taken.delivery_id, taken.lane, taken.target, taken.subscription_id, taken.channel_id, taken.event_id, taken.site,
     event_name, purpose, key, attempt_count, tries, payload, coalesce(channel.kind, 'webhook') AS kind,
-    coalesce(channel.language, 'en') AS language, coalesce(endpoint, '') AS endpoint,
+    coalesce(subscription.language, channel.language, 'en') AS language,
+    coalesce(subscription.template, channel.template) AS template, pace, coalesce(quiet_hours, '[]') AS quiet_hours,
+    coalesce(subscription.zone, own.zone, everywhere.zone) AS zone, (SELECT number FROM roll) AS roll_number,
+    coalesce(endpoint, '') AS endpoint,
     coalesce(channel.secret, subscription.secret) AS secret,
     coalesce(channel.fingerprint, subscription.fingerprint) AS fingerprint,
     previous_secret, previous_fingerprint, previous_until,
@@ -68,6 +71,7 @@ SELECT taken.delivery_id, taken.lane, taken.target, taken.subscription_id, taken
 FROM taken LEFT JOIN subscription USING (subscription_id) LEFT JOIN channel ON channel.channel_id = taken.channel_id
 LEFT JOIN person AS eyes ON eyes.username = coalesce(owner, channel.person)
 LEFT JOIN event ON event.event_id = taken.event_id
+LEFT JOIN site_zone AS own ON own.site = taken.site LEFT JOIN site_zone AS everywhere ON everywhere.site = 'global'
 """
 # Not worth waiting for the disk: a result that a crash of PostgreSQL loses only sends a message once more, under the
 # same webhook-id. Only by who still has the lease: where it has ended, another has taken the delivery over, or somebody
@@ -76,14 +80,15 @@ STORE = """
 WITH lazily AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
 result AS (SELECT * FROM jsonb_to_recordset($1) AS result (
     delivery_id bigint, attempt_count integer, state text, due_at timestamptz, at timestamptz, ended_at timestamptz,
-    http_status integer, took_ms real, error text, request_headers jsonb, answer_headers jsonb, answer_head text
+    http_status integer, took_ms real, error text, note text,
+    request_headers jsonb, answer_headers jsonb, answer_head text
 )),
 locked AS MATERIALIZED (
     SELECT delivery_id FROM delivery WHERE delivery_id IN (SELECT delivery_id FROM result)
     ORDER BY delivery_id FOR UPDATE
 )
 UPDATE delivery SET state = result.state, due_at = result.due_at, ended_at = result.ended_at,
-    http_status = result.http_status, took_ms = result.took_ms, error = result.error,
+    http_status = result.http_status, took_ms = result.took_ms, error = result.error, note = result.note,
     request_headers = result.request_headers, answer_headers = result.answer_headers, answer_head = result.answer_head,
     attempts = CASE WHEN jsonb_array_length(attempts) < 20 THEN attempts ELSE attempts - 0 END || jsonb_build_object(
         'at', result.at, 'http_status', result.http_status, 'took_ms', result.took_ms, 'error', result.error)
@@ -142,13 +147,25 @@ class Claimed:
     owner: str
     owner_role: str | None
     may_see: bool | None
+    template: str | None = None
+    pace: str = "now"
+    quiet_hours: Sequence[Mapping[str, Any]] = ()
+    zone: str | None = None
+    roll_number: int = 0
+    rest: tuple[Claimed, ...] = ()
+
+    @property
+    def all(self) -> tuple[Claimed, ...]:
+        """Itself and what is sent in the same message."""
+        return (self, *self.rest)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """What became of an attempt; the fields are those of the row.
 
-    ``well``: whether the ``target`` did well, as known at ``known_at``; None: the attempt says nothing of it.
+    ``follows``: another result tells of the same attempt. ``well``: whether the ``target`` did well, as known at
+    ``known_at``; None: the attempt says nothing of it.
     """
 
     delivery_id: int
@@ -168,9 +185,20 @@ class Result:
     request_headers: Mapping[str, str] | None = None
     answer_headers: Mapping[str, str] | None = None
     answer_head: str | None = None
+    note: str | None = None
+    follows: bool = False
+
+    def of(self, other: Claimed) -> Result:
+        """The same for another delivery that was sent in the same message."""
+        mine: dict[str, Any] = {
+            "delivery_id": other.delivery_id,
+            "attempt_count": other.attempt_count,
+            "event_name": other.event_name,
+        }
+        return replace(self, **mine, follows=True)
 
 
-_RESULT = names_of(Result, without=("target", "event_name", "site", "known_at", "well"))  # which no row has
+_RESULT = names_of(Result, without=("target", "event_name", "site", "known_at", "well", "follows"))  # which no row has
 
 
 async def claim(
@@ -194,7 +222,7 @@ async def store(connection: Connection, results: Sequence[Result]) -> None:
 async def give_back(connection: Connection, unbegun: Sequence[Claimed], now: datetime) -> None:
     """Let others, or a later turn, take what was not begun."""
     if unbegun:
-        ordered = sorted(unbegun, key=lambda one: one.delivery_id)
+        ordered = sorted((each for one in unbegun for each in one.all), key=lambda one: one.delivery_id)
         ids, counts = [one.delivery_id for one in ordered], [one.attempt_count for one in ordered]
         await connection.execute(GIVE_BACK, ids, counts, now)
 

@@ -52,7 +52,7 @@ _AGAIN = """state = 'pending', due_at = $3, ended_at = NULL, tries = 0, channel_
     WHEN delivery.subscription_id IS NULL THEN delivery.channel_id ELSE (SELECT leads.channel_id
     FROM subscription AS leads WHERE leads.subscription_id = delivery.subscription_id) END"""
 RETRY_DELIVERY = f"""
-UPDATE delivery SET {_AGAIN} WHERE delivery_id = $1 AND site = $2 AND state <> 'delivering'
+UPDATE delivery SET {_AGAIN}, pace = 'now' WHERE delivery_id = $1 AND site = $2 AND state <> 'delivering'
 RETURNING subscription_id, channel_id
 """  # noqa: S608 - our own text
 CHANNEL_STATUS = "SELECT status FROM channel WHERE channel_id = $1"
@@ -150,10 +150,12 @@ async def replay_subscription(rolls: Rolls, tx: Tx, body: Replay) -> Replayed:
     roll = (await rolls.current(tx.connection)).only(body.subscription_id)
     wanted, count, last = await _wanted(tx, body, roll)
     made = await intake.insert(
-        tx.connection, ((body.subscription_id, event_id, tx.site, name) for event_id, name in wanted), tx.now
+        tx.connection,
+        ((body.subscription_id, event_id, tx.site, name, due_at, pace) for event_id, name, due_at, pace in wanted),
+        tx.now,
     )
     states = ["dead", "delivered"] if body.delivered_too else ["dead"]
-    ids = [event_id for event_id, _ in wanted]
+    ids = [one[0] for one in wanted]
     again = await tx.connection.fetch(AGAIN_OF_EVENTS, body.subscription_id, ids, tx.now, states)
     told = Replayed(
         subscription_id=body.subscription_id,
@@ -166,15 +168,18 @@ async def replay_subscription(rolls: Rolls, tx: Tx, body: Replay) -> Replayed:
     return told
 
 
-async def _wanted(tx: Tx, body: Replay, roll: Roll) -> tuple[list[tuple[uuid.UUID, str]], int, datetime | None]:
-    """The events that the subscription wants (id, name), how many were looked at, and when the last one came."""
-    wanted: list[tuple[uuid.UUID, str]] = []
+_Wanted = tuple[uuid.UUID, str, datetime, str]  # an event's id and name, when it is to be sent, and its pace
+
+
+async def _wanted(tx: Tx, body: Replay, roll: Roll) -> tuple[list[_Wanted], int, datetime | None]:
+    """The events that the subscription wants, how many were looked at, and when the last one came."""
+    wanted: list[_Wanted] = []
     count, last = 0, None
     until = body.until or tx.now
     async for row in tx.connection.cursor(SELECT_EVENTS, tx.site, body.since, until, MAX_AT_ONCE):
         count, last = count + 1, row["received_at"]
-        if roll.takers(decode(row["payload"])):
-            wanted.append((row["event_id"], row["name"]))
+        event = decode(row["payload"])
+        wanted += [(row["event_id"], row["name"], *taker.when(event, tx.now)) for taker in roll.takers(event)]
     return wanted, count, last
 
 

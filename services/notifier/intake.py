@@ -10,8 +10,10 @@ from itertools import islice
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.gateway.users import UserView, user_changed, user_created
 from libs.common.contracts.notifier.channels import ChannelTested, channel_tested
+from libs.common.contracts.versions import DocumentPublished
 from libs.common.service import Batch, Connection, Delivered, Staged, Table
 from services.notifier import direct, people
+from services.notifier.paces import CALENDAR_PUBLISHED, keep_zones
 from services.notifier.roll import RAISE_NUMBER, Rolls
 
 ROWS_AT_ONCE = 20_000
@@ -27,20 +29,22 @@ ON CONFLICT DO NOTHING
 """
 # In the order of the index, so that two replicas never wait for each other in a circle.
 INSERT_DELIVERIES = """
-INSERT INTO delivery (subscription_id, channel_id, event_id, site, event_name, state, due_at, created_at)
-SELECT subscription_id, channel_id, event_id, fresh.site, event_name, 'pending', $5, $5
-FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[]) AS fresh (subscription_id, event_id, site, event_name)
+INSERT INTO delivery (subscription_id, channel_id, event_id, site, event_name, state, due_at, pace, created_at)
+SELECT subscription_id, channel_id, event_id, fresh.site, event_name, 'pending', due_at, pace, $7
+FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
+    AS fresh (subscription_id, event_id, site, event_name, due_at, pace)
 JOIN subscription USING (subscription_id)
 ORDER BY subscription_id, event_id
 ON CONFLICT (lane, event_id) DO NOTHING
 RETURNING delivery_id
 """
 
-Due = tuple[int, uuid.UUID, str, str]  # subscription_id, event_id, site, event's name
+# subscription_id, event_id, site, event's name, due_at, pace
+Due = tuple[int, uuid.UUID, str, str, datetime, str]
 
 
 async def insert(connection: Connection, rows: Iterable[Due], now: datetime) -> int:
-    """Make deliveries that are due now, but for those that there are; returns how many were made."""
+    """Make deliveries, but for those that there are; returns how many were made."""
     left, made = iter(rows), 0
     while some := list(islice(left, ROWS_AT_ONCE)):
         made += len(await connection.fetch(INSERT_DELIVERIES, *map(list, zip(*some, strict=True)), now))
@@ -61,6 +65,10 @@ class Intake:
         if users:
             await people.keep(connection, users)
             await connection.execute(RAISE_NUMBER)
+        published = [one.event.data for one in messages if one.event.type == CALENDAR_PUBLISHED]
+        if published:
+            await keep_zones(connection, map(DocumentPublished.model_validate, published))
+            await connection.execute(RAISE_NUMBER)
         roll = await self._rolls.current(connection)
         kept = [one for one in messages if one.event.site in roll.sites or one.event.name in _STRAIGHT]
         if kept:
@@ -69,8 +77,8 @@ class Intake:
             ]
             await connection.execute(INSERT_EVENTS, *map(list, zip(*events, strict=True)), now)
             due = (
-                (taker, uuid.UUID(one.event.id), one.event.site, one.event.name)
-                for one in kept
+                (taker.subscription_id, event_id, one.event.site, one.event.name, *taker.when(one.event, now))
+                for event_id, one in ((uuid.UUID(one.event.id), one) for one in kept)
                 for taker in roll.takers(one.event)
             )
             await insert(connection, due, now)

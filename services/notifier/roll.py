@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from libs.common.cloudevents import CloudEvent, format_time
@@ -13,6 +14,8 @@ from libs.common.contracts.roles import may_see
 from libs.common.service import Connection
 from libs.judge.cel import Condition, compile_condition
 from services.notifier.domain.matching import Filters, type_pattern
+from services.notifier.domain.quiet import Pace
+from services.notifier.paces import pace_of
 
 # What a condition may name: the event's attributes, and its data.
 VARIABLES: Mapping[str, str] = {"event": "map", "data": "map"}
@@ -22,9 +25,12 @@ SELECT_NUMBER = "SELECT number FROM roll"
 RAISE_NUMBER = "UPDATE roll SET number = number + 1"
 # Whose owner has left, or may not see the site any more, gets nothing.
 SELECT_WANTING = """
-SELECT subscription_id, site, event_types, gates, rules, priorities, roles, condition, person.role AS owner_role
-FROM subscription JOIN person ON username = owner
-WHERE status = 'active' AND active AND sites && ARRAY['*', site]
+SELECT subscription_id, subscription.site, event_types, gates, rules, priorities, roles, condition,
+    person.role AS owner_role, coalesce(subscription.zone, own.zone, everywhere.zone) AS zone, quiet_hours,
+    digest_minutes, urgent_priorities, urgent_event_types
+FROM subscription JOIN person ON username = owner LEFT JOIN site_zone AS own ON own.site = subscription.site
+LEFT JOIN site_zone AS everywhere ON everywhere.site = 'global'
+WHERE status = 'active' AND active AND sites && ARRAY['*', subscription.site]
 ORDER BY subscription_id
 """
 SELECT_SITES = "SELECT DISTINCT site FROM subscription WHERE status <> 'removed'"
@@ -39,6 +45,22 @@ class Entry:
     filters: Filters
     condition: Condition | None
     owner_role: str
+    pace: Pace | None = None  # None: whatever comes is sent at once
+    urgent_priorities: frozenset[int] = frozenset()
+    urgent_types: re.Pattern[str] | None = None
+
+    def when(self, event: CloudEvent, now: datetime) -> tuple[datetime, str]:
+        """When the event is to be sent, and what it waits for: as `delivery.pace`."""
+        if self.pace is None or event.name == subscription_tested.name or self._is_urgent(event):
+            return now, "now"
+        return self.pace.due_at(now), "digest" if self.pace.digest_minutes else "quiet"
+
+    def _is_urgent(self, event: CloudEvent) -> bool:
+        if self.urgent_types is not None and self.urgent_types.fullmatch(event.name):
+            return True
+        data = event.data if isinstance(event.data, Mapping) else {}
+        item = data.get("item")
+        return (item if isinstance(item, Mapping) else data).get("priority") in self.urgent_priorities
 
 
 @dataclass(frozen=True)
@@ -58,15 +80,15 @@ class Roll:
         }
         return Roll(self.number, self.sites, found)
 
-    def takers(self, event: CloudEvent) -> list[int]:
-        """The numbers of the subscriptions that get the event, in order."""
+    def takers(self, event: CloudEvent) -> list[Entry]:
+        """The subscriptions that get the event, in the order of their numbers."""
         data = event.data if isinstance(event.data, Mapping) else {}
         if event.name == subscription_tested.name:  # a sample is for one alone, whatever it asks for
             wanted = data.get("subscription_id")
-            return [one.subscription_id for one in self.entries.get(event.site, ()) if one.subscription_id == wanted]
+            return [one for one in self.entries.get(event.site, ()) if one.subscription_id == wanted]
         told: dict[str, bool] = {}  # conditions that have been judged: many subscriptions may share one
         return [
-            one.subscription_id
+            one
             for one in self._named(event.site, event.name)
             if one.filters.match(data) and _holds(one.condition, event, data, told)
         ]
@@ -121,8 +143,16 @@ async def _read(connection: Connection, number: int) -> Roll:
         filters = Filters(
             *(frozenset(row[name]) for name in ("gates", "rules", "priorities", "roles")),
         )
+        paced = row["quiet_hours"] or row["digest_minutes"]
         entry = Entry(
-            row["subscription_id"], type_pattern(row["event_types"]), filters, compiled.get(text), row["owner_role"]
+            row["subscription_id"],
+            type_pattern(row["event_types"]),
+            filters,
+            compiled.get(text),
+            row["owner_role"],
+            pace_of(row["zone"], row["quiet_hours"], row["digest_minutes"]) if paced else None,
+            frozenset(row["urgent_priorities"]),
+            type_pattern(row["urgent_event_types"]) if row["urgent_event_types"] else None,
         )
         entries.setdefault(row["site"], []).append(entry)
     sites = frozenset(row["site"] for row in await connection.fetch(SELECT_SITES))

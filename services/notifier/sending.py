@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -21,7 +22,7 @@ from libs.common.postgres import LOST_RACES, UNREACHABLE
 from libs.common.service import Clock, Connection, Table
 from libs.common.telemetry import log
 from libs.common.vault import Vault, VaultError
-from services.notifier import claims, outages, words
+from services.notifier import claims, digests, outages, words
 from services.notifier.claims import Claimed, Result
 from services.notifier.domain import attempts
 from services.notifier.domain.attempts import Next
@@ -30,7 +31,9 @@ from services.notifier.domain.lanes import FIRST_WINDOW, MAX_WINDOW, Lanes
 from services.notifier.domain.message import Message
 from services.notifier.kinds import generic, slack, webhook
 from services.notifier.kinds.request import Request
+from services.notifier.paces import zone_of
 from services.notifier.series import ATTEMPT_DURATION, ATTEMPTS
+from services.notifier.templates import Wordbook
 
 # What a kind of channel makes of a message. A webhook that signs gets the event as it was instead.
 REQUESTS: Mapping[str, Callable[[Message, Claimed, Vault], Request]] = {
@@ -67,7 +70,9 @@ class Sender:
         self._lanes: Lanes[Claimed] = Lanes(SLOTS)
         self._wake, self._stopping = asyncio.Event(), False
         self._results: list[Result] = []
+        self._later: list[Result] = []  # of this turn, for the next
         self._unbegun: list[Claimed] = []  # taken, and to be given back
+        self._wordbook = Wordbook()
         self._gone: list[int] = []  # targets whose receivers want no more
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -114,10 +119,10 @@ class Sender:
         """Write down what has ended and take what is due; False: PostgreSQL is away, all of it is kept."""
         try:
             await self._disable()
-            results, unbegun = list(self._results), list(self._unbegun)
+            results, unbegun, self._later = list(self._results), list(self._unbegun), []
             async with self._pool.acquire() as connection, connection.transaction():
                 await claims.store(connection, results)
-                await outages.note(connection, results)
+                await outages.note(connection, [one for one in results if not one.follows])
                 await claims.give_back(connection, unbegun, self._clock())
                 taken = await self._claim(connection)
         except LOST_RACES:
@@ -125,7 +130,8 @@ class Sender:
         except UNREACHABLE as error:
             log.warning("sending waits", error=repr(error))
             return False
-        del self._results[: len(results)]
+        self._results[: len(results)] = self._later
+        self._later = []
         del self._unbegun[: len(unbegun)]
         for one in taken:
             self._lanes.take(one.lane, one, MAX_WINDOW if one.kind == WEBHOOK else PEOPLE_WINDOW)
@@ -144,7 +150,25 @@ class Sender:
             return []
         self._lanes.turn()
         lanes = list(self._lanes.rooms())
-        return await claims.claim(connection, lanes, self._clock(), room=FIRST_WINDOW, limit=self._lanes.free)
+        now = self._clock()
+        taken = await claims.claim(connection, lanes, now, room=FIRST_WINDOW, limit=self._lanes.free)
+        taken = await digests.hold_back(connection, taken, now)
+        taken = await digests.gather(connection, taken, now, now + claims.LEASE)
+        if told := {one.site for one in taken if one.template is not None}:
+            await self._wordbook.read(connection, told, taken[0].roll_number)
+        return [one for one in map(self._seen, taken) if one is not None]
+
+    def _seen(self, one: Claimed) -> Claimed | None:
+        """What of it may be sent: the rest of a message is given up where its owner may not see it, or it is gone."""
+        if not one.rest:
+            return one
+        seen = []
+        for each in one.all:
+            if _may_see(each) and each.payload is not None:
+                seen.append(each)
+            else:
+                self._later.append(_given_up(each, self._clock(), FORGOTTEN if _may_see(each) else NOT_ALLOWED))
+        return replace(seen[0], rest=tuple(replace(each, rest=()) for each in seen[1:])) if seen else None
 
     async def _disable(self) -> None:
         while self._gone:
@@ -167,7 +191,7 @@ class Sender:
         self._unbegun += self._lanes.end(one.lane, well=well)
         if not self._stopping:
             self._begin()
-        self._results.append(result)
+        self._results += [result, *(result.of(other) for other in one.rest)]
         ATTEMPTS.labels(one.kind, result.state).inc()
         if result.took_ms is not None:
             ATTEMPT_DURATION.labels(one.kind).observe(result.took_ms / 1000)
@@ -190,19 +214,29 @@ class Sender:
         except Refused as error:
             return _given_up(one, now, error.sentence, well=False), True
         except Unreachable as error:
-            return self._silent(one, now, error.sentence, request.shown_headers), False
+            return self._silent(one, now, error.sentence, request.shown_headers, request.note), False
         return self._answered(one, now, answer, request)
 
     def _request(self, one: Claimed, payload: bytes, now: datetime) -> Request:
         """What is sent. Raises `VaultError`."""
         if one.kind == WEBHOOK:
             return webhook.request_of(payload, one, self._vault, now)
-        message = words.message_of(decode(payload), one.language, base_url=self._base_url)
-        return REQUESTS[one.kind](message, one, self._vault)
+        messages = [self._message(each, each.payload) for each in one.all[: words.MAX_ENTRIES] if each.payload]
+        left = len(one.all) - len(messages)
+        message = words.digest_of(messages, left) if one.rest else messages[0]
+        return replace(REQUESTS[one.kind](message, one, self._vault), note=message.note or None)
 
-    def _silent(self, one: Claimed, at: datetime, error: str, headers: dict[str, str] | None) -> Result:
+    def _message(self, one: Claimed, payload: bytes) -> Message:
+        template, note = self._wordbook.find(one.site, one.template, one.language, one.event_name)
+        zone = zone_of(one.zone)
+        found = words.message_of(decode(payload), one.language, template, base_url=self._base_url, zone=zone)
+        return replace(found, note=note) if note else found
+
+    def _silent(
+        self, one: Claimed, at: datetime, error: str, headers: dict[str, str] | None, note: str | None = None
+    ) -> Result:
         following = attempts.after_silence(one.tries, random.random())  # noqa: S311 - jitter, no secret
-        return self._row(one, at, following, error=error, request_headers=headers)
+        return self._row(one, at, following, error=error, request_headers=headers, note=note)
 
     def _answered(self, one: Claimed, at: datetime, answer: Answer, request: Request) -> tuple[Result, bool]:
         asked = attempts.retry_after_s(answer.headers.get("retry-after"), at)
@@ -220,6 +254,7 @@ class Sender:
             request_headers=request.shown_headers,
             answer_headers=_shortened(answer.headers, request.hidden),
             answer_head=_text(answer.head, request.hidden),
+            note=request.note,
         ), well
 
     def _row(self, one: Claimed, at: datetime, following: Next, **more: object) -> Result:

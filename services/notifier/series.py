@@ -25,7 +25,7 @@ for _channel in CHANNELS:
 # Only what is open: that is read off the index of what is due, and of what is dead.
 COUNT_OPEN = """
 SELECT coalesce(kind, 'webhook') AS channel, state, count(*) AS count,
-    extract(epoch FROM now() - min(delivery.created_at) FILTER (WHERE coalesce(subscription.status, 'active') = 'active'
+    extract(epoch FROM now() - min(due_at) FILTER (WHERE coalesce(subscription.status, 'active') = 'active'
         AND coalesce(channel.status, 'active') = 'active'))::float8 AS age_s
 FROM delivery LEFT JOIN subscription USING (subscription_id)
 LEFT JOIN channel ON channel.channel_id = delivery.channel_id
@@ -45,7 +45,7 @@ def _gauges(registry: CollectorRegistry) -> tuple[Gauge, Gauge]:
             ),
             Gauge(
                 "headgate_delivery_oldest_age_seconds",
-                "Age of the oldest delivery that waits for its first attempt, but for those that are paused",
+                "How long the first attempt of a delivery has been due, but for those that are paused",
                 ["channel"],
                 registry=registry,
             ),

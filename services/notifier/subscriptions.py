@@ -35,7 +35,10 @@ from libs.common.service import Read, Table, Tx
 from libs.judge.cel import BadExpression, compile_condition
 from services.notifier import people
 from services.notifier.domain.matching import type_pattern
+from services.notifier.domain.quiet import all_week
+from services.notifier.paces import windows_of
 from services.notifier.roll import RAISE_NUMBER, VARIABLES
+from services.notifier.templates import wordings_of
 
 _VIEW = listed(names_of(SubscriptionView))
 _FIELDS = names_of(SubscriptionFields)
@@ -66,8 +69,12 @@ SELECT status, channel_id, endpoint FROM subscription WHERE subscription_id = $1
 MOVE_WAITING = """
 UPDATE delivery SET channel_id = $2 WHERE lane = $1 AND due_at IS NOT NULL AND channel_id <> $2
 """
+# What waits for a night or a digest that are others now is looked at again.
+WAKE_WAITING = """
+UPDATE delivery SET due_at = $2 WHERE lane = $1 AND pace <> 'now' AND state = 'pending' AND due_at > $2
+"""
 SELECT_CHANNEL = """
-SELECT channel_id FROM channel WHERE site = $1 AND person = '' AND name = $2 AND status <> 'removed' FOR SHARE
+SELECT channel_id, kind FROM channel WHERE site = $1 AND person = '' AND name = $2 AND status <> 'removed' FOR SHARE
 """
 DROP_WAITING = """
 UPDATE delivery SET state = 'dead', due_at = NULL, ended_at = $2, error = 'The subscription was removed.'
@@ -82,6 +89,7 @@ LIST_SUBSCRIPTIONS = Listing(
     readings=(("status",),),
     order=newest("subscription_id"),
 )
+ONE_BY_ONE = frozenset({"pagerduty"})  # kinds of channels that take one event at a time
 _LIVING = ("active", "paused", "disabled")
 
 
@@ -122,6 +130,8 @@ async def change_subscription(outbound: Outbound, tx: Tx, body: SubscriptionChan
     view = _told(tx, await tx.connection.fetchrow(CHANGE_SUBSCRIPTION, *key, channel_id, *_values(body)))
     if channel_id is not None and channel_id != known["channel_id"]:
         await tx.connection.execute(MOVE_WAITING, body.subscription_id, channel_id)
+    if channel_id is not None:
+        await tx.connection.execute(WAKE_WAITING, body.subscription_id, tx.now)
     return view
 
 
@@ -211,29 +221,41 @@ def _told(tx: Tx, row: asyncpg.Record | None) -> SubscriptionView:
 
 
 def _values(body: SubscriptionFields) -> list[Any]:
-    return [getattr(body, name) for name in _FIELDS]
+    given = body.model_dump()
+    return [given[name] for name in _FIELDS]
 
 
 async def _channel(tx: Tx, body: SubscriptionFields) -> int | None:
     """The number of the channel that is named, which is not removed meanwhile. Raises `Invalid`."""
     if body.channel == WEBHOOK:
         return None
-    found: int | None = await tx.connection.fetchval(SELECT_CHANNEL, tx.site, body.channel)
+    found = await tx.connection.fetchrow(SELECT_CHANNEL, tx.site, body.channel)
     if found is None:
         raise Invalid(
             f"channel: the site {tx.site} has no channel {body.channel}; GET /api/channels lists them, or say "
             f"{WEBHOOK} and give an endpoint."
         )
-    return found
+    if body.digest_minutes and found["kind"] in ONE_BY_ONE:
+        raise Invalid(
+            f"digest_minutes: {found['kind']} opens and resolves incidents one by one, so nothing is gathered for it; "
+            "leave digest_minutes out."
+        )
+    if body.template is not None and not (await wordings_of(tx.connection, tx.site)).has(body.template):
+        raise Invalid(f"template: no template is called {body.template} in this site; GET /api/templates lists them.")
+    number: int = found["channel_id"]
+    return number
 
 
 async def _check(outbound: Outbound, body: SubscriptionFields) -> None:
     """Raise `Invalid` for a type that no event has, a condition that can't be compiled, an address not to be called."""
     names = [name for known in CONTRACTS.values() for name, one in known.by_name.items() if isinstance(one, Event)]
-    for wanted in body.event_types:
+    types = [("event_types", one) for one in body.event_types]
+    for field, wanted in (*types, *(("urgent_event_types", one) for one in body.urgent_event_types)):
         pattern = type_pattern((wanted,))
         if not any(pattern.fullmatch(name) for name in names):
-            raise Invalid(f"event_types: no event is called {wanted}; docs/reference/events.md lists them all.")
+            raise Invalid(f"{field}: no event is called {wanted}; docs/reference/events.md lists them all.")
+    if all_week(windows_of(body.quiet_hours)):
+        raise Invalid("quiet_hours: these leave no minute of a week in which anything is sent; shorten them.")
     if body.condition:
         try:
             compile_condition(body.condition, VARIABLES)

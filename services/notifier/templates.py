@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,9 @@ from libs.common.contracts.notifier.templates import (
 from libs.common.contracts.roles import GUARDED
 from libs.common.contracts.versions import Published
 from libs.common.listing import Source
-from libs.common.problems import Invalid, NotFound
-from libs.common.service import Read, Table, Tx
+from libs.common.problems import Conflict, Invalid, NotFound
+from libs.common.service import Connection, Read, Table, Tx
+from libs.common.telemetry import log
 from services.notifier.domain import escaping
 from services.notifier.domain.matching import type_pattern
 from services.notifier.domain.message import Language
@@ -42,6 +43,10 @@ class Wordings:
 
     content: Templates = TEMPLATES.default
 
+    def has(self, name: str) -> bool:
+        """Whether there is one of this name, in any language."""
+        return any(one.name == name for one in self.content.templates)
+
     def find(self, name: str, language: Language, event_name: str) -> Template | None:
         """The first of this name and language that is for the event; None: the built-in wording is."""
         for one in self.content.templates:
@@ -53,6 +58,33 @@ class Wordings:
 async def wordings_of(source: Source, site: str) -> Wordings:
     """What is in force at a site. Raises `Conflict` for what an older version published and this one can't read."""
     return Wordings((await versions.current(source, TEMPLATES, site)).content)
+
+
+class Wordbook:
+    """Holds the templates of a process, and reads those of a site anew when something has been published."""
+
+    def __init__(self) -> None:
+        self._number, self._sites = 0, dict[str, Wordings]()
+
+    async def read(self, connection: Connection, sites: Iterable[str], number: int) -> None:
+        """Have what is in force at these sites at hand. ``number`` is the roll's."""
+        if number != self._number:
+            self._number = number
+            self._sites.clear()
+        for site in set(sites) - set(self._sites):
+            try:
+                self._sites[site] = await wordings_of(connection, site)
+            except Conflict as error:  # of a newer Headgate; what is built in needs nobody's templates
+                log.warning("templates can't be read", site=site, error=error.detail)
+                self._sites[site] = Wordings()
+
+    def find(self, site: str, name: str | None, language: Language, event_name: str) -> tuple[Template | None, str]:
+        """The template for an event, if there is one, and what to say where a whole name is gone."""
+        if name is None:
+            return None, ""
+        known = self._sites.get(site, Wordings())
+        found = known.find(name, language, event_name)
+        return found, "" if known.has(name) else f"The site has no template {name} any more."
 
 
 async def apply_templates(tx: Tx, published: Published[Templates]) -> None:

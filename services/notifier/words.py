@@ -102,9 +102,12 @@ def _shown(built: Message) -> dict[str, Any]:
     return {name: getattr(built, name) for name in names} | {"by_when": built.by_when_text, "facts": facts}
 
 
-def digest_of(messages: Sequence[Message]) -> Message:
-    """One message for many, in their order: the first `MAX_ENTRIES` by name, and how many more. At least one."""
-    language = messages[0].language
+def digest_of(messages: Sequence[Message], more: int = 0) -> Message:
+    """One message for many, in their order: the first `MAX_ENTRIES` by name, and how many more. At least one.
+
+    ``more`` are those of which nothing but the number is known.
+    """
+    language, count = messages[0].language, len(messages) + more
     counts = Counter(one.severity for one in messages)
     gravest = next(severity for severity in _GRAVEST if counts[severity])
     said = ", ".join(f"{counts[one]} {word(one, language)}" for one in _GRAVEST if counts[one])
@@ -112,10 +115,11 @@ def digest_of(messages: Sequence[Message]) -> Message:
         (line(f"{number}. {word(one.severity, language)}", message.MAX_LABEL), _entry(one))
         for number, one in enumerate(messages[:MAX_ENTRIES], 1)
     ]
-    if (left := len(messages) - MAX_ENTRIES) > 0:
+    if (left := count - MAX_ENTRIES) > 0:
         facts.append((word("more_label", language), word("more", language, count=left)))
-    title = f"{word('digest', language, count=len(messages))}: {said}"
-    return _whole(Message(title=title, severity=gravest, facts=tuple(facts), language=language, event_name="digest"))
+    title = f"{word('digest', language, count=count)}: {said}"
+    built = Message(title=title, severity=gravest, facts=tuple(facts), language=language, event_name="digest")
+    return replace(_whole(built), note=next((one.note for one in messages if one.note), ""))
 
 
 def _entry(one: Message) -> str:

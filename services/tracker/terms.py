@@ -12,9 +12,10 @@ from typing import TypeVar
 from holidays import country_holidays
 
 from libs.common.contracts.base import Model
-from libs.common.contracts.tracker.calendars import CALENDAR, CalendarContent, HolidaysOf, Weekday, minutes
+from libs.common.contracts.tracker.calendars import CALENDAR, CalendarContent, HolidaysOf, minutes
 from libs.common.contracts.tracker.sla import SLA_RULES, Severity, SlaRules
 from libs.common.contracts.versions import Document, Published
+from libs.common.contracts.zones import Weekday
 from libs.common.listing import Source
 from libs.common.problems import Conflict, Invalid
 from libs.common.telemetry import log

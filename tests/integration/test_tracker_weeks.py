@@ -14,12 +14,13 @@ import pytest
 from pydantic import BaseModel
 
 from libs.common.contracts.base import Command
-from libs.common.contracts.tracker.calendars import CALENDAR, CalendarContent, HolidaysOf, OwnDay, Weekday
+from libs.common.contracts.tracker.calendars import CALENDAR, CalendarContent, HolidaysOf, OwnDay
 from libs.common.contracts.tracker.chains import Chain, Level
 from libs.common.contracts.tracker.clocks import PauseBody, ResumeBody, pause_item, resume_item
 from libs.common.contracts.tracker.escalation import JOB, EscalateBody, run_escalation
 from libs.common.contracts.tracker.sla import SLA_RULES, SlaFilter, SlaRule, SlaRules
 from libs.common.contracts.versions import Publication
+from libs.common.contracts.zones import Weekday
 from services.tracker.sla import get_sla
 from tests.integration.tracker_desk import Desk
 from tests.integration.tracker_tower import BOSS, TEAM, Tower

@@ -21,13 +21,14 @@ _UNSEEN = frozenset({"webhook-signature"})  # it is good for some minutes
 class Request:
     """``url`` may hold a secret, so it is shown nowhere; nor is the ``body``.
 
-    ``hidden``: what may not be read in an answer either, should it tell it back.
+    ``hidden``: what may not be read in an answer either, should it tell it back. ``note``: what was odd of the words.
     """
 
     url: str = field(repr=False)
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     hidden: Sequence[str] = field(default=(), repr=False)
+    note: str | None = None
 
     @property
     def shown_headers(self) -> dict[str, str]:

@@ -44,7 +44,8 @@ class Attempt(Open):
 class DeliveryView(Open):
     """``due_at``: when it is tried next; while it is ``delivering``, when another process would take it over.
 
-    ``purpose`` is ``subscription``, or why it goes straight to a channel: ``test``, ``escalation`` and the like.
+    ``note``: what was odd and yet sent, such as a template that failed. ``purpose`` is ``subscription``, or why it goes
+    straight to a channel: ``test``, ``escalation`` and the like.
     """
 
     delivery_id: int
@@ -63,6 +64,7 @@ class DeliveryView(Open):
     http_status: int | None
     took_ms: float | None
     error: str | None
+    note: str | None = None
 
 
 class DeliveryDetail(DeliveryView):

@@ -23,7 +23,8 @@ from libs.common.contracts.base import (
     Token,
 )
 from libs.common.contracts.names import Name
-from libs.common.contracts.notifier.channels import WEBHOOK
+from libs.common.contracts.notifier.channels import WEBHOOK, Language
+from libs.common.contracts.notifier.pacing import EventType, Pacing, QuietWindow
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Invalid, NotFound, Unavailable
 
@@ -32,7 +33,6 @@ MAX_OVERLAP_HOURS = 168
 _PATH = "/api/subscriptions/{subscription_id}"
 
 Status = Literal["active", "paused", "disabled", "removed"]
-EventType = Annotated[str, StringConstraints(pattern=r"^[a-z_*]+(\.[a-z_*]+){0,2}$", max_length=120)]
 Endpoint = Annotated[str, StringConstraints(pattern=r"^(https?://[!-~]+…?)?$", max_length=2000)]
 Shown = Annotated[str, AfterValidator(lambda endpoint: shown_endpoint(endpoint))]
 Condition = Annotated[str, StringConstraints(max_length=4000)]
@@ -67,7 +67,7 @@ class Filters(Model):
     )
 
 
-class SubscriptionFields(Filters):
+class SubscriptionFields(Filters, Pacing):
     """All that a person says of a subscription."""
 
     name: Line = Field(description="What it is for")
@@ -89,6 +89,11 @@ class SubscriptionFields(Filters):
             raise ValueError("the channel webhook needs an endpoint; or name a channel of the site")
         if self.channel != WEBHOOK and self.endpoint:
             raise ValueError(f"the channel {self.channel} says where to, so leave the endpoint out")
+        if self.channel == WEBHOOK and self.paced:
+            raise ValueError(
+                f"{', '.join(self.paced)}: these are for people; a {WEBHOOK} gets each event at once, as it was."
+                " Leave them out, or name a channel of the site"
+            )
         return self
 
 
@@ -156,6 +161,13 @@ class SubscriptionView(Open):
     priorities: list[int]
     roles: list[str]
     condition: str
+    template: str | None = None
+    language: Language | None = None
+    zone: str | None = None
+    quiet_hours: list[QuietWindow] = []
+    digest_minutes: int = 0
+    urgent_priorities: list[int] = []
+    urgent_event_types: list[str] = []
     fingerprint: str
     created_at: Time
     changed_by: str

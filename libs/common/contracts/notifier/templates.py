@@ -8,16 +8,15 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from libs.common.contracts.base import POST, Json, Model, Open, Query, Time, Token
+from libs.common.contracts.notifier.channels import Language
 from libs.common.contracts.notifier.deliveries import EventName
-from libs.common.contracts.notifier.subscriptions import EventType
+from libs.common.contracts.notifier.pacing import EventType
 from libs.common.contracts.versions import Document
 from libs.common.problems import Conflict, Invalid, NotFound
 
 MAX_TEMPLATES = 50
 MAX_BYTES = 20 * 1024
 PATH = "/api/templates"
-
-Language = Literal["en", "ko"]
 
 
 def _bounded(source: str) -> str:

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from functools import cache
-from typing import Annotated, Literal
-from zoneinfo import available_timezones
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field
 
 from libs.common.contracts.base import POST, Command, Event, Model, Open, Time
 from libs.common.contracts.tracker.items import BASE
 from libs.common.contracts.versions import Document
+from libs.common.contracts.zones import Weekday, Zone
 from libs.common.problems import Conflict, Invalid
 
 PATH = f"{BASE}/sla/calendar"
 MAX_MOVED = 10_000  # open items that one change of a calendar may move
 MAX_SHOWN = 500
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
-
-Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-def _zone(name: str) -> str:
-    if name not in _zones():
-        raise ValueError("this is no time zone of the IANA database, such as Europe/Berlin or UTC")
-    return name
 
 
 def minutes(span: str) -> tuple[int, int]:
@@ -66,7 +52,6 @@ def _year(value: date) -> date:
     return value
 
 
-Zone = Annotated[str, StringConstraints(max_length=60), AfterValidator(_zone)]
 Hours = Annotated[list[str], Field(max_length=24), AfterValidator(_hours)]
 Day = Annotated[date, AfterValidator(_year)]
 
