@@ -19,7 +19,7 @@ from libs.common.outbox import Relay
 from libs.common.postgres import make_pool
 from libs.common.service import Batch, Connection, Delivered, Staged, wall_clock
 from libs.common.topology import Topology
-from services.audit.service import SERVICE
+from services.audit.service import make_service
 
 INSERT = """
 INSERT INTO peer (event_id, type, site, payload)
@@ -39,7 +39,7 @@ async def main(wanted: dict[str, Any]) -> None:
     pool = await make_pool(wanted["database_url"], schema=wanted["schema"], size=4, application="bench-rows")
     bus = await connect(wanted["nats_url"], Topology(wanted["namespace"]), "audit", name="bench-rows")
     relay = Relay(pool, bus, "audit")  # nothing is staged, so it need not run
-    dispatcher = Dispatcher(SERVICE)
+    dispatcher = Dispatcher(make_service(None))
     consumer = BatchConsumer(
         Batch(write), pool, bus, relay, dispatcher, wall_clock, wanted["stream"], wanted["durable"]
     )

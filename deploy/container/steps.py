@@ -77,6 +77,8 @@ def _own_secrets(secret: str, service: str) -> dict[str, str]:
     vault = {"HEADGATE_VAULT_SECRET": derived_password(secret, "vault", "headgate")}
     if service == "governance":
         return {"HEADGATE_CAPSULE_SECRET": derived_password(secret, "capsule", service)}
+    if service == "audit":
+        return {"HEADGATE_AUDIT_SECRET": derived_password(secret, "audit log", service)}
     if service == "gateway":
         return {**gateway_secrets(secret), **vault}
     return vault if service == "notifier" else {}

@@ -99,6 +99,8 @@ class Options:
             values["HEADGATE_NATS_MONITOR_URL"] = monitor_url
         if service == "governance":
             values["HEADGATE_CAPSULE_SECRET"] = derived_password(self.secret(), "capsule", service)
+        if service == "audit":
+            values["HEADGATE_AUDIT_SECRET"] = derived_password(self.secret(), "audit log", service)
         if service == "gateway":
             values.update(gateway_secrets(self.secret()))
         if service in ("gateway", "notifier"):

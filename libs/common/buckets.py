@@ -1,6 +1,8 @@
-"""Which buckets of objects there are, who may store, read and remove in them, and the streams that hold them.
+"""Which buckets there are, who may store, read and remove in them, and the streams that hold them.
 
-A bucket is a stream in the layout of JetStream's Object Store (NATS ADR-20); `libs.common.objects` reads and writes it.
+A bucket of objects is a stream in the layout of JetStream's Object Store (NATS ADR-20); `libs.common.objects` reads and
+writes it. A register holds small values by key, each replaced by compare-and-swap, in the layout of its key-value store
+(NATS ADR-8), so that ``nats kv get`` reads it.
 """
 
 from __future__ import annotations
@@ -48,6 +50,20 @@ ARCHIVES = BucketPlan(
 BUCKETS = (REPORTS, ARCHIVES)
 
 
+@dataclass(frozen=True, slots=True)
+class RegisterPlan:
+    """A register: its keys, how many values of each are kept, and the one service that reads and replaces them."""
+
+    name: str
+    keys: tuple[str, ...]
+    history: int
+    service: str
+
+
+AUDIT = RegisterPlan("audit", keys=("checkpoint",), history=64, service="audit")
+REGISTERS = (AUDIT,)
+
+
 def bucket_name(namespace: str, name: str) -> str:
     """How NATS calls a bucket, such as ``headgate-reports``."""
     return f"{namespace}-{name}"
@@ -68,6 +84,12 @@ def description_subject(bucket: str, name: str) -> str:
     return f"$O.{bucket}.M.{name if name == '*' else base64.urlsafe_b64encode(name.encode()).decode()}"
 
 
+def register_place(namespace: str, plan: RegisterPlan, key: str) -> tuple[str, str]:
+    """The stream of a register, and the subject of a key in it."""
+    bucket = bucket_name(namespace, plan.name)
+    return f"KV_{bucket}", f"$KV.{bucket}.{key}"
+
+
 def streams(namespace: str) -> list[StreamConfig]:
     """The stream of every bucket with its limits."""
     table = []
@@ -85,12 +107,27 @@ def streams(namespace: str) -> list[StreamConfig]:
                 allow_rollup_hdrs=True,  # a description replaces the one before
             )
         )
+    for register in REGISTERS:
+        stream, every = register_place(namespace, register, ">")
+        table.append(
+            StreamConfig(
+                name=stream,
+                subjects=[every],
+                retention=RetentionPolicy.LIMITS,
+                discard=DiscardPolicy.NEW,
+                max_msgs_per_subject=register.history,
+                max_bytes=16 * 1024**2,
+                duplicate_window=120,
+                allow_rollup_hdrs=True,
+            )
+        )
     return table
 
 
 def streams_of(namespace: str, service: str) -> list[str]:
-    """The streams of the buckets that a service uses: it compares them at start."""
-    return [stream_name(namespace, plan.name) for plan in BUCKETS if service in plan.puts + plan.reads + plan.removes]
+    """The streams of the buckets and registers that a service uses: it compares them at start."""
+    used = [stream_name(namespace, plan.name) for plan in BUCKETS if service in plan.puts + plan.reads + plan.removes]
+    return used + [register_place(namespace, plan, ">")[0] for plan in REGISTERS if plan.service == service]
 
 
 def rights(namespace: str, service: str) -> list[str]:
@@ -104,4 +141,8 @@ def rights(namespace: str, service: str) -> list[str]:
             allowed += [f"$JS.API.STREAM.MSG.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}"]
         if service in plan.removes:
             allowed.append(f"$JS.API.STREAM.PURGE.{stream}")
+    for register in REGISTERS:
+        if register.service == service:
+            places = [register_place(namespace, register, key) for key in register.keys]
+            allowed += [subject for _, subject in places] + [f"$JS.API.STREAM.MSG.GET.{places[0][0]}"]
     return allowed

@@ -25,8 +25,7 @@ from libs.common.problems import Forbidden, Refusal, TooLarge
 from libs.common.schedules import Schedule
 
 if TYPE_CHECKING:
-    from libs.common.objects import Bucket
-    from libs.common.workers import Gauges, WorkerMaker
+    from libs.common.workers import Bound, Gauges, WorkerMaker
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy  # both sides of a pool
 Clock = Callable[[], datetime]
@@ -341,7 +340,8 @@ class Job:
 class Table:
     """What one module answers: its part of the service's table of contents, at the end of the module.
 
-    ``buckets`` are those that its handlers hold; they are bound to the service's connection before the first message.
+    ``buckets`` are those that its handlers hold, and whatever else speaks to NATS; they are bound to the service's
+    connection before the first message.
     ``workers`` run beside the messages.
     """
 
@@ -351,7 +351,7 @@ class Table:
     resumes: Mapping[Command, ResumeHandler] = field(default_factory=dict)
     batch: Batch | None = None
     jobs: tuple[Job, ...] = ()
-    buckets: tuple[Bucket, ...] = ()
+    buckets: tuple[Bound, ...] = ()
     workers: tuple[WorkerMaker, ...] = ()
 
 
@@ -366,7 +366,7 @@ class Service:
     resumes: Mapping[Command, ResumeHandler] = field(default_factory=dict)
     batch: Batch | None = None
     jobs: tuple[Job, ...] = ()
-    buckets: tuple[Bucket, ...] = ()
+    buckets: tuple[Bound, ...] = ()
     workers: tuple[WorkerMaker, ...] = ()
     gauges: Gauges | None = None
     keys: Keys = ()

@@ -69,6 +69,23 @@ class Settings(BaseSettings):
     capsule_key_file: Path | None = Field(
         None, description="An Ed25519 private key in PEM that signs decisions instead; a new file is a new key."
     )
+    audit_secret: SecretStr | None = Field(
+        None,
+        description="Secret from which the key is made that signs the audit log; `make up` and compose derive it.",
+    )
+    audit_key_file: Path | None = Field(
+        None, description="An Ed25519 private key in PEM that signs the audit log instead; a new file is a new key."
+    )
+    audit_origin: str | None = Field(
+        None,
+        description="The audit log's name in its checkpoints, best its address without `https://`, such as "
+        "`headgate.example/audit`; `<namespace>/audit` if not set.",
+    )
+    audit_public: bool = Field(
+        False,
+        description="Whether anybody may read the audit log's checkpoint and tiles (`/audit/…`, hashes only) without a "
+        "token; a setting of the gateway.",
+    )
     webhook_secret: SecretStr | None = Field(
         None,
         description="Secret of the gateway from which those of webhooks are made; `make up` and compose derive it.",

@@ -11,6 +11,15 @@ import asyncpg
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from libs.common.bus import Bus
+
+
+class Bound(Protocol):
+    """What needs the service's connection to NATS."""
+
+    def bind(self, bus: Bus, /) -> object:
+        """Use this connection."""
+
 
 class Worker(Protocol):
     """Lives as long as its service. What its `run` raises takes the process down; the supervisor starts it again."""

@@ -60,6 +60,11 @@ async def list_entries(read: Read, wanted: EntryFilter) -> bytes:
     return orjson.dumps(page, option=orjson.OPT_UTC_Z)
 
 
+def just(seq: int) -> EntryFilter:
+    """What finds the entry with this number, or the one before it if that can't be seen."""
+    return EntryFilter(cursor=str(seq + 1), limit=1)
+
+
 def build(read: Read, wanted: EntryFilter) -> tuple[str, list[Any]]:
     """The SQL of a page and its values. Only fixed fragments enter the SQL; every value is a parameter."""
     values: list[Any] = []

@@ -1,20 +1,23 @@
-"""Writes the log: one batch of events becomes one stretch of the chain, in the transaction of the loop."""
+"""Writes the log: one batch of events becomes one stretch of the chain and the tree, in the transaction of the loop."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
+from hashlib import sha256
 
 import asyncpg
 import orjson
 from prometheus_client import CollectorRegistry, Gauge
 
 from libs.common.service import Batch, Connection, Delivered, Staged, Table
-from services.audit.domain.chain import Copies, Link, copies_of, extend
+from services.audit import tree
+from services.audit.domain.chain import Copies, copies_of, extend
+from services.audit.guard import Guard
+from services.audit.tree import Head
 
-# The lock makes the writer the only one: a second replica waits here and then continues behind the first.
-LOCK_HEAD = "SELECT seq, hash FROM head FOR UPDATE"
 SELECT_KNOWN = "SELECT event_id::text FROM entry WHERE event_id = ANY($1::uuid[])"
 INSERT_ENTRIES = """
 INSERT INTO entry (seq, prev_hash, hash, recorded_at, payload,
@@ -25,38 +28,47 @@ FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $5::bytea[], $6::timestamptz
   AS fresh (seq, prev_hash, hash, payload, time, event_id, type, source, site, actor, subject,
             causationid, correlationid)
 """
-MOVE_HEAD = "UPDATE head SET seq = $1, hash = $2"
-SELECT_HEAD_SEQ = "SELECT seq FROM head"
+SELECT_HEAD_SEQ = "SELECT seq, tree_size FROM head"
 
 HEAD_SEQ = Gauge("headgate_audit_head_seq", "Number of entries in the audit log")
+TREE_SIZE = Gauge("headgate_audit_tree_size", "Number of entries in the Merkle tree of the audit log")
+
+Found = tuple[bytes, Copies]
 
 
-async def append(connection: Connection, messages: Sequence[Delivered], now: datetime) -> Sequence[Staged]:
+async def append(
+    connection: Connection, messages: Sequence[Delivered], now: datetime, guard: Guard | None = None
+) -> Sequence[Staged]:
     """Add events to the chain in order of arrival; ``now`` becomes their ``recorded_at``.
 
     Events that the log already holds are left out, so reading the whole stream anew is harmless. Raises ValueError for
-    a message that is no event with a UUID as its id.
+    a message that is no event with a UUID as its id, and `LogForked` where ``guard`` refuses.
     """
     found = [_indexed(message, now) for message in messages]
-    head = await connection.fetchrow(LOCK_HEAD)
-    if head is None:
-        raise LookupError("the table head is empty: the log was tampered with or badly restored")
-    start = Link(head["seq"], head["hash"])
+    head = await tree.lock_head(connection)
+    if guard is not None:
+        await guard.admit(connection, head)
     try:
         async with connection.transaction():  # a savepoint: the index on event_id is the check for known events
-            await _extend(connection, start, found, now)
+            await _extend(connection, head, found, now, guard)
     except asyncpg.UniqueViolationError:
         known = await connection.fetch(SELECT_KNOWN, [copies.event_id for _, copies in found])
         held = {row["event_id"] for row in known}
-        await _extend(connection, start, [one for one in found if one[1].event_id not in held], now)
+        await _extend(connection, head, [one for one in found if one[1].event_id not in held], now, guard)
     return ()
 
 
-async def _extend(connection: Connection, start: Link, found: Sequence[tuple[bytes, Copies]], now: datetime) -> None:
+async def _extend(
+    connection: Connection, head: Head, found: Sequence[Found], now: datetime, guard: Guard | None
+) -> None:
     if not found:
         return
-    payloads = [payload for payload, _ in found]
-    links = extend(start, payloads, now)
+    start, payloads = head.link, [payload for payload, _ in found]
+    hashed = [(len(payload), sha256(payload).digest()) for payload in payloads]
+    links = extend(start, [digest for _, digest in hashed], now)
+    grown = head.growth()
+    if head.whole:  # else a worker takes older entries in first, and these in their turn
+        grown.add(tree.digests(start, links, hashed, [copies for _, copies in found], now))
     await connection.execute(
         INSERT_ENTRIES,
         [link.seq for link in links],
@@ -66,10 +78,12 @@ async def _extend(connection: Connection, start: Link, found: Sequence[tuple[byt
         payloads,
         *map(list, zip(*(copies for _, copies in found), strict=True)),
     )
-    await connection.execute(MOVE_HEAD, *links[-1])
+    await tree.move(connection, links[-1], grown)
+    if guard is not None:
+        guard.expect(links[-1])
 
 
-def _indexed(message: Delivered, now: datetime) -> tuple[bytes, Copies]:
+def _indexed(message: Delivered, now: datetime) -> Found:
     """The bytes to keep and their copies.
 
     An event in binary mode has its envelope in headers, so its bytes alone would say nothing: it is kept in structured
@@ -83,8 +97,13 @@ def _indexed(message: Delivered, now: datetime) -> tuple[bytes, Copies]:
 
 
 async def measure(pool: asyncpg.Pool, _registry: CollectorRegistry) -> None:
-    """Set the gauge of the log's length."""
-    HEAD_SEQ.set(await pool.fetchval(SELECT_HEAD_SEQ))
+    """Set the gauges of the log's length."""
+    row = await pool.fetchrow(SELECT_HEAD_SEQ)
+    if row is not None:
+        HEAD_SEQ.set(row["seq"])
+        TREE_SIZE.set(row["tree_size"])
 
 
-TABLE = Table(batch=Batch(append))
+def table(guard: Guard) -> Table:
+    """What this module answers."""
+    return Table(batch=Batch(partial(append, guard=guard)))

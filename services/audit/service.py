@@ -1,15 +1,24 @@
-"""Audit's table of contents: every event into the log, questions about it."""
+"""Audit's table of contents: every event into the log, the log into its signed tree, questions about both."""
 
 from __future__ import annotations
 
 from libs.common.contracts.audit import CONTRACT
 from libs.common.service import Service
-from services.audit import entries, log, verify
+from libs.tlog.notes import Signer
+from services.audit import entries, log, proofs, rollovers, verify
+from services.audit.guard import Guard
+from services.audit.outside import Outside
 
-SERVICE = Service.of(
-    CONTRACT,
-    log.TABLE,
-    entries.TABLE,
-    verify.TABLE,
-    gauges=log.measure,
-)
+
+def make_service(signer: Signer | None) -> Service:
+    """The service that signs with this key; without one the log has no checkpoints and is written all the same."""
+    outside = Outside()
+    return Service.of(
+        CONTRACT,
+        log.table(Guard(outside)),
+        entries.TABLE,
+        verify.TABLE,
+        proofs.table(signer, outside),
+        rollovers.table(signer, outside),
+        gauges=log.measure,
+    )

@@ -43,6 +43,7 @@ from services.gateway.refusals import Refusals
 from services.gateway.seals import WebhookSecrets
 from services.gateway.sse import Streams
 from services.gateway.switch import switched
+from services.gateway.tlog import StaticLog
 from services.gateway.uploads import Uploads
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
@@ -79,6 +80,7 @@ class Edge:
         self.latency = LatencyRecorder()
         self.streams = Streams(self.access, self.identity, running.bus, self.stopping, settings.public_url)
         self.health = Health(running)
+        self.static_log = StaticLog(self.access, self.questions, public=settings.audit_public)
         names = [plan.name for plan in BUCKETS if running.service.name in plan.reads]
         self.buckets = {name: Bucket(name).bind(running.bus) for name in names}
         self.uploads = Uploads(self.buckets[REPORTS.name], settings.max_report_bytes)
@@ -171,6 +173,7 @@ def _own_routes(edge: Edge) -> list[Route]:
         Route("/api/status", status, methods=["GET"]),
         Route(WEBHOOK_PATH, edge.deliveries.receive, methods=["POST"]),
         Route("/api/events", edge.streams.open, methods=["GET"]),
+        *edge.static_log.routes(),
     ]
 
 

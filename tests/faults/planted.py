@@ -135,19 +135,16 @@ def tail_cut() -> None:
     """The last entries vanish and the head is set back, so that the chain fits again."""
     right, count = audit_log.append, itertools.count(1)
 
-    async def wrong(connection: Connection, messages: Sequence[Delivered], now: Any) -> Sequence[Staged]:
+    async def wrong(connection: Connection, messages: Sequence[Delivered], now: Any, **_guard: Any) -> Sequence[Staged]:
         if next(count) % 8 == 0:
             admin = await asyncpg.connect(os.environ[ADMIN_URL])
             async with admin.transaction():
                 await admin.execute(CUT)
                 await admin.execute(HEAD_BACK)
             await admin.close()
-        return await right(connection, messages, now)
+        return await right(connection, messages, now)  # without the guard, which would see it
 
-    audit_log.append = wrong
-    from services.audit import service  # after the patch: its table names the function
-
-    object.__setattr__(service.SERVICE.batch, "handler", wrong)
+    audit_log.append = wrong  # type: ignore[assignment]  # the service's table is made later, and names it then
 
 
 def duplicate_outcome() -> None:

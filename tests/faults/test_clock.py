@@ -15,7 +15,7 @@ from libs.common.contracts.tracker.board import sync_board
 from libs.common.contracts.tracker.items import patch_item
 from libs.common.outbound import Outbound
 from libs.common.vault import Vault
-from services.audit.service import SERVICE as AUDIT
+from services.audit.service import make_service as make_audit
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
 from services.metrics.service import SERVICE as METRICS
@@ -61,7 +61,7 @@ def offsets() -> Iterator[int]:
 async def test_clock_steps_of_an_hour_change_nothing(stack: Stack) -> None:
     rng = random.Random(11)
     notifier = make_notifier(Outbound(), Vault())
-    await stack.start(make_service(packaged_policies()), TRACKER, AUDIT, METRICS, notifier)
+    await stack.start(make_service(packaged_policies()), TRACKER, make_audit(None), METRICS, notifier)
     driver = Driver(["in this process"], "")
     for step in STEPS_HOURS:
         wave = driver.plan(signals=40, gates=8, refusals=3, syncs=3)

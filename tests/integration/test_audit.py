@@ -11,7 +11,7 @@ from libs.common.ids import uuid7
 from libs.common.migrations import login_role
 from libs.common.pull import Puller
 from services.audit import verify
-from services.audit.service import SERVICE
+from services.audit.service import make_service
 from services.gateway.service import SERVICE as GATEWAY
 from tests.integration.audit_desk import listed, record, site_view, verified
 from tests.stack import Stack
@@ -22,14 +22,14 @@ DEAD_LETTER = next(event for event in CONTRACT.events if event.name == "audit.de
 
 
 async def test_every_event_once_and_on_after_a_restart(stack: Stack) -> None:
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     assert (await verified(stack))["valid"]
     assert (await verified(stack))["head_seq"] == 0
     first = await record(stack, 5)
     await stack.publish(site_created, site_view(stack, 0), message_id=first[0])
     await stack.stop("audit")
     second = [await stack.publish(site_created, site_view(stack, n)) for n in range(700)]
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     await stack.idle("audit")
     page = await listed(stack, limit=500)
     rest = await listed(stack, limit=500, cursor=page["next_cursor"])
@@ -44,7 +44,7 @@ async def test_every_event_once_and_on_after_a_restart(stack: Stack) -> None:
 
 async def test_what_a_service_did_is_there_by_its_causationid(stack: Stack) -> None:
     """Commands applied while the log is up, down and up again: each is in the log exactly once."""
-    await stack.start(GATEWAY, SERVICE)
+    await stack.start(GATEWAY, make_service(None))
     commands = [await stack.post(create_site, {"site": f"a{n}", "title": "A"}) for n in range(20)]
     await stack.stop("audit")
     commands += [await stack.post(create_site, {"site": f"b{n}", "title": "B"}) for n in range(20)]
@@ -52,7 +52,7 @@ async def test_what_a_service_did_is_there_by_its_causationid(stack: Stack) -> N
         assert (await stack.outcome(command_id)).status == 201
     refused = await stack.command(create_site, {"site": "a0", "title": "again"})
     assert refused.status == 409
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     await stack.idle("gateway")
     await stack.idle("audit")
     for command_id in commands:
@@ -72,14 +72,14 @@ async def test_what_a_killed_writer_had_in_hand_is_not_lost(stack: Stack) -> Non
     while taken < len(first):
         taken += len(await puller.next(5))
     await puller.stop()  # as after kill -9: delivered, neither applied nor acknowledged
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     second = await record(stack, 3)
     found = {entry["event_id"] for entry in (await listed(stack))["items"]}
     assert found == {*first, *second}
 
 
 async def test_reading_the_stream_anew_adds_nothing(stack: Stack) -> None:
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     ids = await record(stack, 3)
     superuser = await stack.superuser()
     await superuser.execute("TRUNCATE audit.inbox")
@@ -90,7 +90,7 @@ async def test_reading_the_stream_anew_adds_nothing(stack: Stack) -> None:
 
 
 async def test_the_very_bytes_are_kept(stack: Stack) -> None:
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     message_id = str(uuid7())
     payload = (
         f'{{ "specversion":"1.0", "id":"{message_id.upper()}","source":"/headgate/gateway",\n'
@@ -107,7 +107,7 @@ async def test_the_very_bytes_are_kept(stack: Stack) -> None:
 
 
 async def test_binary_mode_is_kept_with_its_envelope(stack: Stack) -> None:
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     message_id, other = str(uuid7()), str(uuid7())
     headers = {
         "ce-specversion": "1.0", "ce-id": message_id, "ce-source": "/headgate/gateway", "ce-type": site_created.type,
@@ -124,7 +124,7 @@ async def test_binary_mode_is_kept_with_its_envelope(stack: Stack) -> None:
 
 
 async def test_what_can_not_be_read_is_a_dead_letter_and_that_is_audited(stack: Stack) -> None:
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     await stack.bus.js.publish(stack.topology.event_subject(site_created, "global"), b"not json")
     buried = await stack.heard(DEAD_LETTER)
     await record(stack, 1)
@@ -152,7 +152,7 @@ CHANGES = {
 
 
 async def test_a_change_of_any_column_names_the_entry(stack: Stack) -> None:
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     await record(stack, 6)
     superuser = await stack.superuser()
     columns = await superuser.fetch(
@@ -173,7 +173,7 @@ async def test_a_change_of_any_column_names_the_entry(stack: Stack) -> None:
 
 
 async def test_cut_swapped_and_forged_entries_are_found(stack: Stack) -> None:
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     await record(stack, 6)
     superuser = await stack.superuser()
     await superuser.execute("CREATE TABLE saved AS SELECT * FROM audit.entry")
@@ -210,7 +210,7 @@ async def test_cut_swapped_and_forged_entries_are_found(stack: Stack) -> None:
 
 async def test_ranges(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "CHUNK_ROWS", 2)
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     await record(stack, 7)
     part = await verified(stack, from_seq=3, limit=3)
     assert (part["valid"], part["checked_count"], part["to_seq"], part["next_seq"]) == (True, 3, 5, 6)
@@ -229,7 +229,7 @@ async def test_ranges(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_the_login_may_add_and_read_only(stack: Stack) -> None:
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     await record(stack, 2)
     url = stack.settings("audit").database_url
     assert url is not None

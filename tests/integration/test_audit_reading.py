@@ -15,7 +15,7 @@ from libs.common.contracts.audit.entries import EntryFilter, list_entries
 from libs.common.contracts.gateway.sites import site_created
 from libs.common.service import Read
 from services.audit import entries, verify
-from services.audit.service import SERVICE
+from services.audit.service import make_service
 from tests.integration.audit_desk import listed, record, site_view, verified
 from tests.stack import Stack
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 
 
 async def test_filters_and_scopes(stack: Stack) -> None:
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     cause = str(uuid.uuid4())
     await record(stack, 2, site="north")
     stack.clock.advance(hours=1)
@@ -61,14 +61,14 @@ async def test_filters_and_scopes(stack: Stack) -> None:
      {"limit": 0}, {"limit": 501}, {"only_site": "a.>"}, {"causationid": "x"}, {"after": "2026-01-01T00:00:00"}],
 )  # fmt: skip
 async def test_bad_filters_are_named(stack: Stack, params: dict[str, Any]) -> None:
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     answer = await stack.query(list_entries, params)
     assert answer.status == 422
     assert answer.json["errors"][0]["field"] == next(iter(params))
 
 
 async def test_large_payloads(stack: Stack) -> None:
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     for size in (10, verify.INLINE_BYTES, 900_000, 900_000, 900_000, 1_200_000, 10):
         await stack.publish(site_created, site_view(stack, 0, "x" * size))
     await stack.idle("audit")
@@ -88,7 +88,7 @@ async def test_large_payloads(stack: Stack) -> None:
 
 
 async def test_an_outsider_can_recompute_it_with_the_program_in_the_docs(stack: Stack, tmp_path: Path) -> None:
-    await stack.start(SERVICE)
+    await stack.start(make_service(None))
     await record(stack, 12)
     page = await listed(stack, limit=500)
     lines = [json.dumps(entry) for entry in reversed(page["items"])]
@@ -123,7 +123,7 @@ FROM generate_series(1, 20000) AS n
 
 async def test_no_list_reads_the_whole_log(stack: Stack) -> None:
     """The planner uses an index for every filter and never scans or sorts all entries."""
-    running = await stack.start(SERVICE)
+    running = await stack.start(make_service(None))
     superuser = await stack.superuser()
     await superuser.execute(FILL)
     await superuser.execute("ANALYZE audit.entry")

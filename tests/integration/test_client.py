@@ -32,7 +32,7 @@ from libs.common.contracts.base import Query
 from libs.common.contracts.tracker.items import item_opened
 from libs.common.outbound import Outbound
 from libs.common.vault import Vault
-from services.audit.service import SERVICE as AUDIT
+from services.audit.service import make_service as make_audit
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
 from services.metrics.service import SERVICE as METRICS
@@ -72,7 +72,7 @@ SARIF = {
 @pytest_asyncio.fixture
 async def http(stack: Stack) -> AsyncIterator[Http]:
     notifier = make_notifier(Outbound(("127.0.0.0/8",)), Vault.from_secret(VAULT_SECRET))
-    await stack.start(make_service(packaged_policies()), TRACKER, AUDIT, METRICS, notifier, OPERATIONS)
+    await stack.start(make_service(packaged_policies()), TRACKER, make_audit(None), METRICS, notifier, OPERATIONS)
     edge = await Http(stack).open(vault_secret=SecretStr(VAULT_SECRET))
     yield edge
     await edge.close()

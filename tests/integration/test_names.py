@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from libs.client.cli import app
 from libs.common.contracts.governance.runs import run_gate
 from libs.common.contracts.tracker.items import item_opened
-from services.audit.service import SERVICE as AUDIT
+from services.audit.service import make_service as make_audit
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
 from services.tracker.service import SERVICE as TRACKER
@@ -67,7 +67,7 @@ def wide(first: int, length: int) -> str:
 
 @pytest_asyncio.fixture
 async def http(stack: Stack) -> AsyncIterator[Http]:
-    await stack.start(make_service(packaged_policies()), TRACKER, AUDIT)
+    await stack.start(make_service(packaged_policies()), TRACKER, make_audit(None))
     edge = await Http(stack).open()
     yield edge
     await edge.close()

@@ -13,7 +13,7 @@ from libs.common import telemetry
 from libs.common.contracts.governance.runs import gate_decided
 from libs.common.contracts.tracker.items import item_opened
 from libs.common.telemetry import log, setup_logs, stop_tracing
-from services.audit.service import SERVICE as AUDIT
+from services.audit.service import make_service as make_audit
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
 from services.tracker.service import SERVICE as TRACKER
@@ -49,7 +49,7 @@ def lines() -> Iterator[io.StringIO]:
 
 
 async def test_a_gate_run_is_one_tree_from_http_to_the_trackers_sql(stack: Stack, receiver: Receiver) -> None:
-    await stack.start(AUDIT, make_service(packaged_policies()), TRACKER)
+    await stack.start(make_audit(None), make_service(packaged_policies()), TRACKER)
     http = await Http(stack).open()
     try:
         ran = await http.client.post("/api/ops/governance/gate/run", json={}, headers=HEADERS)

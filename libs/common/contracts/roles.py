@@ -74,7 +74,12 @@ ROLES: dict[str, frozenset[str]] = {
     },
 }
 ROLES["commander"] = ROLES["operator"] | {"gate:halt", "gate:override"}
-ROLES["owner"] = frozenset().union(*ROLES.values()) | {"identity:write", "site:write", "deadletter:write"}
+ROLES["owner"] = frozenset().union(*ROLES.values()) | {
+    "identity:write",
+    "site:write",
+    "deadletter:write",
+    "audit:write",
+}
 
 # Permissions over the caller's own things. Every other command without a site changes the whole installation and so
 # needs the scope `*` as well as its permission: a token narrowed to one site can't make itself a wider one.

@@ -108,13 +108,13 @@ def _micros_bytes(value: datetime) -> bytes:
         return b""
 
 
-def extend(head: Link, payloads: Sequence[bytes], recorded_at: datetime) -> list[Link]:
-    """The links that the payloads add behind ``head``, in order."""
+def extend(head: Link, payload_hashes: Sequence[bytes], recorded_at: datetime) -> list[Link]:
+    """The links that entries with these SHA-256 of their payloads add behind ``head``, in order."""
     links: list[Link] = []
     seq, last = head
-    for payload in payloads:
+    for payload_hash in payload_hashes:
         seq += 1
-        last = entry_hash(last, seq, recorded_at, _sha256(payload).digest())
+        last = entry_hash(last, seq, recorded_at, payload_hash)
         links.append(Link(seq, last))
     return links
 

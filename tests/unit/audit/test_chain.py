@@ -44,7 +44,7 @@ def event(number: int, **changed: Any) -> bytes:
 
 def chain(count: int, **changed: Any) -> list[Row]:
     payloads = [event(number, **changed) for number in range(1, count + 1)]
-    links = extend(Link(0, GENESIS), payloads, NOW)
+    links = extend(Link(0, GENESIS), [hashlib.sha256(one).digest() for one in payloads], NOW)
     previous = [GENESIS, *(link.hash for link in links)]
     return [
         Row(link.seq, NOW, before, link.hash, payload, *copies_of(json.loads(payload), NOW))
@@ -76,7 +76,7 @@ def test_hash_by_hand() -> None:
         + micros.to_bytes(8, "big") + hashlib.sha256(payload).digest()
     ).digest()  # fmt: skip
     assert entry_hash(GENESIS, 1, NOW, hashlib.sha256(payload).digest()) == by_hand
-    assert extend(Link(0, GENESIS), [payload], NOW) == [Link(1, by_hand)]
+    assert extend(Link(0, GENESIS), [hashlib.sha256(payload).digest()], NOW) == [Link(1, by_hand)]
 
 
 def test_whole_chain_fits() -> None:

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
+from libs.common.contracts.audit.tree import Inclusion
 from libs.common.contracts.base import GET, Csv, Model, Open, Page, Query, Site, Time
-from libs.common.problems import Forbidden
+from libs.common.problems import Forbidden, NotFound
 
 MAX_LISTED_PAYLOAD_BYTES = 1024 * 1024
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -62,6 +63,27 @@ class Entry(Open):
     event: Any = None
 
 
+class EntryKey(Model):
+    seq: int = Field(ge=1, le=2**62, description="The entry's number")
+
+
+class ProvenEntry(Open):
+    """An entry, and the proof that it is in the tree of the last checkpoint; null until one covers it."""
+
+    entry: Entry
+    proof: Inclusion | None
+
+
+get_entry = Query(
+    "audit.entries.get",
+    params=EntryKey,
+    result=ProvenEntry,
+    permission="audit:read",
+    http=GET("/api/audit/entries/{seq}"),
+    errors=(NotFound,),
+    summary="An audit entry, with the proof that the signed log holds it",
+    sited=False,
+)
 list_entries = Query(
     "audit.entries.list",
     params=EntryFilter,

@@ -1,0 +1,188 @@
+"""A database that was set back can't fork the log: nothing is appended, nothing is lost, and a person decides."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import nats.errors
+import pytest
+
+from libs.common.contracts.audit.rollovers import create_rollover, list_rollovers
+from libs.common.contracts.gateway.sites import site_created
+from libs.tlog.notes import Checkpoint, read_checkpoint, read_note
+from services.audit import tree
+from services.audit.guard import FORKED
+from services.audit.outside import Kept, Outside, Overtaken
+from services.audit.service import make_service
+from tests.integration.audit_desk import listed, record, site_view, verified
+from tests.integration.test_audit_tree import SIGNER, signed, state_of
+from tests.stack import Stack
+
+pytestmark = pytest.mark.integration
+
+
+async def set_back(stack: Stack, size: int) -> None:
+    """As if the copy of the database of that time were restored: entries, tree, inbox, and what was signed."""
+    superuser = await stack.superuser()
+    await superuser.execute("SET search_path = audit")
+    await superuser.execute("DELETE FROM inbox WHERE event_id IN (SELECT event_id FROM entry WHERE seq > $1)", size)
+    await superuser.execute("DELETE FROM entry WHERE seq > $1", size)
+    await superuser.execute("TRUNCATE tile, checkpoint")
+    await superuser.execute(
+        "UPDATE head SET seq = $1, hash = (SELECT hash FROM entry WHERE seq = $1), tree_size = 0, edges = '{}'", size
+    )
+    async with superuser.transaction():
+        await tree.fill(superuser, size)
+    await superuser.close()
+
+
+async def forked(stack: Stack) -> dict[str, Any]:
+    async with asyncio.timeout(20):
+        while (found := await state_of(stack))["state"] != "forked":
+            await asyncio.sleep(0.05)
+    return found
+
+
+async def test_a_restored_old_copy_is_refused_until_a_person_accepts_it(stack: Stack) -> None:
+    await stack.start(make_service(SIGNER))
+    await record(stack, 20)
+    before = await signed(stack, 20)
+    await stack.stop("audit")
+    await set_back(stack, 12)
+    await stack.start(make_service(SIGNER))
+    late = [await stack.publish(site_created, site_view(stack, n)) for n in range(3)]
+    found = await forked(stack)
+    assert "up to 20 were signed, but the database ends at entry 12" in found["problem"]
+    assert "rollovers create --lost-size 20" in found["problem"]
+    assert (found["entry_count"], found["checkpoint"]) == (12, None)
+    for size, status, says in ((19, 409, "signed at size 20"), (20, 201, "")):
+        answer = await stack.command(create_rollover, {"lost_size": size, "reason": "the disk broke"})
+        assert answer.status == status, answer
+        assert says in answer.json.get("detail", "")
+    made = answer.json
+    assert (made["lost_checkpoint"], made["kept_size"]) == (before["checkpoint"], 12)
+    again = await stack.command(create_rollover, {"lost_size": 20, "reason": "the disk broke"})
+    assert again.status == 409
+    await stack.idle("audit")
+    page = await listed(stack)
+    found = await signed(stack, len(page["items"]))
+    assert set(late) < {entry["event_id"] for entry in page["items"]}  # what waited on the bus is there
+    assert page["items"][0]["type"] == "headgate.audit.log.rolled_over.v1"
+    name = "log.example/audit/2"
+    assert read_checkpoint(found["checkpoint"], [SIGNER.named(name).verifier]).origin == found["origin"] == name
+    assert (await stack.query(list_rollovers, {})).json == [made]
+    assert (await verified(stack))["valid"]
+    await stack.stop("audit")
+    await stack.start(make_service(SIGNER))
+    await record(stack, 1)
+    assert (await signed(stack, len(page["items"]) + 1))["origin"] == name
+
+
+async def test_other_entries_of_the_same_number_are_refused(stack: Stack) -> None:
+    """Rewritten with a chain that fits, as long as before: only what was signed shows it."""
+    await stack.start(make_service(SIGNER))
+    await record(stack, 10)
+    await signed(stack, 10)
+    await stack.stop("audit")
+    await set_back(stack, 4)
+    await stack.start(make_service(None))
+    assert "ends at entry 4" in (await forked(stack))["problem"]
+    await stack.stop("audit")
+    superuser = await stack.superuser()
+    await superuser.execute("UPDATE audit.head SET tree_size = 10, seq = 10, edges = ARRAY[$1::bytea, $1]", bytes(320))
+    await superuser.close()
+    await stack.start(make_service(SIGNER))
+    assert "the first 10 entries in the database are others" in (await forked(stack))["problem"]
+
+
+async def test_a_database_set_back_under_a_running_writer(stack: Stack) -> None:
+    await stack.start(make_service(SIGNER))
+    await record(stack, 20)
+    await signed(stack, 20)
+    await set_back(stack, 12)
+    await stack.publish(site_created, site_view(stack, 1))
+    await forked(stack)
+    async with asyncio.timeout(20):
+        while not FORKED._value.get():
+            await asyncio.sleep(0.05)
+    assert (await state_of(stack))["entry_count"] == 12
+
+
+async def test_two_writers_take_turns(stack: Stack) -> None:
+    """A second replica goes on behind the first, and neither takes the other for a fork."""
+    first = await stack.start(make_service(SIGNER))
+    second = await stack.start(make_service(SIGNER))
+    await record(stack, 50)
+    for _ in range(20):
+        await record(stack, 5)
+    found = await signed(stack, 150)
+    assert read_checkpoint(found["checkpoint"], [SIGNER.verifier]).size == 150
+    assert (await verified(stack))["checked_count"] == 150
+    await first.stop()
+    await record(stack, 5)
+    await signed(stack, 155)
+    assert second.bus.connected
+
+
+@pytest.mark.parametrize("persisted", [False, True])
+@pytest.mark.parametrize("fails", [1, 3])
+async def test_a_failed_write_outside_is_made_up(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, fails: int, persisted: bool
+) -> None:
+    """The write fails, once with nothing stored and once with all of it: signing goes on, and forks nothing."""
+    right, left = Outside.swap, [fails]
+
+    async def wrong(self: Outside, note: str, revision: int) -> None:
+        if left[0] > 0:
+            left[0] -= 1
+            if persisted:
+                await right(self, note, revision)
+            raise nats.errors.TimeoutError
+        await right(self, note, revision)
+
+    monkeypatch.setattr(Outside, "swap", wrong)
+    await stack.start(make_service(SIGNER))
+    for size in (4, 8, 12):
+        await record(stack, 4)
+        await signed(stack, size)
+    assert left == [0]
+
+
+async def test_the_place_outside_is_replaced_by_revision_only(stack: Stack) -> None:
+    running = await stack.start(make_service(None))
+    outside = Outside().bind(running.bus)
+    assert await outside.read() == Kept("", 0)
+    await outside.swap("one", 0)
+    kept = await outside.read()
+    with pytest.raises(Overtaken):
+        await outside.swap("two", 0)
+    await outside.swap("two", kept.revision)
+    with pytest.raises(Overtaken):
+        await outside.swap("three", kept.revision)
+    assert (await outside.read()).note == "two"
+
+
+async def test_a_checkpoint_outside_that_cannot_be_read(stack: Stack) -> None:
+    running = await stack.start(make_service(SIGNER))
+    await signed(stack, 0)
+    outside = Outside().bind(running.bus)
+    await outside.swap("nonsense", (await outside.read()).revision)
+    await stack.stop("audit")
+    await stack.start(make_service(SIGNER))
+    assert "can't be read" in (await forked(stack))["problem"]
+
+
+async def test_the_login_changes_and_removes_nothing(stack: Stack) -> None:
+    await stack.start(make_service(SIGNER))
+    await record(stack, 300)
+    note = (await signed(stack, 300))["checkpoint"]
+    assert Checkpoint.read(read_note(note).text).size == 300
+    running = stack.running["audit"]
+    for table in ("entry", "tile", "log_key", "rollover"):
+        for statement in (f"DELETE FROM {table}", f"TRUNCATE {table}", f"DROP TABLE {table}"):
+            with pytest.raises(Exception, match=r"denied|must be owner"):
+                await running.pool.execute(statement)
+    for statement in ("UPDATE tile SET number = 5", "UPDATE entry SET seq = 5", "UPDATE rollover SET number = 5"):
+        with pytest.raises(Exception, match="denied"):
+            await running.pool.execute(statement)
