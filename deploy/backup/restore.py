@@ -18,7 +18,7 @@ from deploy.backup.files import content as part_content
 from deploy.backup.manifest import BackupError, Manifest, Part, StreamContent, check_mac
 from deploy.backup.sealing import Keys
 from deploy.backup.store import Found, need_key
-from libs.common import migrations, topology
+from libs.common import buckets, migrations, topology
 from libs.common.admin import UNFINISHED, UNFINISHED_SCHEMA, passwords
 from libs.common.bus import NATS_ERRORS
 from libs.common.contracts import SERVICES
@@ -42,6 +42,12 @@ ANY_ROW = "SELECT EXISTS (SELECT FROM {table})"
 RESEND = "UPDATE {schema}.outbox SET sent_at = NULL WHERE sent_at >= $1"
 _UNLIKE, _NOTHING_STARTS = "What was restored is not what was backed up", "Nothing starts on it."
 SIGNS_OF_LIFE = ("inbox", "outbox")
+
+ROLL_OVER = """
+INSERT INTO audit.rollover (number, lost_note, lost_size, lost_root, kept_size, accepted_by, reason, accepted_at)
+SELECT (SELECT count(*) FROM audit.rollover) + 1, note, size, root, head.seq, 'restore', $1, clock_timestamp()
+FROM audit.head, (SELECT note, size, root FROM audit.checkpoint ORDER BY rollover DESC, size DESC LIMIT 1) AS last
+"""
 
 
 @dataclass
@@ -202,6 +208,10 @@ class _Restoring:
             await self.connection.execute(RESEND.format(schema=schema), self.manifest.recovery_point - RESEND_MARGIN)
         self.told.stage("migrations")
         await migrations.migrate(self.connection, passwords(self.target.secret, "postgres"))
+        # What was signed after the copy may be in other hands: from here on the log goes on differently, so it gets
+        # another name (docs/decisions/0025), and there is no last checkpoint of that name yet.
+        await self.connection.execute(ROLL_OVER, f"the backup {self.manifest.backup_id} was restored")
+        await streams.delete(self.client, buckets.register_place(self.target.namespace, buckets.AUDIT, ">")[0])
         replicas = max((int(copy.config.get("num_replicas", 1)) for copy in self.manifest.streams.values()), default=1)
         await topology.apply(self.client.jetstream(timeout=10), Topology(self.target.namespace), replicas=replicas)
 

@@ -26,7 +26,10 @@ SERVICE = """\
   healthcheck: *health
 """
 
-OWN = {"governance": ", HEADGATE_PROMETHEUS_URL: '${HEADGATE_PROMETHEUS_URL:-}'"}  # what no other service is told
+OWN = {  # what no other service is told
+    "governance": ", HEADGATE_PROMETHEUS_URL: '${HEADGATE_PROMETHEUS_URL:-}'",
+    "audit": ", HEADGATE_AUDIT_ORIGIN: '${HEADGATE_AUDIT_ORIGIN:-}'",
+}
 
 
 def _ports(services: Sequence[str]) -> list[tuple[str, int]]:

@@ -151,6 +151,13 @@ class Client:
             raise self.refusal(answer)
         return answer.status_code, self._json(answer)
 
+    def content(self, path: str) -> bytes:
+        """GET the bytes of a path that is no contract, such as ``/audit/checkpoint``."""
+        answer = self._send(self.http.build_request("GET", path, headers={"Accept": "*/*"}), retry=True)
+        if not answer.is_success:
+            raise self.refusal(answer)
+        return answer.content
+
     # --- typed helpers ---------------------------------------------------------------------------------------------
 
     def me(self) -> Me:

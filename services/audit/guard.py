@@ -91,5 +91,5 @@ async def problem_of(connection: Any, head: Head, note: str) -> str | None:
     return (
         f"Entries up to {signed.size} were signed, but {found}: an older copy was restored, or entries were changed. "
         "Nothing is appended, and new events wait on the bus. Restore the newest copy of the database; if there is no "
-        f"newer one, accept the loss: headgate audit rollovers create --lost-size {signed.size} --reason '…'."
+        f"newer one, accept the loss: headgate audit accept-loss --lost-size {signed.size} --reason '…'."
     )

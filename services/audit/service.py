@@ -21,4 +21,5 @@ def make_service(signer: Signer | None) -> Service:
         proofs.table(signer, outside),
         rollovers.table(signer, outside),
         gauges=log.measure,
+        keys=(("audit", ("audit_secret", "audit_key_file")),),
     )

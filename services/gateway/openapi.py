@@ -292,6 +292,8 @@ def _own_paths(schemas: Schemas) -> dict[str, Any]:
     outcome = {"application/json": {"schema": schemas.result("outcome")}}
     events = {"text/event-stream": {"schema": {"type": "string"}}}
     free = {"application/json": {"schema": {"type": "object"}}}
+    note = {"text/plain": {"schema": {"type": "string"}}}
+    octets = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     site = SITE | {
         "description": "Only events of this site; all of your scope if left out",
         "schema": {"type": "string"},
@@ -302,6 +304,10 @@ def _own_paths(schemas: Schemas) -> dict[str, Any]:
         ),
         WEBHOOK_PATH: {"post": _delivers(schemas, text("webhook_id", "path"))},
         "/api/status": reads("status.show", "Whether every service works (503 if not)", "status:read", free),
+        "/audit/checkpoint": reads("audit.checkpoint", "The audit log's last checkpoint (C2SP)", "audit:read", note),
+        "/audit/tile/{path}": reads(
+            "audit.tile", "A tile of the audit log (C2SP tlog-tiles)", "audit:read", octets, text("path", "path")
+        ),
         "/api/events": reads(
             "events.stream",
             "Events as they happen (server-sent events); resume with Last-Event-ID",

@@ -88,6 +88,8 @@ def test_the_sweep_sees_every_route() -> None:
         ("GET", "/api/commands/{reference}"),
         ("GET", "/api/status"),
         ("GET", "/api/events"),
+        ("GET", "/audit/checkpoint"),
+        ("GET", "/audit/tile/{path}"),
         ("POST", "/api/webhooks/{webhook_id}"),
     }
     unseen = set(documented)

@@ -54,7 +54,7 @@ async def test_a_restored_old_copy_is_refused_until_a_person_accepts_it(stack: S
     late = [await stack.publish(site_created, site_view(stack, n)) for n in range(3)]
     found = await forked(stack)
     assert "up to 20 were signed, but the database ends at entry 12" in found["problem"]
-    assert "rollovers create --lost-size 20" in found["problem"]
+    assert "accept-loss --lost-size 20" in found["problem"]
     assert (found["entry_count"], found["checkpoint"]) == (12, None)
     for size, status, says in ((19, 409, "signed at size 20"), (20, 201, "")):
         answer = await stack.command(create_rollover, {"lost_size": size, "reason": "the disk broke"})

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,6 +154,29 @@ async def test_entries_of_before_get_their_leaves_and_a_new_key_goes_on(stack: S
         (SIGNER.verifier.text, 705, False),
         (other.verifier.text, 705, True),
     ]
+
+
+async def test_an_outsider_puts_the_root_together(stack: Stack, tmp_path: Path) -> None:
+    """The second program of docs/audit-log.md, run as it stands there."""
+    await stack.start(make_service(SIGNER))
+    await record(stack, 300)
+    note = (await signed(stack, 300))["checkpoint"]
+    lines = [json.dumps(entry) for entry in reversed((await listed(stack, limit=500))["items"])]
+    text = (Path(__file__).parents[2] / "docs" / "audit-log.md").read_text()
+    program, entries, point = (tmp_path / name for name in ("check.py", "entries.jsonl", "checkpoint"))
+    program.write_text(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[1])
+    point.write_text(note)
+
+    def run(rows: list[str]) -> str:
+        entries.write_text("".join(f"{row}\n" for row in rows))
+        command = [sys.executable, "-I", str(program), str(entries), str(point)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    assert run(lines) == "300 entries give the signed root\n"
+    assert run(lines[:-1]) == "300 entries were signed, the file has fewer\n"
+    changed = json.dumps(json.loads(lines[7]) | {"site": "north"})
+    assert run([*lines[:7], changed, *lines[8:]]) == "the entries give another root than was signed\n"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"])))

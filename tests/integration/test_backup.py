@@ -59,6 +59,10 @@ def test_a_backup_is_restored_into_an_empty_folder(tmp_path: Path) -> None:
             entries = http.get("/api/audit/entries", params={"limit": 200}).json()["items"]
             assert next(row["hash"] for row in entries if row["seq"] == made["audit_seq"]) == made["audit_hash"]
             assert http.get("/api/audit/verify").json()["valid"]
+            # What was signed after the backup may be in other hands: the log goes on under another name.
+            (rollover,) = http.get("/api/audit/rollovers").json()
+            assert rollover["reason"] == f"the backup {made['backup_id']} was restored"
+            assert http.get("/api/audit/log").json()["origin"] == rollover["origin"] == "headgate/audit/2"
             found = http.get("/api/ops/governance/gate/remediation/tracker/items").json()
             assert {row["item_id"]: row["opened_at"] for row in found} == {
                 row["item_id"]: row["opened_at"] for row in items

@@ -25,7 +25,7 @@ from deploy.backup.sealing import Keys
 from deploy.backup.store import PARTIAL, Found, Store
 from libs.common import admin
 from libs.common.contracts.gateway.sites import create_site, site_created
-from services.audit.service import SERVICE as AUDIT
+from services.audit.service import make_service as make_audit
 from services.gateway.service import SERVICE as GATEWAY
 from tests.integration.audit_desk import record, verified
 from tests.stack import PASSWORDS, Stack
@@ -61,7 +61,7 @@ async def _count(stack: Stack, sql: str) -> Any:
 
 @pytest.mark.parametrize("keys", [Keys(), KEYS])
 async def test_all_is_back_and_goes_on(stack: Stack, tmp_path: Path, keys: Keys) -> None:
-    await stack.start(AUDIT)
+    await stack.start(make_audit(None))
     await record(stack, 300)
     await stack.idle("audit")
     before = await verified(stack)
@@ -75,7 +75,7 @@ async def test_all_is_back_and_goes_on(stack: Stack, tmp_path: Path, keys: Keys)
     assert b"headgate.gateway" not in (made.folder / "database.dump").read_bytes()
     assert store.check(made, keys, stack.clock(), lambda _: None) == []
     # More happens, and then all of it goes back to the backup.
-    await stack.start(AUDIT)
+    await stack.start(make_audit(None))
     await record(stack, 20)
     await stack.idle("audit")
     await stack.stop("audit")
@@ -83,7 +83,7 @@ async def test_all_is_back_and_goes_on(stack: Stack, tmp_path: Path, keys: Keys)
         await restore(made, _source(stack), keys, Told(), replace=False)
     done = await restore(made, _source(stack), keys, Told(), replace=True)
     assert (done.audit_seq, done.audit_hash, done.notes) == (300, before["head_hash"], [])
-    await stack.start(AUDIT)
+    await stack.start(make_audit(None))
     after = await verified(stack)
     assert (after["valid"], after["head_seq"], after["head_hash"]) == (True, 300, before["head_hash"])
     await record(stack, 5)
@@ -113,7 +113,7 @@ async def test_what_moves_between_the_two_copies_is_neither_lost_nor_done_twice(
     assert made.manifest.streams[stack.topology.events_stream].messages == 0
     assert await _count(stack, "SELECT count(*) FROM gateway.outbox WHERE sent_at IS NULL") == 0
     await restore(made, _source(stack), Keys(), Told(), replace=True)
-    await stack.start(GATEWAY, AUDIT)
+    await stack.start(GATEWAY, make_audit(None))
     await stack.heard(site_created)
     for service in ("gateway", "audit"):
         await stack.idle(service)
@@ -161,14 +161,14 @@ async def test_what_does_not_fit_is_refused_with_a_sentence(stack: Stack, tmp_pa
     await refused(made, "namespace", namespace="other")
     await refused(made, "is encrypted, and its key .* is not at hand", keys=Keys())
     await refused(made, "PostgreSQL", database_url="postgresql://nobody@127.0.0.1:1/none")
-    await stack.start(AUDIT)
+    await stack.start(make_audit(None))
     await refused(made, r"Services are connected \(headgate_audit\)")
 
 
 async def test_a_restore_that_broke_off_is_seen_and_done_again(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stack.start(AUDIT)
+    await stack.start(make_audit(None))
     await record(stack, 10)
     await stack.idle("audit")
     await stack.stop("audit")
@@ -185,7 +185,7 @@ async def test_a_restore_that_broke_off_is_seen_and_done_again(
         await admin.prepare(stack.database_url, stack.nats_url, stack.topology.namespace, PASSWORDS)
     await restore(made, _source(stack), Keys(), Told(), replace=False)  # no need to say it again
     await admin.prepare(stack.database_url, stack.nats_url, stack.topology.namespace, PASSWORDS)
-    await stack.start(AUDIT)
+    await stack.start(make_audit(None))
     assert (await verified(stack))["head_seq"] == 10
 
 

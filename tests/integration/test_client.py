@@ -42,6 +42,7 @@ from services.tracker.service import SERVICE as TRACKER
 from tests.http_edge import OWNER, Http
 from tests.integration.notifier_archive import archived
 from tests.integration.notifier_desk import VAULT_SECRET
+from tests.integration.test_audit_mirror import LOG, log_signed
 from tests.stack import Stack
 from tests.unit.governance.samples import sarif
 
@@ -72,7 +73,7 @@ SARIF = {
 @pytest_asyncio.fixture
 async def http(stack: Stack) -> AsyncIterator[Http]:
     notifier = make_notifier(Outbound(("127.0.0.0/8",)), Vault.from_secret(VAULT_SECRET))
-    await stack.start(make_service(packaged_policies()), TRACKER, make_audit(None), METRICS, notifier, OPERATIONS)
+    await stack.start(make_service(packaged_policies()), TRACKER, make_audit(LOG), METRICS, notifier, OPERATIONS)
     edge = await Http(stack).open(vault_secret=SecretStr(VAULT_SECRET))
     yield edge
     await edge.close()
@@ -240,8 +241,9 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     assert backtest.exit_code == 0, backtest.output
     keys = json.loads((await tool("capsule-keys", "list", "--json")).stdout)
     subscription_id, delivery_id = await subscribe(tool)
+    await log_signed(tool)
     given = {
-        "subject": "app",
+        "subject": "app", "seq": "1", "from_size": "1",
         "subscription_id": subscription_id,
         "delivery_id": delivery_id,
         "channel_id": await name_channel(tool),

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 
 from deploy.local import LocalStack
 from libs.common.admin import derived_password, service_url
-from libs.common.buckets import BUCKETS, BucketPlan
+from libs.common.buckets import AUDIT, BUCKETS, BucketPlan
 from libs.common.contracts import CONTRACTS, SERVICES
 from libs.common.permissions import SYSTEM_USER, inbox_prefix
 from libs.common.topology import Topology, durables
@@ -181,6 +181,25 @@ async def test_in_a_bucket_a_service_does_what_the_plan_says(
         assert [subject for subject in forbidden if await user.may_publish(subject)] == []
         assert [subject for subject in allowed if not await user.may_publish(subject)] == []
         assert not await user.may_subscribe(f"$O.headgate-{plan.name}.>")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_only_audit_replaces_its_last_checkpoint(local_stack: LocalStack, service: str) -> None:
+    mine, stream = service == AUDIT.service, "KV_headgate-audit"
+    rights = {
+        f"$JS.API.STREAM.MSG.GET.{stream}": mine,
+        f"$JS.API.STREAM.INFO.{stream}": mine,
+        "$KV.headgate-audit.other": False,
+        f"$JS.API.STREAM.PURGE.{stream}": False,
+        f"$JS.API.STREAM.DELETE.{stream}": False,
+        f"$JS.API.STREAM.UPDATE.{stream}": False,
+        f"$JS.API.STREAM.MSG.DELETE.{stream}": False,
+    }
+    if not mine:  # else what is tried would stand there
+        rights["$KV.headgate-audit.checkpoint"] = False
+    async with login(local_stack, service) as user:
+        assert {subject: await user.may_publish(subject) for subject in rights} == rights
+        assert not await user.may_subscribe("$KV.headgate-audit.>")
 
 
 async def test_a_schedule_reaches_no_command_and_no_other_stream(local_stack: LocalStack) -> None:

@@ -16,7 +16,7 @@ from libs.common.contracts import SERVICES
 from libs.common.contracts.operations.preflight import show_preflight
 from libs.common.contracts.preflight import preflight_query
 from libs.common.runtime import StartError
-from services.audit.service import SERVICE as AUDIT
+from services.audit.service import make_service as make_audit
 from services.metrics.service import SERVICE as METRICS
 from services.operations.service import SERVICE as OPERATIONS
 from tests.local_traffic import await_that, client
@@ -67,7 +67,9 @@ async def test_who_has_not_spoken_is_in_error_and_never_absent(stack: Stack) -> 
     assert [one["service"] for one in silent["services"]] == list(SERVICES)
     assert checks_of(silent, "tracker")["spoken"]["message"] == "tracker has never said what it found; start it."
 
-    stack.running["audit"] = await runtime.start(AUDIT, stack.settings("audit"), clock=stack.clock, speaks=True)
+    stack.running["audit"] = await runtime.start(
+        make_audit(None), stack.settings("audit"), clock=stack.clock, speaks=True
+    )
 
     async def spoke() -> bool:
         await stack.idle("operations")

@@ -14,10 +14,23 @@ import orjson
 import typer
 from rich.text import Text
 
+from libs.client.commands.audit_mirror import in_order, mirror_log
+from libs.client.commands.audit_tree import (
+    ENTRIES_FILE,
+    Check,
+    Tree,
+    folder_tile,
+    from_folder,
+    noted,
+    older_checkpoint,
+    online,
+    server_tile,
+    trusted_keys,
+)
 from libs.client.errors import BadAnswer, UsageProblem
 from libs.client.http import Client, given, read_as
 from libs.client.session import Session, command
-from libs.client.show import facts
+from libs.client.tree_check import Differs
 from libs.client.verify import Anchor, NotAnEntry, Report, verify
 from libs.common.contracts.audit.chain import Verification
 from libs.common.contracts.audit.entries import Entry
@@ -25,7 +38,6 @@ from libs.common.contracts.base import Page
 
 audit = typer.Typer(no_args_is_help=True, help="The audit log: a hash chain that anybody can recompute.")
 
-PAGE = 500  # the most that one answer holds
 MAX_LINE_BYTES = 64 * 1024 * 1024
 
 
@@ -38,12 +50,26 @@ def verify_log(
     head: Annotated[
         str | None, typer.Option("--head", metavar="SEQ:HASH", help="An entry's hash that was noted before.")
     ] = None,
+    folder: Annotated[
+        str | None, typer.Option("--folder", metavar="FOLDER", help="Check what `audit mirror` wrote, ask no server.")
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option("--key", metavar="KEY", help="The log's public key, or its file; may be repeated."),
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option("--checkpoint", metavar="FILE", help="A checkpoint kept before: the log must go on from it."),
+    ] = None,
 ) -> int:
-    """Verify the chain: by the server, and again here from the entries.
+    """Verify the log: chain and signed tree, from the entries to the signature, by the server and again here.
 
     Exit code 0: it holds, 1: it is broken, 2: some contents could not be checked here.
     """
-    anchor = _anchor(head)
+    anchor, keys = _anchor(head), trusted_keys(key or [])
+    older = older_checkpoint(checkpoint, keys)
+    if folder is not None:
+        return _verify_folder(session, Path(folder), anchor, from_folder(Path(folder), keys, older))
     if offline is not None:
         report = _verify_file(session, offline, anchor)
         session.emit({"valid": report.valid, "local": _local(report)}, *_shown(report))
@@ -53,11 +79,13 @@ def verify_log(
             "Your scope has not all sites, so the entries have gaps for you; ask an auditor of all sites."
         )
     checks = _server_checks(session)
+    tree_check = online(session.client, keys, older)
     last = checks[-1]
     server_valid = all(check.valid for check in checks)
     # The server's head is the mark to meet: entries that came meanwhile lie behind it and are checked too.
     wanted = Anchor(last.head_seq, last.head_hash) if last.head_seq else None
-    report = _verify_server(session, wanted) if wanted else verify(())
+    report = _verify_server(session, wanted, tree_check) if wanted else verify(())
+    tree = tree_check.end(server_tile(session.client)) if report.valid else Tree("unsigned")
     if anchor is not None and report.valid and (problem := _noted_differs(session.client, anchor)):
         report = replace(report, bad_seq=anchor.seq, problem=problem)
     by_server = {
@@ -68,10 +96,36 @@ def verify_log(
         "first_bad_seq": last.first_bad_seq,
         "problem": last.problem,
     }
-    valid = server_valid and (report.valid or not last.head_seq)
+    valid = server_valid and (report.valid or not last.head_seq) and tree.valid
     said = Text("holds", style="green") if server_valid else Text(f"is broken: {last.problem}", style="red")
     line = Text.assemble("The server says: the chain ", said, f" ({by_server['checked_count']} entries)")
-    session.emit({"valid": valid, "server": by_server, "local": _local(report)}, line, *_shown(report))
+    answer = {"valid": valid, "server": by_server, "local": _local(report), "tree": tree.answer()}
+    session.emit(answer, line, *_shown(report, tree))
+    return _code(valid, report)
+
+
+def _verify_folder(session: Session, folder: Path, anchor: Anchor | None, check: Check) -> int:
+    """Entries, chain, tiles, root and signature of a mirror, with nothing but the folder and a key."""
+    report, tree = verify(()), check.end(folder_tile(folder)) if check.problem else None
+    if tree is None:
+        size = check.checkpoint.size if check.checkpoint else None
+        try:
+            with (folder / ENTRIES_FILE).open("rb") as file, session.progress("Checking entries", size) as done:
+                report = verify(check.passing(in_order(_lines(file))), anchor=anchor, progress=done)
+        except OSError as error:
+            raise UsageProblem(f"{folder} is no mirror of an audit log: {error.strerror}.") from error
+        except NotAnEntry as error:
+            raise UsageProblem(f"{folder / ENTRIES_FILE} is no export of the audit log: {error}.") from error
+        except Differs as error:
+            report = replace(report, bad_seq=error.seq, problem=error.problem)
+        if report.problem is None:
+            with session.progress("Checking tiles", None) as done:
+                tree = check.end(folder_tile(folder), done)
+        else:
+            tree = Tree("unsigned")
+    valid = tree.valid and report.problem is None
+    answer = {"valid": valid, "local": _local(report), "tree": tree.answer()}
+    session.emit(answer, *(_shown(report, tree) if report.checked_count or report.problem else tree.shown()))
     return _code(valid, report)
 
 
@@ -98,16 +152,16 @@ def _server_checks(session: Session) -> list[Verification]:
     return checks
 
 
-def _verify_server(session: Session, anchor: Anchor) -> Report:
+def _verify_server(session: Session, anchor: Anchor, check: Check) -> Report:
     with session.progress("Checking here", anchor.seq) as done:
         try:
-            return verify(_entries(session.client), anchor=anchor, progress=done)
+            return verify(check.passing(_entries(session.client)), anchor=anchor, progress=done)
         except NotAnEntry as error:
             raise BadAnswer(f"The server lists something that is no entry: {error}.") from error
 
 
 def _entries(client: Client) -> Iterator[Any]:
-    for page in client.pages("audit.entries.list", limit=PAGE):
+    for page in client.pages("audit.entries.list", limit=500):
         yield from page
 
 
@@ -158,7 +212,7 @@ def _local(report: Report) -> dict[str, Any]:
     }
 
 
-def _shown(report: Report) -> list[Any]:
+def _shown(report: Report, tree: Tree | None = None) -> list[Any]:
     if not report.checked_count and report.problem is None:
         return [Text("There are no entries to check.", style="yellow")]
     if report.problem is not None:
@@ -170,8 +224,12 @@ def _shown(report: Report) -> list[Any]:
         noun = "entry is" if report.unread_count == 1 else "entries are"
         text = f"{report.unread_count} {noun} too large to be listed with content: only the links were checked there."
         parts.append(Text(text, style="yellow"))
-    parts.append(facts([("note this outside Headgate", f"{report.last_seq}:{report.last_hash}")]))
+    parts += tree.shown() if tree else []
+    parts.append(noted(tree or Tree("unsigned"), report.last_seq, report.last_hash))
     return parts
+
+
+command(audit, "mirror")(mirror_log)
 
 
 @command(audit, "export")
@@ -199,7 +257,7 @@ def _write(session: Session, target: Path, fields: dict[str, Any]) -> int:
     try:
         with tempfile.TemporaryFile(dir=target.parent) as scratch, os.fdopen(descriptor, "wb") as out:
             with session.progress("Exporting", None) as done:
-                for page in session.client.pages("audit.entries.list", limit=PAGE, **fields):
+                for page in session.client.pages("audit.entries.list", limit=500, **fields):
                     for entry in page:
                         starts.append(scratch.tell())
                         scratch.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))

@@ -124,6 +124,13 @@ FACES: dict[str, Face] = {
     "tracker.escalation.unacknowledge": Face("items unacknowledge"),
     "tracker.escalation.snooze": Face("items snooze"),
     "tracker.escalation.wake": Face("items wake"),
+    "audit.entries.get": Face("audit show"),
+    "audit.log.get": Face("audit state"),
+    "audit.log_keys.list": Face("audit keys"),
+    "audit.proofs.inclusion": Face("audit prove", arguments=("seq",)),
+    "audit.proofs.consistency": Face("audit prove-growth", arguments=("from_size",)),
+    "audit.rollover.create": Face("audit accept-loss"),
+    "audit.rollovers.list": Face("audit losses"),
     "audit.entries.list": Face(
         "audit list", "List entries, newest first, of all sites that you may see (or of --site).",
         hidden=frozenset({"only_site"}), site_field="only_site",

@@ -98,3 +98,11 @@ def verification(chain: list[dict[str, Any]], **changed: Any) -> dict[str, Any]:
         "valid": True, "checked_count": len(chain), "from_seq": 1, "to_seq": head["seq"], "head_seq": head["seq"],
         "head_hash": head["hash"], "verified_at": NOW, **changed,
     }  # fmt: skip
+
+
+def unsigned_log(**changed: Any) -> dict[str, Any]:
+    """A log whose service has no key."""
+    return {
+        "state": "unsigned", "entry_count": 5, "tree_size": 5, "origin": "", "verifier": None, "checkpoint": None,
+        "signed_at": None, "problem": None, **changed,
+    }  # fmt: skip

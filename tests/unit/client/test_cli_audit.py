@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.client.conftest import Tool
 from tests.unit.client.gateway import FakeGateway, Says, refusal
-from tests.unit.client.samples import NOW, entries, me, verification
+from tests.unit.client.samples import NOW, entries, me, unsigned_log, verification
 
 
 def page(items: list[dict[str, Any]], cursor: str | None = None) -> Says:
@@ -20,6 +20,8 @@ def page(items: list[dict[str, Any]], cursor: str | None = None) -> Says:
 def test_the_log_is_verified_twice(gateway: FakeGateway, tool: Tool) -> None:
     chain = entries(5)
     gateway.on("GET /api/me", Says(me()))
+    gateway.on("GET /api/audit/log", Says(unsigned_log()))
+    gateway.on("GET /api/audit/keys", Says([]))
     gateway.on("GET /api/audit/verify", Says(verification(chain, to_seq=3, next_seq=4)), Says(verification(chain)))
     gateway.on("GET /api/audit/entries", page(chain[:1:-1], "3"), page(chain[1::-1]))
     result = tool("audit", "verify")
@@ -34,6 +36,8 @@ def test_a_broken_log_is_found_whatever_the_server_says(gateway: FakeGateway, to
     chain = entries(3)
     gateway.on("GET /api/me", Says(me()))
     said = {} if by_server else {"valid": False, "first_bad_seq": 2, "problem": "entry 2 was changed"}
+    gateway.on("GET /api/audit/log", Says(unsigned_log()))
+    gateway.on("GET /api/audit/keys", Says([]))
     gateway.on("GET /api/audit/verify", Says(verification(chain, **said)))
     gateway.on("GET /api/audit/entries", page([chain[2], chain[1] | {"actor": "mallory"}, chain[0]]))
     result = tool("audit", "verify", "--json")
@@ -47,6 +51,8 @@ def test_a_broken_log_is_found_whatever_the_server_says(gateway: FakeGateway, to
 def test_a_head_noted_before_is_compared(gateway: FakeGateway, tool: Tool) -> None:
     chain = entries(3)
     gateway.on("GET /api/me", Says(me()))
+    gateway.on("GET /api/audit/log", Says(unsigned_log()))
+    gateway.on("GET /api/audit/keys", Says([]))
     gateway.on("GET /api/audit/verify", Says(verification(chain)))
     gateway.on("GET /api/audit/entries", page(chain[::-1]), page([chain[1]]), page(chain[::-1]), page([chain[1]]))
     assert tool("audit", "verify", "--head", f"2:{chain[1]['hash']}").exit_code == 0

@@ -43,9 +43,9 @@ def test_no_route_is_declared_twice() -> None:
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.name)
 def test_every_route_has_a_permission_that_a_role_holds(operation: Command | Query) -> None:
     if operation.http is None:
-        # The edge serves the first itself, and the last three without a token; the others are for services that ask.
+        # The edge serves outcomes and tiles itself, the last three without a token; others are for services that ask.
         links = ("tracker.escalation.link", "tracker.escalation.use_link")
-        others = ("gateway.users.page", "governance.delivery.record", *links)
+        others = ("audit.tiles.get", "gateway.users.page", "governance.delivery.record", *links)
         assert operation.name.endswith(("outcomes.get", "preflight.get")) or operation.name in others
         return
     assert any(may(role, operation.permission) for role in ROLES)

@@ -25,6 +25,7 @@ from services.governance.startup import packaged_policies
 
 # What a process reads before it makes its service.
 GIVEN: dict[str, Callable[[], tuple[Any, ...]]] = {
+    "audit": lambda: (None,),
     "governance": lambda: (packaged_policies(),),
     "notifier": lambda: (Outbound(), Vault()),
 }
