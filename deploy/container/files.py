@@ -26,9 +26,15 @@ SERVICE = """\
   healthcheck: *health
 """
 
-OWN = {  # what no other service is told
-    "governance": ", HEADGATE_PROMETHEUS_URL: '${HEADGATE_PROMETHEUS_URL:-}'",
-    "audit": ", HEADGATE_AUDIT_ORIGIN: '${HEADGATE_AUDIT_ORIGIN:-}'",
+# What no other service is told.
+OWN = {
+    "governance": ("HEADGATE_PROMETHEUS_URL",),
+    "audit": ("HEADGATE_AUDIT_ORIGIN",),
+    "notifier": (
+        "HEADGATE_PUBLIC_URL",
+        "HEADGATE_PAGERDUTY_URL",
+        *(f"HEADGATE_SMTP_{name}" for name in ("HOST", "PORT", "SECURITY", "USER", "PASSWORD", "FROM")),
+    ),
 }
 
 
@@ -38,7 +44,7 @@ def _ports(services: Sequence[str]) -> list[tuple[str, int]]:
 
 def _blocks(services: Sequence[str]) -> str:
     return "\n".join(
-        SERVICE.format(name=name, port=port, own=OWN.get(name, ""))
+        SERVICE.format(name=name, port=port, own="".join(f", {one}: '${{{one}:-}}'" for one in OWN.get(name, ())))
         for name, port in _ports(services)
         if name != "gateway"
     )

@@ -110,6 +110,22 @@ class Settings(BaseSettings):
         "Else only public addresses are called.",
     )
     outbound_ports: list[int] = Field([80, 443], description="Ports of public addresses that users may have called.")
+    pagerduty_url: str = Field(
+        "https://events.pagerduty.com/v2/enqueue",
+        description="Where events go for channels of PagerDuty; its European region has another address.",
+    )
+    smtp_host: str | None = Field(
+        None, description="Mail server by which channels of the kind `email` are told; without it there are none."
+    )
+    smtp_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the connection to the mail server is encrypted; what is named is required."
+    )
+    smtp_user: str | None = Field(None, description="User at the mail server; without it nobody logs in.")
+    smtp_password: SecretStr | None = Field(None, description="Password at the mail server.")
+    smtp_from: str | None = Field(
+        None, description="Whom mail comes from: an address, or `Headgate <headgate@example.com>`."
+    )
     bus_account_seed: SecretStr | None = Field(
         None,
         description="Seed of the account key (`SA…`) by which the gateway lets subscribers onto the bus; `make up` and "

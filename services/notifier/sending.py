@@ -17,11 +17,11 @@ import asyncpg
 from libs.common.cloudevents import decode
 from libs.common.contracts.notifier.channels import WEBHOOK
 from libs.common.contracts.roles import may_see
-from libs.common.outbound import Answer, Outbound, Refused, Unreachable
+from libs.common.outbound import Answer, Refused, Unreachable
 from libs.common.postgres import LOST_RACES, UNREACHABLE
 from libs.common.service import Clock, Connection, Table
 from libs.common.telemetry import log
-from libs.common.vault import Vault, VaultError
+from libs.common.vault import VaultError
 from services.notifier import claims, digests, outages, words
 from services.notifier.claims import Claimed, Result
 from services.notifier.domain import attempts
@@ -29,19 +29,24 @@ from services.notifier.domain.attempts import Next
 from services.notifier.domain.hiding import masked
 from services.notifier.domain.lanes import FIRST_WINDOW, MAX_WINDOW, Lanes
 from services.notifier.domain.message import Message
-from services.notifier.kinds import generic, slack, webhook
+from services.notifier.kinds import generic, mail, pagerduty, slack, teams, webhook
+from services.notifier.kinds.mail import MailError
 from services.notifier.kinds.request import Request
+from services.notifier.kinds.ways import Ways
 from services.notifier.paces import zone_of
 from services.notifier.series import ATTEMPT_DURATION, ATTEMPTS
 from services.notifier.templates import Wordbook
 
 # What a kind of channel makes of a message. A webhook that signs gets the event as it was instead.
-REQUESTS: Mapping[str, Callable[[Message, Claimed, Vault], Request]] = {
+REQUESTS: Mapping[str, Callable[[Message, Claimed, Ways], Request]] = {
     "slack": slack.request_of,
+    "teams": teams.request_of,
+    "pagerduty": pagerduty.request_of,
     "generic": generic.request_of,
 }
 SLOTS = 100
 PEOPLE_WINDOW = 2  # of a channel: such places ask for about one message a second
+WINDOWS = {WEBHOOK: MAX_WINDOW, "pagerduty": 1}  # one after another, so that what resolves comes behind what it ends
 POLL_S = 1.0
 STALE_AFTER = claims.LEASE - timedelta(seconds=15)  # what waited longer may be another's before its answer comes
 GATHER_S = 0.005  # results that come within so much of each other are written down together
@@ -50,6 +55,7 @@ MAX_HEADERS, MAX_HEADER_CHARS, MAX_HEAD_CHARS = 30, 300, 1_000
 
 NOT_ALLOWED = "Whose subscription or channel this is may not see this event any more."
 FORGOTTEN = "The event is kept no more."
+NO_POST = "No mail goes out from here any more: an administrator sets HEADGATE_SMTP_HOST for the notifier."
 OURS = "Something went wrong here that should not; the notifier's log says what."
 
 
@@ -58,14 +64,12 @@ class Sender:
 
     def __init__(
         self,
-        outbound: Outbound,
-        vault: Vault,
-        base_url: str,
+        ways: Ways,
         pool: asyncpg.Pool,
         clock: Clock,
         nudge: Callable[[], None],
     ) -> None:
-        self._outbound, self._vault, self._base_url = outbound, vault, base_url
+        self._ways, self._outbound, self._vault = ways, ways.outbound, ways.vault
         self._pool, self._clock, self._nudge = pool, clock, nudge
         self._lanes: Lanes[Claimed] = Lanes(SLOTS)
         self._wake, self._stopping = asyncio.Event(), False
@@ -134,7 +138,7 @@ class Sender:
         self._later = []
         del self._unbegun[: len(unbegun)]
         for one in taken:
-            self._lanes.take(one.lane, one, MAX_WINDOW if one.kind == WEBHOOK else PEOPLE_WINDOW)
+            self._lanes.take(one.lane, one, WINDOWS.get(one.kind, PEOPLE_WINDOW))
         self._begin()
         return True
 
@@ -204,6 +208,8 @@ class Sender:
             return _given_up(one, now, NOT_ALLOWED), True
         if one.payload is None:
             return _given_up(one, now, FORGOTTEN), True
+        if one.kind == "email":
+            return await self._mail(one, now)
         try:
             request = self._request(one, one.payload, now)
         except VaultError as error:
@@ -221,15 +227,37 @@ class Sender:
         """What is sent. Raises `VaultError`."""
         if one.kind == WEBHOOK:
             return webhook.request_of(payload, one, self._vault, now)
+        message = self._words(one)
+        return replace(REQUESTS[one.kind](message, one, self._ways), note=message.note or None)
+
+    def _words(self, one: Claimed) -> Message:
+        """What people read: of one event, or of all that are told together."""
         messages = [self._message(each, each.payload) for each in one.all[: words.MAX_ENTRIES] if each.payload]
         left = len(one.all) - len(messages)
-        message = words.digest_of(messages, left) if one.rest else messages[0]
-        return replace(REQUESTS[one.kind](message, one, self._vault), note=message.note or None)
+        return words.digest_of(messages, left) if one.rest else messages[0]
+
+    async def _mail(self, one: Claimed, now: datetime) -> tuple[Result, bool]:
+        """What became of a mail; what the server said is its answer."""
+        note = None
+        try:
+            if self._ways.post is None:
+                raise MailError(NO_POST)
+            message = self._words(one)
+            note = message.note or None
+            written = mail.mail_of(message, one, self._vault, self._ways.post, now)
+            said, took_ms = await self._ways.post.send(written)
+        except VaultError as error:
+            return self._silent(one, now, f"Where the channel leads can't be opened: {error}", None), True
+        except MailError as error:
+            if error.final:
+                return _given_up(one, now, error.sentence, well=False), True
+            return self._silent(one, now, error.sentence, None, note), False
+        return self._row(one, now, Next("delivered"), took_ms=took_ms, answer_head=said, note=note), True
 
     def _message(self, one: Claimed, payload: bytes) -> Message:
         template, note = self._wordbook.find(one.site, one.template, one.language, one.event_name)
         zone = zone_of(one.zone)
-        found = words.message_of(decode(payload), one.language, template, base_url=self._base_url, zone=zone)
+        found = words.message_of(decode(payload), one.language, template, base_url=self._ways.base_url, zone=zone)
         return replace(found, note=note) if note else found
 
     def _silent(
@@ -295,10 +323,10 @@ def _text(head: bytes, hidden: Sequence[str]) -> str:
     return masked(whole, hidden)[:MAX_HEAD_CHARS]
 
 
-def table(outbound: Outbound, vault: Vault, base_url: str) -> Table:
-    """The worker, with what it calls and opens secrets with, and where links lead."""
+def table(ways: Ways) -> Table:
+    """The worker, with the ways by which it sends."""
 
     def make(pool: asyncpg.Pool, clock: Clock, nudge: Callable[[], None]) -> Sender:
-        return Sender(outbound, vault, base_url, pool, clock, nudge)
+        return Sender(ways, pool, clock, nudge)
 
     return Table(workers=(make,))

@@ -19,22 +19,29 @@ from services.notifier import (
     subscriptions,
     templates,
 )
+from services.notifier.kinds.mail import Post
+from services.notifier.kinds.ways import PAGERDUTY_URL, Ways
 
 
-def make_service(outbound: Outbound, vault: Vault, base_url: str = "") -> Service:
-    """The service that calls addresses by ``outbound`` and opens secrets with ``vault``.
-
-    ``base_url``: where people reach the gateway; without it messages have no links.
-    """
+def make_service(
+    outbound: Outbound,
+    vault: Vault,
+    base_url: str = "",
+    *,
+    pagerduty_url: str = PAGERDUTY_URL,
+    post: Post | None = None,
+) -> Service:
+    """The service that calls addresses by ``outbound`` and opens secrets with ``vault``; the rest: see `Ways`."""
+    ways = Ways(outbound, vault, base_url, pagerduty_url, post)
     return Service.of(
         CONTRACT,
-        channels.table(outbound, vault),
+        channels.table(ways),
         subscriptions.table(outbound),
         intake.TABLE,
         deliveries.table(),
         outages.TABLE,
         templates.table(base_url),
-        sending.table(outbound, vault, base_url),
+        sending.table(ways),
         retention.table(Bucket(ARCHIVES.name)),
         retention.DOCUMENT,
         retention.POLICY,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import SecretStr
@@ -66,9 +67,11 @@ class Desk:
         return shown
 
 
-async def open_desk(stack: Stack, sink: Sink, **outbound: Any) -> Desk:
-    """Start an edge and a notifier that may call this machine."""
+async def open_desk(
+    stack: Stack, sink: Sink, *, base_url: str = "", ways: Mapping[str, Any] | None = None, **outbound: Any
+) -> Desk:
+    """Start an edge and a notifier that may call this machine; ``ways`` are further ones of the notifier."""
     http = await Http(stack).open(vault_secret=SecretStr(VAULT_SECRET))
-    service = make_service(Outbound(**{"allowed_networks": HERE, **outbound}), VAULT)
+    service = make_service(Outbound(**{"allowed_networks": HERE, **outbound}), VAULT, base_url, **(ways or {}))
     await stack.start(service)
     return Desk(http, sink)

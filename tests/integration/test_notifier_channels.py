@@ -189,6 +189,30 @@ async def test_what_waits_goes_where_the_subscription_leads_by_then(desk: Desk, 
     assert row["channel_id"] == other["channel_id"]
 
 
+async def test_teams_and_pagerduty_get_what_they_take(stack: Stack, sink: Sink) -> None:
+    key = "0123456789abcdef0123456789abcdef"
+    desk = await open_desk(stack, sink, ways={"pagerduty_url": sink.url("/v2/enqueue")})
+    try:
+        sink.says["/v2/enqueue"] = answer(400, f'{{"errors": ["no such key {key}"]}}'.encode())
+        made = await desk.ask("POST", "/channels", {"name": "pd", "kind": "pagerduty", "address": key}, 201)
+        assert made["address_shown"] == "PagerDuty"
+        await _channel(desk, "/workflow", "teams", "teams")
+        for name in ("pd", "teams"):
+            await _subscribe(desk, name)
+        await desk.halt()
+        [event] = [orjson.loads(one.body) for one in await sink.wait_for("/v2/enqueue")]
+        assert (event["routing_key"], event["event_action"]) == (key, "trigger")
+        [card] = [orjson.loads(one.body) for one in await sink.wait_for("/workflow")]
+        assert card["attachments"][0]["content"]["type"] == "AdaptiveCard"
+        [row] = await desk.until("retrying")
+        assert (await desk.show(row["delivery_id"]))["answer_head"] == '{"errors": ["no such key …"]}'
+        for kind, address in (("pagerduty", "short"), ("teams", "not a url")):
+            refused = await desk.ask("POST", "/channels", {"name": "x", "kind": kind, "address": address}, 422)
+            assert f"an address of the kind {kind} is" in refused["detail"]
+    finally:
+        await desk.http.close()
+
+
 async def test_an_endpoints_query_is_hidden_and_stays_when_it_comes_back_as_it_was_read(desk: Desk, sink: Sink) -> None:
     made = await desk.subscribe("/hook?token=notForAnybodysEyes")
     assert made["endpoint"] == sink.url("/hook?…")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from libs.common.vault import Vault
 from services.notifier.claims import Claimed
 from services.notifier.domain.message import Message
 from services.notifier.kinds.request import Request, address_of, json_request
+from services.notifier.kinds.ways import Ways
 
 
-def request_of(message: Message, claimed: Claimed, vault: Vault) -> Request:
+def request_of(message: Message, claimed: Claimed, ways: Ways) -> Request:
     """One attempt. Raises `VaultError` if the address can't be opened."""
     document = {
         "event_id": str(claimed.event_id),
@@ -28,4 +28,4 @@ def request_of(message: Message, claimed: Claimed, vault: Vault) -> Request:
         "dedup_key": message.dedup_key or None,
         "language": message.language,
     }
-    return json_request(address_of(claimed, vault), document, claimed)
+    return json_request(address_of(claimed, ways.vault), document, claimed)

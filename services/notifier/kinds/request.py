@@ -41,11 +41,11 @@ def address_of(claimed: Claimed, vault: Vault) -> str:
     return vault.open(claimed.secret, channel_place(claimed.fingerprint))
 
 
-def json_request(url: str, document: object, claimed: Claimed) -> Request:
-    """A POST of JSON, named so that a receiver could drop repeats."""
+def json_request(url: str, document: object, claimed: Claimed, hidden: Sequence[str] | None = None) -> Request:
+    """A POST of JSON, named so that a receiver could drop repeats. What is secret is in the URL, or is ``hidden``."""
     headers = {
         "content-type": "application/json",
         "user-agent": USER_AGENT,
         "webhook-id": webhook_id(claimed.event_id, claimed.lane),
     }
-    return Request(url, headers, orjson.dumps(document), hidden_parts(url))
+    return Request(url, headers, orjson.dumps(document), hidden_parts(url) if hidden is None else hidden)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from libs.common.vault import Vault
 from services.notifier.claims import Claimed
 from services.notifier.domain.escaping import shortened, slack
 from services.notifier.domain.message import Message, label
 from services.notifier.kinds.request import Request, address_of, json_request
+from services.notifier.kinds.ways import Ways
 
 MAX_BLOCKS, MAX_SECTION, MAX_HEADER = 50, 3_000, 150
 MAX_ALL = 12_000  # Slack refuses about 13,200 characters in all blocks together as msg_blocks_too_long
@@ -17,9 +17,9 @@ MAX_FALLBACK = 3_000
 _MARKS = {"critical": "🔴", "warning": "🟠", "resolved": "🟢", "info": "🔵"}
 
 
-def request_of(message: Message, claimed: Claimed, vault: Vault) -> Request:
+def request_of(message: Message, claimed: Claimed, ways: Ways) -> Request:
     """One attempt. Raises `VaultError` if the address can't be opened."""
-    return json_request(address_of(claimed, vault), document_of(message), claimed)
+    return json_request(address_of(claimed, ways.vault), document_of(message), claimed)
 
 
 def document_of(message: Message) -> dict[str, Any]:

@@ -24,7 +24,7 @@ EVERY_SITE = "*"  # the site of a person's own channel
 _PATH = "/api/channels/{channel_id}"
 _MINE = "/api/me/channels/{channel_id}"
 
-Kind = Literal["slack", "generic"]
+Kind = Literal["slack", "teams", "email", "pagerduty", "generic"]
 Language = Literal["en", "ko"]
 Status = Literal["active", "disabled", "removed"]
 Address = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
@@ -33,8 +33,12 @@ _Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 _Shown = Annotated[str, StringConstraints(min_length=1, max_length=320)]
 
 _URL = re.compile(r"https?://[!-~]+")
+_EMAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,8}")
 _WANTED: dict[str, tuple[re.Pattern[str], str]] = {
     "slack": (_URL, "the address of an incoming webhook of Slack, such as https://hooks.slack.com/services/…"),
+    "teams": (_URL, "the address of a workflow of Teams that starts when a webhook request comes"),
+    "email": (_EMAIL, "one e-mail address, such as ops@example.com"),
+    "pagerduty": (re.compile(r"[A-Za-z0-9]{32}"), "the integration key of a service (Events API v2): 32 characters"),
     "generic": (_URL, "an address that takes JSON by POST, such as https://chat.example.com/hooks/…"),
 }
 
@@ -52,7 +56,9 @@ def check_address(kind: str, address: str) -> None:
 
 
 def shown_address(kind: str, address: str) -> str:
-    """What everybody may see of an address: the host alone."""
+    """What everybody may see of an address: the host alone, or an e-mail address."""
+    if kind in ("email", "pagerduty"):
+        return address if kind == "email" else "PagerDuty"
     try:
         url = urlsplit(address)
         return f"{url.hostname or kind}:{url.port}" if url.port else url.hostname or kind
@@ -62,7 +68,9 @@ def shown_address(kind: str, address: str) -> str:
 
 class ChannelFields(Model):
     name: Token = Field(description="What it is called; unique among the site's, or among your own")
-    kind: Kind = Field(description="What it is: an incoming webhook of Slack, or an address that takes plain JSON")
+    kind: Kind = Field(
+        description="What it is: slack (incoming webhook), teams (workflow), email, pagerduty, generic (plain JSON)"
+    )
     language: Language = Field("en", description="In which language it is written to")
 
     @model_validator(mode="after")
@@ -124,9 +132,9 @@ class ChannelFilter(Model):
 
 
 class ChannelView(Open):
-    """``address_shown`` is the host alone. ``person``: whose own it is, for every site; empty for a site's.
+    """``address_shown`` is the host alone, or an e-mail address. ``person``: whose own it is, for every site; empty for
 
-    ``disabled``: somebody disabled it, or who is there said 410; what is for it waits.
+    a site's.     ``disabled``: somebody disabled it, or who is there said 410; what is for it waits.
     """
 
     channel_id: int
