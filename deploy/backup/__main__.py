@@ -22,6 +22,7 @@ from deploy.backup.create import create
 from deploy.backup.files import Pace
 from deploy.backup.installation import installation, keys_of, store_of
 from deploy.backup.manifest import BackupError
+from deploy.backup.rehearse import rehearse
 from deploy.backup.restore import restore
 from deploy.backup.retention import Keep, kept
 from deploy.backup.sealing import Keys
@@ -54,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     one = add("restore", "make the installation what a backup holds")
     one.add_argument("backup_id")
     one.add_argument("--replace", action="store_true", help="delete what the installation holds")
+    one = add("rehearse", "restore a backup beside the installation, and compare")
+    one.add_argument("backup_id", nargs="?")
+    one.add_argument("--max-mib-s", type=int, default=64)
     one = add("prune", "remove old backups")
     for span in ("daily", "weekly", "monthly"):
         one.add_argument(f"--{span}", type=int, default=getattr(Keep(), span))
@@ -128,6 +132,18 @@ def _restore(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> 
     return 0
 
 
+def _rehearse(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    os.nice(_NICE)
+    store, keys = store_of(settings, chosen.dir), keys_of(settings)
+    found = store.look(chosen.backup_id) if chosen.backup_id else None
+    bus_url = settings.rehearsal_nats_url.get_secret_value() if settings.rehearsal_nats_url else None
+    with installation(settings) as source, screen.progress("Rehearsal") as told:
+        pace = Pace(chosen.max_mib_s * 1024 * 1024)
+        done = asyncio.run(rehearse(source, store, keys, told, found=found, bus_url=bus_url, pace=pace))
+    screen.emit(asdict(done), *shown.rehearsal(done))
+    return 0 if done.restore_valid else 1
+
+
 def _prune(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     keep = Keep(chosen.daily, chosen.weekly, chosen.monthly)
     if min(keep.daily, keep.weekly, keep.monthly) < 0:
@@ -153,6 +169,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Settings, Screen], int]] = {
     "list": _list,
     "verify": _verify,
     "restore": _restore,
+    "rehearse": _rehearse,
     "prune": _prune,
 }
 

@@ -119,15 +119,15 @@ def content(
 
     Raises `BackupError` for a file that is damaged, altered, or not to be opened with the keys at hand.
     """
-    pieces = raw(folder / part.file, part, moved)
+    pieces = lying = raw(folder / part.file, part, moved)
     try:
         if key_id is not None:
-            pieces = opened(pieces, keys.find(key_id), place_of(backup_id, part.file))
+            pieces = opened(lying, keys.find(key_id), place_of(backup_id, part.file))
         yield from pieces if packed else _unpacked(pieces)
-    except SealError as error:
-        raise BackupError(f"{part.file} can't be opened: {error}.") from None
-    except zstd.ZstdError as error:
-        raise BackupError(f"{part.file} can't be unpacked: {error}.") from None
+    except (SealError, zstd.ZstdError) as error:
+        for _ in lying:  # if the file is not what was written, then that is what is to be said
+            pass
+        raise BackupError(f"{part.file} can't be {'opened' if key_id else 'unpacked'}: {error}.") from None
 
 
 def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:

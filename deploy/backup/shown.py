@@ -12,9 +12,11 @@ import orjson
 from rich.console import Console, RenderableType
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+from rich.text import Text
 
 from deploy.backup.create import Told
 from deploy.backup.manifest import Manifest
+from deploy.backup.rehearse import Rehearsal
 from deploy.backup.store import Found
 from libs.client.show import facts, table
 
@@ -105,3 +107,23 @@ def many(found: Sequence[Found]) -> RenderableType:
         rows.append((backup.backup_id, state_of(backup), *told, backup.checked_at, backup.problem))
     columns = ("backup", "state", "recovery point", "size", "rows", "audit seq", "read at", "problem")
     return table(columns, rows)
+
+
+def rehearsal(done: Rehearsal) -> list[RenderableType]:
+    """How a rehearsal went."""
+    verdict = Text("RESTORE VALID", "bold green") if done.restore_valid else Text("RESTORE NOT VALID", "bold red")
+    told = {
+        "backup": done.backup_id,
+        "RTO": _seconds(done.rto_s),
+        "RPO": _seconds(done.rpo_s),
+        "backup took": _seconds(done.backup_s),
+        "all took": _seconds(done.total_s),
+        "size": decimal(done.size_bytes),
+        "compared": f"{done.rows} rows in {done.tables} tables, {done.messages} messages in {done.streams} streams",
+        "audit head": f"{done.audit_seq} {done.audit_hash}",
+    }
+    return [verdict, facts(told.items()), *(Text(f"  - {problem}") for problem in done.problems)]
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} s"

@@ -116,10 +116,10 @@ class Store:
 
     def newest(self) -> Found:
         """The newest backup that is whole. Raises `BackupError` if there is none."""
-        whole = [one for one in self.all() if not one.problem]
+        whole = [(one.manifest.began_at, one) for one in self.all() if one.manifest is not None and not one.problem]
         if not whole:
             raise BackupError(f"There is no whole backup in {self.root}; make one: headgate backup create")
-        return whole[-1]
+        return max(whole, key=lambda pair: pair[0])[1]
 
     def check(self, found: Found, keys: Keys, now: datetime, moved: Moved) -> list[str]:
         """Read every byte of a backup; returns what is wrong with it, and notes the result beside it.

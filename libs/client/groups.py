@@ -24,6 +24,7 @@ BY_HAND = {
     "dead-letters": ("deadletters", "dead_letters"),
     "jobs": ("jobs", "jobs"),
     "backup": ("backup", "backups"),
+    "dr": ("backup", "rehearsals"),
 }
 HELPS = {
     "signal": "Signals: what gates judge by.",
@@ -64,6 +65,7 @@ HELPS = {
     "ops-gate": "The operations gate, as callers of the facility system know it.",
     "ops-plan": "The remediation plan of the operations gate.",
     "backup": "Backups of this installation: made, verified and restored.",
+    "dr": "Rehearsed recovery: a backup is really restored, and compared.",
     "latency": "How fast the HTTP API answers.",
 }
 

@@ -159,6 +159,10 @@ class Settings(BaseSettings):
         None,
         description="Folder that `headgate backup` writes to and reads from; if not set, `backups` in the data folder.",
     )
+    rehearsal_nats_url: SecretStr | None = Field(
+        None,
+        description="A NATS server that rehearsals may fill and empty; without it each starts a private one.",
+    )
     backup_key_file: Path | None = Field(
         None,
         description="Keys that encrypt backups, one a line (32 bytes in base64): the first encrypts, all of them open. "

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-import subprocess
-import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,12 +24,11 @@ from libs.common.contracts.gateway.sites import create_site, site_created
 from services.audit.service import make_service as make_audit
 from services.gateway.service import SERVICE as GATEWAY
 from tests.integration.audit_desk import record, verified
+from tests.integration.backup_desk import NO_KEYS, source_of, wait_for, worker
 from tests.stack import PASSWORDS, Stack
 
 pytestmark = pytest.mark.integration
 
-SECRET = "a cluster secret for tests"
-NO_KEYS = Keys()
 KEYS = Keys((b"k" * 32,))
 
 
@@ -43,12 +38,8 @@ def _own_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(restoring, "passwords", lambda *_: PASSWORDS)
 
 
-def _source(stack: Stack) -> Source:
-    return Source(stack.database_url, stack.nats_url, stack.topology.namespace, SECRET)
-
-
 async def _backup(stack: Stack, store: Store, keys: Keys = NO_KEYS) -> Found:
-    return await create(_source(stack), store, keys, datetime.now(UTC), Told(), Pace())
+    return await create(source_of(stack), store, keys, datetime.now(UTC), Told(), Pace())
 
 
 async def _count(stack: Stack, sql: str) -> Any:
@@ -80,8 +71,8 @@ async def test_all_is_back_and_goes_on(stack: Stack, tmp_path: Path, keys: Keys)
     await stack.idle("audit")
     await stack.stop("audit")
     with pytest.raises(BackupError, match="is not empty"):
-        await restore(made, _source(stack), keys, Told(), replace=False)
-    done = await restore(made, _source(stack), keys, Told(), replace=True)
+        await restore(made, source_of(stack), keys, Told(), replace=False)
+    done = await restore(made, source_of(stack), keys, Told(), replace=True)
     assert (done.audit_seq, done.audit_hash, done.notes) == (300, before["head_hash"], [])
     await stack.start(make_audit(None))
     after = await verified(stack)
@@ -112,7 +103,7 @@ async def test_what_moves_between_the_two_copies_is_neither_lost_nor_done_twice(
     assert made.manifest.streams[stack.topology.commands_stream].messages == 3
     assert made.manifest.streams[stack.topology.events_stream].messages == 0
     assert await _count(stack, "SELECT count(*) FROM gateway.outbox WHERE sent_at IS NULL") == 0
-    await restore(made, _source(stack), Keys(), Told(), replace=True)
+    await restore(made, source_of(stack), Keys(), Told(), replace=True)
     await stack.start(GATEWAY, make_audit(None))
     await stack.heard(site_created)
     for service in ("gateway", "audit"):
@@ -135,7 +126,7 @@ async def test_damage_is_named_and_nothing_is_restored_from_it(stack: Stack, tmp
         bad = store.look(made.backup_id)
         assert bad.problem
         with pytest.raises(BackupError, match="is damaged"):
-            await restore(bad, _source(stack), Keys(), Told(), replace=True)
+            await restore(bad, source_of(stack), Keys(), Told(), replace=True)
         file.write_bytes(good)
         assert store.check(made, Keys(), stack.clock(), lambda _: None) == []
     assert await _count(stack, "SELECT count(*) FROM gateway.migrations") > 0
@@ -146,7 +137,7 @@ async def test_what_does_not_fit_is_refused_with_a_sentence(stack: Stack, tmp_pa
     assert made.manifest is not None
 
     async def refused(found: Found, match: str, keys: Keys = KEYS, **target: str) -> None:
-        source = Source(**{**_source(stack).__dict__, **target})
+        source = Source(**{**source_of(stack).__dict__, **target})
         with pytest.raises(BackupError, match=match):
             await restore(found, source, keys, Told(), replace=True)
 
@@ -180,10 +171,10 @@ async def test_a_restore_that_broke_off_is_seen_and_done_again(
     with monkeypatch.context() as patch:
         patch.setattr(streams, "put", broken)
         with pytest.raises(BackupError, match="the disk is full"):
-            await restore(made, _source(stack), Keys(), Told(), replace=True)
+            await restore(made, source_of(stack), Keys(), Told(), replace=True)
     with pytest.raises(admin.AdminError, match="was not finished"):
         await admin.prepare(stack.database_url, stack.nats_url, stack.topology.namespace, PASSWORDS)
-    await restore(made, _source(stack), Keys(), Told(), replace=False)  # no need to say it again
+    await restore(made, source_of(stack), Keys(), Told(), replace=False)  # no need to say it again
     await admin.prepare(stack.database_url, stack.nats_url, stack.topology.namespace, PASSWORDS)
     await stack.start(make_audit(None))
     assert (await verified(stack))["head_seq"] == 10
@@ -197,30 +188,13 @@ async def large(stack: Stack) -> Stack:
     return stack
 
 
-def _worker(stack: Stack, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HEADGATE_")}
-    environment |= {
-        "HEADGATE_ADMIN_DATABASE_URL": stack.database_url, "HEADGATE_ADMIN_NATS_URL": stack.nats_url,
-        "HEADGATE_NAMESPACE": stack.topology.namespace, "HEADGATE_CLUSTER_SECRET": SECRET,
-        "HEADGATE_BACKUP_DIR": str(folder),
-    }  # fmt: skip
-    return subprocess.Popen([sys.executable, "-m", "deploy.backup", *arguments], env=environment)
-
-
-def _wait_for(folder: Path, pattern: str) -> None:
-    deadline = time.monotonic() + 30
-    while not [one for one in folder.glob(pattern) if one.stat().st_size]:
-        assert time.monotonic() < deadline, pattern
-        time.sleep(0.02)
-
-
 def _partial(folder: Path) -> list[Path]:
     return list(folder.glob(f"{PARTIAL}*"))
 
 
 async def test_a_backup_that_is_killed_is_none(large: Stack, tmp_path: Path) -> None:
-    process = _worker(large, tmp_path, "create", "--max-mib-s=1")
-    await asyncio.to_thread(_wait_for, tmp_path, f"{PARTIAL}*/*TELEMETRY.stream")
+    process = worker(large, tmp_path, "create", "--max-mib-s=1")
+    await wait_for(lambda: any(one.stat().st_size for one in tmp_path.glob(f"{PARTIAL}*/*TELEMETRY.stream")))
     process.send_signal(signal.SIGKILL)
     assert process.wait(10) == -signal.SIGKILL
     store = Store(tmp_path)

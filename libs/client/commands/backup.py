@@ -1,4 +1,4 @@
-"""``headgate backup …``: an administrator's commands, on the installation's own machine.
+"""``headgate backup …`` and ``headgate dr …``: an administrator's commands, on the installation's own machine.
 
 The tool must not import the part that deploys, so it becomes it: signals then reach it directly.
 """
@@ -14,6 +14,8 @@ from libs.client.commands.general import become
 from libs.client.session import Session, command
 
 backups = typer.Typer(no_args_is_help=True, help="Backups of this installation: made, verified and restored.")
+
+rehearsals = typer.Typer(no_args_is_help=True, help="Rehearsed recovery: a backup is really restored, and compared.")
 
 Folder = Annotated[
     Path | None, typer.Option("--dir", help="The folder of backups (else: HEADGATE_BACKUP_DIR, or in the data folder).")
@@ -74,3 +76,14 @@ def prune(
     """Remove backups that no day, week or month keeps. The newest stays, and damaged ones are left to you."""
     counts = (f"--daily={daily}", f"--weekly={weekly}", f"--monthly={monthly}")
     _become(session, "prune", folder, *counts, *(["--dry-run"] if dry_run else []))
+
+
+@command(rehearsals, "rehearse")
+def rehearse(
+    session: Session,
+    backup_id: Annotated[str | None, typer.Argument(help="Which backup (else: a new one is made).")] = None,
+    max_mib_s: Annotated[int, typer.Option(min=0, help="MiB a second at the most (0: as fast as it goes).")] = 64,
+    folder: Folder = None,
+) -> None:
+    """Make a backup, restore it into a scratch database and a scratch bus, and compare. Exit code 1: not valid."""
+    _become(session, "rehearse", folder, f"--max-mib-s={max_mib_s}", *([backup_id] if backup_id else []))

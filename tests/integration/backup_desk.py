@@ -1,0 +1,47 @@
+"""What tests of backups and rehearsals share."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from deploy.backup.create import Source
+from deploy.backup.sealing import Keys
+from tests.stack import Stack
+
+SECRET = "a cluster secret for tests"
+NO_KEYS = Keys()
+WAIT_S = 30.0
+
+
+def source_of(stack: Stack) -> Source:
+    """The installation of a test, as its administrator."""
+    return Source(stack.database_url, stack.nats_url, stack.topology.namespace, SECRET)
+
+
+def worker(stack: Stack, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """``python -m deploy.backup …`` for that installation, as a process that can be killed."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HEADGATE_")}
+    environment |= {
+        "HEADGATE_ADMIN_DATABASE_URL": stack.database_url, "HEADGATE_ADMIN_NATS_URL": stack.nats_url,
+        "HEADGATE_NAMESPACE": stack.topology.namespace, "HEADGATE_CLUSTER_SECRET": SECRET,
+        "HEADGATE_BACKUP_DIR": str(folder),
+    }  # fmt: skip
+    return subprocess.Popen([sys.executable, "-m", "deploy.backup", *arguments], env=environment)
+
+
+async def wait_for(seen: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Poll until something is seen, for half a minute."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        found = seen()
+        if await found if inspect.isawaitable(found) else found:
+            return
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
