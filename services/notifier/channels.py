@@ -17,6 +17,7 @@ from libs.common.contracts.notifier.channels import (
     MAX_OWN_CHANNELS,
     ChannelChangeSealed,
     ChannelDisable,
+    ChannelFields,
     ChannelFilter,
     ChannelKey,
     ChannelSealed,
@@ -32,20 +33,21 @@ from libs.common.vault import VaultError
 from services.notifier import people
 from services.notifier.kinds.ways import Ways
 from services.notifier.roll import RAISE_NUMBER
+from services.notifier.templates import need_template
 
 _VIEW = listed(names_of(ChannelView))
 COUNT_CHANNELS = "SELECT count(*) FROM channel WHERE site = $1 AND person = $2 AND status <> 'removed'"
 INSERT_CHANNEL = f"""
 INSERT INTO channel (site, person, created_by, changed_by, created_at, changed_at, name, kind, language, secret,
-    fingerprint, address_shown, status, status_reason)
-VALUES ($1, $2, $3, $3, $4, $4, $5, $6, $7, $8, $9, $10, 'active', '') ON CONFLICT DO NOTHING RETURNING {_VIEW}
+    fingerprint, address_shown, template, status, status_reason)
+VALUES ($1, $2, $3, $3, $4, $4, $5, $6, $7, $8, $9, $10, $11, 'active', '') ON CONFLICT DO NOTHING RETURNING {_VIEW}
 """  # noqa: S608 - names of our own class
 SELECT_NAMED = """
 SELECT channel_id FROM channel WHERE site = $1 AND person = $2 AND name = $3 AND status <> 'removed'
 """
 CHANGE_CHANNEL = f"""
 UPDATE channel SET changed_by = $4, changed_at = $5, name = $6, language = $7, secret = coalesce($8, secret),
-    fingerprint = coalesce($9, fingerprint), address_shown = coalesce($10, address_shown)
+    fingerprint = coalesce($9, fingerprint), address_shown = coalesce($10, address_shown), template = $11
 WHERE channel_id = $1 AND site = $2 AND person = $3 AND status <> 'removed' RETURNING {_VIEW}
 """  # noqa: S608
 NAME_IN_SUBSCRIPTIONS = "UPDATE subscription SET channel = $2 WHERE channel_id = $1"
@@ -78,12 +80,13 @@ async def create_channel(ways: Ways, own: bool, tx: Tx, body: ChannelSealed) -> 
     await people.learn(tx)
     await tx.connection.execute(RAISE_NUMBER)  # its lock puts those who make channels in order
     site, person = _scope(tx, own)
+    await _check_template(tx, own, body)
     most = MAX_OWN_CHANNELS if own else MAX_CHANNELS
     if await tx.connection.fetchval(COUNT_CHANNELS, site, person) >= most:
         raise Conflict(f"There are {most} channels, as many as there may be; remove some first.")
     row = await tx.connection.fetchrow(
         INSERT_CHANNEL, site, person, tx.actor, tx.now, body.name, body.kind, body.language, body.secret,
-        body.fingerprint, body.address_shown,
+        body.fingerprint, body.address_shown, body.template,
     )  # fmt: skip
     if row is None:
         raise _taken(body.name)
@@ -103,13 +106,20 @@ async def change_channel(ways: Ways, own: bool, tx: Tx, body: ChannelChangeSeale
     same = await tx.connection.fetchval(SELECT_NAMED, known.site, known.person, body.name)
     if same not in (None, body.channel_id):
         raise _taken(body.name)
+    await _check_template(tx, own, body)
     row = await tx.connection.fetchrow(
         CHANGE_CHANNEL, body.channel_id, known.site, known.person, tx.actor, tx.now, body.name, body.language,
-        body.secret, body.fingerprint, body.address_shown,
+        body.secret, body.fingerprint, body.address_shown, body.template,
     )  # fmt: skip
     if body.name != known.name:
         await tx.connection.execute(NAME_IN_SUBSCRIPTIONS, body.channel_id, body.name)
     return _told(tx, row)
+
+
+async def _check_template(tx: Tx, own: bool, body: ChannelFields) -> None:
+    """Raise `Invalid` for a template that the site has not. Of one's own channel it is each site's of that name."""
+    if not own and body.template is not None:
+        await need_template(tx, body.template)
 
 
 async def disable_channel(own: bool, tx: Tx, body: ChannelDisable) -> ChannelView:

@@ -38,7 +38,7 @@ from services.notifier.domain.matching import type_pattern
 from services.notifier.domain.quiet import all_week
 from services.notifier.paces import windows_of
 from services.notifier.roll import RAISE_NUMBER, VARIABLES
-from services.notifier.templates import wordings_of
+from services.notifier.templates import need_template
 
 _VIEW = listed(names_of(SubscriptionView))
 _FIELDS = names_of(SubscriptionFields)
@@ -240,8 +240,8 @@ async def _channel(tx: Tx, body: SubscriptionFields) -> int | None:
             f"digest_minutes: {found['kind']} opens and resolves incidents one by one, so nothing is gathered for it; "
             "leave digest_minutes out."
         )
-    if body.template is not None and not (await wordings_of(tx.connection, tx.site)).has(body.template):
-        raise Invalid(f"template: no template is called {body.template} in this site; GET /api/templates lists them.")
+    if body.template is not None:
+        await need_template(tx, body.template)
     number: int = found["channel_id"]
     return number
 

@@ -60,6 +60,12 @@ async def wordings_of(source: Source, site: str) -> Wordings:
     return Wordings((await versions.current(source, TEMPLATES, site)).content)
 
 
+async def need_template(tx: Tx, name: str) -> None:
+    """Raise `Invalid` if the site has no template of this name."""
+    if not (await wordings_of(tx.connection, tx.site)).has(name):
+        raise Invalid(f"template: no template is called {name} in this site; GET /api/templates lists them.")
+
+
 class Wordbook:
     """Holds the templates of a process, and reads those of a site anew when something has been published."""
 

@@ -177,6 +177,22 @@ async def test_a_site_s_own_words_are_sent_and_what_fails_is_sent_in_built_in_on
     assert rows[0]["note"] == "The site has no template ours any more."
 
 
+async def test_a_channel_has_words_of_its_own_and_a_sample_is_in_them(desk: Desk, sink: Sink) -> None:
+    missing = {"name": "late", "kind": "generic", "address": sink.url("/late"), "template": "ours"}
+    refused = await desk.ask("POST", "/channels", missing, 422)
+    assert "no template is called ours" in refused["detail"]
+    templates = [{"name": "ours", "body": "Hello {{ data.name }}", "event_types": ["notifier.channel.*"]}]
+    await desk.ask("PUT", "/templates", {"content": {"templates": templates}, "reason": "ours"})
+    made = await desk.ask("POST", "/channels", missing, 201)
+    await desk.ask("POST", f"/channels/{made['channel_id']}/test")
+    [got] = await sink.wait_for("/late")
+    assert orjson.loads(got.body)["text"] == "Hello late"
+    await desk.ask("PUT", f"/channels/{made['channel_id']}", {"name": "late", "kind": "generic"})
+    await desk.ask("POST", f"/channels/{made['channel_id']}/test")
+    await sink.wait_for("/late", 2)
+    assert "This is a test of the channel late" in orjson.loads(sink.at("/late")[1].body)["text"]
+
+
 async def test_times_are_shown_in_the_zone_of_the_site_s_calendar(desk: Desk, sink: Sink, stack: Stack) -> None:
     told = DocumentPublished(
         site="global", version=1, digest="d", author="ann", reason="r", restores=None, published_at=stack.clock(),

@@ -150,7 +150,40 @@ _FIELDS: dict[str, tuple[str | None, str]] = {
     "without_evidence": ("Without evidence", "증거 없음"),
     "word": (None, "결정"),
 }
+# What happened, by the last word of an event's name: for events that have no title of their own.
+_VERBS = {
+    "added": "추가",
+    "approved": "승인",
+    "asked": "요청",
+    "cancelled": "취소",
+    "changed": "변경",
+    "closed": "종료",
+    "completed": "완료",
+    "created": "생성",
+    "decided": "결정",
+    "declined": "반려",
+    "disabled": "중지",
+    "dropped": "폐기",
+    "ended": "종료",
+    "failed": "실패",
+    "finished": "완료",
+    "given": "기록",
+    "opened": "시작",
+    "published": "게시",
+    "raised": "발생",
+    "recorded": "기록",
+    "rejected": "거부",
+    "removed": "삭제",
+    "requested": "요청",
+    "resolved": "해결",
+    "revoked": "취소",
+    "started": "시작",
+    "tested": "테스트",
+    "updated": "변경",
+    "withdrawn": "철회",
+}
 _WORDS: dict[str, tuple[str, str]] = {
+    **{verb: (verb, korean) for verb, korean in _VERBS.items()},
     "true": ("yes", "예"),
     "false": ("no", "아니요"),
     "more": ("and {count} more", "외 {count}건"),
@@ -174,6 +207,11 @@ def field_label(name: str, language: Language) -> str:
     plain = name.removesuffix("_id").removesuffix("_at").replace("_", " ").capitalize()
     english, korean = _FIELDS.get(name, (None, plain))
     return korean if language == "ko" else english or plain
+
+
+def has(name: str) -> bool:
+    """Whether `word` knows it."""
+    return name in _WORDS
 
 
 def word(name: str, language: Language, /, **values: object) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from services.notifier.domain import message
 from services.notifier.domain.escaping import line
-from services.notifier.domain.labels import field_label, word
+from services.notifier.domain.labels import field_label, has, word
 from services.notifier.domain.message import Language, Message, Severity, shown_time
 from services.notifier.domain.titles import title_of
 
@@ -145,6 +145,8 @@ def _kind(told: Told, about: Data) -> str:
         return "escalation.overdue" if due is not None and due <= told.at else ""
     if name == "tracker.board.completed" and about.get("force_used"):
         return "board.forced"
+    if name.endswith(".preflight.finished") and about.get("error_count"):
+        return "preflight.failed"
     if name.endswith(".job.finished") and about.get("status") in ("warning", "critical", "failed"):
         return f"job.{about['status']}"
     return ""
@@ -287,7 +289,10 @@ def _where(told: Told, about: Data, language: Language) -> str:
 
 
 def _fallback(told: Told, language: Language) -> str:
-    return told.summary if told.summary and language == "en" else word("event", language, name=told.name)
+    if language == "en":
+        return told.summary or word("event", language, name=told.name)
+    _, noun, verb = (*told.name.split("."), "", "")[:3]
+    return f"{noun.replace('_', ' ')}: {word(verb, language)}" if has(verb) else word("event", language, name=told.name)
 
 
 def _path(told: Told, about: Data) -> str:

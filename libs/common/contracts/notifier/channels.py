@@ -72,6 +72,7 @@ class ChannelFields(Model):
         description="What it is: slack (incoming webhook), teams (workflow), email, pagerduty, generic (plain JSON)"
     )
     language: Language = Field("en", description="In which language it is written to")
+    template: Token | None = Field(None, description="In whose words: a published template; else built-in ones")
 
     @model_validator(mode="after")
     def _free(self) -> ChannelFields:
@@ -143,6 +144,7 @@ class ChannelView(Open):
     kind: Kind
     person: str
     language: Language
+    template: str | None = None
     status: Status
     status_reason: str
     address_shown: str
@@ -177,7 +179,7 @@ change_channel = Command(
     permission="channel:write",
     http=PUT(_PATH, seal="channel_change"),
     errors=(NotFound, Conflict, Invalid, Unavailable),
-    summary="Change a channel's name, language or address",
+    summary="Change a channel's name, language, template or address",
 )
 disable_channel = Command(
     "notifier.channel.disable",
