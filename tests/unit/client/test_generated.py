@@ -35,8 +35,16 @@ TYPED = {
     "item_ids": "[1]", "patch": "{}", "patches": "[]", "policy": '{"shadow": true}', "plan_hash": "0" * 64,
     "digest": "0" * 64,
     "subjects": "{}", "webhook_id": "0" * 32, "priorities": "[1]", "event_types": "*", "endpoint": "https://a.example",
+    "address": "https://a.example", "zone": "UTC", "quiet_hours": "[]", "urgent_priorities": "[1]",
+    "urgent_event_types": "*",
     "reason": "a reason that has many words, so that it suits an emergency, too",
 }  # fmt: skip
+# What goes with what: of these operations a person types other values.
+TYPED_FOR = {
+    "notifier.templates.preview": {"template": '{"name": "night", "body": "b"}', "event": "{}"},
+    "notifier.subscription.create": {"endpoint": ""},
+    "notifier.subscription.change": {"endpoint": ""},
+}
 UUID = "01a1fbbb-89e7-78b2-af93-eb949575d519"
 
 
@@ -104,7 +112,7 @@ def test_what_a_command_sends_is_what_its_operation_takes(
     given: dict[str, Any] = {}
     arguments: list[str] = []
     for name, one in made.fields.items():
-        value = typed(one)
+        value = TYPED_FOR.get(operation.name, {}).get(name, typed(one))
         given[name] = value
         if name in made._positional:
             continue
