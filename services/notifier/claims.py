@@ -59,6 +59,7 @@ taken AS (
 )
 SELECT taken.delivery_id, taken.lane, taken.target, taken.subscription_id, taken.channel_id, taken.event_id, taken.site,
     event_name, purpose, key, attempt_count, tries, payload, coalesce(channel.kind, 'webhook') AS kind,
+    coalesce(channel.name, '') AS channel_name,
     coalesce(subscription.language, channel.language, 'en') AS language,
     coalesce(subscription.template, channel.template) AS template, pace, coalesce(quiet_hours, '[]') AS quiet_hours,
     coalesce(subscription.zone, own.zone, everywhere.zone) AS zone, (SELECT number FROM roll) AS roll_number,
@@ -137,6 +138,7 @@ class Claimed:
     tries: int
     payload: bytes | None
     kind: str
+    channel_name: str
     language: Language
     endpoint: str
     secret: str
@@ -164,8 +166,8 @@ class Claimed:
 class Result:
     """What became of an attempt; the fields are those of the row.
 
-    ``follows``: another result tells of the same attempt. ``well``: whether the ``target`` did well, as known at
-    ``known_at``; None: the attempt says nothing of it.
+    ``key`` is what an answer for it is told under. ``follows``: another result tells of the same attempt. ``well``:
+    whether the ``target`` did well, as known at ``known_at``; None: the attempt says nothing of it.
     """
 
     delivery_id: int
@@ -177,6 +179,7 @@ class Result:
     at: datetime
     known_at: datetime
     well: bool | None
+    key: uuid.UUID | None = None
     due_at: datetime | None = None
     ended_at: datetime | None = None
     http_status: int | None = None
@@ -198,7 +201,9 @@ class Result:
         return replace(self, **mine, follows=True)
 
 
-_RESULT = names_of(Result, without=("target", "event_name", "site", "known_at", "well", "follows"))  # which no row has
+_RESULT = names_of(
+    Result, without=("target", "event_name", "site", "known_at", "well", "follows", "key")
+)  # which no row has
 
 
 async def claim(

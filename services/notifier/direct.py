@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from libs.common.service import Connection
@@ -35,3 +35,16 @@ async def send(
     """
     made = await connection.fetch(INSERT_DIRECT, list(channel_ids), event_id, site, event_name, purpose, key, now)
     return len(made)
+
+
+async def send_many(
+    connection: Connection,
+    to_send: Iterable[tuple[Sequence[int], uuid.UUID, str, uuid.UUID]],
+    event_name: str,
+    purpose: str,
+    now: datetime,
+) -> None:
+    """The same for many events at once, each with its channels, id, site and key."""
+    rows = [(list(ids), event_id, site, event_name, purpose, key, now) for ids, event_id, site, key in to_send if ids]
+    if rows:
+        await connection.executemany(INSERT_DIRECT, rows)

@@ -10,15 +10,18 @@ from itertools import islice
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.gateway.users import UserView, user_changed, user_created
 from libs.common.contracts.notifier.channels import ChannelTested, channel_tested
+from libs.common.contracts.tracker.escalation import escalation_raised
 from libs.common.contracts.versions import DocumentPublished
 from libs.common.service import Batch, Connection, Delivered, Staged, Table
-from services.notifier import direct, people
+from services.notifier import direct, escalations, people
 from services.notifier.paces import CALENDAR_PUBLISHED, keep_zones
 from services.notifier.roll import RAISE_NUMBER, Rolls
 
 ROWS_AT_ONCE = 20_000
 _USER_EVENTS = frozenset({user_created.type, user_changed.type})
-_STRAIGHT = frozenset({channel_tested.name})  # go straight to channels, so they are kept in any site
+_STRAIGHT = frozenset(
+    {channel_tested.name, escalation_raised.name}
+)  # go straight to channels, so they are kept in any site
 
 INSERT_EVENTS = """
 INSERT INTO event (event_id, site, name, at, received_at, payload)
@@ -85,7 +88,7 @@ class Intake:
             for one in kept:
                 if one.event.name == channel_tested.name:
                     await _sample(connection, one.event, now)
-        return ()
+        return await escalations.begin(connection, kept, now)
 
 
 async def _sample(connection: Connection, event: CloudEvent, now: datetime) -> None:

@@ -22,11 +22,11 @@ from libs.common.postgres import LOST_RACES, UNREACHABLE
 from libs.common.service import Clock, Connection, Table
 from libs.common.telemetry import log
 from libs.common.vault import VaultError
-from services.notifier import claims, digests, outages, words
+from services.notifier import claims, digests, escalations, outages, words
 from services.notifier.claims import Claimed, Result
 from services.notifier.domain import attempts
 from services.notifier.domain.attempts import Next
-from services.notifier.domain.hiding import masked
+from services.notifier.domain.hiding import hidden_parts, masked
 from services.notifier.domain.lanes import FIRST_WINDOW, MAX_WINDOW, Lanes
 from services.notifier.domain.message import Message
 from services.notifier.kinds import generic, mail, pagerduty, slack, teams, webhook
@@ -127,6 +127,7 @@ class Sender:
             async with self._pool.acquire() as connection, connection.transaction():
                 await claims.store(connection, results)
                 await outages.note(connection, [one for one in results if not one.follows])
+                told = await escalations.note(connection, results, self._clock())
                 await claims.give_back(connection, unbegun, self._clock())
                 taken = await self._claim(connection)
         except LOST_RACES:
@@ -134,6 +135,8 @@ class Sender:
         except UNREACHABLE as error:
             log.warning("sending waits", error=repr(error))
             return False
+        if told:
+            self._nudge()
         self._results[: len(results)] = self._later
         self._later = []
         del self._unbegun[: len(unbegun)]
@@ -227,12 +230,14 @@ class Sender:
         """What is sent. Raises `VaultError`."""
         if one.kind == WEBHOOK:
             return webhook.request_of(payload, one, self._vault, now)
-        message = self._words(one)
-        return replace(REQUESTS[one.kind](message, one, self._ways), note=message.note or None)
+        message = self._words(one, now)
+        request = replace(REQUESTS[one.kind](message, one, self._ways), note=message.note or None)
+        link = message.acknowledge_link
+        return replace(request, hidden=(*hidden_parts(link), *request.hidden)) if link else request
 
-    def _words(self, one: Claimed) -> Message:
+    def _words(self, one: Claimed, now: datetime) -> Message:
         """What people read: of one event, or of all that are told together."""
-        messages = [self._message(each, each.payload) for each in one.all[: words.MAX_ENTRIES] if each.payload]
+        messages = [self._message(each, each.payload, now) for each in one.all[: words.MAX_ENTRIES] if each.payload]
         left = len(one.all) - len(messages)
         return words.digest_of(messages, left) if one.rest else messages[0]
 
@@ -242,7 +247,7 @@ class Sender:
         try:
             if self._ways.post is None:
                 raise MailError(NO_POST)
-            message = self._words(one)
+            message = self._words(one, now)
             note = message.note or None
             written = mail.mail_of(message, one, self._vault, self._ways.post, now)
             said, took_ms = await self._ways.post.send(written)
@@ -254,21 +259,25 @@ class Sender:
             return self._silent(one, now, error.sentence, None, note), False
         return self._row(one, now, Next("delivered"), took_ms=took_ms, answer_head=said, note=note), True
 
-    def _message(self, one: Claimed, payload: bytes) -> Message:
+    def _message(self, one: Claimed, payload: bytes, now: datetime) -> Message:
         template, note = self._wordbook.find(one.site, one.template, one.language, one.event_name)
         zone = zone_of(one.zone)
-        found = words.message_of(decode(payload), one.language, template, base_url=self._ways.base_url, zone=zone)
+        event = decode(payload)
+        link = escalations.acknowledge_link(one, event.data, self._vault, self._ways.base_url, now)
+        found = words.message_of(
+            event, one.language, template, base_url=self._ways.base_url, acknowledge_link=link, zone=zone
+        )
         return replace(found, note=note) if note else found
 
     def _silent(
         self, one: Claimed, at: datetime, error: str, headers: dict[str, str] | None, note: str | None = None
     ) -> Result:
-        following = attempts.after_silence(one.tries, random.random())  # noqa: S311 - jitter, no secret
+        following = attempts.after_silence(one.tries, random.random(), _schedule(one))  # noqa: S311 - jitter, no secret
         return self._row(one, at, following, error=error, request_headers=headers, note=note)
 
     def _answered(self, one: Claimed, at: datetime, answer: Answer, request: Request) -> tuple[Result, bool]:
         asked = attempts.retry_after_s(answer.headers.get("retry-after"), at)
-        following = attempts.after_answer(answer.status, asked, one.tries, random.random())  # noqa: S311
+        following = attempts.after_answer(answer.status, asked, one.tries, random.random(), _schedule(one))  # noqa: S311
         if following.disable:
             self._gone.append(one.target)
         well = following.state == "delivered"
@@ -301,7 +310,11 @@ def _given_up(one: Claimed, at: datetime, error: str, *, well: bool | None = Non
 
 def _result(one: Claimed, state: str, at: datetime, known_at: datetime, well: bool | None, **more: object) -> Result:
     known = (one.delivery_id, one.attempt_count, one.target, one.event_name, one.site)
-    return Result(*known, state, at, known_at, well, **more)  # type: ignore[arg-type]
+    return Result(*known, state, at, known_at, well, one.key, **more)  # type: ignore[arg-type]
+
+
+def _schedule(one: Claimed) -> attempts.Schedule:
+    return attempts.SHORT if one.purpose == escalations.PURPOSE else attempts.LONG
 
 
 def _may_see(one: Claimed) -> bool:

@@ -11,6 +11,7 @@ from libs.common.vault import Vault
 from services.notifier import (
     channels,
     deliveries,
+    escalations,
     intake,
     outages,
     retention,
@@ -39,6 +40,7 @@ def make_service(
         subscriptions.table(outbound),
         intake.TABLE,
         deliveries.table(),
+        escalations.TABLE,
         outages.TABLE,
         templates.table(base_url),
         sending.table(ways),

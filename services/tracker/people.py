@@ -31,8 +31,10 @@ from libs.common.contracts.tracker.people import (
     person_limited,
 )
 from libs.common.listing import Source
-from libs.common.problems import Conflict, Invalid, NotFound
-from libs.common.service import Read, Table, Tx
+from libs.common.problems import Conflict, Invalid, NotFound, TimedOut, Unavailable
+from libs.common.schedules import Schedule
+from libs.common.service import Job, JobDone, Read, Table, Tx
+from libs.common.telemetry import log
 from services.tracker.domain.assignment import OWNERS_WORK, ROLES, SOON, in_items, load_of
 from services.tracker.domain.duty import Duty
 
@@ -118,6 +120,15 @@ async def learn(tx: Tx) -> None:
         users = await _users(tx.ask)
         await tx.connection.execute(KEEP_PEOPLE, [user.model_dump(mode="json") for user in users])
         await tx.connection.execute(SET_SINCE, tx.now)
+
+
+async def learn_early(tx: Tx) -> JobDone | None:
+    """The minute's job: nobody is told of as a role's before people are known, so that does not wait for a person."""
+    try:
+        await learn(tx)
+    except (Unavailable, TimedOut) as error:
+        log.warning("people are not known yet", error=error.detail)
+    return None
 
 
 async def _users(ask: Ask) -> list[UserView]:
@@ -269,4 +280,5 @@ TABLE = Table(
     },
     queries={contract.list_people: list_people},
     events={user_created: on_user, user_changed: on_user},
+    jobs=(Job("learn_people", Schedule("* * * * *"), learn_early, looks=True),),
 )

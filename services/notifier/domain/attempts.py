@@ -9,12 +9,22 @@ from http import HTTPStatus
 from typing import Literal
 from uuid import UUID
 
-MAX_ATTEMPTS = 12
 FIRST_DELAY_S = 5.0
 GROWTH = 3.0
-MAX_DELAY_S = 4 * 3600.0  # 12 attempts take about 17 hours
 JITTER = 0.2  # a delay is up to this part shorter or longer, so that what failed together does not come together again
 GONE = 410
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How often something is tried, and how long it waits at the most between two tries."""
+
+    max_attempts: int
+    max_delay_s: float
+
+
+LONG = Schedule(12, 4 * 3600.0)  # about 17 hours
+SHORT = Schedule(5, 60.0)  # two minutes, and what the tries take: for what somebody waits for
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +36,31 @@ class Next:
     disable: bool = False
 
 
-def delay_s(attempt_count: int, chance: float) -> float:
+def delay_s(attempt_count: int, chance: float, schedule: Schedule = LONG) -> float:
     """How long to wait after so many attempts; ``chance`` is a random number from 0 to 1."""
-    plain = min(FIRST_DELAY_S * GROWTH ** (attempt_count - 1), MAX_DELAY_S)
+    plain = min(FIRST_DELAY_S * GROWTH ** (attempt_count - 1), schedule.max_delay_s)
     return plain * (1 - JITTER + 2 * JITTER * chance)
 
 
-def after_answer(status: int, retry_after_s: float | None, attempt_count: int, chance: float) -> Next:
-    """What follows from an answer. ``retry_after_s``: what the receiver asked for; at most `MAX_DELAY_S` counts."""
+def after_answer(
+    status: int, retry_after_s: float | None, attempt_count: int, chance: float, schedule: Schedule = LONG
+) -> Next:
+    """What follows from an answer. ``retry_after_s``: what the receiver asked for; it counts up to the longest wait."""
     if 200 <= status < 300:
         return Next("delivered")
     if status == GONE:
         return Next("dead", disable=True)
-    again = after_silence(attempt_count, chance)
+    again = after_silence(attempt_count, chance, schedule)
     if again.state == "retrying" and retry_after_s is not None:
-        return Next("retrying", max(again.delay_s, min(retry_after_s, MAX_DELAY_S)))
+        return Next("retrying", max(again.delay_s, min(retry_after_s, schedule.max_delay_s)))
     return again
 
 
-def after_silence(attempt_count: int, chance: float) -> Next:
+def after_silence(attempt_count: int, chance: float, schedule: Schedule = LONG) -> Next:
     """What follows when no answer came."""
-    if attempt_count >= MAX_ATTEMPTS:
+    if attempt_count >= schedule.max_attempts:
         return Next("dead")
-    return Next("retrying", delay_s(attempt_count, chance))
+    return Next("retrying", delay_s(attempt_count, chance, schedule))
 
 
 def retry_after_s(text: str | None, now: datetime) -> float | None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from services.notifier.domain.attempts import (
-    MAX_ATTEMPTS,
-    MAX_DELAY_S,
+    LONG,
+    SHORT,
     after_answer,
     after_silence,
     delay_s,
@@ -70,11 +70,18 @@ def test_an_event_that_lacks_what_is_asked_does_not_match(asked: Any, data: Any,
 
 
 def test_delays_grow_up_to_four_hours_and_take_about_seventeen_in_all() -> None:
-    delays = [delay_s(attempt, 0.5) for attempt in range(1, MAX_ATTEMPTS)]
+    delays = [delay_s(attempt, 0.5) for attempt in range(1, LONG.max_attempts)]
     assert delays[:4] == [5, 15, 45, 135]
-    assert delays[-1] == MAX_DELAY_S
+    assert delays[-1] == LONG.max_delay_s
     assert 16 < sum(delays) / 3600 < 18
     assert (delay_s(1, 0), delay_s(1, 1)) == pytest.approx((4, 6))
+
+
+def test_what_somebody_waits_for_is_over_in_three_minutes() -> None:
+    delays = [delay_s(attempt, 1, SHORT) for attempt in range(1, SHORT.max_attempts)]
+    assert sum(delays) + SHORT.max_attempts * 10 < 240
+    assert after_answer(503, 1e9, 1, 0.5, SHORT).delay_s == SHORT.max_delay_s == 60
+    assert after_silence(SHORT.max_attempts, 0.5, SHORT).state == "dead"
 
 
 def test_what_follows_from_an_answer() -> None:
@@ -84,8 +91,8 @@ def test_what_follows_from_an_answer() -> None:
     assert after_answer(500, None, 1, 0.5).delay_s == 5
     assert after_answer(429, 60, 1, 0.5).delay_s == 60
     assert after_answer(429, 1, 3, 0.5).delay_s == 45  # nobody is asked more often than otherwise
-    assert after_answer(503, 1e9, 1, 0.5).delay_s == MAX_DELAY_S
-    assert after_answer(500, 60, MAX_ATTEMPTS, 0.5).state == after_silence(MAX_ATTEMPTS, 0.5).state == "dead"
+    assert after_answer(503, 1e9, 1, 0.5).delay_s == LONG.max_delay_s
+    assert after_answer(500, 60, LONG.max_attempts, 0.5).state == after_silence(LONG.max_attempts, 0.5).state == "dead"
 
 
 @pytest.mark.parametrize(
