@@ -13,6 +13,7 @@ from services.notifier import (
     deliveries,
     escalations,
     intake,
+    mttr_slo,
     outages,
     retention,
     sending,
@@ -47,6 +48,9 @@ def make_service(
         retention.table(Bucket(ARCHIVES.name)),
         retention.DOCUMENT,
         retention.POLICY,
+        mttr_slo.table(),
+        mttr_slo.DOCUMENT,
+        mttr_slo.POLICY,
         gauges=series.measure,
         keys=(("vault", ("vault_secret", "vault_key_file")),),
     )
