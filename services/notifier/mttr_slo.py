@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -128,11 +127,12 @@ class Checker:
         name = mttr_slo_breached.name
         event_id = tx.emit(mttr_slo_breached, told, subject=tx.site)
         payload = tx.staged[-1].payload
-        await tx.connection.execute(
-            intake.INSERT_EVENTS, [event_id], [tx.site], [name], [tx.now], [payload], tx.now
-        )
-        takers = (await self._rolls.current(tx.connection)).takers(decode(payload))
-        await intake.insert(tx.connection, ((taker, event_id, tx.site, name) for taker in takers), tx.now)
+        await tx.connection.execute(intake.INSERT_EVENTS, [event_id], [tx.site], [name], [tx.now], [payload], tx.now)
+        event = decode(payload)
+        wanting = (await self._rolls.current(tx.connection)).takers(event)
+        due = ((one.subscription_id, event_id, tx.site, name, *one.when(event, tx.now)) for one in wanting)
+        await intake.insert(tx.connection, due, tx.now)
+        takers = [one.subscription_id for one in wanting]
         rows = await tx.connection.fetch(SELECT_CHANNELS, tx.site, takers)
         channels = [row["channel_id"] for row in rows]
         await direct.send(tx.connection, channels, event_id, tx.site, name, "slo", None, tx.now)

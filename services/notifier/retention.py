@@ -50,13 +50,16 @@ MEDIA_TYPE = "text/csv"
 # What was sent and answered stays out: heads of requests and answers may hold what is nobody's business for years.
 COLUMNS = (
     "delivery_id", "subscription_id", "channel_id", "purpose", "event_id", "event_name", "site", "state", "created_at",
-    "last_attempt_at", "ended_at", "attempt_count", "http_status", "took_ms", "error",
+    "last_attempt_at", "ended_at", "attempt_count", "http_status", "took_ms", "error", "verdict",
 )  # fmt: skip
 
 _OVER = "state IN ('delivered', 'dead')"  # what only waits, for whatever reason, is never removed
 # Held, so that nobody has them sent again while they are written down; whom somebody holds already is left for later.
 SELECT_OVER = f"""
-SELECT {listed(COLUMNS)} FROM delivery WHERE site = $1 AND created_at < $2 AND {_OVER}
+SELECT {listed(COLUMNS[:-1])}, (
+        SELECT verdict FROM verdict WHERE verdict.site = delivery.site AND verdict.delivery_id = delivery.delivery_id
+        ORDER BY verdict_id DESC LIMIT 1) AS verdict
+FROM delivery WHERE site = $1 AND created_at < $2 AND {_OVER}
 ORDER BY created_at, delivery_id LIMIT $3 FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - names of our own
 COUNT_OVER = f"""

@@ -20,6 +20,7 @@ from services.notifier import (
     series,
     subscriptions,
     templates,
+    verdicts,
 )
 from services.notifier.kinds.mail import Post
 from services.notifier.kinds.ways import PAGERDUTY_URL, Ways
@@ -51,6 +52,9 @@ def make_service(
         mttr_slo.table(),
         mttr_slo.DOCUMENT,
         mttr_slo.POLICY,
+        verdicts.TABLE,
+        verdicts.DOCUMENT,
+        verdicts.POLICY,
         gauges=series.measure,
         keys=(("vault", ("vault_secret", "vault_key_file")),),
     )

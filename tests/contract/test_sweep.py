@@ -38,6 +38,7 @@ ID_FIELDS = (
     "item_id",
     "letter_id",
     "link_id",
+    "missed_id",
     "run_id",
     "signal_id",
     "subscription_id",

@@ -1,4 +1,4 @@
-"""An archive of deliveries, as the tool has it made."""
+"""Runs of the notifier's jobs, as the tool has them made: a check of the MTTR SLO, and an archive of deliveries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ FROM notifier.delivery WHERE delivery_id = $1
 
 
 async def archived(stack: Stack, tool: Callable[..., Awaitable[Result]], delivery_id: str) -> str:
-    """Have an old delivery, made after this one, archived; returns the archive's number."""
+    """Check the SLO; have an old delivery, made after this one, archived, and return the archive's number."""
+    assert (await tool("jobs", "run", "alert_mttr_slo_check")).exit_code == 0
     connection = await stack.superuser()
     await connection.execute(OLD, int(delivery_id))
     await connection.close()

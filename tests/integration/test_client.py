@@ -51,7 +51,7 @@ pytestmark = pytest.mark.integration
 Tool = Callable[..., Awaitable[Result]]
 DOCUMENTS = (
     *("chains", "calendar", "sla-rules", "assignment", "autopilot-policy", "freezes", "kinds", "signers", "groups"),
-    *("probes", "templates", "retention-policy"),
+    *("probes", "templates", "retention-policy", "mttr-slo-policy", "noise-policy"),
 )
 ABOUT = ("--subject", "app", "--version", "1.0")
 JUNIT_ONE = b'<testsuite><testcase classname="t" name="a"/></testsuite>'

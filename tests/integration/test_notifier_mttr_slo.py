@@ -95,7 +95,11 @@ async def test_without_a_breach_nothing_is_done(desk: Desk) -> None:
     }
     assert [one["mttr_minutes"] for one in check["top_channels"]] == [60.0]
     actions = check["actions"]
-    assert (actions["notify_attempted"], actions["notify_dispatched"], actions["last_breach_at"]) == (False, False, None)
+    assert (actions["notify_attempted"], actions["notify_dispatched"], actions["last_breach_at"]) == (
+        False,
+        False,
+        None,
+    )
     assert await desk.ask("GET", f"{BASE}/check/latest") == check
     assert not [event for event in desk.stack.events if event.type == mttr_slo_breached.type]
 

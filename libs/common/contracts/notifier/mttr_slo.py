@@ -1,4 +1,4 @@
-"""The MTTR SLO: how long outages of targets may last in the mean, what is checked every hour, and what a breach does."""
+"""The MTTR SLO: how long outages of targets may last in the mean, what a check says, and what a breach does."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ class Told(Open):
 class MttrSloActions(Open):
     """What a breach led to.
 
-    ``auto_recover_attempted``: targets were probed, and ``auto_recover_result`` is what was asked. ``notify_attempted``:
-    the breach was told. ``notify_dispatched``: at least one of ``notify_channels`` has taken it; right after a check
-    none has, `latest` says how it stands. ``notify_error`` says how many can't be told any more. The cooldown counts
-    from ``last_notified_at``; ``last_breach_at`` is the check before that found a breach.
+    ``auto_recover_attempted``: targets were probed, and ``auto_recover_result`` is what was asked.
+    ``notify_attempted``: the breach was told. ``notify_dispatched``: at least one of ``notify_channels`` has taken it;
+    right after a check none has, `latest` says how it stands. ``notify_error`` says how many can't be told any more.
+    The cooldown counts from ``last_notified_at``; ``last_breach_at`` is the check before that found a breach.
     """
 
     auto_recover_attempted: bool
