@@ -25,6 +25,7 @@ BY_HAND = {
     "jobs": ("jobs", "jobs"),
     "backup": ("backup", "backups"),
     "dr": ("backup", "rehearsals"),
+    "ops": ("ops", "ops"),
 }
 HELPS = {
     "signal": "Signals: what gates judge by.",
@@ -62,6 +63,11 @@ HELPS = {
     "dead-letters": "Messages that could not be applied.",
     "kpi": "KPIs of a site's boards: backlog, ageing, throughput, and whether it gets better.",
     "jobs": "What runs by the clock, what it did, and running it by hand.",
+    "ops": "Operations: whether the installation is in order.",
+    "preflight": "Preflight: what each service found of its settings and surroundings.",
+    "check-files": "Check files: what daily checks left in the store.",
+    "checks": "Daily checks: made, and the newest.",
+    "runbook": "The runbook: every check of the installation, and the daily checks.",
     "ops-gate": "The operations gate, as callers of the facility system know it.",
     "ops-plan": "The remediation plan of the operations gate.",
     "backup": "Backups of this installation: made, verified and restored.",

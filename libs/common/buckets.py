@@ -47,7 +47,15 @@ ARCHIVES = BucketPlan(
     max_bytes=4 * 1024**3,
     max_age=timedelta(days=1100),
 )
-BUCKETS = (REPORTS, ARCHIVES)
+CHECKS = BucketPlan(
+    "checks",
+    puts=("operations",),
+    reads=("gateway", "operations"),
+    removes=("operations",),
+    max_bytes=1024**3,
+    max_age=timedelta(days=400),
+)
+BUCKETS = (REPORTS, ARCHIVES, CHECKS)
 
 
 @dataclass(frozen=True, slots=True)

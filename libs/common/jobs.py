@@ -245,7 +245,7 @@ def handlers(service: Service, schedules: Mapping[str, Schedule | None]) -> dict
         newest = {row["job_name"]: row for row in rows}
         for job in service.jobs:
             schedule, row = schedules.get(job.name, job.schedule), newest.get(job.name)
-            state = JobState(job_name=job.name, service=service.name)
+            state = JobState(job_name=job.name, service=service.name, runs_always=job.sites is None)
             if schedule is not None:
                 planned = {"cron": schedule.cron, "zone": schedule.zone, "next_at": schedule.after(read.now)}
                 state = state.model_copy(update=planned)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Event, Http, Operation, Query
 from libs.common.contracts.gateway.seals import SEALED_BODIES
+from libs.common.contracts.operations.runbook import CATALOGUE
 from libs.common.contracts.roles import ROLES
 from libs.common.settings import Settings
 
@@ -173,7 +174,21 @@ def settings_reference() -> str:
     return "\n".join(lines) + "\n"
 
 
+def runbook_reference() -> str:
+    """docs/reference/runbook.md."""
+    lines = [
+        NOTE,
+        "# The runbook's checks\n",
+        "`headgate ops check` makes them all, as the daily job does. One that can't be made is critical.\n",
+        "| check | watches | warning | critical | what to do |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [f"| `{one.id}` | {one.watches} | {one.warning} | {one.critical} | {one.action} |" for one in CATALOGUE]
+    return "\n".join(lines) + "\n"
+
+
 PAGES = {
+    "runbook.md": runbook_reference,
     "http.md": http_reference,
     "events.md": event_reference,
     "permissions.md": permission_reference,

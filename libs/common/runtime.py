@@ -18,7 +18,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from libs.common import contracts, deadletters, health, jobs, migrations, outcomes, preflight, series, topology
+from libs.common import contracts, deadletters, health, jobs, migrations, outcomes, preflight, series, topology, vitals
 from libs.common.asking import Asker
 from libs.common.bus import NATS_ERRORS, connect
 from libs.common.dispatch import Applied, Dispatcher
@@ -74,7 +74,7 @@ def _complete(service: Service, asker: Asker, schedules: Mapping[str, Schedule |
 
     commands, queries = deadletters.handlers(service, replay)
     whole = replace(service, commands={**service.commands, **commands}, jobs=(*service.jobs, PRUNE_JOB))
-    shared = {**queries, **jobs.handlers(whole, schedules), **lookout.handlers()}
+    shared = {**queries, **jobs.handlers(whole, schedules), **lookout.handlers(), **vitals.handlers(service.name)}
     whole = replace(whole, queries={**service.queries, **shared})
     dispatcher = Dispatcher(whole, asker)
     missing = [

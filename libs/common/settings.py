@@ -168,6 +168,10 @@ class Settings(BaseSettings):
         description="Keys that encrypt backups, one a line (32 bytes in base64): the first encrypts, all of them open. "
         "Without it backups are not encrypted.",
     )
+    daily_check_alert_level: Literal["off", "critical", "warning", "always"] = Field(
+        "critical", description="From which result on the daily check says so by `operations.alert.raised`."
+    )
+    check_retention_days: int = Field(60, ge=1, le=395, description="How long archives of daily checks are kept.")
     cluster_secret: SecretStr | None = Field(
         None, description="Secret from which the services' passwords are derived; made in the data folder if not set."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from libs.common.contracts.audit import CONTRACT
 from libs.common.service import Service
 from libs.tlog.notes import Signer
-from services.audit import entries, log, proofs, rollovers, verify
+from services.audit import entries, head, log, proofs, rollovers, verify
 from services.audit.guard import Guard
 from services.audit.outside import Outside
 
@@ -18,6 +18,7 @@ def make_service(signer: Signer | None) -> Service:
         log.table(Guard(outside)),
         entries.TABLE,
         verify.TABLE,
+        head.TABLE,
         proofs.table(signer, outside),
         rollovers.table(signer, outside),
         gauges=log.measure,

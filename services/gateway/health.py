@@ -14,14 +14,14 @@ import orjson
 
 from libs.common.bus import NATS_ERRORS
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts import CONTRACTS, SERVICES
+from libs.common.contracts import CONTRACTS, SERVICES, heard
 from libs.common.contracts.base import Query
 from libs.common.health import read_sync, readiness
 from libs.common.ids import uuid7
 from libs.common.postgres import UNREACHABLE
 from libs.common.problems import Refusal
 from libs.common.running import Running
-from libs.common.topology import durables
+from services.gateway.backlogs import oldest_event
 from services.gateway.bootstrap import SELECT_ANY_USER
 from services.gateway.commands import SOURCE
 
@@ -110,21 +110,14 @@ class Health:
 
     async def _read_late(self) -> list[str]:
         """Durables whose oldest event is so old that the stream may drop it before it is applied."""
-        topology, js, found = self._running.bus.topology, self._running.bus.js, []
-        for stream, config in durables(topology):
-            if stream != topology.events_stream:
-                continue
-            name = config.durable_name or ""
+        found = []
+        for service in (name for name in SERVICES if heard(name)):
             try:
-                info = await js.consumer_info(stream, name, timeout=2)
-                if not (info.num_pending or info.num_ack_pending):
-                    continue
-                first = (info.ack_floor.stream_seq if info.ack_floor else 0) + 1
-                oldest = await js.get_msg(stream, seq=first, subject=topology.event_filter(), next=True)
+                oldest = await oldest_event(self._running.bus, service)
             except NATS_ERRORS:
                 continue  # not reached: readiness says so by itself
-            if oldest.time and self._running.clock() - oldest.time > LATE:
-                found.append(f"{name} has not applied events for {LATE.days} days; after 30 they are dropped")
+            if oldest and oldest.time and self._running.clock() - oldest.time > LATE:
+                found.append(f"{service}-events has not applied events for {LATE.days} days; after 30 they are dropped")
         return found
 
     async def _read_sync(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from libs.common.contracts.gateway import CONTRACT
 from libs.common.service import Service
-from services.gateway import sites, subscribers, tokens, users, webhooks
+from services.gateway import backlogs, sites, subscribers, tokens, users, webhooks
 
 SERVICE = Service.of(
     CONTRACT,
@@ -13,6 +13,7 @@ SERVICE = Service.of(
     tokens.TABLE,
     webhooks.TABLE,
     subscribers.TABLE,
+    backlogs.TABLE,
     keys=(
         ("webhooks", ("webhook_secret",)),
         ("subscribers", ("bus_account_seed",)),

@@ -18,6 +18,7 @@ INSERT INTO sites (site, title, created_at) VALUES ($1, $2, $3)
 ON CONFLICT DO NOTHING RETURNING site, title, created_at
 """
 SELECT_SITES = "SELECT site, title, created_at FROM sites WHERE $1 OR site = ANY($2) ORDER BY site LIMIT 1000"
+SELECT_EVERY = "SELECT site FROM sites ORDER BY site"
 SELECT_UNKNOWN = "SELECT name FROM unnest($1::text[]) AS name WHERE name NOT IN (SELECT site FROM sites)"
 
 
@@ -37,6 +38,11 @@ async def list_sites(read: Read, _params: Nothing) -> bytes:
     return orjson.dumps([dict(row) for row in rows], option=orjson.OPT_UTC_Z)
 
 
+async def every_site(read: Read, _params: Nothing) -> list[str]:
+    """The names of all sites."""
+    return [row["site"] for row in await read.pool.fetch(SELECT_EVERY)]
+
+
 async def require_sites(connection: Connection, names: Iterable[str]) -> None:
     """Raise `Invalid` naming the sites that don't exist (``*`` is all and always exists)."""
     rows = await connection.fetch(SELECT_UNKNOWN, [name for name in names if name != ALL])
@@ -45,4 +51,7 @@ async def require_sites(connection: Connection, names: Iterable[str]) -> None:
         raise Invalid(f"There is no site {unknown}. Create it first with POST /api/sites.", sites=unknown)
 
 
-TABLE = Table(commands={contract.create_site: create_site}, queries={contract.list_sites: list_sites})
+TABLE = Table(
+    commands={contract.create_site: create_site},
+    queries={contract.list_sites: list_sites, contract.every_site: every_site},
+)

@@ -8,6 +8,8 @@ from libs.common.contracts.gateway import me as me_contract
 from libs.common.contracts.gateway import tokens as contract
 from libs.common.contracts.gateway.me import CallerKey, Me
 from libs.common.contracts.gateway.tokens import (
+    Expiring,
+    ExpiryWanted,
     TokenFilter,
     TokenIssued,
     TokenRevoke,
@@ -43,6 +45,22 @@ SELECT_CALLER = """
 SELECT users.username, users.role, tokens.token_id, tokens.expires_at FROM tokens JOIN users USING (username)
 WHERE tokens.token_id = $1 AND users.username = $2
 """
+
+
+# Live ones only: what has expired already presses nobody any more.
+SELECT_EXPIRING = """
+SELECT count(*) AS live_count, count(*) FILTER (WHERE expires_at <= $2) AS expiring_count,
+    coalesce((array_agg(token_id ORDER BY expires_at) FILTER (WHERE expires_at <= $2))[:20], '{}') AS token_ids,
+    min(expires_at) AS next_at
+FROM tokens JOIN users USING (username) WHERE revoked_at IS NULL AND expires_at > $1 AND users.active
+"""
+
+
+async def expiring_tokens(read: Read, wanted: ExpiryWanted) -> Expiring:
+    """Tokens that stop working within so many hours."""
+    row = await read.pool.fetchrow(SELECT_EXPIRING, read.now, read.now + timedelta(hours=wanted.within_hours))
+    assert row is not None  # noqa: S101 - a count has one row
+    return Expiring(**dict(row))
 
 
 async def issue_token(tx: Tx, body: TokenSealed) -> TokenIssued:
@@ -124,5 +142,9 @@ async def get_me(read: Read, params: CallerKey) -> Me:
 
 TABLE = Table(
     commands={contract.issue_token: issue_token, contract.revoke_token: revoke_token},
-    queries={contract.list_tokens: list_tokens, me_contract.get_me: get_me},
+    queries={
+        contract.list_tokens: list_tokens,
+        contract.expiring_tokens: expiring_tokens,
+        me_contract.get_me: get_me,
+    },
 )

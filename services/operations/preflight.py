@@ -49,12 +49,11 @@ async def told(source: asyncpg.Pool | Connection) -> dict[str, PreflightReport]:
 
 
 async def refreshed(
-    asker: Asks, source: asyncpg.Pool | Connection
+    asker: Asks, spoken: Mapping[str, PreflightReport]
 ) -> tuple[dict[str, PreflightReport], dict[str, str]]:
     """What every service finds now, and which do not answer and why. This service's own word is that of its start."""
     reports, silent = await each(asker, preflight_query)
-    own = (await told(source)).get(OWN)
-    return ({**reports, OWN: own} if own else reports), silent
+    return ({**reports, OWN: spoken[OWN]} if OWN in spoken else reports), silent
 
 
 def put_together(
@@ -116,7 +115,7 @@ async def show(read: Read, wanted: PreflightWanted) -> Preflight:
     if not wanted.refresh:
         known = {name: one for name, one in (await told(read.pool)).items() if name in SERVICES}
         return put_together(known, {}, read.now, fresh=False)
-    return put_together(*await refreshed(read, read.pool), read.now, fresh=True)
+    return put_together(*await refreshed(read, await told(read.pool)), read.now, fresh=True)
 
 
 _TOLD: dict[Event, EventHandler] = {

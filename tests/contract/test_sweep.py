@@ -32,6 +32,7 @@ NO_NUMBERS = ("-1", "1e3", "9" * 30, "0", "1.5", "%D9%A1")
 ID_FIELDS = (
     "archive_id",
     "channel_id",
+    "check_run_id",
     "comment_id",
     "delivery_id",
     "halt_id",

@@ -31,13 +31,14 @@ from libs.common.cloudevents import format_time
 from libs.common.contracts.base import Query
 from libs.common.contracts.tracker.items import item_opened
 from libs.common.outbound import Outbound
+from libs.common.settings import Settings
 from libs.common.vault import Vault
 from services.audit.service import make_service as make_audit
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
 from services.metrics.service import SERVICE as METRICS
 from services.notifier.service import make_service as make_notifier
-from services.operations.service import SERVICE as OPERATIONS
+from services.operations.service import make_service as make_operations
 from services.tracker.service import SERVICE as TRACKER
 from tests.http_edge import OWNER, Http
 from tests.integration.notifier_archive import archived
@@ -73,7 +74,8 @@ SARIF = {
 @pytest_asyncio.fixture
 async def http(stack: Stack) -> AsyncIterator[Http]:
     notifier = make_notifier(Outbound(("127.0.0.0/8",)), Vault.from_secret(VAULT_SECRET))
-    await stack.start(make_service(packaged_policies()), TRACKER, make_audit(LOG), METRICS, notifier, OPERATIONS)
+    operations = make_operations(Settings())
+    await stack.start(make_service(packaged_policies()), TRACKER, make_audit(LOG), METRICS, notifier, operations)
     edge = await Http(stack).open(vault_secret=SecretStr(VAULT_SECRET))
     yield edge
     await edge.close()
@@ -220,6 +222,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     await http.stack.heard(item_opened)
     for job in ("kpi", "escalation", "auto_assign", "autopilot"):
         assert (await tool("jobs", "run", f"ops_governance_remediation_{job}")).exit_code == 0
+    checked = json.loads((await tool("ops", "check", "--json")).stdout)
     for document in DOCUMENTS:
         content = json.loads((await tool(document, "show", "--json")).stdout)["content"]
         body = json.dumps({"content": content, "reason": "first"})
@@ -254,7 +257,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
         "accepted_id": await accept_baseline(tool, tmp_path),
         "waiver_id": str(json.loads(waiver.stdout)["waiver_id"]),
         "gate": "release", "run_id": str(run["run_id"]), "item_id": str(item["id"]), "username": "owner",
-        "signal_id": str(run["rules"][0]["facts_used"][0]), "version": "1",
+        "signal_id": str(run["rules"][0]["facts_used"][0]), "version": "1", "check_run_id": str(checked["run_id"]),
     }  # fmt: skip
     read = 0
     for operation in with_routes():

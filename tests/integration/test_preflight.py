@@ -16,9 +16,10 @@ from libs.common.contracts import SERVICES
 from libs.common.contracts.operations.preflight import show_preflight
 from libs.common.contracts.preflight import preflight_query
 from libs.common.runtime import StartError
+from libs.common.settings import Settings
 from services.audit.service import make_service as make_audit
 from services.metrics.service import SERVICE as METRICS
-from services.operations.service import SERVICE as OPERATIONS
+from services.operations.service import make_service
 from tests.local_traffic import await_that, client
 from tests.stack import Stack
 
@@ -61,7 +62,7 @@ def test_a_whole_installation_is_in_order_and_shows_no_secret(local_stack: Local
 
 
 async def test_who_has_not_spoken_is_in_error_and_never_absent(stack: Stack) -> None:
-    await stack.start(OPERATIONS)
+    await stack.start(make_service(Settings()))
     silent = (await stack.query(show_preflight)).json
     assert (silent["overall_status"], silent["error_count"]) == ("critical", len(SERVICES))
     assert [one["service"] for one in silent["services"]] == list(SERVICES)
@@ -119,7 +120,7 @@ async def test_an_unsafe_nats_is_an_error(stack: Stack, nats_server: Server) -> 
 
 
 async def test_a_start_ends_when_that_is_asked_for_and_has_told_why(stack: Stack) -> None:
-    await stack.start(OPERATIONS)
+    await stack.start(make_service(Settings()))
     broken = {"preflight_required_env": ["HEADGATE_NATS_URL", "NO_SUCH_NAME"], "preflight_fail_on_error": True}
     with pytest.raises(StartError, match="required_env_no_such_name: NO_SUCH_NAME is not set"):
         await runtime.start(METRICS, stack.settings("metrics", **broken), clock=stack.clock, speaks=True)

@@ -18,6 +18,7 @@ from libs.client.views import (
     items,
     kpi,
     notifications,
+    operations,
     people,
     policies,
     signals,
@@ -46,6 +47,7 @@ BY_RESULT: dict[Any, View] = {
     **facts.BY_RESULT,
     **subscribers.BY_RESULT,
     **notifications.BY_RESULT,
+    **operations.BY_RESULT,
 }
 
 

@@ -16,6 +16,7 @@ from libs.common.contracts.common import (
 from libs.common.contracts.jobs import job_event, jobs_query
 from libs.common.contracts.preflight import preflight_event, preflight_query
 from libs.common.contracts.versions import Document
+from libs.common.contracts.vitals import vitals_query
 
 
 def collect(
@@ -25,7 +26,7 @@ def collect(
 
     It holds every Command, Query, Event and Document that a module of the package declares, in the order of the
     modules' names, then of the lines; and what every service promises: the outcomes of its commands, its dead
-    letters, its jobs, and its preflight.
+    letters, its jobs, its preflight and its vitals.
 
     ``hears``, ``sends`` and ``asks`` are names, not declarations, so that contract packages never import each other in
     a circle; `libs.common.contracts` checks that each is declared. Raises `ValueError` if a name is declared twice.
@@ -41,6 +42,7 @@ def collect(
             *dead_letter_queries(service),
             jobs_query(service),
             preflight_query(service),
+            vitals_query(service),
         ),
         events=(
             *(d for d in found if isinstance(d, Event) and d.stream == "events"),

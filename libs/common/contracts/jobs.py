@@ -30,13 +30,17 @@ class JobRun(Open):
 
 
 class JobState(Open):
-    """A job, its schedule, and its newest run in any site. ``next_at`` is null for a job that is switched off."""
+    """A job, its schedule, and its newest run in any site. ``next_at`` is null for a job that is switched off.
+
+    ``runs_always``: each instant of its schedule leaves a run; others run only in the sites that they are needed in.
+    """
 
     job_name: str
     service: str
     cron: str | None = None
     zone: str | None = None
     next_at: Time | None = None
+    runs_always: bool = False
     last_run_id: int | None = None
     last_status: JobStatus | None = None
     last_finished_at: Time | None = None

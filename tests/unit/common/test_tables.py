@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from libs.common import jobs, versions
+from libs.common import jobs, versions, vitals
 from libs.common.contracts import CONTRACTS, SERVICES
 from libs.common.contracts.tracker.board import sync_board
 from libs.common.contracts.tracker.item_lists import list_items
@@ -28,6 +28,7 @@ GIVEN: dict[str, Callable[[], tuple[Any, ...]]] = {
     "audit": lambda: (None,),
     "governance": lambda: (packaged_policies(),),
     "notifier": lambda: (Outbound(), Vault()),
+    "operations": lambda: (Settings(),),
 }
 
 
@@ -48,6 +49,7 @@ def test_every_operation_has_exactly_one_handler(name: str) -> None:
     shared = [declared.name for answered in handlers(service, nothing) for declared in answered]
     shared += [declared.name for declared in jobs.handlers(service, {})]
     shared += [declared.name for declared in Lookout(service, Settings(), wall_clock).handlers()]
+    shared += [declared.name for declared in vitals.handlers(name)]
     own = [declared.name for declared in (*service.commands, *service.queries)]
     assert sorted(own + shared) == sorted(declared.name for declared in CONTRACTS[name].operations())
 

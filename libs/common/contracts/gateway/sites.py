@@ -37,4 +37,5 @@ list_sites = Query(
     summary="List the sites that you may see",
     sited=False,
 )
+every_site = Query("gateway.sites.every", result=list[str], sited=False)  # whoever asks: for services
 site_created = Event("gateway.site.created", data=SiteView, summary="A site was created")

@@ -41,6 +41,19 @@ class TokenFilter(Model):
     username: Token | None = Field(None, description="The user's name: a-z, 0-9 and -")
 
 
+class ExpiryWanted(Model):
+    within_hours: int = Field(72, ge=1, le=8760)
+
+
+class Expiring(Open):
+    """Tokens of active users that stop working soon: how many, and the first of them by number."""
+
+    live_count: int
+    expiring_count: int
+    token_ids: list[int]
+    next_at: Time | None
+
+
 class TokenView(Open):
     """``fingerprint`` is the first 16 hex digits of the secret's SHA-256; it tells tokens apart and opens nothing."""
 
@@ -96,5 +109,6 @@ list_tokens = Query(
     summary="List tokens (never their secret): one's own, or everybody's for those who may read identity",
     sited=False,
 )
+expiring_tokens = Query("gateway.tokens.expiring", params=ExpiryWanted, result=Expiring, sited=False)
 token_issued = Event("gateway.token.issued", data=TokenView, summary="A token was issued (without its secret)")
 token_revoked = Event("gateway.token.revoked", data=TokenRevoked, summary="A token was revoked")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from libs.common.contracts.collect import collect
+from libs.common.contracts.jobs import jobs_query
 from libs.common.contracts.preflight import preflight_event, preflight_query
+from libs.common.contracts.vitals import vitals_query
 from libs.common.roster import SERVICES
 
 _OTHERS = tuple(service for service in SERVICES if service != "operations")
@@ -11,5 +13,14 @@ _OTHERS = tuple(service for service in SERVICES if service != "operations")
 CONTRACT = collect(
     __name__,
     hears=tuple(preflight_event(service).name for service in SERVICES),
-    asks=tuple(preflight_query(service).name for service in _OTHERS),
+    sends=("governance.signal.record",),
+    asks=(
+        *(question(service).name for service in _OTHERS for question in (preflight_query, vitals_query, jobs_query)),
+        "gateway.backlogs.list",
+        "gateway.tokens.expiring",
+        "gateway.sites.every",
+        "audit.head.get",
+        "audit.chain.verify",
+        "metrics.latency.get",
+    ),
 )
