@@ -53,6 +53,8 @@ HELPS = {
     "channels": "Channels: the places where a site's people read, by name.",
     "own-channels": "Your own channels: where you yourself are told.",
     "deliveries": "Deliveries: what became of each event that was to be sent.",
+    "alerts": "Alerts: deliveries and channels in the words of the facility system.",
+    "guard": "The guard: which targets are left alone since they fail, and probing them.",
     "signers": "Whose signatures and identity tokens beside reports count.",
     "line": "Stop the line: no gate says GO until it is lifted.",
     "audit": "The audit log: a hash chain that anybody can recompute.",

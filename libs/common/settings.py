@@ -126,6 +126,18 @@ class Settings(BaseSettings):
     smtp_from: str | None = Field(
         None, description="Whom mail comes from: an address, or `Headgate <headgate@example.com>`."
     )
+    guard_failures: int = Field(
+        3,
+        ge=1,
+        le=1000,
+        description="Attempts at one type of event that must fail in a row for a target to be left alone.",
+    )
+    guard_quarantine_minutes: float = Field(
+        30,
+        ge=1,
+        le=1440,
+        description="How long such a target is left alone after a failure at the most, before a probe.",
+    )
     bus_account_seed: SecretStr | None = Field(
         None,
         description="Seed of the account key (`SA…`) by which the gateway lets subscribers onto the bus; `make up` and "

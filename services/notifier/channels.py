@@ -30,7 +30,7 @@ from libs.common.outbound import OutboundError
 from libs.common.problems import Conflict, Invalid, NotFound, Unavailable
 from libs.common.service import Read, Table, Tx
 from libs.common.vault import VaultError
-from services.notifier import people
+from services.notifier import people, recovery
 from services.notifier.kinds.ways import Ways
 from services.notifier.roll import RAISE_NUMBER
 from services.notifier.templates import need_template
@@ -60,7 +60,7 @@ SELECT subscription_id FROM subscription WHERE channel_id = $1 AND status <> 're
 """
 DROP_WAITING = """
 UPDATE delivery SET state = 'dead', due_at = NULL, ended_at = $2, error = 'The channel was removed.'
-WHERE lane = $1 AND due_at IS NOT NULL
+WHERE lane = $1 AND (due_at IS NOT NULL OR state = 'suppressed')
 """
 SELECT_CHANNEL = f"SELECT {_VIEW} FROM channel WHERE channel_id = $1 AND site = $2 AND person = $3"  # noqa: S608
 LIST_CHANNELS = Listing(
@@ -113,6 +113,7 @@ async def change_channel(ways: Ways, own: bool, tx: Tx, body: ChannelChangeSeale
     )  # fmt: skip
     if body.name != known.name:
         await tx.connection.execute(NAME_IN_SUBSCRIPTIONS, body.channel_id, body.name)
+    await tx.connection.execute(recovery.PROBE_SOON, -body.channel_id, tx.now)
     return _told(tx, row)
 
 
@@ -129,6 +130,7 @@ async def disable_channel(own: bool, tx: Tx, body: ChannelDisable) -> ChannelVie
 
 async def enable_channel(own: bool, tx: Tx, body: ChannelKey) -> ChannelView:
     """Go on; what waited is sent now. Raises `NotFound`, `Conflict`."""
+    await tx.connection.execute(recovery.PROBE_SOON, -body.channel_id, tx.now)
     return await _set_status(tx, own, body.channel_id, "active", "", ("disabled",))
 
 
@@ -141,6 +143,7 @@ async def remove_channel(own: bool, tx: Tx, body: ChannelKey) -> ChannelView:
         raise Conflict(f"The channel {known.name} is used by subscriptions ({numbers}); change or remove them first.")
     view = await _set_status(tx, own, body.channel_id, "removed", "", _LIVING)
     await tx.connection.execute(DROP_WAITING, -body.channel_id, tx.now)
+    await tx.connection.execute(recovery.FORGET_TARGET, -body.channel_id)
     return view
 
 

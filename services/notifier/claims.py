@@ -43,6 +43,11 @@ due AS (
     FROM ready LEFT JOIN known USING (lane) CROSS JOIN LATERAL (
         SELECT delivery_id, due_at FROM delivery
         WHERE delivery.lane = ready.lane AND delivery.due_at <= $4
+            AND (purpose = 'escalation' OR NOT EXISTS (
+                SELECT FROM circuit
+                WHERE circuit.target = delivery.target AND circuit.event_name = delivery.event_name
+                    AND circuit.state IN ('open', 'half_open') AND probe_id IS DISTINCT FROM delivery_id
+            ))
         ORDER BY due_at, delivery_id LIMIT least(coalesce(room, $5), $6)
     ) AS found
 ),
@@ -68,7 +73,7 @@ SELECT taken.delivery_id, taken.lane, taken.target, taken.subscription_id, taken
     coalesce(channel.fingerprint, subscription.fingerprint) AS fingerprint,
     previous_secret, previous_fingerprint, previous_until,
     coalesce(owner, channel.person) AS owner, eyes.role AS owner_role,
-    active AND (purpose = 'test' OR sites && ARRAY['*', taken.site]) AS may_see
+    active AND (purpose IN ('test', 'probe') OR sites && ARRAY['*', taken.site]) AS may_see
 FROM taken LEFT JOIN subscription USING (subscription_id) LEFT JOIN channel ON channel.channel_id = taken.channel_id
 LEFT JOIN person AS eyes ON eyes.username = coalesce(owner, channel.person)
 LEFT JOIN event ON event.event_id = taken.event_id
@@ -96,6 +101,7 @@ UPDATE delivery SET state = result.state, due_at = result.due_at, ended_at = res
 FROM locked, result, lazily
 WHERE delivery.delivery_id = locked.delivery_id AND result.delivery_id = locked.delivery_id
     AND delivery.state = 'delivering' AND delivery.attempt_count = result.attempt_count
+RETURNING delivery.delivery_id
 """
 # What was taken and not begun: as if it had not been taken.
 GIVE_BACK = """
@@ -175,6 +181,7 @@ class Result:
     target: int
     event_name: str
     site: str
+    purpose: str
     state: str
     at: datetime
     known_at: datetime
@@ -202,8 +209,8 @@ class Result:
 
 
 _RESULT = names_of(
-    Result, without=("target", "event_name", "site", "known_at", "well", "follows", "key")
-)  # which no row has
+    Result, without=("target", "event_name", "site", "purpose", "known_at", "well", "follows", "key")
+)  # which no attempt changes
 
 
 async def claim(
@@ -218,10 +225,12 @@ async def claim(
     return [Claimed(now, **row) for row in rows]
 
 
-async def store(connection: Connection, results: Sequence[Result]) -> None:
-    """Write down what became of attempts, in the transaction of the caller or one of its own."""
-    if results:
-        await connection.execute(STORE, [_row(result) for result in results])
+async def store(connection: Connection, results: Sequence[Result]) -> list[Result]:
+    """Write down what became of attempts, in the caller's transaction; returns those whose leases still held."""
+    if not results:
+        return []
+    written = {row["delivery_id"] for row in await connection.fetch(STORE, [_row(result) for result in results])}
+    return [result for result in results if result.delivery_id in written]
 
 
 async def give_back(connection: Connection, unbegun: Sequence[Claimed], now: datetime) -> None:

@@ -20,11 +20,12 @@ from libs.common.contracts.notifier.deliveries import (
     Replayed,
     Retried,
 )
+from libs.common.contracts.roles import may_be_told
 from libs.common.listing import Listing, newest
 from libs.common.problems import Conflict, NotFound
 from libs.common.schedules import Schedule
 from libs.common.service import Job, JobDone, Read, Table, Tx
-from services.notifier import intake
+from services.notifier import intake, recovery
 from services.notifier.domain.attempts import webhook_id
 from services.notifier.roll import Roll, Rolls
 from services.notifier.subscriptions import find
@@ -48,11 +49,11 @@ LEFT JOIN channel ON channel.channel_id = delivery.channel_id
 WHERE delivery_id = $1 AND delivery.site = $2
 """
 # A subscription's goes where that leads now.
-_AGAIN = """state = 'pending', due_at = $3, ended_at = NULL, tries = 0, channel_id = CASE
+AGAIN = """state = 'pending', due_at = $3, ended_at = NULL, suppressed_at = NULL, tries = 0, channel_id = CASE
     WHEN delivery.subscription_id IS NULL THEN delivery.channel_id ELSE (SELECT leads.channel_id
     FROM subscription AS leads WHERE leads.subscription_id = delivery.subscription_id) END"""
 RETRY_DELIVERY = f"""
-UPDATE delivery SET {_AGAIN}, pace = 'now' WHERE delivery_id = $1 AND site = $2 AND state <> 'delivering'
+UPDATE delivery SET {AGAIN}, pace = 'now' WHERE delivery_id = $1 AND site = $2 AND state <> 'delivering'
 RETURNING subscription_id, channel_id
 """  # noqa: S608 - our own text
 CHANNEL_STATUS = "SELECT status FROM channel WHERE channel_id = $1"
@@ -68,7 +69,7 @@ WITH found AS MATERIALIZED (
     SELECT delivery_id FROM {_DEAD} AND ($4::timestamptz IS NULL OR delivery.created_at >= $4)
     ORDER BY delivery_id LIMIT $5 FOR UPDATE OF delivery
 )
-UPDATE delivery SET {_AGAIN} FROM found WHERE delivery.delivery_id = found.delivery_id RETURNING delivery.delivery_id
+UPDATE delivery SET {AGAIN} FROM found WHERE delivery.delivery_id = found.delivery_id RETURNING delivery.delivery_id
 """  # noqa: S608
 COUNT_DEAD = f"""
 SELECT count(*) FROM {_DEAD} AND ($3::timestamptz IS NULL OR delivery.created_at >= $3)
@@ -83,12 +84,13 @@ WITH found AS MATERIALIZED (
     WHERE lane = $1 AND event_id = ANY ($2::uuid[]) AND state = ANY ($4::text[])
     ORDER BY delivery_id FOR UPDATE
 )
-UPDATE delivery SET {_AGAIN} FROM found WHERE delivery.delivery_id = found.delivery_id RETURNING delivery.delivery_id
+UPDATE delivery SET {AGAIN} FROM found WHERE delivery.delivery_id = found.delivery_id RETURNING delivery.delivery_id
 """  # noqa: S608
 PRUNE_EVENTS = """
 DELETE FROM event WHERE event_id = ANY (ARRAY(
     SELECT event_id FROM event WHERE received_at < $1
         AND NOT EXISTS (SELECT FROM delivery WHERE delivery.event_id = event.event_id AND due_at IS NOT NULL)
+        AND NOT EXISTS (SELECT FROM delivery WHERE delivery.event_id = event.event_id AND state = 'suppressed')
     ORDER BY received_at LIMIT $2))
 """
 
@@ -105,7 +107,8 @@ async def show_delivery(read: Read, key: DeliveryKey) -> DeliveryDetail:
     row = await read.pool.fetchrow(SELECT_DELIVERY, key.delivery_id, read.site)
     if row is None:
         raise _unknown(key.delivery_id)
-    event = None if row["payload"] is None else decode(row["payload"]).document
+    hidden = row["payload"] is None or not may_be_told(read.permissions, row["event_name"])
+    event = None if hidden else decode(row["payload"]).document
     return DeliveryDetail(**row, webhook_id=webhook_id(row["event_id"], row["lane"]), event=event)
 
 
@@ -125,6 +128,7 @@ async def retry_delivery(tx: Tx, key: DeliveryKey) -> Retried:
         raise Conflict(f"The subscription {subscription_id} of this delivery is removed.")
     if await tx.connection.fetchval(CHANNEL_STATUS, channel_id) == "removed":
         raise Conflict("The channel of this delivery is removed.")
+    await recovery.try_with(tx.connection, key.delivery_id, tx.now)
     told = Retried(retried_count=1, delivery_id=key.delivery_id, subscription_id=subscription_id)
     tx.emit(contract.delivery_retried, told, subject=str(key.delivery_id))
     return told

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,9 +27,11 @@ from services.notifier import claims, digests, escalations, outages, words
 from services.notifier.claims import Claimed, Result
 from services.notifier.domain import attempts
 from services.notifier.domain.attempts import Next
+from services.notifier.domain.circuits import Policy
 from services.notifier.domain.hiding import hidden_parts, masked
 from services.notifier.domain.lanes import FIRST_WINDOW, MAX_WINDOW, Lanes
 from services.notifier.domain.message import Message
+from services.notifier.guard import Guard
 from services.notifier.kinds import generic, mail, pagerduty, slack, teams, webhook
 from services.notifier.kinds.mail import MailError
 from services.notifier.kinds.request import Request
@@ -48,6 +51,7 @@ SLOTS = 100
 PEOPLE_WINDOW = 2  # of a channel: such places ask for about one message a second
 WINDOWS = {WEBHOOK: MAX_WINDOW, "pagerduty": 1}  # one after another, so that what resolves comes behind what it ends
 POLL_S = 1.0
+LOOK_S = 0.9  # a little less than a poll, so that each poll looks
 STALE_AFTER = claims.LEASE - timedelta(seconds=15)  # what waited longer may be another's before its answer comes
 GATHER_S = 0.005  # results that come within so much of each other are written down together
 STOP_S = 12.0
@@ -56,6 +60,7 @@ MAX_HEADERS, MAX_HEADER_CHARS, MAX_HEAD_CHARS = 30, 300, 1_000
 NOT_ALLOWED = "Whose subscription or channel this is may not see this event any more."
 FORGOTTEN = "The event is kept no more."
 NO_POST = "No mail goes out from here any more: an administrator sets HEADGATE_SMTP_HOST for the notifier."
+TOO_MANY = 429  # asks for time, and is no failure: `Retry-After` says how much
 OURS = "Something went wrong here that should not; the notifier's log says what."
 
 
@@ -65,11 +70,13 @@ class Sender:
     def __init__(
         self,
         ways: Ways,
+        policy: Policy,
         pool: asyncpg.Pool,
         clock: Clock,
         nudge: Callable[[], None],
     ) -> None:
         self._ways, self._outbound, self._vault = ways, ways.outbound, ways.vault
+        self._guard, self._looked = Guard(policy), 0.0
         self._pool, self._clock, self._nudge = pool, clock, nudge
         self._lanes: Lanes[Claimed] = Lanes(SLOTS)
         self._wake, self._stopping = asyncio.Event(), False
@@ -125,10 +132,12 @@ class Sender:
             await self._disable()
             results, unbegun, self._later = list(self._results), list(self._unbegun), []
             async with self._pool.acquire() as connection, connection.transaction():
-                await claims.store(connection, results)
+                written = await claims.store(connection, results)
                 await outages.note(connection, [one for one in results if not one.follows])
                 told = await escalations.note(connection, results, self._clock())
+                told = await self._guard.note(connection, written, self._clock()) or told
                 await claims.give_back(connection, unbegun, self._clock())
+                await self._look(connection)
                 taken = await self._claim(connection)
         except LOST_RACES:
             return True
@@ -144,6 +153,16 @@ class Sender:
             self._lanes.take(one.lane, one, WINDOWS.get(one.kind, PEOPLE_WINDOW))
         self._begin()
         return True
+
+    async def _look(self, connection: Connection) -> None:
+        """See once in a second what circuits hold back and let through."""
+        now = time.monotonic()
+        if now < self._looked + LOOK_S or self._stopping:
+            return
+        self._looked = now
+        if await self._guard.look(connection, self._clock()):
+            self._looked = 0.0
+            self._wake.set()
 
     def _begin(self) -> None:
         """Begin what may begin now."""
@@ -194,7 +213,7 @@ class Sender:
             result, well = await self._result(one)
         except Exception:  # a mistake of ours must not hold a place for ever, nor be tried again at once
             log.exception("a delivery could not be sent", delivery_id=one.delivery_id)
-            result, well = self._silent(one, self._clock(), OURS, None), False
+            result, well = self._silent(one, self._clock(), OURS, None, ours=True), False
         self._unbegun += self._lanes.end(one.lane, well=well)
         if not self._stopping:
             self._begin()
@@ -217,7 +236,7 @@ class Sender:
             request = self._request(one, one.payload, now)
         except VaultError as error:
             what = "The signing secret" if one.kind == WEBHOOK else "Where the channel leads"
-            return self._silent(one, now, f"{what} can't be opened: {error}", None), True
+            return self._silent(one, now, f"{what} can't be opened: {error}", None, ours=True), True
         try:
             answer = await self._outbound.post(request.url, request.headers, request.body)
         except Refused as error:
@@ -252,12 +271,12 @@ class Sender:
             written = mail.mail_of(message, one, self._vault, self._ways.post, now)
             said, took_ms = await self._ways.post.send(written)
         except VaultError as error:
-            return self._silent(one, now, f"Where the channel leads can't be opened: {error}", None), True
+            return self._silent(one, now, f"Where the channel leads can't be opened: {error}", None, ours=True), True
         except MailError as error:
             if error.final:
                 return _given_up(one, now, error.sentence, well=False), True
             return self._silent(one, now, error.sentence, None, note), False
-        return self._row(one, now, Next("delivered"), took_ms=took_ms, answer_head=said, note=note), True
+        return self._row(one, now, Next("delivered"), True, took_ms=took_ms, answer_head=said, note=note), True
 
     def _message(self, one: Claimed, payload: bytes, now: datetime) -> Message:
         template, note = self._wordbook.find(one.site, one.template, one.language, one.event_name)
@@ -270,10 +289,18 @@ class Sender:
         return replace(found, note=note) if note else found
 
     def _silent(
-        self, one: Claimed, at: datetime, error: str, headers: dict[str, str] | None, note: str | None = None
+        self,
+        one: Claimed,
+        at: datetime,
+        error: str,
+        headers: dict[str, str] | None,
+        note: str | None = None,
+        *,
+        ours: bool = False,
     ) -> Result:
+        """What follows when there was no answer; ``ours``: through no fault of the target."""
         following = attempts.after_silence(one.tries, random.random(), _schedule(one))  # noqa: S311 - jitter, no secret
-        return self._row(one, at, following, error=error, request_headers=headers, note=note)
+        return self._row(one, at, following, None if ours else False, error=error, request_headers=headers, note=note)
 
     def _answered(self, one: Claimed, at: datetime, answer: Answer, request: Request) -> tuple[Result, bool]:
         asked = attempts.retry_after_s(answer.headers.get("retry-after"), at)
@@ -285,6 +312,8 @@ class Sender:
             one,
             at,
             following,
+            # Who wants no more has answered as it should, and who asks for time will take it then.
+            None if following.disable or answer.status == TOO_MANY else well,
             http_status=answer.status,
             took_ms=answer.took_ms,
             error=None if well else attempts.sentence(answer.status),
@@ -294,14 +323,12 @@ class Sender:
             note=request.note,
         ), well
 
-    def _row(self, one: Claimed, at: datetime, following: Next, **more: object) -> Result:
-        retrying = following.state == "retrying"
-        known_at = self._clock()
+    def _row(self, one: Claimed, at: datetime, following: Next, well: bool | None, **more: object) -> Result:
+        retrying, known_at = following.state == "retrying", self._clock()
         due_at = known_at + timedelta(seconds=following.delay_s) if retrying else None
-        # Who wants no more has answered as it should; that is no outage.
-        well = None if following.disable else following.state == "delivered"
-        ended_at = None if retrying else known_at
-        return _result(one, following.state, at, known_at, well, due_at=due_at, ended_at=ended_at, **more)
+        return _result(
+            one, following.state, at, known_at, well, due_at=due_at, ended_at=None if retrying else known_at, **more
+        )
 
 
 def _given_up(one: Claimed, at: datetime, error: str, *, well: bool | None = None) -> Result:
@@ -309,7 +336,7 @@ def _given_up(one: Claimed, at: datetime, error: str, *, well: bool | None = Non
 
 
 def _result(one: Claimed, state: str, at: datetime, known_at: datetime, well: bool | None, **more: object) -> Result:
-    known = (one.delivery_id, one.attempt_count, one.target, one.event_name, one.site)
+    known = (one.delivery_id, one.attempt_count, one.target, one.event_name, one.site, one.purpose)
     return Result(*known, state, at, known_at, well, one.key, **more)  # type: ignore[arg-type]
 
 
@@ -323,7 +350,7 @@ def _may_see(one: Claimed) -> bool:
         return True
     if not (one.may_see and one.owner_role):
         return False
-    return one.purpose == "test" or may_see(one.owner_role, one.event_name)
+    return one.purpose in ("test", "probe") or may_see(one.owner_role, one.event_name)
 
 
 def _shortened(headers: Mapping[str, str], hidden: Sequence[str]) -> dict[str, str]:
@@ -336,10 +363,10 @@ def _text(head: bytes, hidden: Sequence[str]) -> str:
     return masked(whole, hidden)[:MAX_HEAD_CHARS]
 
 
-def table(ways: Ways) -> Table:
-    """The worker, with the ways by which it sends."""
+def table(ways: Ways, policy: Policy) -> Table:
+    """The worker, with the ways by which it sends, and when a target is left alone."""
 
     def make(pool: asyncpg.Pool, clock: Clock, nudge: Callable[[], None]) -> Sender:
-        return Sender(ways, pool, clock, nudge)
+        return Sender(ways, policy, pool, clock, nudge)
 
     return Table(workers=(make,))

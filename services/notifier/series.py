@@ -1,7 +1,8 @@
-"""Series of the notifier: attempts as they are made, and how many deliveries wait, and since when."""
+"""Series of the notifier: attempts as they are made, how many deliveries wait and since when, and circuits."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import get_args
 from weakref import WeakKeyDictionary
 
@@ -22,31 +23,64 @@ for _channel in CHANNELS:
     for _state in ("delivered", "retrying", "dead"):
         ATTEMPTS.labels(_channel, _state)
 
-# Only what is open: that is read off the index of what is due, and of what is dead.
+# Only what is open: that is read off the indexes of what is due, and of what is held back.
 COUNT_OPEN = """
 SELECT coalesce(kind, 'webhook') AS channel, state, count(*) AS count,
-    extract(epoch FROM now() - min(due_at) FILTER (WHERE coalesce(subscription.status, 'active') = 'active'
+    extract(epoch FROM now() - min(delivery.due_at) FILTER (WHERE coalesce(subscription.status, 'active') = 'active'
         AND coalesce(channel.status, 'active') = 'active'))::float8 AS age_s
 FROM delivery LEFT JOIN subscription USING (subscription_id)
 LEFT JOIN channel ON channel.channel_id = delivery.channel_id
 WHERE due_at IS NOT NULL GROUP BY kind, state
+UNION ALL
+SELECT coalesce(kind, 'webhook'), state, count(*),
+    extract(epoch FROM now() - min(suppressed_at) FILTER (WHERE coalesce(subscription.status, 'active') = 'active'
+        AND coalesce(channel.status, 'active') = 'active'))::float8
+FROM delivery LEFT JOIN subscription USING (subscription_id)
+LEFT JOIN channel ON channel.channel_id = delivery.channel_id
+WHERE state = 'suppressed' GROUP BY kind, state
 """
-STATES = ("pending", "delivering", "retrying")
+COUNT_CIRCUITS = "SELECT state, count(*) AS count FROM circuit WHERE state <> 'closed' GROUP BY state"
+STATES = ("pending", "delivering", "retrying", "suppressed")
+CIRCUITS = ("open", "half_open", "releasing")
 
-_GAUGES: WeakKeyDictionary[CollectorRegistry, tuple[Gauge, Gauge]] = WeakKeyDictionary()
+
+@dataclass(frozen=True, slots=True)
+class _Gauges:
+    open: Gauge
+    oldest: Gauge
+    held_back: Gauge
+    circuits: Gauge
 
 
-def _gauges(registry: CollectorRegistry) -> tuple[Gauge, Gauge]:
+_GAUGES: WeakKeyDictionary[CollectorRegistry, _Gauges] = WeakKeyDictionary()
+
+
+def _gauges(registry: CollectorRegistry) -> _Gauges:
     known = _GAUGES.get(registry)
     if known is None:
-        known = _GAUGES[registry] = (
+        known = _GAUGES[registry] = _Gauges(
             Gauge(
-                "headgate_deliveries_open", "Deliveries that wait or are sent", ["channel", "state"], registry=registry
+                "headgate_deliveries_open",
+                "Deliveries that wait, are sent or are held back",
+                ["channel", "state"],
+                registry=registry,
             ),
             Gauge(
                 "headgate_delivery_oldest_age_seconds",
                 "How long the first attempt of a delivery has been due, but for those that are paused",
                 ["channel"],
+                registry=registry,
+            ),
+            Gauge(
+                "headgate_delivery_held_back_age_seconds",
+                "How long the oldest delivery has been held back while its target fails; it is given up after 17 hours",
+                ["channel"],
+                registry=registry,
+            ),
+            Gauge(
+                "headgate_circuits",
+                "Targets that are left alone at a type of event since they fail at it",
+                ["state"],
                 registry=registry,
             ),
         )
@@ -55,13 +89,18 @@ def _gauges(registry: CollectorRegistry) -> tuple[Gauge, Gauge]:
 
 async def measure(pool: asyncpg.Pool, registry: CollectorRegistry) -> None:
     """Set the gauges from the database, over all sites."""
-    rows = await pool.fetch(COUNT_OPEN)
-    open_, oldest = _gauges(registry)
+    rows, circuits = await pool.fetch(COUNT_OPEN), await pool.fetch(COUNT_CIRCUITS)
+    gauges = _gauges(registry)
     for channel in CHANNELS:
         for state in STATES:
-            open_.labels(channel, state).set(0)
-        oldest.labels(channel).set(0)
+            gauges.open.labels(channel, state).set(0)
+        gauges.oldest.labels(channel).set(0)
+        gauges.held_back.labels(channel).set(0)
+    ages = {"pending": gauges.oldest, "suppressed": gauges.held_back}
     for row in rows:
-        open_.labels(row["channel"], row["state"]).set(row["count"])
-        if row["state"] == "pending":
-            oldest.labels(row["channel"]).set(max(row["age_s"] or 0.0, 0.0))
+        gauges.open.labels(row["channel"], row["state"]).set(row["count"])
+        if row["state"] in ages:
+            ages[row["state"]].labels(row["channel"]).set(max(row["age_s"] or 0.0, 0.0))
+    counts = {row["state"]: row["count"] for row in circuits}
+    for state in CIRCUITS:
+        gauges.circuits.labels(state).set(counts.get(state, 0))

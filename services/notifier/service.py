@@ -9,12 +9,15 @@ from libs.common.outbound import Outbound
 from libs.common.service import Service
 from libs.common.vault import Vault
 from services.notifier import (
+    alerts,
+    channel_kpi,
     channels,
     deliveries,
     escalations,
     intake,
     mttr_slo,
     outages,
+    recovery,
     retention,
     sending,
     series,
@@ -22,6 +25,7 @@ from services.notifier import (
     templates,
     verdicts,
 )
+from services.notifier.domain.circuits import DEFAULT_POLICY, Policy
 from services.notifier.kinds.mail import Post
 from services.notifier.kinds.ways import PAGERDUTY_URL, Ways
 
@@ -33,8 +37,12 @@ def make_service(
     *,
     pagerduty_url: str = PAGERDUTY_URL,
     post: Post | None = None,
+    policy: Policy = DEFAULT_POLICY,
 ) -> Service:
-    """The service that calls addresses by ``outbound`` and opens secrets with ``vault``; the rest: see `Ways`."""
+    """The service that calls addresses by ``outbound`` and opens secrets with ``vault``; the rest: see `Ways`.
+
+    ``policy`` says when a target is left alone.
+    """
     ways = Ways(outbound, vault, base_url, pagerduty_url, post)
     return Service.of(
         CONTRACT,
@@ -45,10 +53,13 @@ def make_service(
         escalations.TABLE,
         outages.TABLE,
         templates.table(base_url),
-        sending.table(ways),
+        sending.table(ways, policy),
         retention.table(Bucket(ARCHIVES.name)),
         retention.DOCUMENT,
         retention.POLICY,
+        recovery.table(policy),
+        alerts.TABLE,
+        channel_kpi.TABLE,
         mttr_slo.table(),
         mttr_slo.DOCUMENT,
         mttr_slo.POLICY,

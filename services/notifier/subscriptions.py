@@ -33,7 +33,7 @@ from libs.common.outbound import Outbound, OutboundError
 from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
 from libs.judge.cel import BadExpression, compile_condition
-from services.notifier import people
+from services.notifier import people, recovery
 from services.notifier.domain.matching import type_pattern
 from services.notifier.domain.quiet import all_week
 from services.notifier.paces import windows_of
@@ -67,7 +67,9 @@ SELECT status, channel_id, endpoint FROM subscription WHERE subscription_id = $1
 """
 # What waits goes where the subscription leads from now on.
 MOVE_WAITING = """
-UPDATE delivery SET channel_id = $2 WHERE lane = $1 AND due_at IS NOT NULL AND channel_id <> $2
+UPDATE delivery SET channel_id = $2, due_at = coalesce(due_at, $3), suppressed_at = NULL,
+    state = CASE WHEN state <> 'suppressed' THEN state WHEN attempt_count > 0 THEN 'retrying' ELSE 'pending' END
+WHERE lane = $1 AND (due_at IS NOT NULL OR state = 'suppressed') AND channel_id <> $2
 """
 # What waits for a night or a digest that are others now is looked at again.
 WAKE_WAITING = """
@@ -78,7 +80,7 @@ SELECT channel_id, kind FROM channel WHERE site = $1 AND person = '' AND name = 
 """
 DROP_WAITING = """
 UPDATE delivery SET state = 'dead', due_at = NULL, ended_at = $2, error = 'The subscription was removed.'
-WHERE lane = $1 AND due_at IS NOT NULL
+WHERE lane = $1 AND (due_at IS NOT NULL OR state = 'suppressed')
 """
 SELECT_SUBSCRIPTION = f"SELECT {_VIEW} FROM subscription WHERE subscription_id = $1 AND site = $2"  # noqa: S608
 LIST_SUBSCRIPTIONS = Listing(
@@ -127,9 +129,10 @@ async def change_subscription(outbound: Outbound, tx: Tx, body: SubscriptionChan
             "channel: what is signed and what goes to a channel are not changed into each other; make a new one."
         )
     key = (body.subscription_id, tx.site, tx.actor, tx.now)
+    await tx.connection.execute(recovery.PROBE_SOON, -channel_id if channel_id else body.subscription_id, tx.now)
     view = _told(tx, await tx.connection.fetchrow(CHANGE_SUBSCRIPTION, *key, channel_id, *_values(body)))
     if channel_id is not None and channel_id != known["channel_id"]:
-        await tx.connection.execute(MOVE_WAITING, body.subscription_id, channel_id)
+        await tx.connection.execute(MOVE_WAITING, body.subscription_id, channel_id, tx.now)
     if channel_id is not None:
         await tx.connection.execute(WAKE_WAITING, body.subscription_id, tx.now)
     return view
@@ -153,6 +156,7 @@ async def pause_subscription(tx: Tx, body: SubscriptionPause) -> SubscriptionVie
 
 async def resume_subscription(tx: Tx, body: SubscriptionKey) -> SubscriptionView:
     """Go on; what waited is sent now. Raises `NotFound`, `Conflict`."""
+    await tx.connection.execute(recovery.PROBE_SOON, body.subscription_id, tx.now)
     return await _set_status(tx, body.subscription_id, "active", "", ("paused", "disabled"))
 
 
@@ -160,6 +164,7 @@ async def remove_subscription(tx: Tx, body: SubscriptionKey) -> SubscriptionView
     """Send nothing any more; what waited is given up. Raises `NotFound`."""
     view = await _set_status(tx, body.subscription_id, "removed", "", _LIVING)
     await tx.connection.execute(DROP_WAITING, body.subscription_id, tx.now)
+    await tx.connection.execute(recovery.FORGET_TARGET, body.subscription_id)
     return view
 
 

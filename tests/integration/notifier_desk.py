@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from libs.common.contracts.governance.halts import HaltTold, line_halted
 from libs.common.outbound import Outbound
 from libs.common.vault import Vault
+from services.notifier.domain.circuits import DEFAULT_POLICY, Policy
 from services.notifier.service import make_service
 from tests.http_edge import Http
 from tests.integration.sink import Sink
@@ -68,10 +69,17 @@ class Desk:
 
 
 async def open_desk(
-    stack: Stack, sink: Sink, *, base_url: str = "", ways: Mapping[str, Any] | None = None, **outbound: Any
+    stack: Stack,
+    sink: Sink,
+    policy: Policy = DEFAULT_POLICY,
+    *,
+    base_url: str = "",
+    ways: Mapping[str, Any] | None = None,
+    **outbound: Any,
 ) -> Desk:
     """Start an edge and a notifier that may call this machine; ``ways`` are further ones of the notifier."""
     http = await Http(stack).open(vault_secret=SecretStr(VAULT_SECRET))
-    service = make_service(Outbound(**{"allowed_networks": HERE, **outbound}), VAULT, base_url, **(ways or {}))
+    caller = Outbound(**{"allowed_networks": HERE, **outbound})
+    service = make_service(caller, VAULT, base_url, policy=policy, **(ways or {}))
     await stack.start(service)
     return Desk(http, sink)

@@ -245,6 +245,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     keys = json.loads((await tool("capsule-keys", "list", "--json")).stdout)
     subscription_id, delivery_id = await subscribe(tool)
     await log_signed(tool)
+    assert (await tool("guard", "recover-batch")).exit_code == 0
     given = {
         "subject": "app", "seq": "1", "from_size": "1",
         "subscription_id": subscription_id,

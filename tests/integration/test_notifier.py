@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from libs.common.contracts.notifier.subscriptions import subscription_disabled
 from libs.common.outbound import Answer, Outbound
+from services.notifier.domain.circuits import Policy
 from tests.integration.notifier_desk import Desk, open_desk
 from tests.integration.sink import Sink, answer, receiver
 from tests.stack import Stack
@@ -204,7 +205,15 @@ async def test_a_name_that_turns_private_is_refused_at_the_call(stack: Stack, si
         await desk.http.close()
 
 
-async def test_what_was_given_up_is_sent_again_by_hand_one_or_many(desk: Desk, sink: Sink, stack: Stack) -> None:
+async def test_what_was_given_up_is_sent_again_by_hand_one_or_many(sink: Sink, stack: Stack) -> None:
+    desk = await open_desk(stack, sink, Policy(failures=1000))  # none of it is held back
+    try:
+        await _given_up_and_sent_again(desk, sink, stack)
+    finally:
+        await desk.http.close()
+
+
+async def _given_up_and_sent_again(desk: Desk, sink: Sink, stack: Stack) -> None:
     sink.says["/hook"] = answer(500)
     made = await desk.subscribe()
     await desk.halt()

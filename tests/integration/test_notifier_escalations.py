@@ -232,8 +232,8 @@ async def test_two_replicas_that_write_the_last_results_answer_once(board: Board
     pool, now = board.stack.running["notifier"].pool, board.stack.clock()
     rows = await board.rows(key)
     results = [
-        Result(row["delivery_id"], row["attempt_count"], row["target"], row["event_name"], SITE, "dead", now, now,
-               False, key, ended_at=now, error="x")
+        Result(row["delivery_id"], row["attempt_count"], row["target"], row["event_name"], SITE, "escalation", "dead",
+               now, now, False, key, ended_at=now, error="x")
         for row in rows
     ]  # fmt: skip
     both = asyncio.Barrier(2)

@@ -129,7 +129,7 @@ async def test_no_incident_is_no_mean_and_not_zero(pool: asyncpg.Pool) -> None:
 
 
 def _result(target: int, at: datetime, well: bool | None) -> Result:
-    return Result(1, 1, target, "an.event.made", "global", "delivered" if well else "retrying", at, at, well)
+    return Result(1, 1, target, "a.b.c", "global", "subscription", "delivered" if well else "retrying", at, at, well)
 
 
 async def _note(pool: asyncpg.Pool, batches: list[list[Result]]) -> None:

@@ -20,7 +20,7 @@ from libs.common.contracts.governance.signals import signal_recorded
 from libs.common.contracts.operations.daily import alert_raised
 from libs.common.contracts.operations.runbook import CATALOGUE
 from libs.common.settings import Settings
-from services.audit.service import SERVICE as AUDIT
+from services.audit.service import make_service as make_audit
 from services.governance.service import make_service as make_governance
 from services.governance.startup import packaged_policies
 from services.metrics.service import SERVICE as METRICS
@@ -58,6 +58,7 @@ class Plant:
     async def until(self, check: str, status: str) -> dict[str, Any]:
         """The check once it has this status."""
         async with asyncio.timeout(15):
+            found: dict[str, Any]
             while (found := (await self.checks())[check])["status"] != status:
                 await asyncio.sleep(0.05)
         return found
@@ -71,7 +72,8 @@ class Plant:
 
 @pytest_asyncio.fixture
 async def plant(stack: Stack) -> AsyncIterator[Plant]:
-    await stack.start(make_governance(packaged_policies()), TRACKER, AUDIT, METRICS, make_service(Settings()))
+    governance, operations = make_governance(packaged_policies()), make_service(Settings())
+    await stack.start(governance, TRACKER, make_audit(None), METRICS, operations)
     edge = await Http(stack).open()
     yield Plant(edge)
     await edge.close()

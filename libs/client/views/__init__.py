@@ -14,6 +14,7 @@ from libs.client.views import (
     facts,
     gate,
     general,
+    guard,
     identity,
     items,
     kpi,
@@ -46,6 +47,7 @@ BY_RESULT: dict[Any, View] = {
     **approvals.BY_RESULT,
     **facts.BY_RESULT,
     **subscribers.BY_RESULT,
+    **guard.BY_RESULT,
     **notifications.BY_RESULT,
     **operations.BY_RESULT,
 }

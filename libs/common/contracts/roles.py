@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 
 READS = frozenset(
     {
@@ -101,5 +102,10 @@ GUARDED = (
 
 def may_see(role: str, event_name: str) -> bool:
     """Whether the role may be told of an event by its name, such as ``governance.gate.decided``."""
+    return may_be_told(ROLES.get(role, frozenset()), event_name)
+
+
+def may_be_told(permissions: Set[str], event_name: str) -> bool:
+    """Whether who has these permissions may be told of an event by its name."""
     needed = (permission for pattern, permission in GUARDED if pattern.fullmatch(event_name))
-    return may(role, "event:read") and all(may(role, permission) for permission in needed)
+    return "event:read" in permissions and all(permission in permissions for permission in needed)

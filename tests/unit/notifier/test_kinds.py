@@ -31,7 +31,8 @@ HOSTILE = "<!channel> <https://evil.example|click> & **bold** [a](https://evil.e
 def claimed(address: str = KEY, name: str = "tracker.escalation.raised") -> Claimed:
     fingerprint = "0" * 16
     return Claimed(
-        NOW, 1, -7, -7, None, 7, uuid.UUID(int=5), "plant-a", name, "escalation", None, 1, 1, b"{}", "slack", "ops", "en", "",
+        NOW, 1, -7, -7, None, 7, uuid.UUID(int=5), "plant-a", name, "escalation", None, 1, 1, b"{}", "slack", "ops",
+        "en", "",
         VAULT.seal(address, channel_place(fingerprint)), fingerprint, None, None, None, "", None, True,
     )  # fmt: skip
 

@@ -83,7 +83,13 @@ def test_a_stream_fills(held: int, refuses: bool, status: str) -> None:
 
 def job(minutes_ago: float | None, **changed: Any) -> JobState:
     last = None if minutes_ago is None else NOW - timedelta(minutes=minutes_ago)
-    values = {"cron": "17 * * * *", "zone": "UTC", "next_at": NOW, "runs_always": True, "last_finished_at": last}
+    values: dict[str, Any] = {
+        "cron": "17 * * * *",
+        "zone": "UTC",
+        "next_at": NOW,
+        "runs_always": True,
+        "last_finished_at": last,
+    }
     return JobState(job_name="prune", service="audit", **(values | {"last_status": last and "success"} | changed))
 
 

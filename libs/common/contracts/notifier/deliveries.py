@@ -14,7 +14,7 @@ from libs.common.problems import Conflict, Invalid, NotFound
 MAX_AT_ONCE = 10_000
 MAX_ID = 2**63 - 1
 
-State = Literal["pending", "delivering", "delivered", "retrying", "dead"]
+State = Literal["pending", "delivering", "delivered", "retrying", "suppressed", "dead"]
 EventName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]{1,120}$")]
 SubscriptionId = Annotated[int, Field(ge=1, le=MAX_ID)]
 
@@ -46,6 +46,7 @@ class DeliveryView(Open):
 
     ``note``: what was odd and yet sent, such as a template that failed. ``purpose`` is ``subscription``, or why it goes
     straight to a channel: ``test``, ``escalation`` and the like.
+    ``suppressed``: its target keeps failing at such events, so it is held back since ``suppressed_at`` and not tried.
     """
 
     delivery_id: int
@@ -60,6 +61,7 @@ class DeliveryView(Open):
     due_at: Time | None
     attempt_count: int
     last_attempt_at: Time | None
+    suppressed_at: Time | None = None
     ended_at: Time | None
     http_status: int | None
     took_ms: float | None
@@ -76,7 +78,7 @@ class DeliveryDetail(DeliveryView):
     answer_headers: dict[str, str] | None
     answer_head: str | None
     attempts: list[Attempt]
-    event: Json | None = Field(description="The event, while it is kept")
+    event: Json | None = Field(description="The event, while it is kept, for those who may be told of it")
 
 
 class DeliveriesRetry(Model):
@@ -134,7 +136,7 @@ retry_delivery = Command(
     body=DeliveryKey,
     result=Retried,
     permission="subscription:write",
-    http=POST("/api/deliveries/{delivery_id}/retry"),
+    http=POST("/api/deliveries/{delivery_id}/retry", also=("/api/ops/alerts/deliveries/{delivery_id}/retry",)),
     errors=(NotFound, Conflict),
     summary="Send a delivery again now, under the same webhook-id",
 )
