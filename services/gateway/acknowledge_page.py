@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Literal
@@ -86,13 +86,23 @@ def page(request: Request, state: State, link: LinkState | None = None, who: str
     title, text = TEXTS[language][state]
     by = (link.acknowledged_by if link is not None else None) or "?"
     shown = link is not None and state in ("open", "done", "accepted", "acknowledged")
-    html = _template().render(
-        language=language,
-        title=title,
-        text=text.format(who=who, by=by),
-        facts=_facts(link, language) if link is not None and shown else [],
-        button=BUTTONS[language] if state == "open" else "",
-    )
+    facts = _facts(link, language) if link is not None and shown else []
+    button = BUTTONS[language] if state == "open" else ""
+    words = (title, text.format(who=who, by=by))
+    return small_page(language, STATUSES[state], words, button, ("do", "acknowledge"), facts)
+
+
+def small_page(
+    language: Language,
+    status: int,
+    words: tuple[str, str],
+    button: str = "",
+    field: tuple[str, str] = ("", ""),
+    facts: Sequence[tuple[str, str]] = (),
+) -> Response:
+    """A page of one title, one text, and perhaps one button, which posts ``field`` to the page's own address."""
+    title, text = words
+    html = _template().render(language=language, title=title, text=text, facts=facts, button=button, field=field)
     headers = {
         "Content-Security-Policy": _policy(),
         "Cache-Control": "no-store",
@@ -100,7 +110,6 @@ def page(request: Request, state: State, link: LinkState | None = None, who: str
         "X-Robots-Tag": "noindex, nofollow",
         "Vary": "Accept-Language",
     }
-    status = STATUSES[state]
     if status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     return Response(html, status, headers, media_type="text/html; charset=utf-8")

@@ -44,6 +44,7 @@ from services.gateway.seals import WebhookSecrets
 from services.gateway.sse import Streams
 from services.gateway.switch import switched
 from services.gateway.tlog import StaticLog
+from services.gateway.unsubscribe_links import Unsubscriptions
 from services.gateway.uploads import Uploads
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
@@ -74,6 +75,7 @@ class Edge:
         self.links = Links(
             running.pool, self.access, self.questions, self.commands, self.refusals, self.vault, running.clock
         )
+        self.unsubscriptions = Unsubscriptions(self.access, self.commands, self.refusals, self.vault, running.clock)
         self.durables = Durables(running)
         self.carrier = Carrier(running.bus)
         self.callout = Callout(running, self.identity, self.durables, self.refusals)
@@ -136,6 +138,7 @@ def app_of(edge: Edge) -> ASGIApp:
         *pages.routes(edge.access, edge.health, edge.running.settings.public_url),
         *_own_routes(edge),
         *edge.links.routes(),
+        *edge.unsubscriptions.routes(),
         *mount.routes(parts),
     ]
     app.router.routes[:] = switched(routes)

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from libs.common.acknowledge_links import PATH as SECRET_PATH
+from libs.common import acknowledge_links, unsubscribe_links
 from libs.common.ids import uuid7
 from libs.common.latency import LatencyRecorder
 from libs.common.problems import Invalid, Refusal, Unavailable, problem
@@ -28,6 +28,7 @@ from services.gateway.context import KEY, Context
 from services.gateway.refusals import STATUSES, Refusals
 
 MAX_AT_ONCE = 1_000
+SECRET_PATHS = (acknowledge_links.PATH, unsubscribe_links.PATH)  # what follows is a link's token, so no trace has it
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 LIFELINES = frozenset({"/healthz", "/readyz", "/metrics"})
 Step = Callable[[], Awaitable[None]]
@@ -128,7 +129,7 @@ class Envelope:
             "http.request.method": method,
             "http.route": context.route,
             "http.response.status_code": status,
-            "url.path": SECRET_PATH if scope["path"].startswith(SECRET_PATH) else scope["path"][:200],
+            "url.path": next((path for path in SECRET_PATHS if scope["path"].startswith(path)), scope["path"][:200]),
             "client.address": context.address,
             "headgate.request_id": context.request_id,
         }

@@ -21,10 +21,13 @@ from libs.common.contracts.notifier.channels import (
     ChannelFilter,
     ChannelKey,
     ChannelSealed,
+    ChannelStop,
+    ChannelStopped,
     ChannelTested,
     ChannelView,
     channel_place,
 )
+from libs.common.contracts.notifier.subscriptions import SubscriptionView, subscription_changed
 from libs.common.listing import Filter, Listing, newest
 from libs.common.outbound import OutboundError
 from libs.common.problems import Conflict, Invalid, NotFound, Unavailable
@@ -62,6 +65,16 @@ DROP_WAITING = """
 UPDATE delivery SET state = 'dead', due_at = NULL, ended_at = $2, error = 'The channel was removed.'
 WHERE lane = $1 AND (due_at IS NOT NULL OR state = 'suppressed')
 """
+UNSUBSCRIBED = "Somebody unsubscribed by the link in a mail."
+SELECT_ADDRESS = "SELECT fingerprint FROM channel WHERE channel_id = $1 AND status <> 'removed' FOR UPDATE"
+STOP_CHANNEL = f"""
+UPDATE channel SET status = 'disabled', status_reason = $2, changed_by = $3, changed_at = $4
+WHERE channel_id = $1 AND status = 'active' RETURNING {_VIEW}
+"""  # noqa: S608
+STOP_SUBSCRIPTION = f"""
+UPDATE subscription SET status = 'paused', status_reason = $2, changed_by = $3, changed_at = $4
+WHERE subscription_id = $1 AND channel_id = $5 AND status = 'active' RETURNING {listed(names_of(SubscriptionView))}
+"""  # noqa: S608
 SELECT_CHANNEL = f"SELECT {_VIEW} FROM channel WHERE channel_id = $1 AND site = $2 AND person = $3"  # noqa: S608
 LIST_CHANNELS = Listing(
     table="channel",
@@ -157,6 +170,27 @@ async def test_channel(own: bool, tx: Tx, body: ChannelKey) -> ChannelTested:
     return told.model_copy(update={"event_id": event_id})
 
 
+async def stop_channel(tx: Tx, body: ChannelStop) -> ChannelStopped:
+    """Who got a mail wants no more of its kind; asking twice changes nothing more. Raises `NotFound`.
+
+    The edge has opened the link: it is the authority, whoever the caller is.
+    """
+    await tx.connection.execute(RAISE_NUMBER)
+    if await tx.connection.fetchval(SELECT_ADDRESS, body.channel_id) != body.fingerprint:
+        raise NotFound("The channel is gone, or leads elsewhere since.")
+    if body.subscription_id is None:
+        row = await tx.connection.fetchrow(STOP_CHANNEL, body.channel_id, UNSUBSCRIBED, tx.actor, tx.now)
+        if row is not None:
+            _told(tx, row)
+    else:
+        row = await tx.connection.fetchrow(
+            STOP_SUBSCRIPTION, body.subscription_id, UNSUBSCRIBED, tx.actor, tx.now, body.channel_id
+        )
+        if row is not None:
+            tx.emit(subscription_changed, SubscriptionView(**row), subject=str(body.subscription_id))
+    return ChannelStopped(channel_id=body.channel_id, subscription_id=body.subscription_id)
+
+
 async def list_channels(read: Read, wanted: ChannelFilter) -> Page[ChannelView]:
     """A page of the site's channels, newest first. Raises `Invalid`."""
     return await _page(read, wanted, read.site, "")
@@ -246,6 +280,7 @@ def table(ways: Ways) -> Table:
             contract.enable_channel: partial(enable_channel, site),
             contract.test_channel: partial(test_channel, site),
             contract.remove_channel: partial(remove_channel, site),
+            contract.stop_channel: stop_channel,
             contract.create_own_channel: partial(create_channel, ways, mine),
             contract.change_own_channel: partial(change_channel, ways, mine),
             contract.disable_own_channel: partial(disable_channel, mine),

@@ -268,7 +268,7 @@ class Sender:
                 raise MailError(NO_POST)
             message = self._words(one, now)
             note = message.note or None
-            written = mail.mail_of(message, one, self._vault, self._ways.post, now)
+            written = mail.mail_of(message, one, self._vault, self._ways.post, now, self._ways.base_url)
             said, took_ms = await self._ways.post.send(written)
         except VaultError as error:
             return self._silent(one, now, f"Where the channel leads can't be opened: {error}", None, ours=True), True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -187,6 +188,36 @@ async def test_what_waits_goes_where_the_subscription_leads_by_then(desk: Desk, 
     await sink.wait_for("/other")
     [row] = await desk.until("delivered")
     assert row["channel_id"] == other["channel_id"]
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "words"),
+    [
+        (answer(500), "retrying", "500 Internal Server Error"),
+        (None, "retrying", "no whole answer within 1 seconds"),
+        (answer(429, retry_after="600"), "retrying", "429 Too Many Requests"),
+        (answer(302, location="http://127.0.0.1/"), "retrying", "redirects are not followed"),
+        (answer(200, b"x" * 10_000_000), "delivered", None),
+    ],
+)
+async def test_each_answer_to_a_channel_leaves_its_row(
+    stack: Stack, sink: Sink, said: bytes | None, state: str, words: str | None
+) -> None:
+    desk = await open_desk(stack, sink, total_s=1.0)
+    try:
+        sink.says["/room"] = said
+        await _channel(desk)
+        await _subscribe(desk, "ops")
+        await desk.halt()
+        [row] = await desk.until(state)
+        assert row["attempt_count"] == 1
+        assert words is None or words in row["error"]
+        if said and b"429" in said:
+            waits = datetime.fromisoformat(row["due_at"]) - stack.clock()
+            assert waits.total_seconds() == 600
+        assert len(sink.at("/room")) == 1
+    finally:
+        await desk.http.close()
 
 
 async def test_teams_and_pagerduty_get_what_they_take(stack: Stack, sink: Sink) -> None:

@@ -138,6 +138,63 @@ async def test_without_starttls_nothing_is_sent(stack: Stack, sink: Sink, tmp_pa
             await desk.http.close()
 
 
+BASE = "https://headgate.example"
+ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+
+
+async def test_a_mail_programs_one_click_stops_that_subscription_alone(stack: Stack, sink: Sink, box: Mailbox) -> None:
+    desk = await open_desk(stack, sink, base_url=BASE, ways={"post": box.post()})
+    browser = desk.http.of(None)
+    try:
+        made = await mailed(desk)
+        await desk.ask("POST", "/subscriptions", {"name": "other", "event_types": ["governance.line.*"],
+                                                  "channel": "mail"}, 201)  # fmt: skip
+        await desk.halt()
+        first, _ = await box.wait_for(2)
+        assert first["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        path = str(first["List-Unsubscribe"]).strip("<>").removeprefix(BASE)
+        for method in ("GET", "HEAD"):
+            assert (await browser.request(method, path)).status_code == 200
+        assert (await browser.post(path, data={"do": "acknowledge"})).status_code == 400
+        found = (await desk.ask("GET", "/subscriptions"))["items"]
+        assert {one["status"] for one in found} == {"active"}
+        done = await browser.post(path, data=ONE_CLICK)
+        assert (done.status_code, "Unsubscribed" in done.text) == (200, True)
+        assert (await browser.post(path, files={"List-Unsubscribe": (None, "One-Click")})).status_code == 200
+        stopped = [one for one in (await desk.ask("GET", "/subscriptions"))["items"] if one["status"] == "paused"]
+        assert len(stopped) == 1
+        assert ("link in a mail" in stopped[0]["status_reason"], stopped[0]["changed_by"]) == (True, "link:mail")
+        assert (await desk.ask("GET", f"/channels/{made['channel_id']}"))["status"] == "active"
+        await desk.ask("POST", f"/subscriptions/{stopped[0]['subscription_id']}/resume")
+        moved = {"name": "mail", "kind": "email", "address": "new@example.org"}
+        await desk.ask("PUT", f"/channels/{made['channel_id']}", moved)
+        assert (await browser.post(path, data=ONE_CLICK)).status_code == 404  # who was there before stops nothing
+        for bad in (path[:-4] + "AAAA", "/u/x", f"/u/{'v1.' * 500}"):
+            assert (await browser.post(bad, data=ONE_CLICK)).status_code == 404
+        stack.clock.advance(days=61)
+        assert (await browser.get(path)).status_code == 404
+    finally:
+        await browser.aclose()
+        await desk.http.close()
+
+
+async def test_a_sample_by_mail_is_unsubscribed_by_its_channel(stack: Stack, sink: Sink, box: Mailbox) -> None:
+    desk = await open_desk(stack, sink, base_url=BASE, ways={"post": box.post()})
+    browser = desk.http.of(None)
+    try:
+        body = {"name": "mine", "kind": "email", "address": OPS}
+        made = await desk.ask("POST", "/me/channels", body, 201)
+        await desk.ask("POST", f"/me/channels/{made['channel_id']}/test")
+        [got] = await box.wait_for()
+        path = str(got["List-Unsubscribe"]).strip("<>").removeprefix(BASE)
+        assert (await browser.post(path, data=ONE_CLICK)).status_code == 200
+        [own] = (await desk.ask("GET", "/me/channels"))["items"]
+        assert own["status"] == "disabled"
+    finally:
+        await browser.aclose()
+        await desk.http.close()
+
+
 async def test_addresses_that_would_add_a_header_or_a_recipient_are_refused(desk: Desk) -> None:
     for address in (
         "a@b.example\r\nBcc: c@d.example",

@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import ssl
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.headerregistry import Address
@@ -21,8 +20,9 @@ from email.utils import format_datetime, parseaddr
 import aiosmtplib
 from aiosmtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
 
-from libs.common.contracts.notifier.channels import check_address
+from libs.common.contracts.notifier.channels import ChannelStop, check_address
 from libs.common.settings import Settings
+from libs.common.unsubscribe_links import GOOD_FOR, Ticket, link_of
 from libs.common.vault import Vault
 from services.notifier.claims import Claimed
 from services.notifier.domain.attempts import webhook_id
@@ -110,12 +110,12 @@ def mail_of(
     vault: Vault,
     post: Post,
     now: datetime,
-    unsubscribe: Callable[[Claimed], str] | None = None,
+    base_url: str = "",
 ) -> EmailMessage:
     """The mail. Its id is the same at each try, and what is about one trouble is one thread.
 
-    ``unsubscribe`` makes the address at which one POST ends it (RFC 8058). Raises `VaultError` if the address can't be
-    opened, `MailError` for one that is none.
+    With a ``base_url`` it names an address at which one POST ends it (RFC 8058). Raises `VaultError` if the address
+    can't be opened, `MailError` for one that is none.
     """
     mail = EmailMessage(policy=SMTP)
     address = address_of(claimed, vault)
@@ -134,7 +134,7 @@ def mail_of(
         mail["References"] = f"<{thread}@{post.domain}>"
     mail["Auto-Submitted"] = "auto-generated"  # so that no absence note answers (RFC 3834)
     mail["X-Headgate-Event"] = claimed.event_name
-    if unsubscribe is not None and (url := unsubscribe(claimed)):
+    if url := _unsubscribe(claimed, vault, base_url, now):
         mail["List-Unsubscribe"] = f"<{url}>"
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     mail["Content-Language"] = message.language
@@ -142,6 +142,16 @@ def mail_of(
     html = message.body_html
     mail.add_alternative(f'<!doctype html><html lang="{message.language}"><body>{html}</body></html>', subtype="html")
     return mail
+
+
+def _unsubscribe(claimed: Claimed, vault: Vault, base_url: str, now: datetime) -> str:
+    """Where to say: no more of these. An escalation has none: a mail program's button must not silence a duty."""
+    if not base_url or claimed.channel_id is None or claimed.purpose == "escalation":
+        return ""
+    stop = ChannelStop(
+        channel_id=claimed.channel_id, subscription_id=claimed.subscription_id, fingerprint=claimed.fingerprint
+    )
+    return link_of(base_url, vault, Ticket(site=claimed.site, stop=stop, until=now + GOOD_FOR))
 
 
 def post_of(settings: Settings) -> Post | None:

@@ -136,6 +136,15 @@ def test_a_mail_has_no_header_more_than_its_own() -> None:
         assert caught.value.final
 
 
+def test_an_escalation_has_no_button_that_silences_it() -> None:
+    post = Post("mail.example", 25, "headgate@example.com")
+    one = claimed("ops@example.org")
+    assert mail_of(message(), one, VAULT, post, NOW, "https://h.example")["List-Unsubscribe"] is None
+    sample = replace(one, purpose="test")
+    url = mail_of(message(), sample, VAULT, post, NOW, "https://h.example")["List-Unsubscribe"]
+    assert str(url).startswith("<https://h.example/u/v1.")
+
+
 def test_a_mail_server_that_can_not_work_is_refused_at_the_start() -> None:
     assert post_of(Settings()) is None
     with pytest.raises(ValueError, match="HEADGATE_SMTP_FROM"):

@@ -126,6 +126,20 @@ class ChannelDisable(ChannelKey):
     reason: Reason | None = Field(None, description="Why, in a line")
 
 
+class ChannelStop(ChannelKey):
+    """By the link in a mail. ``fingerprint`` is of the address that the mail went to."""
+
+    subscription_id: int | None = Field(None, ge=1, le=2**63 - 1)
+    fingerprint: _Fingerprint
+
+
+class ChannelStopped(Open):
+    """What is sent no more: one subscription, or all that goes to the channel."""
+
+    channel_id: int
+    subscription_id: int | None = None
+
+
 class ChannelFilter(Model):
     status: Status | None = Field(None, description="Only those in this state; else all that are not removed")
     cursor: str | None = Field(None, max_length=40, description="Where the page before ended")
@@ -216,6 +230,14 @@ remove_channel = Command(
     http=DELETE(_PATH),
     errors=(NotFound, Conflict),
     summary="Remove a channel that no subscription uses; what has not been sent never will be",
+)
+stop_channel = Command(
+    "notifier.channel.stop",
+    body=ChannelStop,
+    result=ChannelStopped,
+    permission="channel:write",
+    errors=(NotFound,),
+    summary="Stop what a mail's link is about: its subscription, or the channel itself",
 )
 list_channels = Query(
     "notifier.channels.list",
