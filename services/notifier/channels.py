@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -76,6 +77,13 @@ UPDATE subscription SET status = 'paused', status_reason = $2, changed_by = $3, 
 WHERE subscription_id = $1 AND channel_id = $5 AND status = 'active' RETURNING {listed(names_of(SubscriptionView))}
 """  # noqa: S608
 SELECT_CHANNEL = f"SELECT {_VIEW} FROM channel WHERE channel_id = $1 AND site = $2 AND person = $3"  # noqa: S608
+# Whoever reads there has not always asked for it: nobody floods them with samples.
+TEST_EVERY = timedelta(seconds=30)
+MARK_TESTED = """
+UPDATE channel SET settings = jsonb_set(settings, '{tested_at}', to_jsonb($2::timestamptz))
+WHERE channel_id = $1 AND coalesce((settings ->> 'tested_at')::timestamptz, '-infinity') <= $2 - $3::interval
+RETURNING channel_id
+"""
 LIST_CHANNELS = Listing(
     table="channel",
     columns=_VIEW,
@@ -165,6 +173,11 @@ async def test_channel(own: bool, tx: Tx, body: ChannelKey) -> ChannelTested:
     known = await _find(tx.connection, body.channel_id, *_scope(tx, own))
     if known.status != "active":
         raise Conflict(f"The channel {known.name} is {known.status}; enable it first.")
+    if await tx.connection.fetchval(MARK_TESTED, known.channel_id, tx.now, TEST_EVERY) is None:
+        raise Conflict(
+            f"The channel {known.name} was sent a sample within the last {TEST_EVERY.seconds} s; look there, then ask "
+            "again."
+        )
     told = ChannelTested(channel_id=known.channel_id, name=known.name, asked_by=tx.actor)
     event_id = tx.emit(contract.channel_tested, told, subject=str(known.channel_id))
     return told.model_copy(update={"event_id": event_id})

@@ -85,7 +85,7 @@ async def test_where_a_channel_leads_is_read_nowhere(desk: Desk, sink: Sink, sta
     await connection.close()
 
 
-async def test_a_sample_goes_straight_to_a_channel_and_to_no_other(desk: Desk, sink: Sink) -> None:
+async def test_a_sample_goes_straight_to_a_channel_and_to_no_other(desk: Desk, sink: Sink, stack: Stack) -> None:
     made = await _channel(desk, kind="generic", language="ko")
     await _channel(desk, "/other", name="other")
     told = await desk.ask("POST", f"/channels/{made['channel_id']}/test")
@@ -96,6 +96,10 @@ async def test_a_sample_goes_straight_to_a_channel_and_to_no_other(desk: Desk, s
     assert (row["purpose"], row["subscription_id"], row["channel_id"]) == ("test", None, made["channel_id"])
     assert (await desk.show(row["delivery_id"]))["webhook_id"] == f"{told['event_id']}-c{made['channel_id']}"
     assert sink.at("/other") == []
+    again = await desk.ask("POST", f"/channels/{made['channel_id']}/test", status=409)
+    assert "within the last 30 s" in again["detail"]
+    stack.clock.advance(seconds=30)
+    await desk.ask("POST", f"/channels/{made['channel_id']}/test")
 
 
 async def test_a_persons_own_channel_is_theirs_alone(desk: Desk, sink: Sink) -> None:
