@@ -1,4 +1,4 @@
-"""``python -m deploy.backup create|list|verify|restore|prune|rehearse``: what ``headgate backup`` and ``dr`` become.
+"""``python -m deploy.backup create|list|verify|restore|prune|rehearse|work``: ``headgate backup`` and ``headgate dr``.
 
 Exit codes: 0 done and good; 1 damaged, or a rehearsal that failed; 2 refused or could not be done.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -22,12 +24,13 @@ from deploy.backup.create import create
 from deploy.backup.files import Pace
 from deploy.backup.installation import installation, keys_of, store_of
 from deploy.backup.manifest import BackupError
-from deploy.backup.rehearse import rehearse
+from deploy.backup.rehearse import Rehearsal, rehearse
 from deploy.backup.restore import restore
 from deploy.backup.retention import Keep, kept
 from deploy.backup.sealing import Keys
 from deploy.backup.shown import Screen
 from deploy.backup.store import Found, Store
+from deploy.backup.telling import Gateway
 from deploy.embedded import EmbeddedError
 from deploy.installation import InstallationError
 from deploy.local.stack import LocalError
@@ -57,12 +60,22 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--replace", action="store_true", help="delete what the installation holds")
     one = add("rehearse", "restore a backup beside the installation, and compare")
     one.add_argument("backup_id", nargs="?")
-    one.add_argument("--max-mib-s", type=int, default=64)
+    one.add_argument("--no-report", action="store_true")
+    _of_rehearsals(one)
+    one = add("work", "rehearse whenever it is asked for, until stopped")
+    one.add_argument("--every-s", type=float, default=60.0)
+    one.set_defaults(backup_id=None)
+    _of_rehearsals(one)
     one = add("prune", "remove old backups")
     for span in ("daily", "weekly", "monthly"):
         one.add_argument(f"--{span}", type=int, default=getattr(Keep(), span))
     one.add_argument("--dry-run", action="store_true")
     return parser
+
+
+def _of_rehearsals(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--max-mib-s", type=int, default=64)
+    parser.add_argument("--url", help="the gateway that is told how it went")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -134,14 +147,46 @@ def _restore(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> 
 
 def _rehearse(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     os.nice(_NICE)
+    gateway = None if chosen.no_report else Gateway(chosen.url)
+    try:
+        done = _rehearsed(chosen, settings, screen)
+        screen.emit(asdict(done), *shown.rehearsal(done))
+        if gateway is not None:
+            gateway.report(done)
+    finally:
+        if gateway is not None:
+            gateway.close()
+    return 0 if done.restore_valid else 1
+
+
+def _rehearsed(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> Rehearsal:
     store, keys = store_of(settings, chosen.dir), keys_of(settings)
     found = store.look(chosen.backup_id) if chosen.backup_id else None
     bus_url = settings.rehearsal_nats_url.get_secret_value() if settings.rehearsal_nats_url else None
     with installation(settings) as source, screen.progress("Rehearsal") as told:
         pace = Pace(chosen.max_mib_s * 1024 * 1024)
-        done = asyncio.run(rehearse(source, store, keys, told, found=found, bus_url=bus_url, pace=pace))
-    screen.emit(asdict(done), *shown.rehearsal(done))
-    return 0 if done.restore_valid else 1
+        return asyncio.run(rehearse(source, store, keys, told, found=found, bus_url=bus_url, pace=pace))
+
+
+def _work(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    """Until stopped: whenever a rehearsal is asked for, do it and report. What fails is tried again at the next one."""
+    os.nice(_NICE)
+    gateway = Gateway(chosen.url)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        while True:
+            try:
+                if gateway.wanted():
+                    done = _rehearsed(chosen, settings, screen)
+                    run_id = gateway.report(done)
+                    screen.emit({"run_id": run_id, **asdict(done)}, *shown.rehearsal(done))
+            except (BackupError, InstallationError, EmbeddedError) as error:
+                fail(screen.err, str(error))
+            time.sleep(chosen.every_s)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        gateway.close()
 
 
 def _prune(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
@@ -170,6 +215,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Settings, Screen], int]] = {
     "verify": _verify,
     "restore": _restore,
     "rehearse": _rehearse,
+    "work": _work,
     "prune": _prune,
 }
 

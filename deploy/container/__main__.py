@@ -1,8 +1,8 @@
 """What the containers run (see compose.yml): ``secrets`` once, then ``admin`` once, then ``run`` in each service.
 
-``backup …`` is what ``headgate backup …`` is elsewhere. ``secrets`` runs as root with one volume for each consumer
-below /secrets; every container gets only its own volume, at /run/headgate. So no service holds a password of another,
-and nothing secret stands in the compose file or the image.
+``backup …`` and ``dr …`` are what they are behind ``headgate`` elsewhere. ``secrets`` runs as root with one volume for
+each consumer below /secrets; every container gets only its own volume, at /run/headgate. So no service holds a password
+of another, and nothing secret stands in the compose file or the image.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
             )
         elif command == "admin":
             run_admin()
-        elif command == "backup":
+        elif command in ("backup", "dr"):
             # With the admin container's own addresses: docker compose run --rm admin backup create
             os.execv(sys.executable, [sys.executable, "-m", "deploy.backup", *arguments[1:]])  # noqa: S606  no shell
         elif command == "run" and (service := os.environ.get("HEADGATE_SERVICE")) in SERVICES:
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
             os.execv(sys.executable, [sys.executable, "-m", f"services.{service}"])  # noqa: S606  no shell
         else:
             names = ", ".join(SERVICES)
-            raise InstallationError(f"say secrets, admin, backup, or run with HEADGATE_SERVICE as one of {names}")
+            raise InstallationError(f"say secrets, admin, backup, dr, or run with HEADGATE_SERVICE as one of {names}")
     except (InstallationError, AdminError) as error:
         sys.exit(f"headgate {command}: {error}")
 

@@ -74,6 +74,7 @@ HELPS = {
     "ops-plan": "The remediation plan of the operations gate.",
     "backup": "Backups of this installation: made, verified and restored.",
     "dr": "Rehearsed recovery: a backup is really restored, and compared.",
+    "rehearsals": "Rehearsals of recovery: asked for, and how they went.",
     "latency": "How fast the HTTP API answers.",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from libs.common.contracts.operations import CONTRACT
 from libs.common.service import Service
 from libs.common.settings import Settings
-from services.operations import archives, daily, preflight, runbook
+from services.operations import archives, daily, preflight, rehearsals, runbook
 
 
 def make_service(settings: Settings) -> Service:
@@ -14,6 +14,7 @@ def make_service(settings: Settings) -> Service:
         CONTRACT,
         preflight.TABLE,
         runbook.TABLE,
+        rehearsals.TABLE,
         daily.table(settings),
         archives.table(settings.check_retention_days),
     )

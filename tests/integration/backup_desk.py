@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from deploy.backup.create import Source
 from deploy.backup.sealing import Keys
@@ -34,6 +36,14 @@ def worker(stack: Stack, folder: Path, *arguments: str) -> subprocess.Popen[byte
         "HEADGATE_BACKUP_DIR": str(folder),
     }  # fmt: skip
     return subprocess.Popen([sys.executable, "-m", "deploy.backup", *arguments], env=environment)
+
+
+async def report_rehearsal(tool: Callable[..., Awaitable[Any]]) -> None:
+    """A rehearsal that went well, reported by the tool."""
+    now = datetime.now(UTC).isoformat()
+    words = ["rehearsals", "report", "--backup-id", "20260501T120000Z-abcdef", "--restore-valid"]
+    done = await tool(*words, "--started-at", now, "--finished-at", now)
+    assert done.exit_code == 0, done.output
 
 
 async def wait_for(seen: Callable[[], bool | Awaitable[bool]]) -> None:

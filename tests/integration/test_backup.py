@@ -12,20 +12,46 @@ from typing import Any
 import pytest
 
 from deploy.local import LocalStack
-from tests.local_traffic import client, story
+from tests.local_traffic import await_that, client, story
 
 pytestmark = pytest.mark.integration
 
 
+def _environment(stack: LocalStack, backups: Path) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("HEADGATE_")}
+    return kept | {"HEADGATE_DATA_DIR": str(stack.data_dir), "HEADGATE_BACKUP_DIR": str(backups)}
+
+
 def _headgate(stack: LocalStack, backups: Path, *arguments: str) -> tuple[int, Any, str]:
     """Run ``headgate …`` on this stack's machine; its exit code, what it answered as JSON, and what else it said."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HEADGATE_")}
-    environment |= {"HEADGATE_DATA_DIR": str(stack.data_dir), "HEADGATE_BACKUP_DIR": str(backups)}
     done = subprocess.run(
         [str(Path(sys.executable).with_name("headgate")), *arguments, "--json"],
-        capture_output=True, text=True, check=False, env=environment,
+        capture_output=True, text=True, check=False, env=_environment(stack, backups),
     )  # fmt: skip
     return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
+
+
+def _rehearsed(stack: LocalStack, backups: Path) -> None:
+    """A rehearsal that is asked for over HTTP is done by the administrator's process, and turns the gate's rule."""
+    environment = _environment(stack, backups) | {"HEADGATE_URL": stack.gateway_url, "HEADGATE_TOKEN": stack.token}
+    command = [str(Path(sys.executable).with_name("headgate")), "dr", "work", "--every-s=1"]
+    with client(stack) as http, subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        try:
+            assert http.post("/api/ops/dr/rehearsal/run").status_code == 202
+            await_that("a rehearsal", lambda: http.get("/api/ops/dr/rehearsal/latest").status_code == 200)
+            run = http.get("/api/ops/dr/rehearsal/latest").json()
+            assert (run["restore_valid"], run["notes"]) == (True, [])
+            assert run["counts"]["rows"] > 100
+            assert http.get("/api/ops/dr/rehearsal/pending").json()["count"] == 0
+
+            def passes() -> bool:
+                rules = http.post("/api/ops/governance/gate/run", json={}).json()["rules"]
+                return bool(next(one["passed"] for one in rules if one["id"] == "dr_restore_valid_recent"))
+
+            await_that("the rule to pass", passes)
+        finally:
+            process.terminate()
+            assert process.wait(20) == 0
 
 
 def test_a_backup_is_restored_into_an_empty_folder(tmp_path: Path) -> None:
@@ -43,6 +69,7 @@ def test_a_backup_is_restored_into_an_empty_folder(tmp_path: Path) -> None:
             assert (code, said) == (0, "")
             head = http.get("/api/audit/verify").json()
         assert made["state"] == "complete"
+        _rehearsed(first, backups)
         assert 0 < made["audit_seq"] <= head["head_seq"]
     finally:
         first.stop()

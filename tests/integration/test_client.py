@@ -41,6 +41,7 @@ from services.notifier.service import make_service as make_notifier
 from services.operations.service import make_service as make_operations
 from services.tracker.service import SERVICE as TRACKER
 from tests.http_edge import OWNER, Http
+from tests.integration.backup_desk import report_rehearsal
 from tests.integration.notifier_archive import archived
 from tests.integration.notifier_desk import VAULT_SECRET
 from tests.integration.test_audit_mirror import LOG, log_signed
@@ -246,6 +247,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     subscription_id, delivery_id = await subscribe(tool)
     await log_signed(tool)
     assert (await tool("guard", "recover-batch")).exit_code == 0
+    await report_rehearsal(tool)
     given = {
         "subject": "app", "seq": "1", "from_size": "1",
         "subscription_id": subscription_id,

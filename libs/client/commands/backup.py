@@ -83,7 +83,24 @@ def rehearse(
     session: Session,
     backup_id: Annotated[str | None, typer.Argument(help="Which backup (else: a new one is made).")] = None,
     max_mib_s: Annotated[int, typer.Option(min=0, help="MiB a second at the most (0: as fast as it goes).")] = 64,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Tell nobody how it went.")] = False,
     folder: Folder = None,
 ) -> None:
-    """Make a backup, restore it into a scratch database and a scratch bus, and compare. Exit code 1: not valid."""
-    _become(session, "rehearse", folder, f"--max-mib-s={max_mib_s}", *([backup_id] if backup_id else []))
+    """Make a backup, restore it into scratch, compare, and tell the operations gates. Exit code 1: not valid."""
+    own = [*([backup_id] if backup_id else []), *(["--no-report"] if no_report else [])]
+    _become(session, "rehearse", folder, f"--max-mib-s={max_mib_s}", *_url(session), *own)
+
+
+@command(rehearsals, "work")
+def work(
+    session: Session,
+    max_mib_s: Annotated[int, typer.Option(min=0, help="MiB a second at the most (0: as fast as it goes).")] = 64,
+    every_s: Annotated[float, typer.Option(min=1, help="Seconds between two looks.")] = 60,
+    folder: Folder = None,
+) -> None:
+    """Until Ctrl-C: whenever a rehearsal is asked for, by a person or each week by the clock, do it and report."""
+    _become(session, "work", folder, f"--max-mib-s={max_mib_s}", f"--every-s={every_s}", *_url(session))
+
+
+def _url(session: Session) -> list[str]:
+    return ["--url", session.url] if session.url else []

@@ -72,6 +72,7 @@ ROLES: dict[str, frozenset[str]] = {
         "deadletter:read",
         "operations:read",
         "operations:run",
+        "operations:rehearse",
     },
 }
 ROLES["commander"] = ROLES["operator"] | {"gate:halt", "gate:override"}
