@@ -83,7 +83,7 @@ async def run(lab: Lab, report: Report, peer_python: str) -> None:
             drains |= await _start_peers(space, peer_python)
         else:
             report.notes.append(missing)
-        space.service("audit")
+        space.service("audit", HEADGATE_AUDIT_SECRET="a-secret-of-the-bench")  # signs while it appends
         stream = space.topology.events_stream
         drains["rows"] = await _start_rows(space)
         drains["audit"] = Drain("audit-events", "audit.inbox", EVENTS)

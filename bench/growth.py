@@ -33,7 +33,12 @@ FILL_LOG = (
         sha256(convert_to((n - 1)::text, 'UTF8')), sha256(convert_to(n::text, 'UTF8'))
     FROM fresh
     """,
-    "UPDATE audit.head SET seq = $1::bigint, hash = sha256(convert_to(($1::bigint)::text, 'UTF8'))",
+    # The tree's right edge as it is at that size, of hashes that are none: what an append costs is the same.
+    """
+    UPDATE audit.head SET seq = $1::bigint, hash = sha256(convert_to(($1::bigint)::text, 'UTF8')), tree_size = $1,
+        edges = (SELECT array_agg(decode(repeat('ab', (($1 >> (8 * greatest(level, 0))) % 256 * 32)::int), 'hex')
+            ORDER BY level) FROM generate_series(-1, 3) AS level)
+    """,
 )
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from deploy.local import LocalError
 from tests.otlp import Receiver
-from tests.outside import bus, documents, fuzz, prometheus, subscribers, traces, webhooks
+from tests.outside import audit_log, bus, documents, fuzz, prometheus, subscribers, traces, webhooks
 from tests.outside.tools import ToolMissing, Tools, fetch
 from tests.outside.world import open_world, tell
 
@@ -83,6 +83,7 @@ def _prove(
             take("story", lambda: tell(world))
             take("bus", lambda: bus.step(world))
             take("webhooks", lambda: webhooks.step(world))
+            take("audit log", lambda: audit_log.step(world))
             take("subscribers", lambda: subscribers.step(world))
             take("series", lambda: prometheus.check_series(monitoring))
             take("gate", lambda: prometheus.check_gate(monitoring))
