@@ -12,9 +12,10 @@ import pytest_asyncio
 
 from libs.common.contracts.governance.signals import signal_recorded
 from libs.common.contracts.operations.rehearsals import JOB, rehearsal_finished, rehearsal_requested
+from libs.common.settings import Settings
 from services.governance.service import make_service as make_governance
 from services.governance.startup import packaged_policies
-from services.operations.service import SERVICE
+from services.operations.service import make_service
 from tests.http_edge import Http
 from tests.stack import Stack
 
@@ -24,7 +25,7 @@ DR = "/api/ops/dr/rehearsal"
 
 @pytest_asyncio.fixture
 async def edge(stack: Stack) -> AsyncIterator[Http]:
-    await stack.start(make_governance(packaged_policies()), SERVICE)
+    await stack.start(make_governance(packaged_policies()), make_service(Settings()))
     made = await Http(stack).open()
     yield made
     await made.close()
