@@ -42,8 +42,8 @@ from services.operations.service import make_service as make_operations
 from services.tracker.service import SERVICE as TRACKER
 from tests.http_edge import OWNER, Http
 from tests.integration.backup_desk import report_rehearsal
-from tests.integration.notifier_archive import archived
 from tests.integration.notifier_desk import VAULT_SECRET
+from tests.integration.notifier_typed import archived, name_channel, subscribe
 from tests.integration.test_audit_mirror import LOG, log_signed
 from tests.stack import Stack
 from tests.unit.governance.samples import sarif
@@ -51,6 +51,7 @@ from tests.unit.governance.samples import sarif
 pytestmark = pytest.mark.integration
 
 Tool = Callable[..., Awaitable[Result]]
+JUDGING = ("tracker.readiness.get", "tracker.autopilot.anomalies", "tracker.escalation.check")  # by their exit codes
 DOCUMENTS = (
     *("chains", "calendar", "sla-rules", "assignment", "autopilot-policy", "freezes", "kinds", "signers", "groups"),
     *("probes", "templates", "retention-policy", "mttr-slo-policy", "noise-policy"),
@@ -196,26 +197,6 @@ async def accept_baseline(tool: Tool, folder: Path) -> str:
     return str(json.loads(asked.stdout)["accepted_id"])
 
 
-async def subscribe(tool: Tool) -> tuple[str, str]:
-    """A subscription, and a delivery of it to a place where nobody listens."""
-    words = ("--event-types", "governance.*", "--endpoint", "http://127.0.0.1:9/hook", "--json")
-    made = await tool("subscriptions", "create", "--name", "verdicts", *words)
-    assert made.exit_code == 0, made.output
-    number = str(json.loads(made.stdout)["subscription_id"])
-    assert (await tool("subscriptions", "test", number)).exit_code == 0
-    while not (found := json.loads((await tool("deliveries", "list", "--json")).stdout)["items"]):
-        await asyncio.sleep(0.05)
-    return number, str(found[0]["delivery_id"])
-
-
-async def name_channel(tool: Tool) -> str:
-    """A channel to a place where nobody listens."""
-    words = ("--name", "ops", "--kind", "slack", "--address", "http://127.0.0.1:9/hook", "--json")
-    made = await tool("channels", "create", *words)
-    assert made.exit_code == 0, made.output
-    return str(json.loads(made.stdout)["channel_id"])
-
-
 async def test_every_reading_command_reads_from_real_services(http: Http, tool: Tool, tmp_path: Path) -> None:
     await send_reports(tool, http, failed=True)
     run = json.loads((await tool("gate", "run", "release", *ABOUT, "--json")).stdout)
@@ -277,7 +258,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
             words += ["--gate", "release"]
         for more in ((), ("--json",)):
             result = await tool(*words, *more)
-            judged = made.face.judges or operation.name in ("tracker.readiness.get", "tracker.autopilot.anomalies")
+            judged = made.face.judges or operation.name in JUDGING
             assert result.exit_code in ((0, 1) if judged else (0,)), (words, result.output)
             assert result.stdout.strip(), words
         if operation.http.file is None:  # a file comes as it is

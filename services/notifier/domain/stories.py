@@ -352,7 +352,10 @@ def _maps(data: Data, name: str) -> list[Data]:
 
 
 def _joined(value: Any) -> str:
-    return " ".join(line(one, 400) for one in value[:10]) if isinstance(value, list) else ""
+    """The sentences of a list, of which some may stand in objects, as those of rules and checks do."""
+    if not isinstance(value, list):
+        return ""
+    return " ".join(_sentence(one) if isinstance(one, Mapping) else line(one, 400) for one in value[:10])
 
 
 def _problem(about: Data) -> str:

@@ -51,7 +51,7 @@ def test_no_route_is_declared_twice() -> None:
 def test_every_route_has_a_permission_that_a_role_holds(operation: Command | Query) -> None:
     if operation.http is None:
         # The edge serves outcomes and tiles itself, the last three without a token; others are for services that ask.
-        links = ("tracker.escalation.link", "tracker.escalation.use_link")
+        links = ("tracker.escalation.link", "tracker.escalation.use_link", "notifier.channel.stop")
         others = ("audit.tiles.get", "gateway.users.page", "governance.delivery.record", *links)
         assert operation.name.endswith(FOR_SERVICES) or operation.name in others
         return
