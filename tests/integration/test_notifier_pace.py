@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ import pytest_asyncio
 from libs.common.contracts.tracker.calendars import CALENDAR
 from libs.common.contracts.tracker.people import AbsenceView, absence_set
 from libs.common.contracts.versions import DocumentPublished
-from tests.integration.notifier_desk import Desk, open_desk
+from tests.integration.notifier_desk import WAIT_S, Desk, open_desk
 from tests.integration.sink import Sink, answer, receiver
 from tests.stack import Stack
 
@@ -79,8 +80,9 @@ async def test_what_fails_in_the_evening_is_not_tried_at_night(desk: Desk, sink:
     await desk.until("retrying")
     desk.stack.clock.advance(hours=1, seconds=1)  # it is due, and it is night
     found: list[dict[str, Any]] = []
-    while not found or datetime.fromisoformat(found[0]["due_at"]) < now + timedelta(hours=9):
-        found = await desk.until("retrying")
+    async with asyncio.timeout(WAIT_S):
+        while not found or datetime.fromisoformat(found[0]["due_at"]) < now + timedelta(hours=9):
+            found = await desk.until("retrying")
     assert (found[0]["attempt_count"], len(sink.at("/room"))) == (1, 1)
     sink.says["/room"] = answer(204)
     # A person who has one sent again means now.
@@ -113,6 +115,23 @@ async def test_many_are_one_message_and_each_row_says_what_became_of_it(desk: De
     assert document["facts"][-1] == {"label": "More", "text": "and 37 more"}
     assert {row["attempt_count"] for row in rows if row["event_name"] == "governance.line.halted"} == {2}
     assert document["facts"][0]["text"].startswith("The line is stopped: subject-0")
+
+
+async def test_what_its_owner_may_not_see_any_more_is_in_no_digest(desk: Desk, sink: Sink, stack: Stack) -> None:
+    made = await subscribe(desk, digest_minutes=5, event_types=["governance.line.halted", "gateway.user.created"])
+    for number in range(2):
+        await desk.halt(subjects=f"subject-{number}")
+    await desk.http.user("pia", "viewer")
+    await desk.until("pending", 3)
+    connection = await stack.superuser()
+    await connection.execute("UPDATE notifier.person SET role = 'viewer'")
+    await connection.close()
+    stack.clock.advance(minutes=6)
+    [row] = await desk.until("dead", subscription_id=made["subscription_id"])
+    assert (row["event_name"], "may not see this event" in row["error"]) == ("gateway.user.created", True)
+    [got] = await sink.wait_for("/room")
+    assert orjson.loads(got.body)["title"].startswith("2 messages")
+    await desk.until("delivered", 2)
 
 
 async def test_one_that_is_alone_in_its_digest_is_sent_as_it_is(desk: Desk, sink: Sink) -> None:

@@ -79,6 +79,7 @@ def test_what_is_printed_into_html_is_escaped() -> None:
         ("{{ " + "not " * 4000 + "1 }}", 1, "."),
         ("{{ data" + ".a" * 5000 + " }}", 1, "."),
         ("{{ 1" + "+1" * 5000 + " }}", 1, "."),
+        ("{{ 1" + "+1" * 100 + " }}", 1, "nested too deeply"),
         ("{{ " + "9" * 20_000 + " }}", 1, "."),
         ("{% if 1 %}" * 800 + "{% endif %}" * 800, 1, "."),
         ("{% for a in data %}" * 4 + "{% endfor %}" * 4, 1, "at most 3 loops"),
