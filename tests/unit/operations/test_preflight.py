@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from libs.common import preflight
+from libs.common.cloudevents import CloudEvent
+from libs.common.contracts.preflight import PreflightReport
+from libs.common.service import Tx
 from services.operations.domain.clocks import spread
+from services.operations.preflight import hear, put_together
 
 PUBLISH, SUBSCRIBE = frozenset({"a.>", "b.1"}), frozenset({"in.>"})
 GIB = 1024**3
@@ -86,3 +91,26 @@ def test_a_role_of_one_service_reaches_no_other() -> None:
     assert preflight.judge_role("headgate_audit", False, [])[0] == "ok"
     assert preflight.judge_role("postgres", True, [])[0] == "error"
     assert preflight.judge_role("headgate_audit", False, ["tracker"])[0] == "error"
+
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def report(service: str, offset_ms: float | None = 0.0) -> PreflightReport:
+    return PreflightReport(
+        service=service, instance="i", headgate_version="0", checked_at=NOW, fail_on_error=False, overall_status="ok",
+        error_count=0, warning_count=0, check_count=0, clock_offset_ms=offset_ms, settings_given=[], checks=[],
+    )  # fmt: skip
+
+
+async def test_nobody_speaks_for_another() -> None:
+    message = CloudEvent(id="1", source="/headgate/metrics", type="headgate.metrics.preflight.finished.v1")
+    with pytest.raises(ValueError, match="/headgate/metrics spoke of tracker"):
+        await hear(Tx("operations", None, message, NOW), report("tracker"))
+
+
+def test_clocks_far_apart_are_an_error_of_the_whole() -> None:
+    near = put_together({"audit": report("audit", 10.0), "metrics": report("metrics", -10.0)}, {}, NOW, fresh=False)
+    far = put_together({"audit": report("audit", 9000.0), "metrics": report("metrics", -10.0)}, {}, NOW, fresh=False)
+    assert far.error_count == near.error_count + 1
+    assert next(one for one in far.checks if one.id == "clocks").status == "error"
