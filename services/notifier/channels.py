@@ -81,7 +81,8 @@ SELECT_CHANNEL = f"SELECT {_VIEW} FROM channel WHERE channel_id = $1 AND site = 
 TEST_EVERY = timedelta(seconds=30)
 MARK_TESTED = """
 UPDATE channel SET settings = jsonb_set(settings, '{tested_at}', to_jsonb($2::timestamptz))
-WHERE channel_id = $1 AND coalesce((settings ->> 'tested_at')::timestamptz, '-infinity') <= $2::timestamptz - $3::interval
+WHERE channel_id = $1
+    AND coalesce((settings ->> 'tested_at')::timestamptz, '-infinity') <= $2::timestamptz - $3::interval
 RETURNING channel_id
 """
 LIST_CHANNELS = Listing(

@@ -207,6 +207,7 @@ async def test_a_channel_has_words_of_its_own_and_a_sample_is_in_them(desk: Desk
     [got] = await sink.wait_for("/late")
     assert orjson.loads(got.body)["text"] == "Hello late"
     await desk.ask("PUT", f"/channels/{made['channel_id']}", {"name": "late", "kind": "generic"})
+    desk.stack.clock.advance(seconds=31)  # until there may be another sample
     await desk.ask("POST", f"/channels/{made['channel_id']}/test")
     await sink.wait_for("/late", 2)
     assert "This is a test of the channel late" in orjson.loads(sink.at("/late")[1].body)["text"]

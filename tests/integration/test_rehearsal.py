@@ -185,7 +185,7 @@ async def test_a_rehearsal_that_is_killed_leaves_nothing_for_long(stack: Stack, 
         await _rehearse(stack, Store(tmp_path))
     await connection.close()
     made = Store(tmp_path).newest()
-    process = worker(stack, tmp_path, "rehearse", made.backup_id, "--max-mib-s=1")
+    process = worker(stack, tmp_path, "rehearse", made.backup_id, "--max-mib-s=1", "--no-report")
     await wait_for(lambda: bool(_scratch_folders(tmp_path)))
 
     async def begun() -> bool:
