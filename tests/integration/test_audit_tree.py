@@ -21,7 +21,7 @@ from libs.tlog.digests import canonical, entry_digest
 from libs.tlog.merkle import consistent, included, leaf_hash
 from libs.tlog.notes import Signer, Verifier, read_checkpoint
 from libs.tlog.tiles import entries_of, tiles_of
-from services.audit import tree
+from services.audit import checkpoints, tree
 from services.audit.service import make_service
 from tests.integration.audit_desk import listed, record, verified
 from tests.stack import Stack
@@ -186,3 +186,25 @@ def test_both_writers_of_canonical_json_agree(actor: str, subject: str) -> None:
     row = [values.get(name) for name in tree.NAMES]
     shown = {name: value.hex() if isinstance(value, bytes) else value for name, value in values.items()}
     assert tree.digest(row) == entry_digest(shown), canonical(shown)
+
+
+async def test_reading_the_tree_does_not_grow_with_it(stack: Stack) -> None:
+    """Tiles and the newest checkpoint are found by their indexes, however many there are."""
+    running = await stack.start(make_service(None))
+    superuser = await stack.superuser()
+    await superuser.execute(
+        "INSERT INTO audit.tile SELECT level, n, decode(repeat('00', 8192), 'hex')"
+        " FROM generate_series(-1, 0) AS level, generate_series(0, 999) AS n"
+    )
+    await superuser.execute(
+        "INSERT INTO audit.checkpoint SELECT 0, now() + n * interval '1 hour', n, decode(repeat('00', 32), 'hex'),"
+        " 'note', 'key', now() FROM generate_series(1, 20000) AS n"
+    )
+    await superuser.execute("ANALYZE audit.tile, audit.checkpoint")
+    await superuser.close()
+    for statement, values in ((tree.SELECT_TILES, ([0, -1], [7, 900])), (checkpoints.SELECT_NEWEST, ())):
+        rows = await running.pool.fetch(f"EXPLAIN (ANALYZE, FORMAT TEXT) {statement}", *values)
+        plan = "\n".join(row[0] for row in rows)
+        assert "Seq Scan on tile" not in plan, plan
+        assert "Seq Scan on checkpoint" not in plan, plan
+        assert "Sort" not in plan, plan
