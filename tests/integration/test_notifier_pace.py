@@ -156,10 +156,13 @@ async def test_another_night_is_looked_at_at_once(desk: Desk, sink: Sink) -> Non
 
 async def test_what_can_t_be_kept_is_refused_with_what_to_do(desk: Desk) -> None:
     hook = {"channel": "webhook", "endpoint": desk.sink.url("/hook")}
+    duty = {"name": "duty", "kind": "pagerduty", "address": "A" * 32}
+    await desk.ask("POST", "/channels", duty, 201)
     for fields, said in (
         ({**hook, "digest_minutes": 5}, "these are for people"),
         ({**hook, "quiet_hours": [{"begins": "22:00", "ends": "07:00"}]}, "name a channel of the site"),
         ({"digest_minutes": 4}, "digest_minutes"),
+        ({"digest_minutes": 5, "channel": "duty"}, "one by one"),
         ({"quiet_hours": [{"begins": "22:00", "ends": "24:00"}]}, "a time of day reads 22:00"),
         ({"quiet_hours": [{"begins": "00:00", "ends": "00:00"}]}, "no minute of a week"),
         ({"zone": "Europe/Nowhere"}, "IANA"),
