@@ -97,7 +97,7 @@ class _Work:
             return
         manifest = readable(self.found, self.keys, self.source)
         self._count(manifest)
-        async with scratch.bus(self.store.root, manifest, self.bus_url) as client:
+        async with scratch.bus(self.store.root, manifest, self.bus_url, self.source.nats_url) as client:
             async with scratch.database(self.source.database_url) as url:
                 await self._database(manifest, url, restoring)
             for name, copy in manifest.streams.items():

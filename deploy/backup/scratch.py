@@ -79,25 +79,49 @@ async def _make_login(admin: asyncpg.Connection) -> str:
 
 
 @asynccontextmanager
-async def bus(root: Path, manifest: Manifest, given: str | None) -> AsyncIterator[Client]:
-    """A bus without a single one of the manifest's streams. Raises `BackupError` where there is none to be had."""
-    if given:
-        client = await streams.connect(given)
-        try:
-            for name in manifest.streams:
-                await streams.delete(client, name)
-            yield client
-            for name in manifest.streams:
-                await streams.delete(client, name)
-        finally:
-            await client.close()
+async def bus(root: Path, manifest: Manifest, given: str | None, own: str) -> AsyncIterator[Client]:
+    """A bus without a single one of the manifest's streams. ``own`` is the installation's, on which nothing is touched.
+
+    Raises `BackupError` where there is none to be had, and if the given one is the installation's own.
+    """
+    if given is None:
+        with _private(root) as url:
+            client = await streams.connect(url)
+            try:
+                yield client
+            finally:
+                await client.close()
         return
-    with _private(root) as url:
-        client = await streams.connect(url)
+    client = await streams.connect(given)
+    try:
+        await _refuse_own(client, own, list(manifest.streams))
+        await _clear(client, manifest)
         try:
             yield client
         finally:
-            await client.close()
+            await _clear(client, manifest)
+    finally:
+        await client.close()
+
+
+async def _clear(client: Client, manifest: Manifest) -> None:
+    for name in manifest.streams:
+        await streams.delete(client, name)
+
+
+async def _refuse_own(client: Client, own: str, names: list[str]) -> None:
+    """A stream that was made there at the very moment when ours was made is ours: addresses alone don't tell."""
+    mine = await streams.connect(own)
+    try:
+        for name in names:
+            made = await streams.made_at(client, name)
+            if made is not None and made == await streams.made_at(mine, name):
+                raise BackupError(
+                    "HEADGATE_REHEARSAL_NATS_URL names the installation's own bus, where a rehearsal would delete all "
+                    "streams: name a server that is there for rehearsals only."
+                )
+    finally:
+        await mine.close()
 
 
 @contextmanager

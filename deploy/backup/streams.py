@@ -136,6 +136,17 @@ async def delete(client: Client, stream: str) -> None:
 
 async def state(client: Client, stream: str) -> State | None:
     """A stream as it is now, None if there is none. Raises `BackupError`."""
+    answer = await _info(client, stream)
+    return State.of(answer) if answer else None
+
+
+async def made_at(client: Client, stream: str) -> str | None:
+    """When a stream was made, to the nanosecond; None if there is none. Raises `BackupError`."""
+    answer = await _info(client, stream)
+    return str(answer["created"]) if answer else None
+
+
+async def _info(client: Client, stream: str) -> dict[str, Any] | None:
     try:
         answer = await _ask(client, f"$JS.API.STREAM.INFO.{stream}", {})
     except NATS_ERRORS as error:
@@ -144,7 +155,7 @@ async def state(client: Client, stream: str) -> State | None:
         if problem.get("err_code") == _NOT_FOUND:
             return None
         raise BackupError(f"The stream {stream} can't be looked at: {_said(problem)}")
-    return State.of(answer)
+    return answer
 
 
 def _cut(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from deploy.backup import database, scratch
+from deploy.backup import database, scratch, streams
 from deploy.backup.create import Told, create
 from deploy.backup.files import Pace, PartWriter
 from deploy.backup.manifest import AuditHead, BackupError, Manifest
@@ -199,6 +199,26 @@ async def test_a_rehearsal_that_is_killed_leaves_nothing_for_long(stack: Stack, 
     assert done.restore_valid, done.problems
     assert await _scratch_left(stack) == []
     assert not _scratch_folders(tmp_path)
+
+
+async def test_a_bus_that_is_given_is_emptied_and_never_the_installations_own(stack: Stack, tmp_path: Path) -> None:
+    await _filled(stack)
+    store = Store(tmp_path / "backups")
+    made = await _backup(stack, store)
+
+    async def on(url: str) -> Rehearsal:
+        return await rehearse(source_of(stack), store, NO_KEYS, Told(), found=made, bus_url=url, pace=Pace())
+
+    with pytest.raises(BackupError, match="own bus"):
+        await on(stack.nats_url)
+    kept = await stack.bus.js.stream_info(stack.topology.events_stream)
+    assert kept.state.messages >= 50
+    with scratch._private(tmp_path / "other") as url:
+        for _ in range(2):
+            assert (await on(url)).restore_valid
+        client = await streams.connect(url)
+        assert await streams.state(client, stack.topology.events_stream) is None
+        await client.close()
 
 
 async def test_the_scratch_login_owns_what_it_restores_and_nobody_else_comes_in(stack: Stack) -> None:
