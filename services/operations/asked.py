@@ -10,8 +10,6 @@ from libs.common.contracts import CONTRACTS, SERVICES
 from libs.common.contracts.base import Nothing, Query
 from libs.common.problems import Refusal
 
-OWN = "operations"
-OTHERS = tuple(service for service in SERVICES if service != OWN)
 ANSWER_S = 3.0  # the edge waits 5 s for the whole
 
 T = TypeVar("T")
@@ -25,7 +23,7 @@ class Asks(Protocol):
 
 
 async def each(
-    asker: Asks, question: Callable[[str], Query], services: Sequence[str] = OTHERS
+    asker: Asks, question: Callable[[str], Query], services: Sequence[str] = SERVICES
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The answers by service, and for those that gave none a sentence that says why."""
 

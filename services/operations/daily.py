@@ -63,7 +63,7 @@ _ALERT_COLUMNS = ("alert_level", "alert_attempted", "alert_dispatched", "alert_e
 
 async def check(settings: Settings, tx: Tx, trigger: JobTrigger) -> DailyCheck:
     """Make the check, once; the run, what is told and the index of the files are one transaction."""
-    readings = await Desk(tx, tx.connection, archives.BUCKET.bus, tx.now).read()
+    readings = await Desk(tx, tx.connection, tx.now).read()
     found = judged(readings)
     sites = await tx.ask(every_site, Nothing())
     run_id = await job_runs.next_run_id(tx)

@@ -14,7 +14,7 @@ from libs.common.contracts.operations.preflight import FoundCheck, Preflight, Pr
 from libs.common.contracts.preflight import PreflightReport, preflight_event, preflight_query
 from libs.common.preflight import overall
 from libs.common.service import Connection, EventHandler, Read, Table, Tx
-from services.operations.asked import OWN, Asks, each
+from services.operations.asked import Asks, each
 from services.operations.domain.clocks import spread
 
 # Of what comes in another order, or again, the newest stays.
@@ -48,12 +48,9 @@ async def told(source: asyncpg.Pool | Connection) -> dict[str, PreflightReport]:
     return {row["service"]: PreflightReport.model_validate(row["report"]) for row in rows}
 
 
-async def refreshed(
-    asker: Asks, spoken: Mapping[str, PreflightReport]
-) -> tuple[dict[str, PreflightReport], dict[str, str]]:
-    """What every service finds now, and which do not answer and why. This service's own word is that of its start."""
-    reports, silent = await each(asker, preflight_query)
-    return ({**reports, OWN: spoken[OWN]} if OWN in spoken else reports), silent
+async def refreshed(asker: Asks) -> tuple[dict[str, PreflightReport], dict[str, str]]:
+    """What every service finds now, this one too, and which do not answer and why."""
+    return await each(asker, preflight_query)
 
 
 def put_together(
@@ -71,7 +68,7 @@ def put_together(
     status, message = spread(offsets)
     found.append(
         FoundCheck.model_validate(
-            {"service": OWN, "id": "clocks", "severity": "error", "status": status, "message": message}
+            {"service": "operations", "id": "clocks", "severity": "error", "status": status, "message": message}
         )
     )
     errors, warnings = (sum(one.status == word for one in found) for word in ("error", "warning"))
@@ -115,7 +112,7 @@ async def show(read: Read, wanted: PreflightWanted) -> Preflight:
     if not wanted.refresh:
         known = {name: one for name, one in (await told(read.pool)).items() if name in SERVICES}
         return put_together(known, {}, read.now, fresh=False)
-    return put_together(*await refreshed(read, await told(read.pool)), read.now, fresh=True)
+    return put_together(*await refreshed(read), read.now, fresh=True)
 
 
 _TOLD: dict[Event, EventHandler] = {

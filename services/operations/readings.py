@@ -10,8 +10,6 @@ from typing import Any
 
 import asyncpg
 
-from libs.common import vitals
-from libs.common.bus import Bus
 from libs.common.contracts.audit.chain import VerifyRange, verify_chain
 from libs.common.contracts.audit.head import get_head
 from libs.common.contracts.base import Nothing
@@ -24,7 +22,7 @@ from libs.common.problems import Refusal
 from libs.common.service import Connection
 from libs.common.telemetry import log
 from services.operations import archives, preflight
-from services.operations.asked import OWN, Asks, each
+from services.operations.asked import Asks, each
 
 READ_S = 4.0  # the edge waits 5 s for the whole
 VERIFIED_LINKS = 2_000
@@ -56,15 +54,15 @@ class Readings:
 class Desk:
     """Who reads: ``asker`` asks other services; of the own database one statement runs at a time."""
 
-    def __init__(self, asker: Asks, source: asyncpg.Pool | Connection, bus: Bus, now: datetime) -> None:
-        self._asker, self._source, self._bus, self._now = asker, source, bus, now
+    def __init__(self, asker: Asks, source: asyncpg.Pool | Connection, now: datetime) -> None:
+        self._asker, self._source, self._now = asker, source, now
         self._own = asyncio.Lock()
 
     async def read(self) -> Readings:
         """All readings; raises nothing that a server or another service does."""
         sources: dict[str, Awaitable[Any]] = {
             "preflight": self._preflight(),
-            "vitals": self._vitals(),
+            "vitals": each(self._asker, vitals_query),
             "jobs": each(self._asker, jobs_query),
             "started": self._started(),
             "backlogs": self._asker.ask(list_backlogs, Nothing(), timeout_s=3.0),
@@ -78,15 +76,8 @@ class Desk:
         return Readings(self._now, dict(zip(sources, values, strict=True)))
 
     async def _preflight(self) -> Any:
-        async with self._own:
-            told = await preflight.told(self._source)
-        reports, silent = await preflight.refreshed(self._asker, told)
+        reports, silent = await preflight.refreshed(self._asker)
         return preflight.put_together(reports, silent, self._now, fresh=True)
-
-    async def _vitals(self) -> Any:
-        found, silent = await each(self._asker, vitals_query)
-        async with self._own:
-            return {**found, OWN: await vitals.look(OWN, self._source, self._bus)}, silent
 
     async def _started(self) -> dict[str, datetime]:
         async with self._own:

@@ -83,6 +83,7 @@ async def test_who_has_not_spoken_is_in_error_and_never_absent(stack: Stack) -> 
     # Asked anew, only those that run can answer.
     fresh = (await stack.query(show_preflight, {"refresh": True})).json
     assert checks_of(fresh, "audit")["streams"]["status"] == "ok"
+    assert checks_of(fresh, "operations")["streams"]["status"] == "ok"  # it looks at itself, too
     assert "The tracker service is not running" in checks_of(fresh, "tracker")["answers"]["message"]
     await stack.stop("audit")
     stopped = (await stack.query(show_preflight, {"refresh": True})).json

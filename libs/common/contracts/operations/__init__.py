@@ -8,14 +8,12 @@ from libs.common.contracts.preflight import preflight_event, preflight_query
 from libs.common.contracts.vitals import vitals_query
 from libs.common.roster import SERVICES
 
-_OTHERS = tuple(service for service in SERVICES if service != "operations")
-
 CONTRACT = collect(
     __name__,
     hears=tuple(preflight_event(service).name for service in SERVICES),
     sends=("governance.signal.record",),
     asks=(
-        *(question(service).name for service in _OTHERS for question in (preflight_query, vitals_query, jobs_query)),
+        *(question(service).name for service in SERVICES for question in (preflight_query, vitals_query, jobs_query)),
         "gateway.backlogs.list",
         "gateway.tokens.expiring",
         "gateway.sites.every",
