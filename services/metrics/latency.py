@@ -9,7 +9,7 @@ import asyncpg
 
 from libs.common.contracts.gateway.latency import BOUNDS_MS, LatencySampled, latency_sampled
 from libs.common.contracts.metrics import latency as contract
-from libs.common.contracts.metrics.latency import ApiLatency, BurnRate, EndpointLatency, LatencyWindow
+from libs.common.contracts.metrics.latency import WATCHING, ApiLatency, BurnRate, EndpointLatency, LatencyWindow
 from libs.common.schedules import Schedule
 from libs.common.service import Batch, Connection, Delivered, Job, Read, Staged, Table, Tx
 from services.metrics.domain import latency as rules
@@ -24,7 +24,7 @@ COLUMNS = ("window_ended_at", "window_s", "instance", "method", "route", "counts
 _SUMS = ", ".join(f"coalesce(sum(counts[{place}]), 0)" for place in range(1, len(BOUNDS_MS) + 2))
 SELECT_ALL = f"""
 SELECT ARRAY[{_SUMS}] AS counts, coalesce(sum(error_count), 0) AS error_count FROM latency_sample
-WHERE window_ended_at > $1 AND window_ended_at <= $2
+WHERE window_ended_at > $1 AND window_ended_at <= $2 AND route <> ALL ($3::text[])
 """  # noqa: S608 - made of our own constant
 SELECT_BY_ROUTE = f"""
 SELECT method, route, ARRAY[{_SUMS}] AS counts, sum(error_count) AS error_count FROM latency_sample
@@ -79,7 +79,7 @@ def _histogram(row: asyncpg.Record) -> Histogram:
 
 
 async def _all_routes(read: Read, minutes: int) -> Histogram:
-    [row] = await read.pool.fetch(SELECT_ALL, read.now - timedelta(minutes=minutes), read.now)
+    [row] = await read.pool.fetch(SELECT_ALL, read.now - timedelta(minutes=minutes), read.now, list(WATCHING))
     return _histogram(row)
 
 

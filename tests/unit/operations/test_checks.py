@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from libs.common.contracts.audit.head import Head
 from libs.common.contracts.gateway.backlogs import Backlog
 from libs.common.contracts.jobs import JobState
+from libs.common.contracts.metrics.latency import EndpointLatency
 from libs.common.contracts.operations.runbook import CATALOGUE
 from libs.common.contracts.vitals import DurableState, StreamState, Vitals
 from libs.common.reference import runbook_reference
@@ -121,6 +123,14 @@ def test_a_verification_that_somebody_else_runs_is_no_broken_chain() -> None:
 def test_the_newest_entry_of_the_log(hours: float, status: str) -> None:
     assert checks.audit_head_recent(read(head=Head(seq=9, recorded_at=NOW - timedelta(hours=hours))))[0] == status
     assert checks.audit_head_recent(read(head=Head(seq=0, recorded_at=None)))[0] == "warning"
+
+
+def test_who_looks_often_whether_all_is_well_does_not_spoil_it() -> None:
+    slow = {"endpoint_key": "GET x", "method": "GET", "sample_count": 99, "error_count": 0, "slow_count": 99,
+            "p50_ms": 1000.0, "p95_ms": 2000.0, "p99_ms": 3000.0, "status": "critical", "message": ""}  # fmt: skip
+    for route, status in (("/api/ops/runbook/checks", "ok"), ("/api/ops/runbook/checks/run", "ok"), ("/x", "critical")):
+        latency = SimpleNamespace(endpoints=[EndpointLatency.model_validate({**slow, "route": route})])
+        assert checks.api_latency_p95(read(latency=latency))[0] == status
 
 
 def test_a_dead_letter_is_critical_at_once() -> None:
