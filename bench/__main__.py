@@ -11,7 +11,21 @@ from pathlib import Path
 
 import uvloop
 
-from bench import assign, boards, command, consumer, deliveries, gate, growth, items, query, relay, reports, uploads
+from bench import (
+    assign,
+    boards,
+    command,
+    consumer,
+    crowd,
+    deliveries,
+    gate,
+    growth,
+    items,
+    query,
+    relay,
+    reports,
+    uploads,
+)
 from bench.figures import Report, heading, keep, machine
 from bench.lab import BenchError, Lab
 from deploy.embedded import EmbeddedError
@@ -35,6 +49,7 @@ def _benches(arguments: argparse.Namespace) -> dict[str, Bench]:
         "boards": boards.run,
         "command": command.run,
         "assign": assign.run,
+        "crowd": crowd.run,
         "deliveries": deliveries.run,
         "gate": gate.run,
         "items": items.run,
