@@ -27,7 +27,7 @@ from libs.common.job_runs import envelope, latest, record
 from libs.common.problems import NotFound
 from libs.common.schedules import Schedule
 from libs.common.service import Connection, Job, JobDone, Read, Table, Tx
-from services.notifier import direct, intake, policies
+from services.notifier import direct, intake, policies, recovery
 from services.notifier.domain import mttr_slo as domain
 from services.notifier.outages import windows
 from services.notifier.roll import Rolls
@@ -90,13 +90,14 @@ class Checker:
             "breach_reasons": found,
             "top_channels": [one.model_dump(mode="json") for one in window.targets[: policy.top_channels]],
         }
+        probed = await _probe(tx, policy) if found and policy.auto_recover_enabled else None
         told: list[int] | None = None
         if found and policy.notify_enabled and (force_notify or not left):
             told = await self._tell(tx, policy, window, found)
         detail["told_deliveries"] = told or []
         detail["actions"] = {
-            "auto_recover_attempted": False,
-            "auto_recover_result": None,
+            "auto_recover_attempted": probed is not None,
+            "auto_recover_result": probed,
             "notify_attempted": told is not None,
             "notify_dispatched": False,
             "notify_error": None,
@@ -147,6 +148,12 @@ class Checker:
     async def run_by_clock(self, tx: Tx) -> JobDone:
         """The same, every hour."""
         return await self.check(tx)
+
+
+async def _probe(tx: Tx, policy: MttrSloPolicy) -> dict[str, Any] | None:
+    """Have what fails probed; None: the guard knows of nothing in the policy's state."""
+    circuits = await recovery.failing(tx, policy.recover_state, policy.recover_max_targets)
+    return (await recovery.begin(tx, circuits)).model_dump(mode="json") if circuits else None
 
 
 def _window(window: MttrWindow) -> MttrSloWindow:

@@ -181,10 +181,15 @@ async def recover_batch(tx: Tx, body: RecoverBatch) -> Recovery:
 
 async def recover_many(tx: Tx, state: contract.Wanted, max_targets: int) -> Recovery:
     """Probe the first targets of the site that are in this state."""
+    return await begin(tx, await failing(tx, state, max_targets))
+
+
+async def failing(tx: Tx, state: contract.Wanted, max_targets: int) -> list[asyncpg.Record]:
+    """The circuits of the first targets of the site that are in this state, held, for `begin`."""
     quarantined = None if state == "all" else state == "quarantined"
     rows = await tx.connection.fetch(SELECT_CIRCUITS, tx.site, None, None, quarantined, MAX_PROBES)
     targets = sorted({row["target"] for row in rows})[:max_targets]
-    return await begin(tx, [row for row in rows if row["target"] in targets])
+    return [row for row in rows if row["target"] in targets]
 
 
 async def begin(tx: Tx, circuits: Sequence[asyncpg.Record]) -> Recovery:

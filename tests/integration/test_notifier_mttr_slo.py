@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from libs.common.contracts.notifier.mttr_slo import mttr_slo_breached
+from tests.integration.guard_room import broken, until_healthy
 from tests.integration.notifier_desk import Desk, open_desk
 from tests.integration.sink import Sink, answer, receiver
 from tests.stack import Stack
@@ -171,6 +172,27 @@ async def test_a_channel_that_a_subscription_leads_to_is_told_once(desk: Desk, s
     await desk.until("delivered")
     await desk.stack.idle("notifier")
     assert len(sink.at("/ops")) == 1
+
+
+async def test_a_breach_has_what_is_held_back_probed_and_heals_it(desk: Desk, sink: Sink) -> None:
+    made = await broken(desk, sink)
+    connection = await desk.stack.superuser()
+    await connection.execute("UPDATE notifier.outage SET began_at = began_at - interval '1 hour'")
+    await connection.close()
+    await desk.ask("PUT", f"{BASE}/policy", {"auto_recover_enabled": False, "notify_enabled": False})
+    actions = (await _check(desk))["actions"]
+    assert (actions["auto_recover_attempted"], actions["auto_recover_result"]) == (False, None)
+    await desk.ask("PUT", f"{BASE}/policy", {"auto_recover_enabled": True})
+    sink.says["/hook"] = answer(204)
+    check = await _check(desk)
+    assert (check["breach_reasons"], check["actions"]["auto_recover_attempted"]) == (["open_outage"], True)
+    result = check["actions"]["auto_recover_result"]
+    assert (result["target_count"], result["probes"][0]["target"]) == (1, made["subscription_id"])
+    await until_healthy(desk)
+    # Nothing fails any more: nothing is probed, and that is said.
+    after = await _check(desk)
+    assert (after["breach"], after["window"]["recovered_incidents"]) == (False, 1)
+    assert (after["actions"]["auto_recover_attempted"], after["actions"]["auto_recover_result"]) == (False, None)
 
 
 async def test_switched_off_it_judges_and_tells_nothing(desk: Desk) -> None:

@@ -61,7 +61,8 @@ class Told(Open):
 class MttrSloActions(Open):
     """What a breach led to.
 
-    ``auto_recover_attempted``: targets were probed, and ``auto_recover_result`` is what was asked.
+    ``auto_recover_attempted``: targets were probed, and ``auto_recover_result`` is what was asked; what has become of
+    the probes says `…/channels/guard/recover/latest`.
     ``notify_attempted``: the breach was told. ``notify_dispatched``: at least one of ``notify_channels`` has taken it;
     right after a check none has, `latest` says how it stands. ``notify_error`` says how many can't be told any more.
     The cooldown counts from ``last_notified_at``; ``last_breach_at`` is the check before that found a breach.
