@@ -40,6 +40,7 @@ from libs.common.admin import AdminError
 from libs.common.settings import Settings
 
 _NICE = 10  # services go first
+_LONGEST_WAIT_S = 3600.0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -169,10 +170,15 @@ def _rehearsed(chosen: argparse.Namespace, settings: Settings, screen: Screen) -
 
 
 def _work(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    """Until stopped: whenever a rehearsal is asked for, do it and report. What fails is tried again at the next one."""
+    """Until stopped: whenever a rehearsal is asked for, do it and report.
+
+    What fails is tried again, later each time, and with the backup that is there: a disk must not fill with copies that
+    nobody could rehearse.
+    """
     os.nice(_NICE)
-    gateway = Gateway(chosen.url)
+    gateway, store = Gateway(chosen.url), store_of(settings, chosen.dir)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    failures = 0
     try:
         while True:
             try:
@@ -180,9 +186,13 @@ def _work(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int
                     done = _rehearsed(chosen, settings, screen)
                     run_id = gateway.report(done)
                     screen.emit({"run_id": run_id, **asdict(done)}, *shown.rehearsal(done))
+                failures, chosen.backup_id = 0, None
             except (BackupError, InstallationError, EmbeddedError) as error:
                 fail(screen.err, str(error))
-            time.sleep(chosen.every_s)
+                failures += 1
+                whole = [one.backup_id for one in store.all() if not one.problem]
+                chosen.backup_id = whole[-1] if whole else None
+            time.sleep(min(chosen.every_s * 2 ** min(failures, 10), max(_LONGEST_WAIT_S, chosen.every_s)))
     except KeyboardInterrupt:
         return 0
     finally:
