@@ -16,7 +16,9 @@ from libs.common.cloudevents import CloudEvent
 from libs.common.columns import copied, listed, names_of
 from libs.common.contracts.base import Event
 from libs.common.contracts.notifier import CONTRACT
-from libs.common.contracts.notifier.guard import CircuitTold, circuit_closed, circuit_opened
+from libs.common.contracts.notifier.channels import channel_tested
+from libs.common.contracts.notifier.guard import CircuitTold, circuit_closed, circuit_opened, circuit_probed
+from libs.common.contracts.notifier.subscriptions import subscription_tested
 from libs.common.ids import uuid7
 from libs.common.service import Connection, Tx
 from services.notifier.claims import Result
@@ -35,6 +37,8 @@ from services.notifier.targets import names_of_targets
 AT_ONCE = 1_000  # deliveries that one look moves
 CIRCUITS_AT_ONCE = 100
 MAX_CIRCUITS = 500  # of a target: more types of events than there are; what is beyond them is sent as if all were well
+# Whoever asks for a sample wants to see what becomes of it: those are never held back.
+SAMPLES = frozenset({subscription_tested.name, channel_tested.name, circuit_probed.name})
 GIVEN_UP = "The target kept failing for 17 hours, and nothing was sent to it any more."
 
 _CIRCUIT = names_of(Circuit)
@@ -76,7 +80,7 @@ WHERE circuit.target = gone.target AND circuit.event_name = gone.event_name
 # A probe that failed is held back again, whatever its own schedule says: it stays the oldest. A sample has had its one.
 HOLD_BACK = """
 UPDATE delivery SET state = 'suppressed', due_at = NULL, suppressed_at = coalesce(suppressed_at, $2)
-WHERE delivery_id = ANY ($1::bigint[]) AND state = 'retrying'
+WHERE delivery_id = ANY ($1::bigint[]) AND state = 'retrying' AND purpose <> 'escalation'
 """
 END_SAMPLES = """
 UPDATE delivery SET state = 'dead', due_at = NULL, ended_at = $2
@@ -214,7 +218,7 @@ class Guard:
         if not results:
             return False
         samples = {one.delivery_id: one for one in results if one.purpose == "probe"}
-        said = seen(one for one in results if one.purpose != "probe")
+        said = seen(one for one in results if one.event_name not in SAMPLES)
         rows = await connection.fetch(
             NOTE, [key[0] for key in said], [key[1] for key in said], list(samples), tallies(results)
         )

@@ -366,3 +366,13 @@ async def test_circuits_of_a_target_are_bounded(
         await desk.halt()
         await desk.until("retrying", count)
     assert await database.fetchval("SELECT count(*) FROM notifier.circuit") == 500
+
+
+async def test_samples_that_somebody_asks_for_are_never_held_back(desk: Desk, sink: Sink) -> None:
+    sink.says["/hook"] = answer(503)
+    made = await desk.subscribe()
+    for count in (1, 2, 3, 4):
+        await desk.ask("POST", f"/subscriptions/{made['subscription_id']}/test")
+        await sink.wait_for("/hook", count)
+        await desk.until("retrying", count)
+    assert await circuits(desk) == []

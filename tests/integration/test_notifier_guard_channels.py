@@ -143,3 +143,22 @@ async def test_a_channel_that_is_changed_is_tried_and_one_that_is_removed_takes_
         await desk.ask("DELETE", f"/subscriptions/{one}")
     await desk.ask("DELETE", f"/channels/{-target}")
     assert await database.fetchval("SELECT count(*) FROM notifier.circuit") == 0
+
+
+async def test_an_escalation_that_is_the_probe_by_hand_keeps_its_own_schedule(
+    desk: Desk, sink: Sink, stack: Stack, database: asyncpg.Connection
+) -> None:
+    await _people(desk, sink)
+    await _open(desk, sink)
+    raised = await database.fetchval(
+        "INSERT INTO notifier.delivery (channel_id, event_id, site, event_name, purpose, key, state, created_at,"
+        " ended_at) SELECT channel_id, event_id, event.site, $2, 'escalation', gen_random_uuid(), 'dead', $1, $1"
+        " FROM notifier.channel, notifier.event LIMIT 1 RETURNING delivery_id",
+        stack.clock(),
+        HALTED,
+    )
+    tried = len(sink.got)
+    await desk.ask("POST", f"/deliveries/{raised}/retry")
+    await sink.wait_for("/room", tried + 1)
+    await until_guard(desk, circuit="open")
+    assert (await desk.show(raised))["state"] == "retrying"
