@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from services.notifier import alerts, channel_kpi, claims, guard, recovery, series
+from services.notifier import alerts, channel_kpi, claims, escalations, guard, recovery, series
 from tests.plans import generic_plan, nodes
 from tests.stack import Stack
 
@@ -46,6 +46,7 @@ HOT = {
     "release": guard.RELEASE,
     "give up": guard.GIVE_UP,
     "claim": claims.CLAIM,
+    "answer": escalations.SELECT_TOLD,
     "sums": channel_kpi.SUM_TALLIES,
     "open": channel_kpi.COUNT_OPEN,
     "recover": recovery.SELECT_CIRCUITS,

@@ -175,6 +175,12 @@ async def test_one_that_is_told_is_enough(board: Board) -> None:
     key = await board.raise_(BOB, TargetTold(kind="channel", name="ops", people=[]))
     told = await board.answered(escalation_delivered, key)
     assert {one["channel"]: one["state"] for one in told["deliveries"]}["ops"] == "delivered"
+    await board.desk.until("retrying", 1, site=SITE)
+    board.sink.says["/bob"] = answer(204)
+    board.stack.clock.advance(seconds=75)
+    await board.desk.until("delivered", 2, site=SITE)
+    await board.stack.idle("notifier")
+    assert len(board.answers(key)) == 1
 
 
 @pytest.mark.parametrize("how", ["disable", "remove"])
@@ -236,15 +242,20 @@ async def test_two_replicas_that_write_the_last_results_answer_once(board: Board
                now, now, False, key, ended_at=now, error="x")
         for row in rows
     ]  # fmt: skip
-    both = asyncio.Barrier(2)
-
-    async def write(result: Result) -> bool:
-        async with pool.acquire() as connection, connection.transaction():
-            await claims.store(connection, [result])
-            await both.wait()
-            return await escalations.note(connection, [result], now)
-
-    assert sorted(await asyncio.gather(*map(write, results))) == [False, True]
+    watcher = await board.stack.superuser()
+    async with pool.acquire() as one, pool.acquire() as other, other.transaction():
+        first = one.transaction()
+        await first.start()
+        await claims.store(one, results[:1])
+        await claims.store(other, results[1:])
+        assert not await escalations.note(one, results[:1], now), "the other may have been delivered"
+        second = asyncio.create_task(escalations.note(other, results[1:], now))
+        waits = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1"
+        while not second.done() and not await watcher.fetchval(waits, other.get_server_pid()):
+            await asyncio.sleep(0.01)
+        await first.commit()
+        assert await second, "it has waited for the first, and sees what that wrote"
+    await watcher.close()
 
 
 async def test_the_link_is_kept_nowhere(board: Board) -> None:
