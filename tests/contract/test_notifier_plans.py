@@ -14,7 +14,8 @@ from tests.stack import Stack
 
 pytestmark = pytest.mark.integration
 
-# 200 subscriptions with 200 deliveries each, of which 1 in 20 is open and 1 in 50 held back; a year of sums.
+# 200 subscriptions with 200 deliveries each, of which 1 in 20 is open and 1 in 50 held back; 20 channels with 200
+# escalations each; a year of sums.
 FILL = """
 INSERT INTO notifier.subscription (site, name, owner, status, status_reason, channel, endpoint, event_types, gates,
     rules, priorities, roles, condition, secret, fingerprint, created_at, changed_by, changed_at)
@@ -28,6 +29,13 @@ SELECT subscription_id, gen_random_uuid(), site, 'a.b.c' || n % 10, state,
 FROM notifier.subscription, generate_series(1, 200) AS n,
     LATERAL (SELECT CASE WHEN n % 20 = 0 THEN 'retrying' WHEN n % 50 = 1 THEN 'suppressed' WHEN n % 50 = 2 THEN 'dead'
         ELSE 'delivered' END) AS made (state);
+INSERT INTO notifier.channel (site, name, kind, language, status, status_reason, address_shown, secret, fingerprint,
+    created_at, created_by, changed_at, changed_by)
+SELECT 'site-' || n % 4, 'channel-' || n, 'slack', 'en', 'active', '', 'x.example', 's', 'f', now(), 'ann', now(), 'ann'
+FROM generate_series(1, 20) AS n;
+INSERT INTO notifier.delivery (channel_id, event_id, site, event_name, purpose, key, state, created_at)
+SELECT channel_id, gen_random_uuid(), site, 'a.b.c1', 'escalation', gen_random_uuid(), 'delivered', now()
+FROM notifier.channel, generate_series(1, 200) AS n;
 INSERT INTO notifier.circuit (target, event_name, site, state, failure_count, failed_at, error, probes_failed, probe_at)
 SELECT subscription_id, 'a.b.c' || n, site, CASE WHEN n = 1 THEN 'open' ELSE 'closed' END, 3, now(), '', 0,
     CASE WHEN n = 1 THEN now() END
