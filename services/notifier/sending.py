@@ -23,7 +23,7 @@ from libs.common.postgres import LOST_RACES, UNREACHABLE
 from libs.common.service import Clock, Connection, Table
 from libs.common.telemetry import log
 from libs.common.vault import VaultError
-from services.notifier import claims, digests, escalations, outages, words
+from services.notifier import claims, digests, escalations, outages, troubles, words
 from services.notifier.claims import Claimed, Result
 from services.notifier.domain import attempts
 from services.notifier.domain.attempts import Next
@@ -237,6 +237,8 @@ class Sender:
         except VaultError as error:
             what = "The signing secret" if one.kind == WEBHOOK else "Where the channel leads"
             return self._silent(one, now, f"{what} can't be opened: {error}", None, ours=True), True
+        if request.trouble and one.channel_id and await troubles.is_over(self._pool, one.channel_id, request.trouble):
+            return _given_up(one, now, troubles.OVER), True
         try:
             answer = await self._outbound.post(request.url, request.headers, request.body)
         except Refused as error:

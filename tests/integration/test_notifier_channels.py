@@ -10,6 +10,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from libs.common.contracts.governance.halts import Halt, line_lifted
 from libs.common.contracts.notifier.channels import channel_disabled
 from tests.integration.notifier_desk import Desk, open_desk
 from tests.integration.sink import Sink, answer, receiver
@@ -192,6 +193,36 @@ async def test_what_waits_goes_where_the_subscription_leads_by_then(desk: Desk, 
     await sink.wait_for("/other")
     [row] = await desk.until("delivered")
     assert row["channel_id"] == other["channel_id"]
+
+
+async def test_a_warning_after_its_all_clear_opens_no_incident_again(stack: Stack, sink: Sink) -> None:
+    """In whatever order they go out: the warning is tried again after the end was told."""
+    desk = await open_desk(stack, sink, ways={"pagerduty_url": sink.url("/v2/enqueue")})
+    try:
+        await desk.ask("POST", "/channels", {"name": "pd", "kind": "pagerduty", "address": "0" * 32}, 201)
+        await _subscribe(desk, "pd", event_types=["governance.line.*"])
+        sink.says["/v2/enqueue"] = answer(503)
+        await desk.halt()
+        await desk.until("retrying")
+        sink.says["/v2/enqueue"] = answer(202)
+        stack.clock.advance(seconds=1)
+        lifted = Halt(
+            halt_id=1, site="global", subjects="*", reason="a test", halted_by="ann", halted_at=stack.clock(),
+            lifted_by="ann", lifted_at=stack.clock(), lift_reason="over",
+        )  # fmt: skip
+        await stack.publish(line_lifted, lifted, site="global")
+        await desk.until("delivered")
+        stack.clock.advance(seconds=10)
+        [row] = await desk.until("dead")
+        assert "would have opened the incident again" in row["error"]
+        actions = [orjson.loads(one.body)["event_action"] for one in sink.at("/v2/enqueue")]
+        assert actions == ["trigger", "resolve"]
+        stack.clock.advance(seconds=1)
+        await desk.halt()  # anew, so it is no trouble of before
+        await desk.until("delivered", 2)
+        assert orjson.loads(sink.at("/v2/enqueue")[-1].body)["event_action"] == "trigger"
+    finally:
+        await desk.http.close()
 
 
 @pytest.mark.parametrize(

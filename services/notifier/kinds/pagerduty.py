@@ -7,13 +7,15 @@ its own: it must not open again what was resolved.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from libs.common.cloudevents import decode
 from services.notifier.claims import Claimed
 from services.notifier.domain.attempts import webhook_id
 from services.notifier.domain.escaping import shortened
 from services.notifier.domain.message import Message, label
-from services.notifier.kinds.request import Request, address_of, json_request
+from services.notifier.kinds.request import Request, Trouble, address_of, json_request
 from services.notifier.kinds.ways import Ways
 
 MAX_SUMMARY, MAX_KEY = 1_024, 255
@@ -24,7 +26,16 @@ def request_of(message: Message, claimed: Claimed, ways: Ways) -> Request:
     """One attempt. Raises `VaultError` if the routing key can't be opened."""
     routing_key = address_of(claimed, ways.vault)
     document = {"routing_key": routing_key, **document_of(message, claimed)}
-    return json_request(ways.pagerduty_url, document, claimed, hidden=(routing_key,))
+    request = json_request(ways.pagerduty_url, document, claimed, hidden=(routing_key,))
+    return replace(request, trouble=_trouble(message, claimed, document))
+
+
+def _trouble(message: Message, claimed: Claimed, document: dict[str, Any]) -> Trouble | None:
+    """The incident that is opened or closed; None for an alert of its own, and for an acknowledgement."""
+    key, action = document["dedup_key"], document["event_action"]
+    if action == "acknowledge" or key != message.dedup_key[:MAX_KEY] or not claimed.payload:
+        return None
+    return Trouble(key, decode(claimed.payload).time, ends=action == "resolve")
 
 
 def document_of(message: Message, claimed: Claimed) -> dict[str, Any]:

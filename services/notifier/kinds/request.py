@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import orjson
 
@@ -18,10 +19,20 @@ _UNSEEN = frozenset({"webhook-signature"})  # it is good for some minutes
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """What a message begins or ``ends``, by the ``key`` that the receiver knows it by, as of the event's time."""
+
+    key: str
+    at: datetime
+    ends: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """``url`` may hold a secret, so it is shown nowhere; nor is the ``body``.
 
     ``hidden``: what may not be read in an answer either, should it tell it back. ``note``: what was odd of the words.
+    ``trouble``: what the receiver opens or closes by it, if it does.
     """
 
     url: str = field(repr=False)
@@ -29,6 +40,7 @@ class Request:
     body: bytes = field(repr=False)
     hidden: Sequence[str] = field(default=(), repr=False)
     note: str | None = None
+    trouble: Trouble | None = None
 
     @property
     def shown_headers(self) -> dict[str, str]:
