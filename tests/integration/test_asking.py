@@ -20,7 +20,7 @@ from libs.common.loop import MAX_ATTEMPTS
 from libs.common.problems import NotFound
 from libs.common.service import Read, Service, Tx
 from tests.stack import Stack
-from tests.users import UNHEARD
+from tests.unheard import UNHEARD
 from tests.verdicts import decided
 
 pytestmark = pytest.mark.integration

@@ -19,7 +19,7 @@ from libs.common.service import Read, Service, Tx
 from services.gateway.commands import Commands
 from tests.http_edge import Http
 from tests.stack import Stack
-from tests.users import UNHEARD
+from tests.unheard import UNHEARD
 
 pytestmark = pytest.mark.integration
 
@@ -49,7 +49,7 @@ class Desk:
     def service(self) -> Service:
         """Its table of contents."""
         queries: dict[Query, Any] = dict.fromkeys(
-            (query for query in CONTRACT.queries if query.http and "deadletter" not in query.name), self.read
+            (query for query in CONTRACT.queries if "deadletter" not in query.name), self.read
         )
         commands: dict[Command, Any] = {**dict.fromkeys(CONTRACT.commands, self.other), patch_item: self.patch}
         return Service(contract=CONTRACT, commands=commands, queries=queries,

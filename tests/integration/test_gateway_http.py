@@ -23,7 +23,7 @@ from libs.common.service import Read, Service, Tx
 from services.gateway.bodies import MAX_BODY_BYTES
 from tests.http_edge import Http
 from tests.stack import Stack
-from tests.users import UNHEARD
+from tests.unheard import UNHEARD
 
 pytestmark = pytest.mark.integration
 

@@ -22,7 +22,7 @@ from libs.common.problems import Conflict
 from libs.common.pull import Puller
 from libs.common.service import Deferred, Read, Refused, Service, Tx
 from tests.stack import Stack
-from tests.users import UNHEARD
+from tests.unheard import UNHEARD
 from tests.verdicts import decided
 
 
