@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from dataclasses import dataclass
@@ -166,14 +167,15 @@ class Commands:
         """Raise `Invalid` if the key was used before with another body, as far as queue and service can say now.
 
         The service answers such a repeat with 422 too, but nobody waits for that any more. The queue comes first: what
-        has left it meanwhile is known to the service.
+        has left it meanwhile is known to the service. The service's word counts: on the queue there may be another
+        repeat, with another body, behind a first command that has been applied.
         """
         try:
             known = await self._pending(service, sent.id)
-            if known is None or known.digest == sent.digest:
-                known = await self._ask(request, principal, service, sent.id, timeout_s=CHECK_S)
-        except (Unavailable, TimedOut):
+        except Unavailable:
             return  # ours is stored, and whether it is applied is read at its status_url
+        with contextlib.suppress(Unavailable, TimedOut):
+            known = await self._ask(request, principal, service, sent.id, timeout_s=CHECK_S) or known
         # A command that was buried (500) has used up no key: the next body may be applied.
         if known is not None and known.http_status != 500 and known.digest not in ("", sent.digest):
             raise Invalid(KEY_USED)
