@@ -18,6 +18,7 @@ from libs.common.contracts.notifier.channels import (
     ChannelChange,
     ChannelCreate,
     channel_place,
+    joined,
     shown_address,
 )
 from libs.common.contracts.notifier.subscriptions import SubscriptionCreate, signing_place
@@ -138,12 +139,13 @@ def seal(
 
 
 def _address(said: BaseModel | None, vault: Vault) -> Sealed:
-    """Where a channel leads, encrypted, and what may be shown of it."""
-    dropped = frozenset({"address"})
+    """Where a channel leads and what it is signed with, encrypted, and what may be shown of it."""
+    dropped = frozenset({"address", "signing_secret"})
     if not isinstance(said, ChannelCreate | ChannelChange) or said.address is None:
         return Sealed(dropped=dropped)
-    shown = {"address_shown": shown_address(said.kind, said.address)}
-    return Sealed(_kept(said.address, channel_place, vault) | shown, dropped=dropped)
+    shown = shown_address(said.kind, said.address) + (", signed" if said.signing_secret else "")
+    kept = _kept(joined(said.address, said.signing_secret), channel_place, vault)
+    return Sealed(kept | {"address_shown": shown}, dropped=dropped)
 
 
 def _kept(secret: str, place: Callable[[str], str], vault: Vault) -> dict[str, Any]:

@@ -274,7 +274,7 @@ async def _check(ways: Ways, kind: str, secret: str, fingerprint: str) -> None:
     if kind == "email" and ways.post is None:
         raise Invalid("kind: no mail goes out from here: an administrator sets HEADGATE_SMTP_HOST for the notifier.")
     try:
-        address = ways.vault.open(secret, channel_place(fingerprint))
+        address = ways.vault.open(secret, channel_place(fingerprint)).partition("\n")[0]
         if kind not in ("email", "pagerduty"):  # these lead to servers of the settings
             await ways.outbound.check(address)
     except VaultError as error:

@@ -22,6 +22,7 @@ from tests.integration.tracker_office import SITE, Office
 from tests.stack import Stack
 
 pytestmark = pytest.mark.integration
+SIGNED_WITH = "whsec_" + "A" * 43 + "="
 CHAIN: dict[str, Any] = {
     "name": "usual",
     "calendar": "always",
@@ -67,7 +68,7 @@ async def site(stack: Stack) -> AsyncIterator[Site]:
         office = Office(http)
         for name, role in (("bob", "operator"), ("mia", "manager")):
             client = await http.user(name, role, [SITE])
-            body = {"name": "phone", "kind": "generic", "address": sink.url(f"/{name}")}
+            body = {"name": "phone", "kind": "generic", "address": sink.url(f"/{name}"), "signing_secret": SIGNED_WITH}
             assert (await client.post("/api/me/channels", json=body)).status_code == 201
         assert await stack.run_job("tracker", "learn_people")
         published = await office.ask(
@@ -81,6 +82,8 @@ async def site(stack: Stack) -> AsyncIterator[Site]:
 async def test_who_acknowledges_by_the_link_spares_the_next_level(site: Site) -> None:
     item = await site.overdue()
     [got] = await site.sink.wait_for("/bob")
+    assert got.is_signed_with(SIGNED_WITH)
+    assert not got.is_signed_with("whsec_" + "B" * 43 + "=")
     document = orjson.loads(got.body)
     assert document["title"].startswith("Overdue (level 1 of 2): dr")
     browser = site.office.http.of(None)

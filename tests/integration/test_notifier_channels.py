@@ -289,3 +289,21 @@ async def test_an_endpoints_query_is_hidden_and_stays_when_it_comes_back_as_it_w
     await sink.wait_for("/hook?token=notForAnybodysEyes")
     [row] = await desk.until("delivered")
     assert (await desk.show(row["delivery_id"]))["endpoint"] == sink.url("/hook?…")
+
+
+async def test_what_a_generic_channel_signs_with_is_never_shown(desk: Desk, sink: Sink) -> None:
+    secret = "whsec_" + "A" * 43 + "="
+    body = {"name": "signed", "kind": "generic", "address": sink.url("/signed"), "signing_secret": secret}
+    for wrong in ({"kind": "slack"}, {"signing_secret": "abc"}):
+        await desk.ask("POST", "/channels", body | wrong, 422)
+    made = await desk.ask("POST", "/channels", body, 201)
+    assert made["address_shown"].endswith(", signed")
+    await desk.ask("POST", f"/channels/{made['channel_id']}/test")
+    [got] = await sink.wait_for("/signed")
+    assert got.is_signed_with(secret)
+    key = {"name": "signed", "kind": "generic"}
+    await desk.ask("PUT", f"/channels/{made['channel_id']}", key | {"signing_secret": secret}, 422)
+    await desk.ask("PUT", f"/channels/{made['channel_id']}", key)
+    shown = await desk.ask("GET", f"/channels/{made['channel_id']}")
+    assert shown["address_shown"].endswith(", signed"), "the address stays, and its secret with it"
+    assert secret not in repr([made, shown])

@@ -1,10 +1,14 @@
-"""The kind ``generic``: the message as plain JSON, for whatever takes that."""
+"""The kind ``generic``: the message as plain JSON, for whatever takes that; signed if the channel has a secret."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from standardwebhooks import Webhook
+
 from services.notifier.claims import Claimed
 from services.notifier.domain.message import Message
-from services.notifier.kinds.request import Request, address_of, json_request
+from services.notifier.kinds.request import Request, address_and_secret, json_request
 from services.notifier.kinds.ways import Ways
 
 
@@ -28,4 +32,11 @@ def request_of(message: Message, claimed: Claimed, ways: Ways) -> Request:
         "dedup_key": message.dedup_key or None,
         "language": message.language,
     }
-    return json_request(address_of(claimed, ways.vault), document, claimed)
+    address, secret = address_and_secret(claimed, ways.vault)
+    made = json_request(address, document, claimed)
+    if not secret:
+        return made
+    at = claimed.claimed_at  # some seconds ago at the most
+    signature = Webhook(secret).sign(made.headers["webhook-id"], at, made.body.decode())
+    signed = {"webhook-timestamp": str(int(at.timestamp())), "webhook-signature": signature}
+    return replace(made, headers={**made.headers, **signed})

@@ -50,7 +50,13 @@ class Request:
 
 def address_of(claimed: Claimed, vault: Vault) -> str:
     """Where the channel leads. Raises `VaultError` if that can't be opened."""
-    return vault.open(claimed.secret, channel_place(claimed.fingerprint))
+    return address_and_secret(claimed, vault)[0]
+
+
+def address_and_secret(claimed: Claimed, vault: Vault) -> tuple[str, str]:
+    """Where the channel leads, and what is signed with, or nothing. Raises `VaultError`."""
+    address, _, secret = vault.open(claimed.secret, channel_place(claimed.fingerprint)).partition("\n")
+    return address, secret
 
 
 def json_request(url: str, document: object, claimed: Claimed, hidden: Sequence[str] | None = None) -> Request:

@@ -36,7 +36,7 @@ TYPED = {
     "digest": "0" * 64,
     "subjects": "{}", "webhook_id": "0" * 32, "priorities": "[1]", "event_types": "*", "endpoint": "https://a.example",
     "address": "https://a.example", "zone": "UTC", "quiet_hours": "[]", "urgent_priorities": "[1]",
-    "urgent_event_types": "*",
+    "urgent_event_types": "*", "signing_secret": "whsec_" + "A" * 43 + "=",
     "reason": "a reason that has many words, so that it suits an emergency, too",
 }  # fmt: skip
 # What goes with what: of these operations a person types other values.

@@ -32,6 +32,8 @@ _Sealed = Annotated[str, StringConstraints(min_length=1, max_length=4000, patter
 _Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 _Shown = Annotated[str, StringConstraints(min_length=1, max_length=320)]
 
+SigningSecret = Annotated[str, StringConstraints(pattern=r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$")]
+
 _URL = re.compile(r"https?://[!-~]+")
 _EMAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,8}")
 _WANTED: dict[str, tuple[re.Pattern[str], str]] = {
@@ -66,6 +68,19 @@ def shown_address(kind: str, address: str) -> str:
         return kind
 
 
+def joined(address: str, signing_secret: str | None) -> str:
+    """What is encrypted of a channel: its address, and in a second line what its messages are signed with."""
+    return f"{address}\n{signing_secret}" if signing_secret else address
+
+
+def check_signing(kind: str, signing_secret: str | None, address: str | None) -> None:
+    """Raise `ValueError` for a secret where nothing is signed, or without the address that it is kept with."""
+    if signing_secret is not None and kind != "generic":
+        raise ValueError(f"signing_secret: only messages of the kind generic are signed; leave it out for {kind}")
+    if signing_secret is not None and address is None:
+        raise ValueError("signing_secret: give the address with it; the two are kept together")
+
+
 class ChannelFields(Model):
     name: Token = Field(description="What it is called; unique among the site's, or among your own")
     kind: Kind = Field(
@@ -83,10 +98,14 @@ class ChannelFields(Model):
 
 class ChannelCreate(ChannelFields):
     address: Address = Field(description="Where it leads; kept encrypted and never shown again")
+    signing_secret: SigningSecret | None = Field(
+        None, description="Of a generic one: whsec_ and base64, by which messages are signed as webhooks are"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> ChannelCreate:
         check_address(self.kind, self.address)
+        check_signing(self.kind, self.signing_secret, self.address)
         return self
 
 
@@ -106,11 +125,15 @@ class ChannelChange(ChannelKey, ChannelFields):
     """All of it anew, but for the address, which stays if it is left out. A channel's kind can't change."""
 
     address: Address | None = Field(None, description="Where it leads from now on; else where it does")
+    signing_secret: SigningSecret | None = Field(
+        None, description="With an address of a generic one: what messages are signed with; without it they are not"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> ChannelChange:
         if self.address is not None:
             check_address(self.kind, self.address)
+        check_signing(self.kind, self.signing_secret, self.address)
         return self
 
 
