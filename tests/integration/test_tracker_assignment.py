@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from libs.common.contracts.gateway.users import user_changed
 from libs.common.contracts.governance.runs import gate_decided
 from libs.common.contracts.tracker.assignment import JOB
 from libs.common.contracts.tracker.items import BASE
@@ -52,6 +53,7 @@ async def test_those_who_were_there_before_are_known(http: Http, stack: Stack) -
     mia = {"username": "mia", "role": "manager", "sites": ["global"]}
     assert (await http.client.post("/api/users", json=mia)).status_code == 201
     assert (await http.client.patch("/api/users/ole", json={"active": False})).status_code == 200
+    await stack.heard(user_changed, lambda event: event.data["username"] == "ole")
     await stack.idle("tracker")
     after = (await http.client.get(f"{BASE}/workload")).json()
     assert after["candidate_usernames_by_role"] == {"owner": ["owner"], "manager": ["mia"], "operator": []}

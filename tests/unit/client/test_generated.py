@@ -36,6 +36,7 @@ TYPED = {
     "digest": "0" * 64,
     "subjects": "{}", "webhook_id": "0" * 32, "priorities": "[1]", "event_types": "*", "endpoint": "https://a.example",
     "address": "https://a.example", "zone": "UTC", "quiet_hours": "[]", "urgent_priorities": "[1]",
+    "backup_id": "20260501T120000Z-abcdef", "audit_hash": "0" * 64,
     "urgent_event_types": "*", "signing_secret": "whsec_" + "A" * 43 + "=",
     "reason": "a reason that has many words, so that it suits an emergency, too",
 }  # fmt: skip
@@ -43,6 +44,7 @@ TYPED = {
 TYPED_FOR = {
     "notifier.templates.preview": {"template": '{"name": "night", "body": "b"}', "event": "{}"},
     "notifier.subscription.create": {"endpoint": ""},
+    "operations.rehearsal.report": {"restore_valid": "no"},  # as there are problems
     "notifier.subscription.change": {"endpoint": ""},
 }
 UUID = "01a1fbbb-89e7-78b2-af93-eb949575d519"
@@ -117,7 +119,10 @@ def test_what_a_command_sends_is_what_its_operation_takes(
         if name in made._positional:
             continue
         flag = made.face.flags.get(name, one.flag).split("/")[0]
-        arguments += [flag] if one.type is bool else [flag, value]
+        if one.type is bool:
+            arguments.append(flag if value != "no" else f"--no-{flag.removeprefix('--')}")
+        else:
+            arguments += [flag, value]
     positional = [given[name] for name in made._positional]
 
     def answer(asked: Asked) -> Says:
