@@ -20,6 +20,7 @@ ATTEMPT_DURATION = Histogram(
 )
 CHANNELS = (WEBHOOK, *get_args(Kind))
 for _channel in CHANNELS:
+    ATTEMPT_DURATION.labels(_channel)
     for _state in ("delivered", "retrying", "dead"):
         ATTEMPTS.labels(_channel, _state)
 

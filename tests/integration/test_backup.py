@@ -37,7 +37,7 @@ def _rehearsed(stack: LocalStack, backups: Path) -> None:
     command = [str(Path(sys.executable).with_name("headgate")), "dr", "work", "--every-s=1"]
     with client(stack) as http, subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
-            assert http.post("/api/ops/dr/rehearsal/run").status_code == 202
+            assert http.post("/api/ops/dr/rehearsal/run").status_code == 201
             await_that("a rehearsal", lambda: http.get("/api/ops/dr/rehearsal/latest").status_code == 200)
             run = http.get("/api/ops/dr/rehearsal/latest").json()
             assert (run["restore_valid"], run["notes"]) == (True, [])

@@ -60,7 +60,7 @@ async def test_a_rehearsal_is_asked_for_reported_and_judged(edge: Http) -> None:
     stack, client = edge.stack, edge.client
     assert (await client.get(f"{DR}/latest")).status_code == 404
     asked = await client.post(f"{DR}/run", params={"simulate_restore": "true"})
-    assert asked.status_code == 202, asked.text
+    assert asked.status_code == 201, asked.text
     await stack.heard(rehearsal_requested)
     again = await client.post(f"{DR}/run")
     assert again.json()["request_id"] == asked.json()["request_id"]  # the same wish

@@ -104,7 +104,7 @@ request_rehearsal = Command(
     body=RehearsalWanted,
     result=RehearsalRequest,
     permission="operations:run",
-    http=POST("/api/ops/dr/rehearsal/run", query=("simulate_restore",), status=202),
+    http=POST("/api/ops/dr/rehearsal/run", query=("simulate_restore",), status=201),
     summary="Ask for a rehearsal: a process of the administrator takes it up and reports",
     sited=False,
 )
