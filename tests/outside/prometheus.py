@@ -22,6 +22,7 @@ from services.governance.inputs.prometheus import Prometheus
 from tests.contract.test_series import expressions, rules
 from tests.outside.tools import run
 from tests.outside.world import SUBJECT, StepFailed, World, check, rule_of, until
+from tests.receiver import Receiver
 
 SHIPPED = Path(__file__).parents[2] / "deploy"
 RULE = "alerts_none_critical"
@@ -151,6 +152,12 @@ def check_series(monitoring: Monitoring) -> None:
     """All services are scraped, and every expression of the dashboard and of the alerts has a result."""
     world = monitoring.world
     until("all services are scraped", lambda: len(monitoring.query('up{job="headgate"} == 1')) == len(SERVICES))
+    with Receiver() as receiver:  # somebody must answer while Prometheus looks, or the time to an answer is no number
+        body = {"name": "series", "event_types": ["notifier.*"], "endpoint": receiver.url}
+        made = world.post("/api/subscriptions", status=201, json=body)
+        world.post(f"/api/subscriptions/{made['subscription_id']}/test", status=200, json={})
+        until("the sample", lambda: receiver.got)
+        check(world.http.delete(f"/api/subscriptions/{made['subscription_id']}").status_code == 200, "it stays")
     asked = list(expressions())
     empty: list[tuple[str, str]] = []
 
