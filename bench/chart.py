@@ -1,4 +1,5 @@
-"""Writes the last figures of `bench/results/*.jsonl` into docs/performance.md, and draws those with an aim as bars.
+"""Writes the last figures of `bench/results/*.jsonl` into docs/performance.md, and draws those with an aim as bars;
+beside it docs/audit-growth.svg.
 
 python -m bench.chart
 """
@@ -10,6 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from bench import log_chart
 from bench.figures import RESULTS, shown
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
@@ -77,7 +79,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Write the chart and the table."""
     rows = last_figures()
-    PAGE.with_suffix(".svg").write_text(draw([row for row in rows if row["aim"] is not None]))
+    growing = [row for row in rows if row["bench"] == "log_growth"]
+    if growing:
+        PAGE.with_name("audit-growth.svg").write_text(log_chart.draw(growing))
+    PAGE.with_suffix(".svg").write_text(draw([row for row in rows if row["aim"] is not None and row not in growing]))
     head, _, rest = PAGE.read_text().partition(BEGIN)
     PAGE.write_text(f"{head}{BEGIN}\n\n{table(rows)}\n\n{END}{rest.partition(END)[2]}")
     print(f"written into {PAGE} and its chart")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,9 +43,14 @@ class Drain:
 
 def sample(space: Space, site: str, number: int) -> Outgoing:
     """An event of about 700 bytes, as the tracker's outbox would send it."""
-    id_ = str(uuid7())
+    event = sample_event(site, number)
+    return Outgoing(event.id, space.topology.event_subject(item_updated, site), event.encode())
+
+
+def sample_event(site: str, number: int) -> CloudEvent:
+    """The event itself, with ids of its own."""
     event = CloudEvent(
-        id=id_,
+        id=str(uuid7()),
         source="/headgate/tracker",
         type=item_updated.type,
         subject=str(number),
@@ -53,14 +59,14 @@ def sample(space: Space, site: str, number: int) -> Outgoing:
         actor="ann",
         correlationid=str(uuid7()),
         causationid=str(uuid7()),
-        traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        traceparent=f"00-{secrets.token_hex(16)}-00f067aa0ba902b7-01",
     )
     event.data = {
         "number": number,
         "changed": ["status", "assignee"],
         "note": "A remediation item was changed; this text is about as long as such texts are. " * 2,
     }
-    return Outgoing(id_, space.topology.event_subject(item_updated, site), event.encode())
+    return event
 
 
 def peer_missing(python: str) -> str | None:

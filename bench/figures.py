@@ -84,6 +84,13 @@ class Report:
 
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    _shown: int = 0
+
+    def show(self) -> None:
+        """Print the figures that were not printed yet: a benchmark of an hour tells what it has."""
+        for figure in self.figures[self._shown :]:
+            print(figure.line(), flush=True)
+        self._shown = len(self.figures)
 
 
 def shown(value: float) -> str:

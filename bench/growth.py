@@ -57,7 +57,7 @@ async def run(lab: Lab, report: Report) -> None:
             await space.database.execute("VACUUM ANALYZE", timeout=600)
             await space.database.execute("CHECKPOINT", timeout=600)
             filled = size
-            consumed = [await _consume(space) for _ in range(ROUNDS + 1)][1:]
+            consumed = [await consume(space) for _ in range(ROUNDS + 1)][1:]
             asked = [await _ask(space) for _ in range(ROUNDS + 1)][1:]
             rates["audit consumer"].append(median_rate(EVENTS, consumed))
             rates["list of 20 items"].append(median_rate(QUESTIONS, asked))
@@ -66,7 +66,8 @@ async def run(lab: Lab, report: Report) -> None:
         report.figures.append(Figure("growth", f"{name}, 1 million rows", unit, large, "10 thousand rows", small))
 
 
-async def _consume(space: Space) -> float:
+async def consume(space: Space) -> float:
+    """Seconds in which the audit service drains `EVENTS` events."""
     stream, hold = space.topology.events_stream, await space.hold("audit.inbox")
     await space.publish([sample(space, "global", number) for number in range(EVENTS)])
     return await space.drain(stream, "audit-events", hold)

@@ -123,16 +123,17 @@ async def _board(space: Space) -> Board:
     await caller.listen()
     body = SyncBody(gate="release", subject="app-0", version="1")
     asks: dict[str, Ask] = {
-        PAGE: _question(space, list_items, _PAGE),
-        KPI: _question(space, get_kpi, KpiWindow()),
-        SLA_OF_BOARD: _question(space, get_sla, _BOARD),
-        SLA: _question(space, get_sla, _GATE),
+        PAGE: question(space, list_items, _PAGE),
+        KPI: question(space, get_kpi, KpiWindow()),
+        SLA_OF_BOARD: question(space, get_sla, _BOARD),
+        SLA: question(space, get_sla, _GATE),
         SYNC: lambda times: caller.command(sync_board, body, times),
     }
     return Board(space, asks)
 
 
-def _question(space: Space, query: Query, params: BaseModel) -> Ask:
+def question(space: Space, query: Query, params: BaseModel) -> Ask:
+    """Asks a service over the bus, one question after another."""
     data = orjson.dumps({"params": params.model_dump(exclude_unset=True), "sites": ["*"], "permissions": []})
 
     async def ask(times: int) -> list[float]:

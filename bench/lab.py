@@ -160,25 +160,34 @@ class Space:
         for first in range(0, len(messages), BATCH_MESSAGES):
             await self.bus.publish_batch(messages[first : first + BATCH_MESSAGES])
 
-    async def close(self) -> None:
-        """Stop the processes, drop streams and database."""
+    async def end(self) -> None:
+        """Stop the processes."""
         for worker in self.workers:
             worker.process.terminate()
         for worker in self.workers:
             await asyncio.to_thread(worker.stop)
-        for stream in self.topology.streams():
+        self.workers.clear()
+
+    async def close(self, *, drop: bool = True) -> None:
+        """Stop the processes, and drop the streams."""
+        await self.end()
+        for stream in self.topology.streams() if drop else ():
             await self.bus.js.delete_stream(stream.name or "")
         await self.bus.close()
         await self.database.close()
 
 
 class Lab:
-    """Starts PostgreSQL and NATS with fsync (`sync_interval: always`) on loopback, in a folder that is removed."""
+    """Starts PostgreSQL and NATS with fsync (`sync_interval: always`) on loopback, in a folder that is removed.
 
-    def __init__(self, parent: Path) -> None:
+    With ``kept``, a name, the folder has that name and stays, and a later lab goes on with what is in it.
+    """
+
+    def __init__(self, parent: Path, kept: str = "") -> None:
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.folder = parent / f"bench-{secrets.token_hex(4)}"
-        self.folder.mkdir(mode=0o700)
+        self.kept = kept
+        self.folder = parent / (kept or f"bench-{secrets.token_hex(4)}")
+        self.folder.mkdir(mode=0o700, exist_ok=bool(kept))
         self._servers: list[Server] = []
         self._template = ""
         self.database_url = self.nats_url = ""
@@ -199,7 +208,7 @@ class Lab:
         postgres = start_postgres(
             self.folder / "postgres",
             port=free_port(),
-            superuser_password=secrets.token_urlsafe(24),
+            superuser_password=self._password(),
             durable=True,
             log=self.folder / "postgres.log",
         )
@@ -220,19 +229,39 @@ class Lab:
         self._servers.append(nats)
         self.database_url, self.nats_url = postgres.url, nats.url
 
+    def _password(self) -> str:
+        """Of the superuser: a kept folder's servers know the one of before."""
+        file = self.folder / "superuser"
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_urlsafe(24))
+        return file.read_text()
+
     def _remove(self) -> None:
         for server in reversed(self._servers):
             server.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if not self.kept:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     async def _migrated(self) -> str:
-        await self._admin("CREATE DATABASE template_bench")
-        connection = await asyncpg.connect(self._database("template_bench"))
+        if not await self._exists("template_bench"):
+            await self._admin("CREATE DATABASE template_bench")
+        await self._migrate("template_bench")
+        return "template_bench"
+
+    async def _migrate(self, name: str) -> None:
+        connection = await asyncpg.connect(self._database(name))
         try:
             await migrations.migrate(connection, PASSWORDS)
         finally:
             await connection.close()
-        return "template_bench"
+
+    async def _exists(self, name: str) -> bool:
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            return bool(await connection.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", name))
+        finally:
+            await connection.close()
 
     def _database(self, name: str) -> str:
         return f"{self.database_url.rpartition('/')[0]}/{name}"
@@ -247,9 +276,12 @@ class Lab:
 
     @contextlib.asynccontextmanager
     async def space(self, services: Iterable[str] = ()) -> AsyncIterator[Space]:
-        """A fresh space; ``services`` are started in it."""
-        name = f"b{secrets.token_hex(5)}"
-        await self._admin(f"CREATE DATABASE {name} TEMPLATE {self._template} STRATEGY FILE_COPY", "CHECKPOINT")
+        """A fresh space, or the one of a kept folder; ``services`` are started in it."""
+        name = "kept" if self.kept else f"b{secrets.token_hex(5)}"
+        if not await self._exists(name):
+            await self._admin(f"CREATE DATABASE {name} TEMPLATE {self._template} STRATEGY FILE_COPY", "CHECKPOINT")
+        elif self.kept:
+            await self._migrate(name)  # it may be of an older version
         names = Topology(name)
         bus = await connect(self.nats_url, names, "gateway", name="bench")
         await topology.apply(bus.js, names)
@@ -260,5 +292,6 @@ class Lab:
                 made.service(service)
             yield made
         finally:
-            await made.close()
-            await self._admin(f"DROP DATABASE {name} WITH (FORCE)")
+            await made.close(drop=not self.kept)
+            if not self.kept:
+                await self._admin(f"DROP DATABASE {name} WITH (FORCE)")

@@ -29,9 +29,13 @@ def _step(top: float) -> float:
     return size
 
 
-def chart(title: str, x_title: str, y_title: str, lines: Sequence[Line]) -> str:
-    """The chart as SVG text. Both axes begin at zero, so that nothing looks larger than it is."""
-    right = max((x for line in lines for x, _ in line.points), default=1.0) or 1.0
+def chart(title: str, x_title: str, y_title: str, lines: Sequence[Line], names: Sequence[str] = ()) -> str:
+    """The chart as SVG text. Both axes begin at zero, so that nothing looks larger than it is.
+
+    With ``names`` x is the number of a name (0, 1, …), and each point is marked.
+    """
+    right = max((x for line in lines for x, _ in line.points), default=1.0)
+    right = max(right, len(names) - 1) or 1.0
     top = max((y for line in lines for _, y in line.points), default=1.0) * 1.1 or 1.0
     wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
@@ -50,12 +54,15 @@ def chart(title: str, x_title: str, y_title: str, lines: Sequence[Line]) -> str:
         x, y = place(0, number * _step(top))
         parts.append(f'<line x1="{x}" y1="{y:.1f}" x2="{x + wide}" y2="{y:.1f}" stroke="#ddd"/>')
         parts.append(f'<text x="{x - 6}" y="{y + 4:.1f}" text-anchor="end">{number * _step(top):g}</text>')
-    for number in range(int(right / _step(right)) + 1):
-        x, y = place(number * _step(right), 0)
-        parts.append(f'<text x="{x:.1f}" y="{y + 16}" text-anchor="middle">{number * _step(right):g}</text>')
+    steps = [(number * _step(right), f"{number * _step(right):g}") for number in range(int(right / _step(right)) + 1)]
+    for at_x, text in list(enumerate(names)) or steps:
+        x, y = place(at_x, 0)
+        parts.append(f'<text x="{x:.1f}" y="{y + 16}" text-anchor="middle">{escape(text)}</text>')
     for number, line in enumerate(lines):
         colour = COLOURS[number % len(COLOURS)]
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line.points))
+        places = [place(*point) for point in line.points]
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places if names]
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
         at = TOP + 14 + 18 * number
         parts.append(f'<rect x="{LEFT + wide + 12}" y="{at - 9}" width="10" height="10" fill="{colour}"/>')

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import sys
 import traceback
 from collections.abc import AsyncIterator, Iterator
 
@@ -14,6 +15,7 @@ from deploy.embedded import Server, free_port, start_nats, start_postgres
 from deploy.installation import NatsUser, callout, nats_config
 from deploy.local import LocalStack
 from libs.common import running
+from tests.local_traffic import started
 from tests.memory import data_folder
 from tests.stack import BUS_SECRET, Stack, drop_database, make_stack, make_template
 from tests.workers import pytest_collection_modifyitems, pytest_xdist_make_scheduler
@@ -26,13 +28,15 @@ settings.load_profile("headgate")
 
 # As the services do it. The default draws each frame's variables, for up to 2 s in which nothing else runs.
 structlog.configure(
+    # What a command of the tool prints is judged, also while services log in the same process.
+    logger_factory=structlog.PrintLoggerFactory(sys.__stderr__),
     processors=[
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.dev.set_exc_info,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
-    ]
+    ],
 )
 
 
@@ -122,9 +126,5 @@ def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack
     # The sweeps ask more in a minute than a person may.
     generous = {"HEADGATE_REQUESTS_PER_MINUTE": "1000000", "HEADGATE_ANONYMOUS_REQUESTS_PER_MINUTE": "1000000"}
     made = LocalStack(tmp_path_factory.mktemp("local") / "data", env=generous)
-    made.start()
-    try:
-        made.wait_ready()
+    with started(made):
         yield made
-    finally:
-        made.stop()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx2
@@ -21,11 +22,22 @@ def client(stack: LocalStack) -> httpx2.Client:
     )
 
 
-def await_that(what: str, seen: Callable[[], Any]) -> Any:
-    """Poll until `seen` returns something true, and return it; fails naming `what` after half a minute."""
-    deadline = time.monotonic() + WAIT_S
+@contextmanager
+def started(stack: LocalStack) -> Iterator[LocalStack]:
+    """The installation once it is ready; stopped in the end, whatever happens."""
+    stack.start()
+    try:
+        stack.wait_ready()
+        yield stack
+    finally:
+        stack.stop()
+
+
+def await_that(what: str, seen: Callable[[], Any], within_s: float = WAIT_S) -> Any:
+    """Poll until `seen` returns something true, and return it; fails naming `what` after ``within_s``."""
+    deadline = time.monotonic() + within_s
     while not (found := seen()):
-        assert time.monotonic() < deadline, f"not within {WAIT_S:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"not within {within_s:.0f} s: {what}"
         time.sleep(0.1)
     return found
 

@@ -28,6 +28,7 @@ from libs.common.service import Service
 from libs.common.settings import Settings
 from libs.common.topology import Topology
 from libs.common.user_jwt import account_seed
+from tests.same_things import misnamed
 
 BUS_SECRET = "the secret of a bus for tests"
 PASSWORDS = {service: f"test-password-{service}" for service in SERVICES}
@@ -82,12 +83,16 @@ class Stack:
         await self.bus.nats.flush()
 
     async def close(self) -> None:
-        """Stop all services, drop the streams of this test."""
+        """Stop all services, drop the streams of this test. Fails where a record is about another thing than its
+        events.
+        """
+        wrong = [one for running in self.running.values() for one in await misnamed(running)]
         for running in self.running.values():
             await running.stop()
         for stream in self.topology.streams():
             await self.bus.js.delete_stream(stream.name or "")
         await self.bus.close()
+        assert not wrong, f"say it with about= in the contract: {wrong}"
 
     def settings(self, service: str, **changed: Any) -> Settings:
         """The settings of one service in this test."""
@@ -151,6 +156,10 @@ class Stack:
         data = body.model_dump_json().encode() if isinstance(body, BaseModel) else orjson.dumps(body)
         await self.bus.publish_command(command, envelope, data)
         return envelope.id
+
+    def answered(self, command_id: str, digest: str = "same") -> bool:
+        """Whether a command's outcome is there."""
+        return self._answers[(command_id, digest)].done()
 
     async def outcome(self, command_id: str, digest: str = "same") -> Answer:
         """Await a command's outcome."""

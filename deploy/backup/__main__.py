@@ -10,11 +10,9 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from pydantic import ValidationError
 from rich.text import Text
@@ -22,25 +20,27 @@ from rich.text import Text
 from deploy.backup import shown
 from deploy.backup.create import create
 from deploy.backup.files import Pace
-from deploy.backup.installation import installation, keys_of, store_of
+from deploy.backup.installation import installation, keys_of, own_token, store_of
+from deploy.backup.keeper import Keeper
 from deploy.backup.manifest import BackupError
+from deploy.backup.pruning import keep_of, prune
 from deploy.backup.rehearse import Rehearsal, rehearse
 from deploy.backup.restore import restore
-from deploy.backup.retention import Keep, kept
 from deploy.backup.sealing import Keys
 from deploy.backup.shown import Screen
 from deploy.backup.store import Found, Store
-from deploy.backup.telling import Gateway
+from deploy.backup.telling import Backup, Gateway
 from deploy.embedded import EmbeddedError
 from deploy.installation import InstallationError
 from deploy.local.stack import LocalError
 from libs.client.session import fail, make_console
 from libs.client.show import table
 from libs.common.admin import AdminError
+from libs.common.schedules import ScheduleError, read_schedule
 from libs.common.settings import Settings
 
 _NICE = 10  # services go first
-_LONGEST_WAIT_S = 3600.0
+SPANS = ("daily", "weekly", "monthly")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,11 +49,12 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, what: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=what)
-        made.add_argument("--dir", type=Path, help="the folder of backups")
+        made.add_argument("--dir", help="the folder of backups, or s3://bucket/prefix")
         made.add_argument("--json", action="store_true", help="answer as JSON")
         return made
 
-    add("create", "back up the installation that runs").add_argument("--max-mib-s", type=int, default=0)
+    one = add("create", "back up the installation that runs")
+    one.add_argument("--max-mib-s", type=int, default=0)
     add("list", "list the backups of the folder")
     add("verify", "read all of a backup").add_argument("backup_id", nargs="?")
     one = add("restore", "make the installation what a backup holds")
@@ -63,13 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("backup_id", nargs="?")
     one.add_argument("--no-report", action="store_true")
     _of_rehearsals(one)
-    one = add("work", "rehearse whenever it is asked for, until stopped")
+    one = add("work", "make backups by the clock and rehearse whenever it is asked for, until stopped")
     one.add_argument("--every-s", type=float, default=60.0)
     one.set_defaults(backup_id=None)
     _of_rehearsals(one)
     one = add("prune", "remove old backups")
-    for span in ("daily", "weekly", "monthly"):
-        one.add_argument(f"--{span}", type=int, default=getattr(Keep(), span))
+    for span in SPANS:
+        one.add_argument(f"--{span}", type=int, help="else as the settings say")
     one.add_argument("--dry-run", action="store_true")
     return parser
 
@@ -148,21 +149,37 @@ def _restore(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> 
 
 def _rehearse(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     os.nice(_NICE)
-    gateway = None if chosen.no_report else Gateway(chosen.url)
+    gateway = None if chosen.no_report else Gateway(chosen.url, own_token(settings))
     try:
         done = _rehearsed(chosen, settings, screen)
         screen.emit(asdict(done), *shown.rehearsal(done))
         if gateway is not None:
             gateway.report(done)
+            try:
+                _tell_its_backup(done, store_of(settings, chosen.dir), gateway)
+            except BackupError as error:  # the keeper will
+                fail(screen.err, str(error))
     finally:
         if gateway is not None:
             gateway.close()
     return 0 if done.restore_valid else 1
 
 
-def _rehearsed(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> Rehearsal:
+def _tell_its_backup(done: Rehearsal, store: Store, gateway: Gateway) -> None:
+    """The one that it made and read, if the keeper was not faster."""
+    if done.backup_s is not None and done.finished_at is not None:
+        made = store.look(done.backup_id)
+        problems = [made.problem] if made.problem else []
+        told = Backup.of(made, store, problems, done.started_at, datetime.now(UTC), backup_s=done.backup_s)
+        gateway.report_backup(told)
+
+
+def _rehearsed(
+    chosen: argparse.Namespace, settings: Settings, screen: Screen, backup_id: str | None = None
+) -> Rehearsal:
     store, keys = store_of(settings, chosen.dir), keys_of(settings)
-    found = store.look(chosen.backup_id) if chosen.backup_id else None
+    wanted = backup_id or chosen.backup_id
+    found = store.look(wanted) if wanted else None
     bus_url = settings.rehearsal_nats_url.get_secret_value() if settings.rehearsal_nats_url else None
     with installation(settings) as source, screen.progress("Rehearsal") as told:
         pace = Pace(chosen.max_mib_s * 1024 * 1024)
@@ -170,46 +187,36 @@ def _rehearsed(chosen: argparse.Namespace, settings: Settings, screen: Screen) -
 
 
 def _work(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    """Until stopped: whenever a rehearsal is asked for, do it and report.
-
-    What fails is tried again, later each time, and with the backup that is there: a disk must not fill with copies that
-    nobody could rehearse.
-    """
+    """Until stopped: make the backups that are due, rehearse whenever that is asked for, and report."""
     os.nice(_NICE)
-    gateway, store = Gateway(chosen.url), store_of(settings, chosen.dir)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    failures = 0
     try:
-        while True:
-            try:
-                if gateway.wanted():
-                    done = _rehearsed(chosen, settings, screen)
-                    run_id = gateway.report(done)
-                    screen.emit({"run_id": run_id, **asdict(done)}, *shown.rehearsal(done))
-                failures, chosen.backup_id = 0, None
-            except (BackupError, InstallationError, EmbeddedError) as error:
-                fail(screen.err, str(error))
-                failures += 1
-                whole = [one.backup_id for one in store.all() if not one.problem]
-                chosen.backup_id = whole[-1] if whole else None
-            time.sleep(min(chosen.every_s * 2 ** min(failures, 10), max(_LONGEST_WAIT_S, chosen.every_s)))
+        schedule = read_schedule(settings.backup_schedule)
+    except ScheduleError as error:
+        raise BackupError(f"HEADGATE_BACKUP_SCHEDULE: {error}.") from None
+    keeper = Keeper(
+        settings,
+        store_of(settings, chosen.dir),
+        keys_of(settings),
+        schedule,
+        screen,
+        connect=lambda: Gateway(chosen.url, own_token(settings)),
+        rehearsed=lambda backup_id: _rehearsed(chosen, settings, screen, backup_id),
+        bytes_per_s=chosen.max_mib_s * 1024 * 1024,
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        keeper.run(chosen.every_s)
     except KeyboardInterrupt:
         return 0
-    finally:
-        gateway.close()
+    return 0
 
 
 def _prune(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    keep = Keep(chosen.daily, chosen.weekly, chosen.monthly)
-    if min(keep.daily, keep.weekly, keep.monthly) < 0:
+    given = {span: number for span in SPANS if (number := getattr(chosen, span)) is not None}
+    if any(number < 0 for number in given.values()):
         raise BackupError("A number of backups to keep can't be below 0.")
-    store = store_of(settings, chosen.dir)
-    with store.writing():
-        whole = {one.backup_id: one.manifest.began_at for one in store.all() if one.manifest and not one.problem}
-        staying = kept(whole, keep)
-        going = [one for one in whole if one not in staying]
-        for one in going if not chosen.dry_run else ():
-            store.remove(one)
+    keep = replace(keep_of(settings), **given)
+    staying, going = prune(store_of(settings, chosen.dir), keep, dry_run=chosen.dry_run)
     rows = [(one, "stays", staying[one]) for one in staying]
     rows += [(one, "would go" if chosen.dry_run else "removed", "") for one in going]
     screen.emit(

@@ -33,9 +33,20 @@ SELECT_HEAD = "SELECT seq, hash FROM audit.head"
 SELECT_LAST = "SELECT seq, hash, recorded_at FROM audit.entry ORDER BY seq DESC LIMIT 1"
 SELECT_HASH = "SELECT hash FROM audit.entry WHERE seq = $1"
 SELECT_ENTRIES = """
-SELECT seq, recorded_at, prev_hash, hash, payload,
-       time, event_id::text, type, source, site, actor, subject, causationid::text, correlationid::text
+SELECT seq, recorded_at, prev_hash, hash, payload, version,
+       time, event_id::text, type, source, site, actor, subject, causationid::text, correlationid::text,
+       outcome, reason, issue, trace_id, client_address, client_agent
 FROM audit.entry ORDER BY seq
+"""
+# Of a backup that an older version made: its entries had no version and nothing behind it.
+SELECT_OLD_ENTRIES = """
+SELECT seq, recorded_at, prev_hash, hash, payload, NULL::smallint AS version,
+       time, event_id::text, type, source, site, actor, subject, causationid::text, correlationid::text,
+       NULL, NULL, NULL, NULL, NULL, NULL
+FROM audit.entry ORDER BY seq
+"""
+HAS_VERSIONS = """
+SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'audit.entry'::regclass AND attname = 'version')
 """
 # Texts of rows must look alike wherever they are made; and one backup must not take all of a machine's cores.
 SETTINGS = {
@@ -96,7 +107,8 @@ async def audit_problem(connection: asyncpg.Connection, head: AuditHead, each: C
     walk = Walk(Link(0, GENESIS), 0)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         stored = await connection.fetchrow(SELECT_HEAD)
-        cursor = await connection.cursor(SELECT_ENTRIES)
+        new = await connection.fetchval(HAS_VERSIONS)
+        cursor = await connection.cursor(SELECT_ENTRIES if new else SELECT_OLD_ENTRIES)
         while rows := await cursor.fetch(CHUNK_ROWS):
             step = check(rows, walk.end, orjson.loads)
             walk = Walk(step.end, walk.checked_count + step.checked_count, step.fault)

@@ -68,6 +68,7 @@ def headgate_version() -> str:
 
 async def create(source: Source, store: Store, keys: Keys, now: datetime, told: Told, pace: Pace) -> Found:
     """Make a backup in the folder. Raises `BackupError`; then there is none."""
+    told.stage("waiting for its turn")
     with store.writing():
         backup_id, folder = store.begin(now)
         try:
@@ -116,7 +117,7 @@ class _Making:
         # Commands first: see above.
         first = [topology.commands_stream, topology.events_stream, topology.schedules_stream, topology.telemetry_stream]
         last = [buckets.stream_name(topology.namespace, plan.name) for plan in buckets.BUCKETS]
-        known = {stream.name or "" for stream in topology.streams()}
+        known = {stream.name or "" for stream in topology.streams()} - buckets.fleeting(topology.namespace)
         copies = {name: await self._stream(client, name) for name in first if name in known}
         manifest = await self._database(connection, server["major"])
         copies |= {name: await self._stream(client, name) for name in [*last, *sorted(known - {*first, *last})]}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal, Protocol
 
 from deploy.backup.manifest import BackupError, Part
 from deploy.backup.sealing import Keys, Sealer, SealError, opened
@@ -23,6 +23,18 @@ READ_BYTES = 1024 * 1024
 ZSTD_LEVEL = 3
 Moved = Callable[[int], None]
 """Told how many bytes came through, for progress and pace."""
+
+
+class Readable(Protocol):
+    """A file. Opening and reading it raise OSError."""
+
+    def open(self, mode: Literal["rb"], /) -> IO[bytes]: ...
+
+
+class Shelf(Protocol):
+    """Where files lie."""
+
+    def __truediv__(self, name: str, /) -> Readable: ...
 
 
 @dataclass
@@ -95,7 +107,7 @@ class PartWriter:
         self._out.write(data)
 
 
-def raw(path: Path, part: Part, moved: Moved) -> Iterator[bytes]:
+def raw(path: Readable, part: Part, moved: Moved) -> Iterator[bytes]:
     """The file's bytes as they lie there. Raises `BackupError` at the end if they are not those of the manifest."""
     digest, size = hashlib.sha256(), 0
     try:
@@ -113,7 +125,7 @@ def raw(path: Path, part: Part, moved: Moved) -> Iterator[bytes]:
 
 
 def content(
-    folder: Path, part: Part, backup_id: str, keys: Keys, key_id: str | None, *, packed: bool, moved: Moved
+    folder: Shelf, part: Part, backup_id: str, keys: Keys, key_id: str | None, *, packed: bool, moved: Moved
 ) -> Iterator[bytes]:
     """What was written into a part, piece by piece. Nothing of it is proved before the end was reached.
 

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from deploy.backup.bucket import BucketStore, is_bucket, open_bucket
 from deploy.backup.create import Source
 from deploy.backup.manifest import BackupError
 from deploy.backup.sealing import Keys
 from deploy.backup.store import Store
 from deploy.embedded import EmbeddedError
+from deploy.installation import keeper_token
 from deploy.local.options import Options
 from deploy.local.process import Child
 from deploy.local.servers import Servers, claim, close_claim, running_servers
@@ -20,10 +22,23 @@ from deploy.local.stack import silent
 from libs.common.settings import Settings
 from libs.common.vault import Vault, VaultError
 
+PATIENCE_S = 600.0  # the keeper may be at it
 
-def store_of(settings: Settings, given: Path | None) -> Store:
-    """The folder of backups: the given one, the setting's, or the one in the data folder."""
-    return Store((given or settings.backup_dir or settings.data_dir / "backups").absolute())
+
+def store_of(settings: Settings, given: str | None) -> Store:
+    """Where backups lie: the given folder or bucket, the setting's, or the folder in the data folder.
+
+    Raises `BackupError` for the address of a bucket that is none.
+    """
+    place, own = given or settings.backup_dir, settings.data_dir / "backups"
+    if place and is_bucket(place):
+        return BucketStore(own.absolute(), PATIENCE_S, open_bucket(place), place)
+    return Store(Path(place or own).absolute(), PATIENCE_S)
+
+
+def own_token(settings: Settings) -> str:
+    """The keeper's token of this installation: whoever has its cluster secret may report."""
+    return keeper_token(Options.from_settings(settings).secret())
 
 
 def keys_of(settings: Settings) -> Keys:

@@ -97,14 +97,18 @@ class _Work:
             return
         manifest = readable(self.found, self.keys, self.source)
         self._count(manifest)
-        async with scratch.bus(self.store.root, manifest, self.bus_url, self.source.nats_url) as client:
-            async with scratch.database(self.source.database_url) as url:
-                await self._database(manifest, url, restoring)
+        # The database first: its lock says that nobody else is at the given bus, which is emptied.
+        async with (
+            scratch.database(self.source.database_url, self.store.wait_s) as url,
+            scratch.bus(self.store.root, manifest, self.bus_url, self.source.nats_url) as client,
+        ):
+            await self._database(manifest, url, restoring)
             for name, copy in manifest.streams.items():
                 self.told.stage(f"stream {name}")
                 pieces = self._pieces(manifest, copy.part)
                 try:
-                    made = await streams.put(client, name, copy.config, pieces)
+                    # The bus of rehearsals is one server, however many hold the stream where it was backed up.
+                    made = await streams.put(client, name, {**copy.config, "num_replicas": 1}, pieces)
                 except BackupError as error:
                     self.result.problems.append(str(error))
                     continue

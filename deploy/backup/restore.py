@@ -18,12 +18,15 @@ from deploy.backup.files import content as part_content
 from deploy.backup.manifest import BackupError, Manifest, Part, StreamContent, check_mac
 from deploy.backup.sealing import Keys
 from deploy.backup.store import Found, need_key
-from libs.common import buckets, migrations, topology
+from libs.common import buckets, migrations, outbox, topology
 from libs.common.admin import UNFINISHED, UNFINISHED_SCHEMA, passwords
 from libs.common.bus import NATS_ERRORS
 from libs.common.contracts import SERVICES
+from libs.common.contracts.audit.rollovers import Rollover, log_rolled_over, name_after
 from libs.common.postgres import UNREACHABLE
 from libs.common.topology import Topology
+from libs.common.unasked import unasked
+from libs.tlog.notes import Checkpoint, read_note
 
 # The clocks of the database and its transactions: `sent_at` is when a transaction began, so a little before.
 RESEND_MARGIN = timedelta(minutes=1)
@@ -47,6 +50,7 @@ ROLL_OVER = """
 INSERT INTO audit.rollover (number, lost_note, lost_size, lost_root, kept_size, accepted_by, reason, accepted_at)
 SELECT (SELECT count(*) FROM audit.rollover) + 1, note, size, root, head.seq, 'restore', $1, clock_timestamp()
 FROM audit.head, (SELECT note, size, root FROM audit.checkpoint ORDER BY rollover DESC, size DESC LIMIT 1) AS last
+RETURNING number, lost_note AS lost_checkpoint, lost_size, kept_size, accepted_by, reason, accepted_at
 """
 
 
@@ -198,7 +202,8 @@ class _Restoring:
             await streams.delete(self.client, stream.name or "")
         for name, copy in self.manifest.streams.items():
             self.told.stage(f"stream {name}")
-            made = await streams.put(self.client, name, copy.config, self._pieces(copy.part, packed=True))
+            config = copy.config if streams.clustered(self.client) else {**copy.config, "num_replicas": 1}
+            made = await streams.put(self.client, name, config, self._pieces(copy.part, packed=True))
             if problem := unlike(name, copy, made):
                 raise BackupError(f"{_UNLIKE}: {problem}. {_NOTHING_STARTS}")
 
@@ -210,10 +215,28 @@ class _Restoring:
         await migrations.migrate(self.connection, passwords(self.target.secret, "postgres"))
         # What was signed after the copy may be in other hands: from here on the log goes on differently, so it gets
         # another name (docs/decisions/0025), and there is no last checkpoint of that name yet.
-        await self.connection.execute(ROLL_OVER, f"the backup {self.manifest.backup_id} was restored")
+        await self._roll_over()
         await streams.delete(self.client, buckets.register_place(self.target.namespace, buckets.AUDIT, ">")[0])
-        replicas = max((int(copy.config.get("num_replicas", 1)) for copy in self.manifest.streams.values()), default=1)
+        replicas = self._held_by() if streams.clustered(self.client) else 1
         await topology.apply(self.client.jetstream(timeout=10), Topology(self.target.namespace), replicas=replicas)
+
+    async def _roll_over(self) -> None:
+        """A log that was signed goes on under another name; its first words there are to be that it does, and why."""
+        async with self.connection.transaction():
+            row = await self.connection.fetchrow(ROLL_OVER, f"the backup {self.manifest.backup_id} was restored")
+            if row is None:
+                return
+            lost = Checkpoint.read(read_note(row["lost_checkpoint"]).text).origin
+            base = lost.removesuffix(f"/{row['number']}") if row["number"] > 1 else lost
+            tx = unasked("audit", self.connection, row["accepted_at"], about="backup.restored")
+            made = Rollover(**row, origin=name_after(base, row["number"]))
+            tx.emit(log_rolled_over, made, subject=str(made.number))
+            await self.connection.execute("SET LOCAL search_path = audit")
+            await outbox.stage(self.connection, tx.staged)
+
+    def _held_by(self) -> int:
+        """By how many servers, at most, the backup's streams were held."""
+        return max((int(copy.config.get("num_replicas", 1)) for copy in self.manifest.streams.values()), default=1)
 
     def _looking(self, table: str) -> None:
         self.told.stage(f"look at {table}")
@@ -227,17 +250,32 @@ class _Restoring:
         return part_content(self.found.folder, part, made, self.keys, key_id, packed=packed, moved=moved)
 
     def _notes(self) -> list[str]:
+        notes = []
+        if self._held_by() > 1 and not streams.clustered(self.client):
+            notes.append(
+                "In the backup several servers of NATS held each stream; here is one, which holds them all. When it is "
+                "part of a cluster, set HEADGATE_NATS_REPLICAS and run the admin step."
+            )
         if self.manifest.secret_mark == secret_mark(self.target.secret):
-            return []
+            return notes
         return [
+            *notes,
             "This installation has another cluster secret than the backup's: what that one sealed does not open, and "
             "webhooks are signed anew. Put the old cluster secret in place before you start Headgate, or enter other "
-            "systems' secrets again and rotate each webhook."
+            "systems' secrets again and rotate each webhook.",
         ]
 
 
 def unlike(name: str, copy: StreamContent, made: streams.State) -> str:
-    """What differs between a stream and its copy, or an empty text. A stream may have lost what is too old since."""
+    """What differs between a stream and its copy, or an empty text. A stream may have lost what is too old since.
+
+    One that holds schedules goes on by itself the moment it is there: ticks that came due since the copy was taken.
+    """
+    if copy.config.get("allow_msg_schedules"):
+        if made.last_seq < copy.last_seq or made.messages < copy.messages:
+            wanted = f"{copy.messages} up to {copy.last_seq}"
+            return f"the stream {name} has {made.messages} messages up to {made.last_seq} instead of {wanted}"
+        return ""
     if made.last_seq != copy.last_seq:
         return f"the stream {name} ends at {made.last_seq} instead of {copy.last_seq}"
     if made.messages > copy.messages or (made.messages < copy.messages and not copy.config.get("max_age")):

@@ -7,10 +7,12 @@ a private one that lives as long as we do, or the one that HEADGATE_REHEARSAL_NA
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import secrets
 import shutil
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha256
@@ -23,7 +25,7 @@ from nats.aio.client import Client
 from deploy.backup import content, streams
 from deploy.backup.manifest import BackupError, Manifest
 from deploy.embedded import EmbeddedError, free_port, start_nats
-from deploy.installation import NatsUser, nats_config
+from deploy.installation import rehearsal_bus, rehearsal_user
 from libs.common.admin import service_url
 
 LOGIN = "headgate_rehearsal"
@@ -41,16 +43,19 @@ SELECT_LEFT = "SELECT datname FROM pg_database WHERE starts_with(datname, $1)"
 
 
 @asynccontextmanager
-async def database(admin_url: str) -> AsyncIterator[str]:
+async def database(admin_url: str, wait_s: float = 0.0) -> AsyncIterator[str]:
     """The address of a fresh database, as its own login; what a rehearsal that was killed has left is dropped first.
 
-    Raises `BackupError` while another rehearsal of this installation runs.
+    Raises `BackupError` if another rehearsal of this installation still runs after ``wait_s``.
     """
     admin = await content.connect(admin_url)
     name = f"{prefix(admin_url)}{secrets.token_hex(4)}"
     try:
-        if not await admin.fetchval(TRY_LOCK):
-            raise BackupError("Another rehearsal of this installation runs; wait for it to end.")
+        deadline = time.monotonic() + wait_s
+        while not await admin.fetchval(TRY_LOCK):
+            if time.monotonic() >= deadline:
+                raise BackupError("Another rehearsal of this installation runs; wait for it to end.")
+            await asyncio.sleep(0.2)
         for row in await admin.fetch(SELECT_LEFT, prefix(admin_url)):
             await admin.execute(f'DROP DATABASE IF EXISTS "{row["datname"]}" WITH (FORCE)')
         password = await _make_login(admin)
@@ -129,16 +134,8 @@ def _private(root: Path) -> Iterator[str]:
     """A nats-server for us alone, in a folder beside the backups, which has room for what they hold."""
     with _folder(root) as folder:
         port, monitor_port = free_port(), free_port()
-        user = NatsUser("rehearsal", secrets.token_urlsafe(24), publish_allow=(">",), subscribe_allow=(">",))
-        config = nats_config(
-            port=port,
-            monitor_port=monitor_port,
-            store_dir=folder / "store",
-            server_name="headgate-rehearsal",
-            users=[user],
-            durable=False,
-            max_file_store_bytes=1 << 50,  # streams reserve their limits; how much there really is, says the disk
-        )
+        user = rehearsal_user(secrets.token_urlsafe(24))
+        config = rehearsal_bus(user, port=port, monitor_port=monitor_port, store_dir=folder / "store")
         try:
             server = start_nats(folder, port=port, monitor_port=monitor_port, config=config, log=folder / "nats.log")
         except EmbeddedError as error:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from libs.common.vault import KEY_BYTES, id_of_key
+from libs.common.key_file import KEY_BYTES, id_of_key
 
 MAGIC = b"headgate-backup-1\n"
 CHUNK_BYTES = 1024 * 1024

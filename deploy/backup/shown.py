@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
@@ -123,6 +123,11 @@ def rehearsal(done: Rehearsal) -> list[RenderableType]:
         "audit head": f"{done.audit_seq} {done.audit_hash}",
     }
     return [verdict, facts(told.items()), *(Text(f"  - {problem}") for problem in done.problems)]
+
+
+def plain(done: Rehearsal) -> dict[str, Any]:
+    """A rehearsal for programs."""
+    return asdict(done)
 
 
 def _seconds(value: float | None) -> str:

@@ -6,11 +6,13 @@ import fcntl
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, Any, ClassVar, Literal, Protocol
 
 import orjson
 
@@ -22,6 +24,15 @@ PARTIAL, REMOVING = ".partial-", ".removing-"
 CHECKED = "checked.json"
 
 
+class Files(Protocol):
+    """A backup's files, or one of them: a folder, or what is read like one. Each raises OSError."""
+
+    def __truediv__(self, name: str, /) -> Files: ...
+    def stat(self) -> Any: ...
+    def read_bytes(self) -> bytes: ...
+    def open(self, mode: Literal["rb"], /) -> IO[bytes]: ...
+
+
 @dataclass(frozen=True)
 class Found:
     """A backup in a folder. ``problem`` is empty if all its files are there with their sizes and no check found damage;
@@ -29,7 +40,7 @@ class Found:
     """
 
     backup_id: str
-    folder: Path
+    folder: Files
     manifest: Manifest | None
     problem: str = ""
     checked_at: datetime | None = None
@@ -37,9 +48,24 @@ class Found:
 
 @dataclass(frozen=True)
 class Store:
-    """The folder. Whoever writes in it holds its lock: one at a time."""
+    """The folder. Whoever writes in it holds its lock: one at a time; a second one waits so long."""
 
     root: Path
+    wait_s: float = 0.0
+
+    place: ClassVar[str] = "folder"
+
+    @property
+    def where(self) -> str:
+        """For people."""
+        return str(self.root)
+
+    def free_bytes(self) -> int | None:
+        """The room that is left; None where nobody can say."""
+        try:
+            return shutil.disk_usage(self.root).free
+        except OSError:
+            return None
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -49,11 +75,12 @@ class Store:
             handle = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise BackupError(f"{self.root} can't hold backups: {error.strerror}. Name another folder.") from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(handle)
-            raise BackupError(f"Another backup is being made in {self.root}; wait for it to end.") from error
+        deadline = time.monotonic() + self.wait_s
+        while not _locked(handle):
+            if time.monotonic() >= deadline:
+                os.close(handle)
+                raise BackupError(f"Another backup is being made in {self.root}; wait for it to end.")
+            time.sleep(0.2)
         try:
             for prefix in (PARTIAL, REMOVING):
                 for left in self.root.glob(f"{prefix}*"):
@@ -69,7 +96,7 @@ class Store:
         folder.mkdir(mode=0o700)
         return backup_id, folder
 
-    def finish(self, folder: Path, manifest: Manifest, keys: Keys) -> Path:
+    def finish(self, folder: Path, manifest: Manifest, keys: Keys) -> None:
         """Write the manifest and give the backup its name. A crash before the last step leaves no backup."""
         with os.fdopen(os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(encode(manifest, keys))
@@ -79,7 +106,6 @@ class Store:
         named = self.root / manifest.backup_id
         folder.rename(named)
         _sync_folder(self.root)
-        return named
 
     def discard(self, folder: Path) -> None:
         """Remove a backup that did not come to its end."""
@@ -101,9 +127,9 @@ class Store:
 
     def look(self, backup_id: str) -> Found:
         """One backup by its id, without reading its parts. Raises `BackupError` if there is none of this name."""
-        folder = self.root / backup_id
-        if not BACKUP_ID.fullmatch(backup_id) or not folder.is_dir():
-            raise BackupError(f"There is no backup {backup_id!r} in {self.root}; see: headgate backup list")
+        if not BACKUP_ID.fullmatch(backup_id) or not self._is_there(backup_id):
+            raise BackupError(f"There is no backup {backup_id!r} in {self.where}; see: headgate backup list")
+        folder = self._folder(backup_id)
         try:
             manifest = decode((folder / FILE).read_bytes())
         except FileNotFoundError:
@@ -118,7 +144,7 @@ class Store:
         """The newest backup that is whole. Raises `BackupError` if there is none."""
         whole = [(one.manifest.began_at, one) for one in self.all() if one.manifest is not None and not one.problem]
         if not whole:
-            raise BackupError(f"There is no whole backup in {self.root}; make one: headgate backup create")
+            raise BackupError(f"There is no whole backup in {self.where}; make one: headgate backup create")
         return max(whole, key=lambda pair: pair[0])[1]
 
     def check(self, found: Found, keys: Keys, now: datetime, moved: Moved) -> list[str]:
@@ -144,8 +170,29 @@ class Store:
                         pass
                 except BackupError as error:
                     problems.append(str(error))
-        _note_check(found.folder, now, problems)
+        with suppress(OSError):  # a folder that can't be written to is no damage: the answer says what was found
+            noted = {"checked_at": now.isoformat(), "problems": problems}
+            self._keep_check(found.backup_id, orjson.dumps(noted))
         return list(dict.fromkeys(problems))
+
+    def _folder(self, backup_id: str) -> Files:
+        return self.root / backup_id
+
+    def _is_there(self, backup_id: str) -> bool:
+        return (self.root / backup_id).is_dir()
+
+    def _keep_check(self, backup_id: str, content: bytes) -> None:
+        fresh = self.root / backup_id / f"{CHECKED}.new"
+        fresh.write_bytes(content)
+        fresh.replace(self.root / backup_id / CHECKED)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def need_key(manifest: Manifest, keys: Keys) -> None:
@@ -157,7 +204,7 @@ def need_key(manifest: Manifest, keys: Keys) -> None:
         raise BackupError(f"The backup {manifest.backup_id} is encrypted, and {error}.") from None
 
 
-def _shallow(folder: Path, backup_id: str, manifest: Manifest) -> str:
+def _shallow(folder: Files, backup_id: str, manifest: Manifest) -> str:
     if manifest.backup_id != backup_id:
         return f"its manifest is that of {manifest.backup_id}"
     for part in manifest.parts:
@@ -170,23 +217,13 @@ def _shallow(folder: Path, backup_id: str, manifest: Manifest) -> str:
     return ""
 
 
-def _last_check(folder: Path) -> tuple[datetime | None, str]:
+def _last_check(folder: Files) -> tuple[datetime | None, str]:
     try:
         noted = orjson.loads((folder / CHECKED).read_bytes())
         problems = [str(one) for one in noted["problems"]]
         return (None, problems[0]) if problems else (datetime.fromisoformat(noted["checked_at"]), "")
     except (OSError, ValueError, KeyError, TypeError):
         return None, ""
-
-
-def _note_check(folder: Path, now: datetime, problems: list[str]) -> None:
-    """A folder that can't be written to is no damage: the answer itself says what was found."""
-    try:
-        fresh = folder / f"{CHECKED}.new"
-        fresh.write_bytes(orjson.dumps({"checked_at": now.isoformat(), "problems": problems}))
-        fresh.replace(folder / CHECKED)
-    except OSError:
-        return
 
 
 def _sync_folder(folder: Path) -> None:

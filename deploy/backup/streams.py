@@ -68,6 +68,11 @@ async def _quiet(_: Exception) -> None:
     """Whoever waits for an answer is told by its absence."""
 
 
+def clustered(client: Client) -> bool:
+    """Whether its server is one of a cluster; where there is but one, it refuses replicas, after it has read all."""
+    return bool(client._server_info.get("cluster"))  # INFO: what the server said of itself
+
+
 async def take(client: Client, stream: str, write: Callable[[bytes], None]) -> State | None:
     """Hand a stream's copy to ``write``, in pieces; None if there is no such stream. Raises `BackupError`."""
     inbox = client.new_inbox()

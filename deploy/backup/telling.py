@@ -1,34 +1,127 @@
-"""What a rehearsal tells the installation: over HTTP, as whoever logged in, or by HEADGATE_TOKEN."""
+"""What backups and rehearsals tell the installation: over HTTP, as whoever logged in, else as its keeper."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
 
 from deploy.backup.manifest import BackupError
 from deploy.backup.rehearse import Rehearsal
+from deploy.backup.store import Found, Store
 from libs.client.config import resolve
 from libs.client.errors import ClientError
 from libs.client.http import Client, read_as
-from libs.common.contracts.operations.rehearsals import MAX_PROBLEMS, PendingRehearsals, RehearsalRun
+from libs.common.contracts.operations.backups import MAX_REMOVED, BackupRun, KeeperDuties
+from libs.common.contracts.operations.rehearsals import MAX_PROBLEMS, RehearsalRun
 
 _PROBLEM_CHARACTERS = 500
 
 
-class Gateway:
-    """The edge of the installation. Asked once before the work: nobody rehearses for an hour and then can't say so."""
+@dataclass
+class Backup:
+    """What is told of a backup; the fields are those of `BackupResult`."""
 
-    def __init__(self, url: str | None) -> None:
+    started_at: datetime
+    finished_at: datetime
+    backup_id: str | None = None
+    recovery_point: datetime | None = None
+    problems: list[str] = field(default_factory=list)
+    backup_s: float | None = None
+    size_bytes: int = 0
+    rows: int = 0
+    messages: int = 0
+    audit_seq: int = 0
+    audit_hash: str = ""
+    encrypted: bool = False
+    place: str = "folder"
+    kept_count: int = 0
+    removed: list[str] = field(default_factory=list)
+    free_bytes: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        found: Found,
+        store: Store,
+        problems: Sequence[str],
+        started: datetime,
+        finished: datetime,
+        *,
+        backup_s: float | None = None,
+        removed: Sequence[str] = (),
+    ) -> Backup:
+        """Of one that lies in the store."""
+        told = cls(started, finished, found.backup_id, problems=list(problems), backup_s=backup_s)
+        if (manifest := found.manifest) is not None:
+            told.recovery_point, told.size_bytes, told.rows = (
+                manifest.recovery_point,
+                manifest.size_bytes,
+                manifest.rows,
+            )
+            told.messages = sum(stream.messages for stream in manifest.streams.values())
+            told.audit_seq, told.audit_hash = manifest.audit_head.seq, manifest.audit_head.hash
+            told.encrypted = manifest.key_id is not None
+        told.removed = list(removed)[-MAX_REMOVED:]
+        told._surroundings(store)
+        return told
+
+    @classmethod
+    def failed(cls, store: Store, why: str, started: datetime, finished: datetime) -> Backup:
+        """Of one that could not be made."""
+        told = cls(started, finished, problems=[why])
+        told._surroundings(store)
+        return told
+
+    def _surroundings(self, store: Store) -> None:
+        self.place, self.free_bytes = store.place, store.free_bytes()
+        with suppress(BackupError):  # the bucket is away: that is what the problem says
+            self.kept_count = sum(not one.problem for one in store.all())
+
+    def fields(self) -> dict[str, Any]:
+        """As the command takes them."""
+        moments = {name: getattr(self, name) for name in ("started_at", "finished_at", "recovery_point")}
+        return {
+            **asdict(self),
+            **{name: at.isoformat() if at else None for name, at in moments.items()},
+            "good": not self.problems,
+            "problems": _bounded(self.problems),
+        }
+
+    def sentence(self) -> str:
+        """For people."""
+        if self.backup_id is None:
+            return f"No backup: {self.problems[0]}"
+        state = f"damaged: {self.problems[0]}" if self.problems else f"good, {self.size_bytes} bytes"
+        gone = f"; {len(self.removed)} removed" if self.removed else ""
+        return f"Backup {self.backup_id} is {state}{gone}; {self.kept_count} are kept."
+
+
+class Gateway:
+    """The edge of the installation. Asked once before the work: nobody rehearses for an hour and then can't say so.
+
+    ``own_token`` is the keeper's, for where nobody has logged in. Raises `BackupError`.
+    """
+
+    def __init__(self, url: str | None, own_token: str | None = None) -> None:
         try:
             target = resolve(url, os.environ)
-            if target.token is None:
+            token = target.token or own_token
+            if token is None:
                 raise BackupError(
                     f"No token is kept for {target.url}, so the result could be told to nobody: run headgate login, "
                     "set HEADGATE_TOKEN, or say --no-report."
                 )
-            self._client = Client(target.url, target.token)
+            self._client = Client(target.url, token)
+        except ClientError as error:
+            raise BackupError(f"The result could be told to nobody: {error}") from error
+        try:
             self._client.me()
         except ClientError as error:
+            self._client.close()
             raise BackupError(
                 f"The result could be told to nobody ({error}): say --no-report to go without."
             ) from error
@@ -39,20 +132,30 @@ class Gateway:
 
     def report(self, done: Rehearsal) -> int:
         """Tell how it went; returns the number of the run. Raises `BackupError`."""
-        fields = asdict(done)
-        if len(done.problems) > MAX_PROBLEMS:
-            more = f"and {len(done.problems) - MAX_PROBLEMS + 1} more"
-            fields["problems"] = [*done.problems[: MAX_PROBLEMS - 1], more]
-        fields["problems"] = [problem[:_PROBLEM_CHARACTERS] for problem in fields["problems"]]
+        fields = asdict(done) | {"problems": _bounded(done.problems)}
         fields |= {name: fields[name].isoformat() for name in ("started_at", "finished_at") if fields[name] is not None}
         try:
             return read_as(RehearsalRun, self._client.call("operations.rehearsal.report", **fields)).run_id
         except ClientError as error:
             raise BackupError(f"The rehearsal was done, and could not be reported: {error}") from error
 
-    def wanted(self) -> bool:
-        """Whether somebody, or the clock, has asked for a rehearsal that was not done yet. Raises `BackupError`."""
+    def report_backup(self, backup: Backup) -> int:
+        """Tell of a backup; returns the number of the run. Raises `BackupError`."""
         try:
-            return read_as(PendingRehearsals, self._client.call("operations.rehearsals.pending")).count > 0
+            return read_as(BackupRun, self._client.call("operations.backup_report.send", **backup.fields())).run_id
+        except ClientError as error:
+            raise BackupError(f"{backup.sentence()} It could not be reported: {error}") from error
+
+    def duties(self) -> KeeperDuties:
+        """What waits, and what was told last. Raises `BackupError`."""
+        try:
+            return read_as(KeeperDuties, self._client.call("operations.keeper.duties"))
         except ClientError as error:
             raise BackupError(str(error)) from error
+
+
+def _bounded(problems: Sequence[str]) -> list[str]:
+    shown = list(problems)
+    if len(shown) > MAX_PROBLEMS:
+        shown = [*shown[: MAX_PROBLEMS - 1], f"and {len(shown) - MAX_PROBLEMS + 1} more"]
+    return [problem[:_PROBLEM_CHARACTERS] for problem in shown]

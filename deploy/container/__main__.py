@@ -2,7 +2,8 @@
 
 ``backup …`` and ``dr …`` are what they are behind ``headgate`` elsewhere. ``secrets`` runs as root with one volume for
 each consumer below /secrets; every container gets only its own volume, at /run/headgate. So no service holds a password
-of another, and nothing secret stands in the compose file or the image.
+of another, and nothing secret stands in the compose file or the image. ``kubernetes-secrets`` prints the same for the
+Helm chart (helm/headgate).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
+from deploy.container.kubernetes import write_kubernetes_secrets
 from deploy.container.steps import OWN, SECRETS, load_environment, run_admin, write_secrets
 from deploy.installation import InstallationError
 from libs.common.admin import AdminError
@@ -27,6 +29,8 @@ def main(arguments: list[str]) -> None:
             )
         elif command == "admin":
             run_admin()
+        elif command == "kubernetes-secrets":
+            write_kubernetes_secrets(arguments[1:], os.environ)
         elif command in ("backup", "dr"):
             # With the admin container's own addresses: docker compose run --rm admin backup create
             os.execv(sys.executable, [sys.executable, "-m", "deploy.backup", *arguments[1:]])  # noqa: S606  no shell
@@ -35,7 +39,9 @@ def main(arguments: list[str]) -> None:
             os.execv(sys.executable, [sys.executable, "-m", f"services.{service}"])  # noqa: S606  no shell
         else:
             names = ", ".join(SERVICES)
-            raise InstallationError(f"say secrets, admin, backup, dr, or run with HEADGATE_SERVICE as one of {names}")
+            raise InstallationError(
+                f"say secrets, kubernetes-secrets, admin, backup, dr, or run with HEADGATE_SERVICE as one of {names}"
+            )
     except (InstallationError, AdminError) as error:
         sys.exit(f"headgate {command}: {error}")
 

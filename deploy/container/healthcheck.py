@@ -4,21 +4,22 @@ import http.client
 import os
 import sys
 
+from libs.common.readyz import ask
 from libs.common.roster import place
 
 
 def main() -> int:
     """Ask /readyz of the service named by HEADGATE_SERVICE."""
-    port = int(os.environ.get("HEADGATE_HTTP_PORT") or "8080") + place(os.environ.get("HEADGATE_SERVICE", "gateway"))
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=8)
+    service = os.environ.get("HEADGATE_SERVICE", "gateway")
+    port = int(os.environ.get("HEADGATE_HTTP_PORT") or "8080") + place(service)
+    tls = service == "gateway" and bool(os.environ.get("HEADGATE_TLS_CERT_FILE"))
     try:
-        connection.request("GET", "/readyz")
-        answer = connection.getresponse()
-        sys.stdout.write(answer.read(1000).decode(errors="replace"))
-    except OSError as error:
+        status, text = ask("127.0.0.1", port, tls=tls, timeout_s=8)
+    except (OSError, http.client.HTTPException) as error:
         sys.stdout.write(f"no answer on port {port}: {error}")
         return 1
-    return 0 if answer.status == 200 else 1
+    sys.stdout.write(text)
+    return 0 if status == 200 else 1
 
 
 if __name__ == "__main__":

@@ -8,25 +8,29 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from deploy.container.environments import Places, environments
 from deploy.installation import (
-    ADMIN,
     InstallationError,
     bus_config,
     checked_secret,
-    gateway_secrets,
     kept_secret,
+    rehearsal_bus,
+    rehearsal_user,
     write_private,
 )
-from libs.common.admin import derived_password, passwords, prepare, service_url
-from libs.common.contracts import SERVICES
-from libs.common.migrations import login_role
+from libs.common.admin import derived_password, passwords, prepare
 from libs.common.topology import Topology
 
 SECRETS = Path("/secrets")
 OWN = Path("/run/headgate/environment")
+_SETTINGS = ("HEADGATE_", "AWS_")
+SINGLE = Path("/run/headgate-settings")  # a file for each secret setting, as Kubernetes mounts a Secret
 # Users inside the images: Headgate's own (Dockerfile), and those of the upstream images.
 HEADGATE_UID, POSTGRES_UID, GRAFANA_UID, NATS_UID = 10001, 999, 472, 0
 DATABASE_PLACE, BUS_PLACE, MONITOR_URL = "postgres:5432/headgate", "nats:4222", "http://nats:8222"
+# Ports of its own, so that both buses find room where containers share a network.
+REHEARSAL_PORTS = 4223, 8223
+REHEARSAL_PLACE = f"nats-rehearsal:{REHEARSAL_PORTS[0]}"
 EVERYWHERE = "0.0.0.0"  # noqa: S104  inside a container; compose.yml publishes on loopback only
 
 
@@ -48,40 +52,16 @@ def write_secrets(root: Path, given_secret: str | None, namespace: str) -> None:
     (root / "nats").mkdir(parents=True, exist_ok=True)
     write_private(root / "nats" / "nats.conf", config)
     _own(root / "nats" / "nats.conf", NATS_UID)
+    rehearsal = rehearsal_user(derived_password(secret, "nats", "rehearsal"))
+    port, monitor_port = REHEARSAL_PORTS
+    config = rehearsal_bus(rehearsal, port=port, monitor_port=monitor_port, store_dir="/data", host=EVERYWHERE)
+    (root / "rehearsal").mkdir(parents=True, exist_ok=True)
+    write_private(root / "rehearsal" / "nats.conf", config)
+    _own(root / "rehearsal" / "nats.conf", NATS_UID)
     database_url = f"postgresql://postgres:{superuser}@{DATABASE_PLACE}"
-    nats_url = f"nats://{ADMIN}:{derived_password(secret, 'nats', ADMIN)}@{BUS_PLACE}"
-    _environment(
-        root / "admin",
-        {
-            "HEADGATE_ADMIN_DATABASE_URL": database_url,
-            "HEADGATE_ADMIN_NATS_URL": nats_url,
-            "HEADGATE_CLUSTER_SECRET": secret,
-        },
-    )
-    for service in SERVICES:
-        _environment(
-            root / service,
-            {
-                "HEADGATE_DATABASE_URL": service_url(
-                    database_url, login_role(service), derived_password(secret, "postgres", service)
-                ),
-                "HEADGATE_NATS_URL": service_url(nats_url, service, derived_password(secret, "nats", service)),
-                "HEADGATE_NATS_MONITOR_URL": MONITOR_URL,
-                **_own_secrets(secret, service),
-            },
-        )
-
-
-def _own_secrets(secret: str, service: str) -> dict[str, str]:
-    """What one service alone can sign or make, or what two alone can open."""
-    vault = {"HEADGATE_VAULT_SECRET": derived_password(secret, "vault", "headgate")}
-    if service == "governance":
-        return {"HEADGATE_CAPSULE_SECRET": derived_password(secret, "capsule", service)}
-    if service == "audit":
-        return {"HEADGATE_AUDIT_SECRET": derived_password(secret, "audit log", service)}
-    if service == "gateway":
-        return {**gateway_secrets(secret), **vault}
-    return vault if service == "notifier" else {}
+    places = Places(BUS_PLACE, MONITOR_URL, REHEARSAL_PLACE)
+    for consumer, values in environments(secret, database_url, places).items():
+        _environment(root / consumer, values)
 
 
 def _environment(folder: Path, values: Mapping[str, str]) -> None:
@@ -95,10 +75,17 @@ def _own(path: Path, uid: int) -> None:
         os.chown(path, uid, uid)
 
 
-def load_environment(path: Path) -> None:
-    """Add this container's own addresses to the environment. Empty settings, as compose passes them, do not count."""
-    for key in [key for key, value in os.environ.items() if key.startswith("HEADGATE_") and not value]:
+def load_environment(path: Path, single: Path = SINGLE) -> None:
+    """Add this container's own addresses to the environment, and settings that lie in files named as they are.
+
+    What stands in the environment counts first, then a file, then `path`. Empty settings, as compose passes them, do
+    not count.
+    """
+    for key in [key for key, value in os.environ.items() if key.startswith(_SETTINGS) and not value]:
         del os.environ[key]
+    for file in sorted(single.iterdir()) if single.is_dir() else ():
+        if file.name.startswith(_SETTINGS):
+            os.environ.setdefault(file.name, file.read_text().strip())
     if path.exists():
         for line in path.read_text().splitlines():
             key, _, value = line.partition("=")
@@ -112,5 +99,15 @@ def run_admin() -> None:
         raise InstallationError(f"{', '.join(missing)} must be set, or stand in {OWN}")
     database_url, nats_url, secret = (os.environ[name] for name in wanted)
     namespace = os.environ.get("HEADGATE_NAMESPACE", "headgate")
-    done = asyncio.run(prepare(database_url, nats_url, namespace, passwords(secret, "postgres")))
+    replicas = replicas_of(os.environ.get("HEADGATE_NATS_REPLICAS"))
+    done = asyncio.run(prepare(database_url, nats_url, namespace, passwords(secret, "postgres"), replicas=replicas))
     sys.stdout.write("".join(f"{line}\n" for line in done) or "nothing to do: schemas and streams are up to date\n")
+
+
+def replicas_of(given: str | None) -> int | None:
+    """HEADGATE_NATS_REPLICAS; None if it is not set. Raises `InstallationError` for what is no number from 1 to 5."""
+    if not given:
+        return None
+    if given not in {"1", "2", "3", "4", "5"}:
+        raise InstallationError(f"HEADGATE_NATS_REPLICAS must be a number from 1 to 5, not {given[:80]!r}")
+    return int(given)

@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.text import Text
 
 from deploy.demo import notified
+from deploy.demo.clocked import program
 from deploy.demo.reports import (
     BANDIT,
     BREAK,
@@ -69,7 +70,7 @@ class Demo:
             folder / "data",
             # Its jobs rest: what the autopilot does is shown step by step.
             env={"HEADGATE_SCHEDULES": json.dumps({"tracker.*": "off"}), "HEADGATE_OUTBOUND_NETWORKS": notified.HERE},
-            programs={"tracker": ["-m", "deploy.demo.tracker", str(self.clock)]},
+            programs={"tracker": program(self.clock, "tracker")},
         )
         self.pool = ThreadPoolExecutor(max_workers=4)
         self.reports: dict[str, Future[Reports]] = {}

@@ -3,8 +3,17 @@
 Used by the local supervisor and by the containers' one-shot steps, so that both make the very same thing.
 """
 
-from deploy.installation.bus import ADMIN, bus_config, callout, gateway_secrets, nats_users
-from deploy.installation.nats_config import Callout, NatsUser, nats_config
+from deploy.installation.bus import (
+    ADMIN,
+    bus_config,
+    callout,
+    gateway_secrets,
+    keeper_token,
+    nats_users,
+    rehearsal_bus,
+    rehearsal_user,
+)
+from deploy.installation.nats_config import Callout, NatsUser, nats_config, users_config
 from deploy.installation.secrets import InstallationError, checked_secret, kept_secret, write_private
 
 __all__ = [
@@ -16,8 +25,12 @@ __all__ = [
     "callout",
     "checked_secret",
     "gateway_secrets",
+    "keeper_token",
     "kept_secret",
     "nats_config",
     "nats_users",
+    "rehearsal_bus",
+    "rehearsal_user",
+    "users_config",
     "write_private",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from deploy.installation.nats_config import Callout, NatsUser, nats_config
@@ -40,13 +41,41 @@ def callout(secret: str) -> Callout:
     return Callout(public_key(account_seed(secret)), system)
 
 
+def keeper_token(secret: str) -> str:
+    """The token by which the keeper reports backups and rehearsals; the gateway knows its SHA-256 only."""
+    return f"hg_{derived_password(secret, 'token', 'keeper')}"
+
+
 def gateway_secrets(secret: str) -> dict[str, str]:
     """What the gateway alone knows, as its environment."""
     return {
         "HEADGATE_WEBHOOK_SECRET": derived_password(secret, "webhook", "gateway"),
         "HEADGATE_BUS_ACCOUNT_SEED": account_seed(secret),
         "HEADGATE_BUS_SYSTEM_PASSWORD": derived_password(secret, "nats", SYSTEM_USER),
+        "HEADGATE_KEEPER_TOKEN_SHA256": hashlib.sha256(keeper_token(secret).encode()).hexdigest(),
     }
+
+
+def rehearsal_user(password: str) -> NatsUser:
+    """Who may do everything on a bus that is there for rehearsals only."""
+    return NatsUser("rehearsal", password, publish_allow=(">",), subscribe_allow=(">",))
+
+
+def rehearsal_bus(
+    user: NatsUser, *, port: int, monitor_port: int, store_dir: str | Path, host: str = "127.0.0.1"
+) -> str:
+    """The text of nats-server's configuration for rehearsals: what it holds may be lost at any moment."""
+    return nats_config(
+        port=port,
+        monitor_port=monitor_port,
+        store_dir=store_dir,
+        server_name="headgate-rehearsal",
+        users=[user],
+        durable=False,
+        listen_host=host,
+        monitor_host=host,
+        max_file_store_bytes=1 << 50,  # streams reserve their limits; how much there really is, says the disk
+    )
 
 
 def bus_config(

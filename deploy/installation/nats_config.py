@@ -57,9 +57,6 @@ def nats_config(
     `$JS.ACK.<stream>.<consumer>…` too.
     """
     _check("server name", server_name, _SAFE_NAME)
-    known = [*users, callout.system] if callout else users
-    if len({user.name for user in known}) != len(known):
-        raise ValueError("two NATS users have the same name")
     lines = [
         f"server_name: {json.dumps(server_name)}",
         f"listen: {json.dumps(f'{listen_host}:{port}')}",
@@ -76,6 +73,19 @@ def nats_config(
         f"  max_file_store: {max_file_store_bytes}",
         "  max_memory_store: 256MB",
         "}",
+    ]
+    return "\n".join(lines) + "\n" + users_config(users, callout)
+
+
+def users_config(users: list[NatsUser], callout: Callout | None = None) -> str:
+    """The part of the configuration that says who may do what, for a server whose other settings somebody else writes.
+
+    Raises ValueError as `nats_config` does.
+    """
+    known = [*users, callout.system] if callout else users
+    if len({user.name for user in known}) != len(known):
+        raise ValueError("two NATS users have the same name")
+    lines = [
         "authorization {",
         "  timeout: 5",
         "  users: [",

@@ -25,7 +25,7 @@ from deploy.installation import InstallationError, bus_config
 from deploy.local.control import Control, ask
 from deploy.local.options import Options
 from deploy.local.servers import running_servers
-from deploy.local.stack import SERVERS, LocalError, LocalStack
+from deploy.local.stack import KEEPER, SERVERS, LocalError, LocalStack
 from libs.common.admin import AdminError, passwords, prepare
 from libs.common.contracts import SERVICES
 from libs.common.settings import Settings
@@ -33,7 +33,9 @@ from libs.common.topology import Topology
 
 __all__ = ["LocalError", "LocalStack", "main"]
 
-_COLOURS = dict(zip(("headgate", "postgres", "nats", *SERVICES), cycle((1, 34, 36, 35, 32, 33, 31, 94)), strict=False))
+_COLOURS = dict(
+    zip(("headgate", "postgres", "nats", *SERVICES, KEEPER), cycle((1, 34, 36, 35, 32, 33, 31, 94)), strict=False)
+)
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     up_parser.add_argument("--quiet", action="store_true", help="the services' logs go to files only")
     up_parser.add_argument("--servers-only", action="store_true", help="no services: for backup and restore")
     for name, what in (("halt", "stop one part of the running stack"), ("resume", "start it again")):
-        commands.add_parser(name, help=what).add_argument("service", choices=(*SERVICES, *SERVERS))
+        commands.add_parser(name, help=what).add_argument("service", choices=(*SERVICES, *SERVERS, KEEPER))
     commands.add_parser("migrate", help="bring schemas, roles and streams to this version")
     commands.add_parser("nats-config", help="print a nats-server configuration with Headgate's users (secret!)")
     chosen = parser.parse_args(arguments)
@@ -95,7 +97,14 @@ def up(settings: Settings, *, quiet: bool = False, services: Sequence[str] = SER
     """Run until a stop signal. Raises `LocalError` if it can't start; nothing is left running then."""
     terminal = Terminal()
     options = Options.from_settings(settings)
-    stack = LocalStack(settings.data_dir, quiet=quiet, options=options, show=terminal.show, services=services)
+    stack = LocalStack(
+        settings.data_dir,
+        quiet=quiet,
+        options=options,
+        show=terminal.show,
+        services=services,
+        keeper=bool(services),
+    )
     asked = threading.Event()
 
     def on_signal(_number: int, _frame: object) -> None:
@@ -174,7 +183,9 @@ def migrate(settings: Settings) -> int:
             f"first (nothing runs on {_short(options.data_dir)})."
         )
     database_passwords = passwords(options.secret(), "postgres")
-    done = asyncio.run(prepare(database_url, nats_url, options.namespace, database_passwords))
+    done = asyncio.run(
+        prepare(database_url, nats_url, options.namespace, database_passwords, replicas=options.nats_replicas)
+    )
     sys.stdout.write("".join(f"{line}\n" for line in done) or "nothing to do: schemas and streams are up to date\n")
     return 0
 

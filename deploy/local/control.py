@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deploy.local.process import Show
-from deploy.local.stack import SERVERS, LocalStack, silent
+from deploy.local.stack import KEEPER, SERVERS, LocalStack, silent
 
 _FOLDER = "halted"
 
@@ -40,7 +40,8 @@ class Control:
 
     def apply(self) -> None:
         """Halt and resume what has changed since the last look."""
-        wanted = halted(self._stack.data_dir) & {*self._stack.services, *SERVERS}
+        there = {*self._stack.services, *SERVERS, *([KEEPER] if self._stack.keeper else [])}
+        wanted = halted(self._stack.data_dir) & there
         for name in wanted - self._standing:
             self._stack.halt(name)
             self._show(name, "halted; it stands until it is resumed")

@@ -18,6 +18,7 @@ _KEPT_BACK = {
     "HEADGATE_ADMIN_DATABASE_URL", "HEADGATE_ADMIN_NATS_URL", "HEADGATE_CLUSTER_SECRET", "HEADGATE_BOOTSTRAP_TOKEN",
     "HEADGATE_DATABASE_URL", "HEADGATE_NATS_URL",
 }  # fmt: skip
+_OF_PEOPLE = {"HEADGATE_TOKEN", "HEADGATE_URL"}  # by which whoever started the stack logs in somewhere
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Options:
     admin_nats_url: str | None = None
     nats_url: str | None = None
     nats_monitor_url: str | None = None
+    nats_replicas: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -62,6 +64,7 @@ class Options:
             settings.admin_nats_url.get_secret_value() if settings.admin_nats_url else None,
             settings.nats_url.get_secret_value() if settings.nats_url else None,
             settings.nats_monitor_url,
+            settings.nats_replicas,
             {key: value for key, value in os.environ.items() if key not in _KEPT_BACK},
         )
 
@@ -71,6 +74,11 @@ class Options:
             return checked_secret(self.cluster_secret, "HEADGATE_CLUSTER_SECRET")
         return kept_secret(self.data_dir / "cluster-secret")
 
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether the gateway is given a certificate."""
+        return bool(self.environment.get("HEADGATE_TLS_CERT_FILE"))
+
     def port_of(self, service: str) -> int:
         """The HTTP port of one service."""
         return self.http_port + place(service)
@@ -79,6 +87,21 @@ class Options:
     def reach_host(self) -> str:
         """The address under which this machine reaches the services."""
         return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.http_host, self.http_host)  # noqa: S104  compared only
+
+    def keeper_environment(self) -> dict[str, str]:
+        """The whole environment of the keeper: where the servers are says the data folder, its token is derived."""
+        values = {key: value for key, value in self.environment.items() if key not in _OF_PEOPLE}
+        values |= {
+            "PYTHONUNBUFFERED": "1",
+            "HEADGATE_DATA_DIR": str(self.data_dir),
+            "HEADGATE_NAMESPACE": self.namespace,
+        }
+        if self.cluster_secret is not None:
+            values["HEADGATE_CLUSTER_SECRET"] = self.cluster_secret
+        folder = values.get("HEADGATE_BACKUP_DIR", "")
+        if folder and "://" not in folder:
+            values["HEADGATE_BACKUP_DIR"] = str(Path(folder).absolute())  # it works in another folder
+        return values
 
     def service_environment(
         self, service: str, database_url: str, nats_url: str, monitor_url: str | None

@@ -24,6 +24,7 @@ from deploy.local.process import Child
 from libs.common.admin import derived_password, passwords, prepare, service_url
 from libs.common.bus import NATS_ERRORS, servers_of
 from libs.common.migrations import login_role
+from libs.common.readyz import ask
 from libs.common.topology import Topology
 
 _PORT_FREE_WITHIN_S = 3.0  # what a killed stack held is given back by the kernel in a moment
@@ -106,7 +107,8 @@ class Servers:
                 "the users of `python -m deploy.local nats-config` into its configuration"
             )
         database_passwords = passwords(self._secret, "postgres")
-        return asyncio.run(prepare(self.database_url, self.nats_url, self._options.namespace, database_passwords))
+        namespace, replicas = self._options.namespace, self._options.nats_replicas
+        return asyncio.run(prepare(self.database_url, self.nats_url, namespace, database_passwords, replicas=replicas))
 
     def _knows_our_users(self) -> bool:
         url = service_url(self.nats_url, "gateway", derived_password(self._secret, "nats", "gateway"))
@@ -203,13 +205,9 @@ def port_taken(host: str, port: int) -> bool:
         time.sleep(0.1)
 
 
-def is_ready(host: str, port: int) -> bool:
+def is_ready(host: str, port: int, *, tls: bool = False) -> bool:
     """Whether /readyz answers 200."""
-    connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
+        return ask(host, port, tls=tls, timeout_s=5)[0] == 200
     except (OSError, http.client.HTTPException):
         return False
-    finally:
-        connection.close()

@@ -21,6 +21,7 @@ from libs.common.admin import AdminError
 from libs.common.contracts import SERVICES
 
 SERVERS = ("postgres", "nats")
+KEEPER = "keeper"
 READY_TIMEOUT_S = 120.0
 FIRST_DELAY_S = 0.5
 SLOW_DELAY_S = 30.0
@@ -60,7 +61,7 @@ class LocalStack:
 
     With only a folder it is private: free ports, and what the environment says of Headgate does not count. `env` adds
     settings for the services; `programs` runs a service with other arguments for Python; `services` may name fewer than
-    all, also none: then only the servers run. One thread starts and watches
+    all, also none: then only the servers run; `keeper` also makes backups and rehearses. One thread starts and watches
     all children, because the kernel ties their lives to the thread that started them (see `deploy.embedded.child`).
     """
 
@@ -75,6 +76,7 @@ class LocalStack:
         show: Show | None = None,
         programs: Mapping[str, Sequence[str]] | None = None,
         services: Sequence[str] = SERVICES,
+        keeper: bool = False,
     ) -> None:
         self.options = options or Options.private(data_dir, http_port, env or {})
         self.data_dir = self.options.data_dir
@@ -82,6 +84,7 @@ class LocalStack:
         self._show: Show = silent if quiet else self._say
         self._programs = dict(programs or {})
         self.services = tuple(services)
+        self.keeper = keeper
         self.servers = Servers(self.options, lambda line: self._say("headgate", line))
         self._parts: dict[str, Part] = {}
         self._orders: queue.SimpleQueue[tuple[Callable[[], None], Future[None]]] = queue.SimpleQueue()
@@ -93,7 +96,8 @@ class LocalStack:
     @property
     def gateway_url(self) -> str:
         """Where the gateway answers."""
-        return f"http://{self.options.reach_host}:{self.options.http_port}"
+        scheme = "https" if self.options.speaks_tls else "http"
+        return f"{scheme}://{self.options.reach_host}:{self.options.http_port}"
 
     @property
     def token_file(self) -> Path:
@@ -142,7 +146,9 @@ class LocalStack:
         """Whether our own process of this service answers that it is ready."""
         part = self._parts.get(service)
         return bool(part and part.child and part.child.alive) and is_ready(
-            self.options.reach_host, self.options.port_of(service)
+            self.options.reach_host,
+            self.options.port_of(service),
+            tls=service == "gateway" and self.options.speaks_tls,
         )
 
     def kill(self, name: str) -> None:
@@ -244,6 +250,10 @@ class LocalStack:
             self._go_on()
             self._parts[name] = part = Part(name, self._service(name))
             self._begin(part)
+        if self.keeper:
+            self._go_on()
+            self._parts[KEEPER] = part = Part(KEEPER, self._keeper)
+            self._begin(part)
 
     def _check_ports(self) -> None:
         for name in self.services:
@@ -266,6 +276,11 @@ class LocalStack:
             return ServiceProcess(name, environment, log, self._show, self._programs.get(name, ()))
 
         return begin
+
+    def _keeper(self) -> Child:
+        log = self.data_dir / "logs" / f"{KEEPER}.log"
+        program = ("-m", "deploy.backup", "work", "--url", self.gateway_url)
+        return ServiceProcess(KEEPER, self.options.keeper_environment(), log, self._show, program)
 
     def _begin(self, part: Part) -> None:
         part.child = part.begin()
@@ -299,7 +314,7 @@ class LocalStack:
             if part.child.alive:
                 return
             self._died(part, part.child)
-        if time.monotonic() < part.retry_at or (part.name in SERVICES and not self._servers_run()):
+        if time.monotonic() < part.retry_at or (part.name not in SERVERS and not self._servers_run()):
             return
         try:
             self._begin(part)

@@ -1,4 +1,4 @@
-"""What the shell offers at TAB: gates, subjects, users, sites and types, asked of the server.
+"""What the shell offers at TAB: gates, subjects, users, roles and sites, asked of the server.
 
 Offline, without a token, or when the server is slow, nothing is offered and nothing is said. What is offered goes into
 the user's command line as it is, so only names are offered that no shell reads anything into.
@@ -25,12 +25,14 @@ def _ask(operation: str, **fields: Any) -> Any:
     from libs.client.config import resolve
     from libs.client.errors import ClientError
     from libs.client.http import Client
+    from libs.client.logins import credentials
 
     try:
         target = resolve(None, os.environ)
-        if target.token is None:
+        token = credentials(target)
+        if token is None:
             return None
-        with Client(target.url, target.token, timeout_s=TIMEOUT_S, attempts=1) as client:
+        with Client(target.url, token, timeout_s=TIMEOUT_S, attempts=1) as client:
             return client.call(operation, **fields)
     except (ClientError, OSError, ValueError):
         return None
@@ -70,6 +72,13 @@ def sites(incomplete: str) -> list[str]:
     return _offered(_names(_ask("gateway.sites.list"), "site"), incomplete)
 
 
+def roles(incomplete: str) -> list[str]:
+    """Those that are always there, and the installation's own."""
+    from libs.common.contracts.roles import ROLES
+
+    return _offered([*ROLES, *_names(_ask("gateway.roles.list"), "role")], incomplete)
+
+
 def targets(incomplete: str) -> list[str]:
     """``SUBJECT@VERSION`` of the newest signals."""
     rows = _rows(_ask("governance.signals.list", limit=200))
@@ -87,6 +96,7 @@ _BY_FIELD: dict[str, Completer] = {
     "username": users,
     "assignee": users,
     "actor": users,
+    "role": roles,
     "site": sites,
     "only_site": sites,
 }

@@ -17,8 +17,8 @@ from typing import Any
 
 import orjson
 
+from libs.client.addresses import checked_url
 from libs.client.errors import UsageProblem
-from libs.client.http import checked_url
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
@@ -74,12 +74,19 @@ def save(path: Path, profile: Profile) -> None:
     # A JSON string of printable text is a TOML basic string too.
     lines = [f"url = {_quoted(profile.url)}"] if profile.url else []
     lines += ["", "[tokens]", *(f"{_quoted(url)} = {_quoted(token)}" for url, token in sorted(profile.tokens.items()))]
+    write_private(path, "\n".join(lines) + "\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file whole or not at all, readable by this user only. Raises `UsageProblem` when that can't be done."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".config-")  # made with 0600
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write("\n".join(lines) + "\n")
+                file.write(text)
+                file.flush()
+                os.fsync(descriptor)
             Path(temporary).replace(path)
         except BaseException:
             with suppress(OSError):
@@ -93,10 +100,11 @@ def _quoted(text: str | None) -> str:
     return orjson.dumps(text).decode()
 
 
-def remember(path: Path, url: str, token: str) -> None:
-    """Keep the token for this address and use the address from now on."""
+def remember(path: Path, url: str, token: str | None) -> None:
+    """Keep the token for this address, or none, and use the address from now on."""
     profile = load(path)
-    save(path, replace(profile, url=url, tokens={**profile.tokens, url: token}))
+    tokens = {key: value for key, value in profile.tokens.items() if key != url}
+    save(path, replace(profile, url=url, tokens=tokens if token is None else {**tokens, url: token}))
 
 
 def forget(path: Path, url: str) -> bool:

@@ -24,6 +24,12 @@ class BadAnswer(ClientError):
     """Something answered, but not as Headgate does."""
 
 
+class Contradicted(ClientError):
+    """What was answered can't be true beside what was signed or kept before: a log that was cut, forked or forged."""
+
+    exit_code = 1
+
+
 class StillPending(ClientError):
     """The command is stored and will be applied, but its outcome did not come in time; ``reference`` finds it later."""
 

@@ -7,26 +7,29 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import ipaddress
 import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 import httpx2
 import orjson
 import stamina
 from pydantic import TypeAdapter, ValidationError
 
+from libs.client.addresses import checked_url, is_loopback
 from libs.client.errors import ApiError, BadAnswer, StillPending, UsageProblem
 from libs.client.packing import PackedFile
 from libs.client.requests import Prepared, is_command, prepare
-from libs.client.transport import explain, may_retry
+from libs.client.transport import Asked, explain, may_retry
 from libs.common.contracts.audit.chain import Verification
 from libs.common.contracts.base import Page
+from libs.common.contracts.gateway.federation import PATH as LOGIN_PATH
+from libs.common.contracts.gateway.logins import PATH as LOGINS_PATH
+from libs.common.contracts.gateway.logins import RENEW_PATH, LoginView
 from libs.common.contracts.gateway.me import Me
+from libs.common.contracts.gateway.tokens import TokenIssued
 from libs.common.contracts.governance.plans import Plan
 from libs.common.contracts.governance.runs import GateRun
 from libs.common.contracts.governance.signals import SignalReceipts
@@ -45,6 +48,7 @@ POLL_S: Final = 0.5
 class Client:
     """One gateway, one token. Use as a context manager; not for several threads at once.
 
+    ``token`` may be a function that is asked before each request.
     ``timeout_s`` bounds each attempt. Every method raises `ApiError` for a refusal, `Unreachable` when no answer came,
     `BadAnswer` when something else than Headgate answered, `StillPending` when a command's outcome is not known yet.
     """
@@ -52,7 +56,7 @@ class Client:
     def __init__(
         self,
         base_url: str,
-        token: str | None,
+        token: str | Callable[[], str] | None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         *,
         attempts: int = ATTEMPTS,
@@ -63,7 +67,7 @@ class Client:
         self.sleep = sleep
         self._attempts = attempts
         headers = {"Accept": JSON_ACCEPT, "User-Agent": "headgate-client"}
-        if token:
+        if isinstance(token, str) and token:
             if not token.isascii() or not token.isprintable() or " " in token:
                 raise UsageProblem("The token holds characters that no token has; log in again.")
             headers["Authorization"] = f"Bearer {token}"
@@ -75,6 +79,7 @@ class Client:
             timeout=timeout_s,
             trust_env=not is_loopback(self.base_url),
             verify=tls,
+            auth=None if token is None or isinstance(token, str) else Asked(token),
         )
 
     def __enter__(self) -> Client:
@@ -108,8 +113,8 @@ class Client:
             raise UsageProblem(f"{name} has no CSV form.")
         return answer.text
 
-    def download(self, name: str, into: IO[bytes], /, **fields: Any) -> str:
-        """The answer of an operation that gives a file, written to ``into``; returns the file's name.
+    def download(self, name: str, into: IO[bytes], /, **fields: Any) -> Mapping[str, str]:
+        """The answer of an operation that gives a file, written to ``into``; returns the answer's headers.
 
         Raises `BadAnswer` if what came is not what the server said: part of ``into`` may be written then.
         """
@@ -127,11 +132,11 @@ class Client:
             raise explain(self.base_url, error, self.timeout_s) from error
         if answer.headers.get("etag") != f'"{digest.hexdigest()}"':
             raise BadAnswer(f"{self.base_url} sent a file that is not what it said; try again.")
-        return answer.headers.get("content-disposition", "").partition('filename="')[2].rstrip('"') or "file"
+        return answer.headers
 
     def pages(self, name: str, /, **fields: Any) -> Iterator[list[Any]]:
-        """The items of a list, page by page, until the last."""
-        cursor: str | None = None
+        """The items of a list, page by page, from ``cursor`` on if one is given, until the last."""
+        cursor: str | None = fields.pop("cursor", None)
         while True:
             page = self.call(name, **fields, **({"cursor": cursor} if cursor else {}))
             try:
@@ -163,6 +168,45 @@ class Client:
     def me(self) -> Me:
         """Who the token is."""
         return read_as(Me, self.call("gateway.me.get"))
+
+    def exchange_identity(self, identity_token: str, rule: str | None = None) -> TokenIssued:
+        """A token of minutes for the identity token of a job. The client needs no token of its own."""
+        return read_as(TokenIssued, self.knock("POST", LOGIN_PATH, {"token": identity_token, **given(rule=rule)}))
+
+    def knock(self, method: str, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Any:
+        """The answer of a door that is asked without a token; cookies that it gave before go along.
+
+        Of a 202 the outcome can't be followed without a token.
+        """
+        said = {"Content-Type": "application/json", "Prefer": f"wait={max(1, int(self.timeout_s * 0.6))}"}
+        content = orjson.dumps(body)
+        request = self.http.build_request(method, path, content=content, headers={**said, **(headers or {})})
+        answer = self._send(request, retry=path == LOGIN_PATH)
+        if not answer.is_success:
+            raise self.refusal(answer)
+        document = self._json(answer)
+        if answer.status_code == 202:
+            raise StillPending(str(document.get("command", "")))
+        return document
+
+    def open_login(self) -> LoginView:
+        """A login of a program, for the token that this client has; its secrets stand in this answer only."""
+        return self._login(LOGINS_PATH, {}, retry=False)
+
+    def renew_login(self, refresh_token: str, next_sha256: str) -> LoginView:
+        """The next token of a login. To ask the same once more is safe. The client needs no token of its own."""
+        return self._login(RENEW_PATH, {"refresh_token": refresh_token, "next_sha256": next_sha256}, retry=True)
+
+    def _login(self, path: str, body: Mapping[str, str], *, retry: bool) -> LoginView:
+        headers = {"Content-Type": "application/json", "Prefer": f"wait={max(1, int(self.timeout_s * 0.6))}"}
+        request = self.http.build_request("POST", path, content=orjson.dumps(body), headers=headers)
+        answer = self._send(request, retry=retry)
+        if not answer.is_success:
+            raise self.refusal(answer)
+        document = self._json(answer)
+        if answer.status_code == 202:
+            raise StillPending(str(document.get("command", "")))
+        return read_as(LoginView, document)
 
     def run_gate(
         self, gate: str, *, subject: str | None = None, version: str | None = None, site: str | None = None
@@ -332,24 +376,3 @@ def read_as(shape: type[M], answer: Any) -> M:
         raise BadAnswer(
             f"The answer has another shape than expected ({place}: {first['msg']}); is the client too old?"
         ) from None
-
-
-def checked_url(url: str) -> str:
-    """The address without a trailing slash; raises `UsageProblem` when it is none."""
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or parts.username or parts.query or parts.fragment:
-        raise UsageProblem(f"{url!r} is no address of a gateway; it reads like http://127.0.0.1:8080.")
-    return url.rstrip("/")
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the address is this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

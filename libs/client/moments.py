@@ -12,6 +12,14 @@ from libs.common.cloudevents import format_time
 HINT: Final = "Such as 2026-03-01T09:00:00Z, or +7d, +12h, +30m from now."
 _AHEAD = re.compile(r"\+(\d{1,5})([dhm])")
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes"}
+_SPAN = re.compile(r"(\d{1,5})([smhd])")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def seconds_of(text: str) -> int | None:
+    """Seconds of ``30s``, ``15m``, ``2h`` or ``7d``; None for what is no span of time, or none at all."""
+    found = _SPAN.fullmatch(text)
+    return int(found[1]) * _SECONDS[found[2]] or None if found else None
 
 
 def moment(text: str, now: datetime) -> str:

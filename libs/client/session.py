@@ -9,7 +9,7 @@ import inspect
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any, get_type_hints
@@ -17,14 +17,26 @@ from typing import Annotated, Any, get_type_hints
 import orjson
 import typer
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
+from libs.client import passwords
 from libs.client.completion import sites
 from libs.client.config import resolve
 from libs.client.errors import ApiError, ClientError, UsageProblem
 from libs.client.http import Client, given
+from libs.client.logins import credentials
 from libs.client.packing import MEMORY_BYTES, write_output
 from libs.client.show import clean
+from libs.client.transport import SteppingUp
 
 PIPED_WIDTH = 200  # a file or a pipe has no width; 80 would fold every table
 
@@ -64,11 +76,14 @@ class Session:
         """The client for the chosen gateway; raises `UsageProblem` when nobody logged in there."""
         if self._client is None:
             target = resolve(self.url, os.environ)
-            if target.token is None:
+            token = credentials(target)
+            if token is None:
                 raise UsageProblem(
                     f"No token is kept for {target.url}; run headgate login --url {target.url}, or set HEADGATE_TOKEN."
                 )
-            self._client = Client(target.url, target.token)
+            self._client = Client(target.url, token)
+            if not isinstance(token, str):  # a token shows no code
+                self._client.http.auth = SteppingUp(self._client.base_url, token, passwords.typed_fresh_code)
         return self._client
 
     def close(self) -> None:
@@ -94,13 +109,21 @@ class Session:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         sys.stdout.flush()
 
-    def save(self, operation: str, output: str, **fields: Any) -> None:
-        """Write the file that is an operation's answer to ``output`` (``-``: stdout) once all of it is there."""
+    def save(
+        self, operation: str, output: str, check: Callable[[Mapping[str, str]], None] | None = None, /, **fields: Any
+    ) -> None:
+        """Write the file that is an operation's answer to ``output`` (``-``: stdout) once all of it is there.
+
+        ``check`` looks at the answer's headers before; what it raises leaves nothing written.
+        """
         with tempfile.SpooledTemporaryFile(MEMORY_BYTES) as file:
-            name = self.client.download(operation, file, **fields)
+            headers = self.client.download(operation, file, **fields)
+            if check is not None:
+                check(headers)
             size = file.tell()
             write_output(file, output)
         if output != "-":
+            name = headers.get("content-disposition", "").partition('filename="')[2].rstrip('"') or "file"
             self.emit({"file": output, "name": name, "bytes": size}, f"{output}: {size} bytes ({clean(name)})")
 
     def note(self, text: str) -> None:
@@ -115,6 +138,20 @@ class Session:
         with Progress(*columns, console=self.err, transient=True, disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.update(task, completed=done)
+
+    @contextmanager
+    def stages(self, names: Mapping[str, str]) -> Iterator[Callable[[str, int, int], None]]:
+        """A bar for each stage of a long work, in per cent; the function that is given takes stage, done and total."""
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self.err, transient=True, disable=not sys.stderr.isatty()) as bar:
+            tasks: dict[str, TaskID] = {}
+
+            def told(stage: str, done: int, total: int) -> None:
+                if stage not in tasks:
+                    tasks[stage] = bar.add_task(names.get(stage, stage), total=total)
+                bar.update(tasks[stage], completed=done, total=total)
+
+            yield told
 
 
 Function = Callable[..., int | None]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable, Generator
 
 import httpx2
+import orjson
 
-from libs.client.errors import BadAnswer, ClientError, Unreachable
+from libs.client.errors import ApiError, BadAnswer, ClientError, Unreachable
+from libs.common.contracts.gateway.step_up import PATH as STEP_UP_PATH
 
 MAX_RETRY_AFTER_S = 10.0
 
@@ -61,3 +64,59 @@ def _root(error: BaseException) -> BaseException:
             return seen
         seen = following
     return seen
+
+
+class Asked(httpx2.Auth):
+    """Asks for the token before each request."""
+
+    def __init__(self, token: Callable[[], str]) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        request.headers["Authorization"] = f"Bearer {self._token()}"
+        yield request
+
+
+class SteppingUp(Asked):
+    """The same for a login: where the gateway wants a fresh code of the second factor, the person is asked for one, and
+    the request is sent once more.
+
+    ``code`` gives what the person types; None: nobody is there to type, so the refusal stands. Raises `ApiError` for a
+    code that is wrong.
+    """
+
+    def __init__(self, base_url: str, token: Callable[[], str], code: Callable[[], str | None]) -> None:
+        super().__init__(token)
+        self._url, self._code = f"{base_url}{STEP_UP_PATH}", code
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        request.headers["Authorization"] = f"Bearer {self._token()}"
+        answer = yield request
+        if not _wants_code(answer) or str(request.url) == self._url:
+            return
+        code = self._code()
+        if code is None:
+            return
+        headers = {**{name: request.headers[name] for name in ("Authorization", "Accept", "User-Agent")}, **_JSON}
+        said = yield httpx2.Request("POST", self._url, headers=headers, content=orjson.dumps({"code": code}))
+        if not said.is_success:
+            said.read()
+            raise _refusal(said)
+        yield request
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def _wants_code(answer: httpx2.Response) -> bool:
+    """Whether it was refused for want of a fresh second factor (RFC 9470) that can be shown now."""
+    hint = answer.headers.get("www-authenticate", "")
+    return answer.status_code == 403 and 'error="insufficient_user_authentication"' in hint
+
+
+def _refusal(answer: httpx2.Response) -> ApiError:
+    try:
+        problem = orjson.loads(answer.content)
+    except ValueError:
+        problem = {}
+    return ApiError(answer.status_code, problem if isinstance(problem, dict) else {})

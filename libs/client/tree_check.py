@@ -18,36 +18,43 @@ ReadTile = Callable[[str], bytes | None]
 
 
 class Differs(Exception):
-    """Something does not fit: the entry where it shows (0: none), and a sentence."""
+    """Something does not fit: the entry where it shows (0: none), and a sentence.
 
-    def __init__(self, seq: int, problem: str) -> None:
+    ``older``: the checkpoint of before that the log does not go on from.
+    """
+
+    def __init__(self, seq: int, problem: str, older: Checkpoint | None = None) -> None:
         super().__init__(problem)
-        self.seq, self.problem = seq, problem
+        self.seq, self.problem, self.older = seq, problem, older
 
 
 @dataclass(slots=True)
 class Digests:
-    """The digests of a log's entries, whichever way round they come. ``size``: how many the checkpoint promises."""
+    """The digests of a log's entries, whichever way round they come. ``size``: how many the checkpoint promises;
+    ``start``: how many of them were verified before and do not come again.
+    """
 
     size: int
+    start: int = 0
     held: bytearray = field(default_factory=bytearray)
     count: int = 0
 
     def __post_init__(self) -> None:
-        self.held = bytearray(self.size * HASH_BYTES)
+        self.held = bytearray((self.size - self.start) * HASH_BYTES)
 
     def passing(self, entries: Iterable[Any]) -> Iterator[Any]:
         """The same entries; those below the checkpoint are noted. What is no entry is left for who reads on."""
         for entry in entries:
             seq = entry.get("seq") if isinstance(entry, Mapping) else None
-            if isinstance(seq, int) and 0 < seq <= self.size:
-                self.held[(seq - 1) * HASH_BYTES : seq * HASH_BYTES] = digest_of(entry)
+            if isinstance(seq, int) and self.start < seq <= self.size:
+                at = (seq - self.start) * HASH_BYTES
+                self.held[at - HASH_BYTES : at] = digest_of(entry)
                 self.count += 1
             yield entry
 
     def of(self, first: int, end: int) -> list[bytes]:
         """The digests of the leaves from ``first`` (from 0) on, before ``end``."""
-        return split(bytes(self.held[first * HASH_BYTES : end * HASH_BYTES]))
+        return split(bytes(self.held[(first - self.start) * HASH_BYTES : (end - self.start) * HASH_BYTES]))
 
 
 def digest_of(entry: Mapping[str, Any]) -> bytes:
@@ -58,21 +65,30 @@ def digest_of(entry: Mapping[str, Any]) -> bytes:
         return bytes(HASH_BYTES)
 
 
-def check_root(digests: Digests, checkpoint: Checkpoint, older: Sequence[Checkpoint], tile: ReadTile) -> None:
-    """Compare the root above the entries with the signed one, and with older signed ones.
+def check_root(
+    digests: Digests,
+    checkpoint: Checkpoint,
+    older: Sequence[Checkpoint],
+    tile: ReadTile,
+    grown: Growth | None = None,
+) -> Growth:
+    """Compare the root above the entries with the signed one, and with older signed ones; the tree's right edge.
 
-    Raises `Differs`. ``tile`` is asked only when the root is another one, to say which entry is to blame.
+    ``grown`` is the edge of what was verified before. ``tile`` is asked only when the root is another one, to say which
+    entry is to blame. Raises `Differs`.
     """
-    if digests.count < checkpoint.size:
-        missing = checkpoint.size - digests.count
+    if digests.count < checkpoint.size - digests.start:
+        missing = checkpoint.size - digests.start - digests.count
         raise Differs(
             checkpoint.size, f"entries are missing: {checkpoint.size} were signed, {missing} of them are not there"
         )
-    grown, at = Growth(), 0
+    grown, at = grown or Growth(), digests.start
     for point in sorted((*older, checkpoint), key=lambda one: one.size):
         if point.size > checkpoint.size:
             raise Differs(
-                point.size, f"the log was cut: {point.size} entries were signed before, now only {checkpoint.size}"
+                point.size,
+                f"the log was cut: {point.size} entries were signed before, now only {checkpoint.size}",
+                point,
             )
         for first in range(at, point.size, WIDTH):
             grown.add(digests.of(first, min(first + WIDTH, point.size)))
@@ -82,9 +98,12 @@ def check_root(digests: Digests, checkpoint: Checkpoint, older: Sequence[Checkpo
             continue
         if point is not checkpoint:
             raise Differs(
-                point.size, f"the first {point.size} entries are others than were signed before: the log was rewritten"
+                point.size,
+                f"the first {point.size} entries are others than were signed before: the log was rewritten",
+                point,
             )
         raise blame(digests, checkpoint, tile)
+    return grown
 
 
 def blame(digests: Digests, checkpoint: Checkpoint, tile: ReadTile) -> Differs:
@@ -92,8 +111,14 @@ def blame(digests: Digests, checkpoint: Checkpoint, tile: ReadTile) -> Differs:
     for one in tiles_of(checkpoint.size):
         if one.level != ENTRIES:
             break
-        signed, first = _bundle(one, tile), one.number * WIDTH
-        for place, (mine, theirs) in enumerate(zip(digests.of(first, first + one.width), signed, strict=False)):
+        first = one.number * WIDTH
+        if first + one.width <= digests.start:
+            continue
+        signed, skipped = _bundle(one, tile), max(digests.start - first, 0)
+        signed, first = signed[skipped:], first + skipped
+        for place, (mine, theirs) in enumerate(
+            zip(digests.of(first, one.number * WIDTH + one.width), signed, strict=False)
+        ):
             if mine != theirs:
                 seq = first + place + 1
                 return Differs(seq, f"entry {seq} is another one than was signed: its digest is not that of the tree")

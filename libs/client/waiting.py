@@ -10,6 +10,7 @@ from typing import Any
 
 from libs.client.errors import UsageProblem
 from libs.client.http import read_as
+from libs.client.moments import seconds_of
 from libs.client.session import Session
 from libs.client.show import clean
 from libs.common.contracts.governance.forecasts import Forecast, ForecastFilter
@@ -18,15 +19,12 @@ from libs.common.contracts.governance.runs import GateRun
 POLL_S = 5.0
 MAX_WAIT_S = 24 * 3600
 HELP = "Wait so long (30s, 15m, 2h) for what is missing; what failed is not waited for."
-_SPAN = re.compile(r"(\d{1,5})([smh])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def span(text: str) -> float:
     """Seconds of ``30s``, ``15m`` or ``2h``. Raises `UsageProblem`, also beyond a day."""
-    found = _SPAN.fullmatch(text)
-    seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
-    if not 0 < seconds <= MAX_WAIT_S:
+    seconds = seconds_of(text)
+    if seconds is None or seconds > MAX_WAIT_S:
         raise UsageProblem(f"--wait {clean(text)[:40]} is no time to wait; write 30s, 15m or 2h, at most 24h.")
     return float(seconds)
 

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from pydantic import ValidationError
-
-from libs.common.contracts.base import Model, Site, Time, Token
+from libs.common import sealed_links
+from libs.common.contracts.base import Site, Token
 from libs.common.contracts.tracker.acknowledge_links import LinkKey
-from libs.common.vault import Vault, VaultError
+from libs.common.vault import Vault
 
 PATH = "/a/"
 GOOD_FOR = timedelta(days=7)
-MAX_TOKEN_CHARS = 1_000
 _PLACE = "acknowledge"
 _SHARED = "link:"  # no user's name has a colon
 
 
-class Ticket(Model):
+class Ticket(sealed_links.Ticket):
     """What a link is good for: the escalation ``key`` of one episode of an item, in the name of one reader, ``until``.
 
     The reader is a ``person``, or whoever reads the ``channel`` if that is nobody's own.
@@ -31,7 +29,6 @@ class Ticket(Model):
     key: LinkKey
     person: Token | None = None
     channel: Token
-    until: Time
 
     @property
     def actor(self) -> str:
@@ -41,17 +38,9 @@ class Ticket(Model):
 
 def link_of(base_url: str, vault: Vault, ticket: Ticket) -> str:
     """The whole address. Raises `VaultError` without a key."""
-    token = vault.seal(ticket.model_dump_json(), _PLACE).rstrip("=")  # mail programs end addresses before a last "="
-    return f"{base_url.rstrip('/')}{PATH}{token}"
+    return sealed_links.seal(f"{base_url.rstrip('/')}{PATH}", vault, _PLACE, ticket)
 
 
 def ticket_of(vault: Vault, token: str, now: datetime) -> Ticket | None:
     """What a token is good for; None if it is not ours, was altered, or its time is over."""
-    if len(token) > MAX_TOKEN_CHARS or not token.isascii():
-        return None
-    packed = token.rpartition(".")[2]
-    try:
-        ticket = Ticket.model_validate_json(vault.open(token + "=" * (-len(packed) % 4), _PLACE))
-    except (VaultError, ValidationError):
-        return None
-    return ticket if now < ticket.until else None
+    return sealed_links.unseal(Ticket, vault, _PLACE, token, now)

@@ -48,9 +48,12 @@ async def prepare(
     namespace: str,
     database_passwords: Mapping[str, str],
     *,
-    replicas: int = 1,
+    replicas: int | None = None,
 ) -> list[str]:
-    """Run migrations and make the topology; returns a line for each thing done. Raises `AdminError`."""
+    """Run migrations and make the topology; returns a line for each thing done. Raises `AdminError`.
+
+    ``replicas`` as in `topology.apply`.
+    """
     try:
         connection = await asyncpg.connect(admin_database_url, timeout=10)
     except UNREACHABLE as error:

@@ -16,7 +16,9 @@ from urllib.parse import unquote_to_bytes
 import orjson
 
 CONTENT_TYPE = "application/cloudevents+json"
-EXTENSIONS = ("site", "actor", "correlationid", "causationid", "traceparent", "replyto", "digest")
+EXTENSIONS = (
+    "site", "actor", "correlationid", "causationid", "traceparent", "replyto", "digest", "clientaddress", "clientagent",
+)  # fmt: skip
 _TEXTS = ("id", "source", "type", "subject", *EXTENSIONS)
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
@@ -30,6 +32,8 @@ class DecodeError(ValueError):
 @dataclass(slots=True)
 class CloudEvent:
     """One envelope: ``data`` is parsed JSON, ``subject`` the entity's id, ``digest`` a command body's hex SHA-256.
+
+    ``clientaddress`` and ``clientagent`` say where a command came from. They stand in commands only, never in an event.
 
     ``document`` is the whole as parsed, if it came in structured mode: what indexes it need not parse it again.
     """
@@ -47,6 +51,8 @@ class CloudEvent:
     traceparent: str = ""
     replyto: str = ""
     digest: str = ""
+    clientaddress: str = ""
+    clientagent: str = ""
     document: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property

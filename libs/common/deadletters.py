@@ -5,6 +5,7 @@ A crash between the two buries it again under the same key, which changes nothin
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -68,6 +69,9 @@ UPDATE dead_letters SET state = $2, decided_by = $3, decided_at = $4 WHERE lette
 """  # noqa: S608
 COUNT_HELD = "SELECT count(*) FROM dead_letters WHERE state = 'held'"
 
+# Of a command's envelope, of the record of one, of a session; and of who was counted.
+_CLIENT = re.compile(r'("(?:client_?)?(?:address|agent)"\s*:\s*)"(?:[^"\\]|\\.)*"')
+_STRANGER = re.compile(r'"address:[^"]*"')
 AGAIN: tuple[type[BaseException], ...] = (
     *UNREACHABLE,
     asyncpg.DeadlockDetectedError,
@@ -92,6 +96,14 @@ def _tell(service: str, message: CloudEvent, verb: str, data: BaseModel, letter_
 def clean(text: str, limit: int) -> str:
     """Text that Postgres takes: poison may hold NUL or broken surrogates, and burying it must never fail."""
     return text.replace("\x00", "\ufffd").encode(errors="replace").decode()[:limit]
+
+
+def masked(text: str) -> str:
+    """A message's text as it is shown: where its sender was, and with which program, is for the audit log alone.
+
+    The stored bytes stay as they are, and are what is replayed. A text that is no JSON is masked as far as it looks so.
+    """
+    return _STRANGER.sub('"address:masked"', _CLIENT.sub(r'\1"masked"', text))
 
 
 async def count_attempt(connection: Connection, consumer: str, key: str, error: str, now: datetime) -> int:
@@ -169,7 +181,7 @@ def handlers(service: Service, replay: Replay) -> tuple[dict[Any, CommandHandler
         row = await read.pool.fetchrow(SELECT_ONE, params.letter_id, *_scope(read))
         if row is None:
             raise NotFound(f"{name} has no dead letter {params.letter_id}.")
-        return DeadLetter(**{**row, "payload": row["payload"].decode(errors="backslashreplace")})
+        return DeadLetter(**{**row, "payload": masked(row["payload"].decode(errors="backslashreplace"))})
 
     async def decide(tx: Tx, letter_id: int, state: str, verb: str) -> DeadLetter:
         row = await tx.connection.fetchrow(DECIDE, letter_id, state, tx.actor, tx.now)

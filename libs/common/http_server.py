@@ -7,12 +7,17 @@ Crash here means: one connection is lost. A request that more than one reading i
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import httptools
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from libs.common.problems import PROBLEM_JSON, problem
+from libs.common.security_headers import secured
 
 MAX_HEAD_BYTES = 64 * 1024  # request line and headers
 MAX_HEADERS = 100
@@ -26,6 +31,10 @@ LINGER_BYTES = 128 * 1024 * 1024
 LINGER_S = 30.0
 LINGER_QUIET_S = 5.0
 MAX_LINGERING = 64  # of one process; more are closed as they are
+_NAMES = {
+    400: ("bad-request", "The request can't be understood"),
+    431: ("head-too-large", "The head of the request is too large"),
+}
 
 
 class HeadRefused(ValueError):
@@ -34,6 +43,10 @@ class HeadRefused(ValueError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+    def body(self) -> bytes:
+        """The problem document. It has no trace id: what can't be read has no trace."""
+        return problem(self.status, *_NAMES[self.status], str(self))
 
 
 class _Unhurried:
@@ -206,10 +219,18 @@ class BoundedProtocol(HttpToolsProtocol):
             else:
                 cycle.keep_alive = False  # it is whole: it gets its answer, and then the connection ends
             return
-        status, text = (self._refusal.status, str(self._refusal)) if self._refusal else (400, msg)
-        body = text.encode()
-        head = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        self.transport.write(STATUS_LINE[status] + head + body)
+        refusal = self._refusal or HeadRefused(400, msg)
+        body = refusal.body()
+        headers = secured(
+            [
+                (b"content-type", PROBLEM_JSON.encode()),
+                (b"content-length", b"%d" % len(body)),
+                (b"connection", b"close"),
+            ],
+            self.scheme or "http",
+        )
+        head = b"".join(b"%s: %s\r\n" % header for header in headers)
+        self.transport.write(STATUS_LINE[refusal.status] + head + b"\r\n" + body)
         self._linger()
 
     def _wait(self) -> None:
@@ -245,9 +266,23 @@ def _refusal_of(
     return None
 
 
-def server_config(app: ASGIApp, *, host: str, port: int, lifespan: bool) -> uvicorn.Config:
-    """What every process serves with. ``lifespan``: the application has something to do at start and stop."""
+def server_config(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    lifespan: bool,
+    tls: tuple[Path, Path] | None = None,
+    trusted_proxies: Sequence[str] = (),
+) -> uvicorn.Config:
+    """What every process serves with. ``lifespan``: the application has something to do at start and stop.
+
+    ``tls``: certificate chain and key, in PEM. What ``trusted_proxies`` (networks) say of a client's address and scheme
+    (``X-Forwarded-For``, ``X-Forwarded-Proto``) is believed, of nobody else.
+    """
     options: dict[str, Any] = {"http": BoundedProtocol, "ws": "none", "lifespan": "on" if lifespan else "off"}
+    if tls is not None:
+        options |= {"ssl_certfile": tls[0], "ssl_keyfile": tls[1]}
     return uvicorn.Config(
         app,
         host=host,
@@ -255,6 +290,8 @@ def server_config(app: ASGIApp, *, host: str, port: int, lifespan: bool) -> uvic
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
         timeout_graceful_shutdown=10,
         **options,
     )

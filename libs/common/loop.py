@@ -186,7 +186,7 @@ class Consumer(ABC):
                 await outcomes.store(connection, applied.ended, now, applied.staged, applied.closing)
             self.committed()
             await outcomes.tell(self.bus, self.service, applied.ended)
-            if applied.staged:
+            if applied.staged or applied.ended:
                 self.relay.nudge()
             if len(fresh) < len(messages):
                 new = {id(m) for m in fresh}

@@ -15,7 +15,7 @@ import base64
 import contextlib
 import hashlib
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import IO
@@ -38,6 +38,14 @@ STORE_FULL = 10077  # JetStream: maximum bytes exceeded
 
 class ObjectGone(LookupError):
     """There is no whole object of this name: it was never stored, or its time is over."""
+
+
+class ObjectAltered(ObjectGone):
+    """What lies there is not what its name says; ``how`` says what is wrong with it."""
+
+    def __init__(self, name: str, how: str) -> None:
+        super().__init__(name)
+        self.how = how
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +151,7 @@ class Bucket:
         """The content in pieces of at most 256 KiB.
 
         The last piece only comes if size and SHA-256 are right, so a reader that counts never takes broken content for
-        whole. Raises `ObjectGone`, also for content that is not what its name says, or NATS errors.
+        whole. Raises `ObjectGone`, and `ObjectAltered` for content that is not what its name says, or NATS errors.
         """
         unpacker, digest, size, held = zlib.decompressobj(wbits=31), hashlib.sha256(), 0, b""
         async for chunk in self.chunks(stored):
@@ -152,21 +160,55 @@ class Bucket:
                 try:
                     piece = await asyncio.to_thread(unpacker.decompress, data, PIECE_BYTES)
                 except zlib.error as error:
-                    raise ObjectGone(stored.name) from error
+                    raise ObjectAltered(stored.name, f"it can't be unpacked ({error})") from error
                 if piece:
                     digest.update(piece)
                     size += len(piece)
                     if size > stored.size:
-                        raise ObjectGone(stored.name)
+                        raise ObjectAltered(stored.name, f"it has more than {stored.size} bytes")
                     if held:
                         yield held
                     held = piece
                 data = unpacker.unconsumed_tail
                 if unpacker.eof or (not data and len(piece) < PIECE_BYTES):
                     break
-        if not unpacker.eof or size != stored.size or digest.hexdigest() != stored.name:
-            raise ObjectGone(stored.name)
+        if not unpacker.eof or size != stored.size:
+            raise ObjectAltered(stored.name, f"it ends after {size} bytes instead of {stored.size}")
+        if digest.hexdigest() != stored.name:
+            raise ObjectAltered(stored.name, f"its SHA-256 is {digest.hexdigest()}")
         yield held
+
+    async def read_part(self, stored: Stored, start: int, size: int, sha256: str) -> AsyncGenerator[bytes, None]:
+        """A file of ``size`` bytes that lies in the content, behind ``start`` others, in pieces; nothing more is read.
+
+        Its last piece only comes if its SHA-256 (hex) is right. Raises as `read` does.
+        """
+        digest, passed, left, held = hashlib.sha256(), 0, size, b""
+        async with contextlib.aclosing(self.read(stored)) as pieces:
+            async for piece in pieces:
+                part = piece[max(start - passed, 0) :][:left]
+                passed += len(piece)
+                if part:
+                    digest.update(part)
+                    left -= len(part)
+                    if held:
+                        yield held
+                    held = part
+                if not left and passed >= start:
+                    break
+        if left:
+            raise ObjectAltered(stored.name, f"it ends {left} bytes before the end of what lies in it")
+        if digest.hexdigest() != sha256:
+            raise ObjectAltered(stored.name, f"the SHA-256 of what lies in it is {digest.hexdigest()}")
+        yield held
+
+    async def drop(self, name: str) -> None:
+        """Remove an object, if it is there. Raises NATS errors."""
+        with contextlib.suppress(ObjectGone):
+            stored = await self.find(name)
+            subject = description_subject(self._bucket, name)
+            await self.bus.js.purge_stream(self._stream, subject=subject, seq=stored.seq + 1)
+            await self.bus.js.purge_stream(self._stream, subject=chunk_subject(self._bucket, stored.nuid))
 
     async def drop_oldest(self, before: datetime, limit: int) -> list[str]:
         """Remove objects stored before a time, and chunks that belong to none; returns the names of the objects.
@@ -192,6 +234,31 @@ class Bucket:
                 break
             await js.purge_stream(self._stream, subject=message.subject)
         return names
+
+    async def drop_unnamed(self, named: Collection[str], before: datetime) -> list[str]:
+        """Remove objects that are none of ``named`` and were stored before a time, and chunks that belong to none;
+        returns the names of the objects.
+
+        For a bucket of few objects that live long: it lists them all. Raises NATS errors.
+        """
+        dropped: list[str] = []
+        info = await self.bus.js.stream_info(self._stream, subjects_filter=f"$O.{self._bucket}.>")
+        chunks, used = set[str](), set[str]()
+        for subject in info.state.subjects or {}:
+            if subject.startswith(chunk_subject(self._bucket, "")):
+                chunks.add(subject)
+                continue
+            with contextlib.suppress(ObjectGone, nats.js.errors.NotFoundError):
+                stored = _described(await self.bus.js.get_msg(self._stream, subject=subject))
+                used.add(chunk_subject(self._bucket, stored.nuid))
+                if stored.name not in named and stored.stored_at < before:
+                    await self.drop(stored.name)
+                    dropped.append(stored.name)
+        for subject in sorted(chunks - used):
+            message = await self._oldest(subject)
+            if message is not None and before - _time(message) >= ORPHAN_AFTER:
+                await self.bus.js.purge_stream(self._stream, subject=subject)
+        return dropped
 
     async def _oldest(self, subject: str) -> RawStreamMsg | None:
         try:

@@ -77,16 +77,25 @@ class Outbound:
         )
         self._threads = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="outbound-lookup")
         self._resolver, self._connect_s = resolver, connect_s
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=ssl_context or ssl.create_default_context(),
-            max_connections=CONNECTIONS,
-            keepalive_expiry=KEPT_S,
-            network_backend=_Guarded(self),
-        )
+        self._ssl_context = ssl_context
+        self._opened: httpcore2.AsyncConnectionPool | None = None
+
+    @property
+    def _pool(self) -> httpcore2.AsyncConnectionPool:
+        # Made when somebody is called: reading the trusted certificates takes 45 ms of a start.
+        if self._opened is None:
+            self._opened = httpcore2.AsyncConnectionPool(
+                ssl_context=self._ssl_context or ssl.create_default_context(),
+                max_connections=CONNECTIONS,
+                keepalive_expiry=KEPT_S,
+                network_backend=_Guarded(self),
+            )
+        return self._opened
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._pool.aclose()
+        if self._opened is not None:
+            await self._opened.aclose()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def check(self, url: str) -> None:
@@ -98,11 +107,18 @@ class Outbound:
 
         Raises `Refused`, `Unreachable`.
         """
+        return await self._call("POST", url, headers, content)
+
+    async def get(self, url: str, headers: Mapping[str, str]) -> Answer:
+        """Read what lies there; the same rules as for `post`."""
+        return await self._call("GET", url, headers, b"")
+
+    async def _call(self, method: str, url: str, headers: Mapping[str, str], content: bytes) -> Answer:
         started = time.perf_counter()
         try:
             self._policy.check_url(url)
             async with asyncio.timeout(self._total_s):
-                status, found, head = await self._send(url, headers, content)
+                status, found, head = await self._send(method, url, headers, content)
         except SSRFGuardError as error:
             raise _refused(error) from None
         except TimeoutError:
@@ -111,12 +127,14 @@ class Outbound:
             raise Unreachable(_words(error)) from None
         return Answer(status, found, head, (time.perf_counter() - started) * 1000)
 
-    async def _send(self, url: str, headers: Mapping[str, str], content: bytes) -> tuple[int, dict[str, str], bytes]:
+    async def _send(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
         limits = {"timeout": {"connect": self._connect_s, "read": self._total_s, "write": self._total_s,
                               "pool": self._total_s}}  # fmt: skip
         sent = [(name.encode("ascii"), value.encode("utf-8")) for name, value in headers.items()]
         head = bytearray()
-        async with self._pool.stream("POST", url, headers=sent, content=content, extensions=limits) as answer:
+        async with self._pool.stream(method, url, headers=sent, content=content, extensions=limits) as answer:
             async for chunk in answer.aiter_stream():
                 head += chunk
                 if len(head) >= MAX_HEAD_BYTES:

@@ -129,13 +129,15 @@ class Relay:
         if not chosen:
             return False
         events = [self._outgoing(row, str(row["message_id"])) for row in chosen if row["kind"] == "event"]
+        records = [self._outgoing(row, str(row["message_id"])) for row in chosen if row["kind"] == "record"]
         commands = [self._outgoing(row, "") for row in chosen if row["kind"] == "command"]
         wait_s = PATIENCE_S[min(self._unanswered, len(PATIENCE_S) - 1)]
         with sending(self._service, [(row["name"], str(row["message_id"]), row["payload"]) for row in chosen]):
             try:
                 if commands:
                     await self._bus.publish_each(commands, wait_s)
-                await self._send_events(events, wait_s)
+                await self._send_batch(events, wait_s)
+                await self._send_batch(records, wait_s)
             except (nats.errors.TimeoutError, TimeoutError):
                 self._unanswered += 1
                 raise
@@ -143,17 +145,18 @@ class Relay:
         await connection.execute(MARK_SENT, [row["id"] for row in chosen])
         return len(chosen) == BATCH_MESSAGES or sum(len(row["payload"]) for row in chosen) >= BATCH_BYTES
 
-    async def _send_events(self, events: list[Outgoing], wait_s: float) -> None:
-        if len(events) <= 1:
-            await self._bus.publish_each(events, wait_s)
+    async def _send_batch(self, messages: list[Outgoing], wait_s: float) -> None:
+        """Send what is for one stream."""
+        if len(messages) <= 1:
+            await self._bus.publish_each(messages, wait_s)
             return
         try:
-            await self._bus.publish_batch(events, wait_s)
+            await self._bus.publish_batch(messages, wait_s)
         except BatchRefused as error:
             if error.code != DUPLICATE_IN_BATCH:
                 raise
             # Some were stored before a crash: one duplicate refuses the whole batch, so send them singly.
-            await self._bus.publish_each(events, wait_s)
+            await self._bus.publish_each(messages, wait_s)
 
     def _outgoing(self, row: asyncpg.Record, message_id: str) -> Outgoing:
         subject = subject_of(self._bus.topology, row["kind"], row["name"], row["site"], str(row["message_id"]))

@@ -13,10 +13,11 @@ from typing import Any
 import nats.errors
 import orjson
 
-from libs.common import outbox, series
+from libs.common import outbox, records, series
 from libs.common.bus import Bus
 from libs.common.cloudevents import CloudEvent, decode
 from libs.common.contracts.common import Outcome, OutcomeKey
+from libs.common.listing import Source
 from libs.common.problems import Invalid, NotFound, TimedOut
 from libs.common.service import Closing, Connection, Deferred, Read, Staged
 from libs.common.telemetry import log, trace_id
@@ -51,6 +52,22 @@ SELECT cause_id, command_id, event_type, envelope, state FROM deferred WHERE cau
 DELETE_DEFERRED = "DELETE FROM deferred WHERE command_id = ANY ($1::uuid[])"
 DELETE_EXPIRED = "DELETE FROM deferred WHERE deadline < $1 RETURNING command_id, envelope"
 PRUNE = "DELETE FROM outcomes WHERE created_at < $1"
+# What a command came to, where its body says something of these people: of whom it is, or of who asked for it.
+# $1: operations, $2: usernames, $3: fields.
+_SAYING = """kept AS MATERIALIZED (
+    SELECT command_id, actor, convert_from(body, 'UTF8')::jsonb AS said
+    FROM outcomes WHERE operation = ANY ($1::text[]) AND body <> ''
+), saying AS (
+    SELECT command_id, said, (SELECT jsonb_object_agg(field, '') FROM unnest($3::text[]) AS field
+        WHERE said ->> field <> '') AS blank
+    FROM kept WHERE coalesce(said ->> 'username', said ->> 'person', actor) = ANY ($2::text[])
+)
+"""
+CUT = f"""WITH {_SAYING}
+UPDATE outcomes SET body = convert_to((said || blank)::text, 'UTF8') FROM saying
+WHERE outcomes.command_id = saying.command_id AND blank IS NOT NULL
+"""  # noqa: S608 - a constant of ours
+COUNT_SAYING = f"WITH {_SAYING} SELECT count(*) FROM saying WHERE blank IS NOT NULL"  # noqa: S608 - the same
 
 
 _PARAMETER = re.compile(r"\$(\d+)")
@@ -90,8 +107,12 @@ async def store(
     staged: Sequence[Staged] = (),
     closing: tuple[Closing, tuple[Any, ...]] | None = None,
 ) -> None:
-    """Keep outcomes and stage what leaves with them, in the open transaction; make the closing change with them."""
-    if closing is not None and ended and staged:
+    """Keep outcomes and stage what leaves with them, in the open transaction; make the closing change with them.
+
+    With each outcome leaves its record for the audit log.
+    """
+    staged = [*staged, *(records.record(one.command, one.http_status, one.body, now) for one in ended)]
+    if closing is not None and ended:
         values = (*_columns(ended, now), *outbox.columns(staged), *closing[1])
         await connection.execute(closed_by(closing[0]), *values)
         return
@@ -99,8 +120,6 @@ async def store(
         await connection.execute(closing[0].alone, *closing[1])
     if not ended:
         await outbox.stage(connection, staged)
-    elif not staged:
-        await connection.execute(INSERT, *_columns(ended, now))
     else:
         await connection.execute(INSERT_BOTH, *_columns(ended, now), *outbox.columns(staged))
 
@@ -122,11 +141,26 @@ def _columns(ended: Sequence[Ended], now: datetime) -> Iterator[list[Any]]:
     return map(list, zip(*rows, strict=True))
 
 
+async def cut(
+    connection: Connection, operations: Sequence[str], usernames: Sequence[str], fields: Sequence[str]
+) -> None:
+    """Empty these fields in what commands came to, where that is about one of these people (``username``, ``person``,
+    else who asked). That it ended, and how, stays.
+    """
+    await connection.execute(CUT, operations, usernames, fields)
+
+
+async def count_saying(source: Source, operations: Sequence[str], username: str, fields: Sequence[str]) -> int:
+    """In how many outcomes about this person `cut` would empty something."""
+    (row,) = await source.fetch(COUNT_SAYING, operations, [username], fields)
+    return int(row["count"])
+
+
 async def tell(bus: Bus, service: str, ended: Sequence[Ended]) -> None:
     """Tell the waiting gateways. Losing such a message loses nothing: the outcome is stored and can be read."""
     for one in ended:
-        kind = "applied" if one.http_status < 400 else "refused" if one.http_status < 500 else "failed"
-        series.COMMANDS.labels(service, one.command.name, kind).inc()
+        result = records.result_of(one.http_status)
+        series.COMMANDS.labels(service, one.command.name, result).inc()
         await _send(bus, one.command.replyto, one.command.id, one.command.digest, one.http_status, one.body)
 
 

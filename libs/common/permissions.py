@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from libs.common import buckets
 from libs.common.contracts import CONTRACTS
+from libs.common.contracts.base import EVERYTHING
 from libs.common.topology import Topology, durables
 
 USER_INFO = "$SYS.REQ.USER.INFO"  # asks the server for the rights of whoever asks, and nobody else's
@@ -39,6 +40,8 @@ def permissions(topology: Topology, service: str) -> Permissions:
     """The permissions of one service's user."""
     ns, contract = topology.namespace, CONTRACTS[service]
     publish = [f"{ns}.event.*.{service}.>", f"{ns}.outcome.*", f"{ns}.schedule.{service}.*"]
+    # Who sends every command also tells of those that it refused.
+    publish.append(topology.record_subject(">" if contract.sends == EVERYTHING else f"{service}.>"))
     # A name ends with the command's id; everything (">") with anything.
     publish += [f"{ns}.command.{name}" if name == ">" else f"{ns}.command.{name}.*" for name in contract.sends]
     publish += [f"{ns}.query.{name}" for name in contract.asks]

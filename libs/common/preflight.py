@@ -22,17 +22,17 @@ import orjson
 
 from libs.common import migrations, outbox, topology
 from libs.common.bus import Bus
-from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import CONTRACTS, SERVICES
 from libs.common.contracts.base import Event, Nothing, Query
 from libs.common.contracts.preflight import Overall, PreflightCheck, PreflightReport, preflight_event, preflight_query
+from libs.common.edge_checks import edge_checks
 from libs.common.health import read_sync
-from libs.common.ids import uuid7
 from libs.common.migrations import owner_role
 from libs.common.permissions import USER_INFO, permissions
-from libs.common.service import QueryHandler, Read, Service, Tx, wall_clock
+from libs.common.service import QueryHandler, Read, Service, wall_clock
 from libs.common.settings import Settings
 from libs.common.telemetry import log
+from libs.common.unasked import unasked
 
 ANSWER_S, START_S = 2.0, 10.0  # for one check: who asks waits 3 s, and at a start the machine is at its busiest
 OLDEST_POSTGRES = 160_000
@@ -300,6 +300,8 @@ async def look(at: Surroundings, instance: str, now: datetime, timeout_s: float)
     )
     clock = _check("clock", "error", *judge_clock(offset))
     checks = [*_settings_checks(at.service, at.settings), *looked, clock]
+    if at.service.name == "gateway":
+        checks += [_check(name, "warning", word, said) for name, word, said in await edge_checks(at.settings, now)]
     errors, warnings = (sum(one.status == word for one in checks) for word in ("error", "warning"))
     return PreflightReport(
         service=at.service.name,
@@ -348,14 +350,7 @@ class Lookout:
         name = self._service.name
         event = CONTRACTS[name].by_name[preflight_event(name).name]
         assert isinstance(event, Event)  # noqa: S101 - every contract declares it
-        cause = CloudEvent(
-            id=str(uuid7()),
-            source=f"/headgate/{name}",
-            type=f"headgate.{name}.process.start",
-            actor=f"service:{name}",
-            time=self._clock(),
-        )
-        tx = Tx(name, None, cause, self._clock())
+        tx = unasked(name, None, self._clock(), about="process.start")
         tx.emit(event, report, subject=self._instance, site="global")
         async with self._at.pool.acquire() as connection, connection.transaction():
             await outbox.stage(connection, tx.staged)

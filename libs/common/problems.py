@@ -38,6 +38,18 @@ class Forbidden(Refusal):
     status, slug, title = 403, "forbidden", "Your role or site scope does not allow this"
 
 
+class StepUpNeeded(Forbidden):
+    """What the caller may do, but not without a second factor that was shown lately (RFC 9470)."""
+
+    slug, title = "insufficient-user-authentication", "A fresh second factor is needed"
+
+
+class FactorNeeded(Forbidden):
+    """Who must have a second factor and has none may do nothing but begin one."""
+
+    slug, title = "second-factor-required", "A second factor is needed"
+
+
 class NotFound(Refusal):
     status, slug, title = 404, "not-found", "There is no such thing here"
 

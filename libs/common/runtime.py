@@ -33,9 +33,11 @@ from libs.common.problems import Unavailable
 from libs.common.queries import QueryServer
 from libs.common.running import Running, spawn
 from libs.common.schedules import Schedule, ScheduleError, chosen
+from libs.common.security_headers import Secured
 from libs.common.service import Clock, Delivered, Service, wall_clock
 from libs.common.settings import Settings
 from libs.common.telemetry import log, setup_logs, setup_tracing, stop_tracing
+from libs.common.tls import Renewal, TlsError, files_of
 from libs.common.topology import Topology, TopologyError
 
 GC_THRESHOLDS = (20_000, 20, 20)
@@ -55,8 +57,10 @@ def _consumers(running: Running, dispatcher: Dispatcher) -> list[Consumer]:
     if service.events:
         found.append(EventConsumer(*shared, names.events_stream, f"{service.name}-events"))
     if service.batch:
-        durable = f"{service.name}-{service.batch.stream}"
-        found.append(BatchConsumer(service.batch, *shared, names.stream(service.batch.stream), durable))
+        found += [
+            BatchConsumer(service.batch, *shared, names.stream(stream), f"{service.name}-{stream}")
+            for stream in service.batch.streams
+        ]
     return found
 
 
@@ -66,7 +70,7 @@ def _complete(service: Service, asker: Asker, schedules: Mapping[str, Schedule |
     async def replay(connection: Any, consumer: str, message: Any, payload: bytes, now: Any, into: Applied) -> None:
         if consumer.endswith("-commands"):
             await dispatcher.command(connection, message, now, into)
-        elif whole.batch and consumer == f"{service.name}-{whole.batch.stream}":
+        elif whole.batch and consumer in {f"{service.name}-{stream}" for stream in whole.batch.streams}:
             into.staged += await whole.batch.handler(connection, [Delivered(message, payload)], now)
         else:
             waiting = await outcomes.due(connection, [message]) if whole.resumes else {}
@@ -99,11 +103,13 @@ def _schedules(service: Service, settings: Settings) -> dict[str, Schedule | Non
 
 def _check_hearing(service: Service) -> None:
     """Raise `StartError` unless the service handles exactly the events that its contract says it hears."""
-    batched = service.batch.stream if service.batch else None
+    batched: tuple[str, ...] = service.batch.streams if service.batch else ()
+    if service.contract.hears_records != ("records" in batched):
+        raise StartError(f"{service.name} must both hear records (in its contract) and handle them")
     handled = {event.name for event in service.events} | contracts.refusals(service.name)
     for stream in ("events", "telemetry"):
         names = set(contracts.heard(service.name, stream))
-        if stream == batched:
+        if stream in batched:
             if not names:
                 raise StartError(f"{service.name} has a handler for {stream}, but its contract hears nothing there")
         elif stream == "telemetry" and names:
@@ -235,16 +241,24 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    try:
+        tls = files_of(settings) if app else None
+    except TlsError as error:
+        raise StartError(str(error)) from None
     running = await start(service, settings, clock=clock, speaks=True)
     config = server_config(
-        app(running) if app else health.app(running),
+        app(running) if app else Secured(health.app(running)),
         host=settings.http_host,
         port=settings.port_of(service.name),
         lifespan=app is not None,
+        tls=tls,
+        trusted_proxies=[str(network) for network in settings.trusted_proxies] if app else (),
     )
     server = _Server(config)
     _settle()
     serving = asyncio.create_task(server.serve())
+    if tls is not None:
+        spawn(running, "tls renewal", Renewal(*tls).keep(config))
     waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")

@@ -7,11 +7,15 @@ from collections.abc import Iterable
 from prometheus_client import Counter, Gauge, Histogram
 
 HTTP_REQUESTS = Counter("http_requests", "HTTP requests by route template", ["service", "method", "route", "status"])
+# Most of them are bounds of the latency samples, too (contracts/gateway/latency.py): thresholds of SLOs can be those.
+DURATION_BUCKETS_S = (
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.3, 0.45, 0.5, 0.6, 0.75, 0.9, 1.5, 2, 2.5, 3, 5, 10, 30,
+)  # fmt: skip
 HTTP_DURATION = Histogram(
     "http_request_duration_seconds",
     "Time from request to answer",
     ["service", "method", "route"],
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.45, 0.9, 2.5, 5, 10, 30),
+    buckets=DURATION_BUCKETS_S,
 )
 PERMISSION_CHECKS = Counter("rbac_permission_checks", "Permission checks at the edge", ["result", "role"])
 COMMANDS = Counter("headgate_commands", "Commands by outcome", ["service", "operation", "outcome"])
@@ -35,6 +39,7 @@ def begin_consumer(service: str, consumer: str) -> None:
     """Show the counters of a consumer at zero: no rule sees the first event of a series."""
     for counter in (REDELIVERIES, DUPLICATES, FAILURES, DEAD_LETTERS):
         counter.labels(service, consumer)
+    BATCH_SIZE.labels(service, consumer)
 
 
 def begin_commands(service: str, operations: Iterable[str]) -> None:

@@ -313,10 +313,10 @@ class Sites(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A consumer that works on sets of what its service hears on ``stream``: ``events`` or ``telemetry``."""
+    """A consumer of each of ``streams`` that works on sets of what its service hears there."""
 
     handler: BatchHandler
-    stream: Literal["events", "telemetry"] = "events"
+    streams: tuple[Literal["events", "telemetry", "records"], ...] = ("events",)
 
 
 @dataclass(frozen=True, slots=True)

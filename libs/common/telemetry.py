@@ -229,8 +229,13 @@ def setup_logs(service: str, level: str, style: str, stream: TextIO | None = Non
         else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     )
     number = logging.getLevelNamesMapping()[level.upper()]
+
+    def name_service(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["service"] = service  # whichever task or thread speaks
+        return event
+
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        name_service,
         _add_ids,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -242,7 +247,6 @@ def setup_logs(service: str, level: str, style: str, stream: TextIO | None = Non
         logger_factory=structlog.PrintLoggerFactory(target),
         cache_logger_on_first_use=False,
     )
-    structlog.contextvars.bind_contextvars(service=service)
     # What libraries log goes the same way, so that a reader of JSON lines never meets another kind of line.
     handler = logging.StreamHandler(target)
     last = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]

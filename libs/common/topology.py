@@ -27,6 +27,7 @@ from libs.common.contracts import CONTRACTS, heard
 from libs.common.contracts.base import Event, Query
 from libs.common.ids import token
 
+EDGE = "/headgate/gateway"
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 ACK_WAIT_S = 60
 MAX_ACK_PENDING = 5000
@@ -70,8 +71,13 @@ class Topology:
         """Latency samples: many, small, not audited."""
         return self._stream("TELEMETRY")
 
+    @property
+    def records_stream(self) -> str:
+        """What became of each command, and where it came from: for the audit log alone, which takes it off."""
+        return self._stream("RECORDS")
+
     def stream(self, name: str) -> str:
-        """The stream called ``events``, ``commands``, ``schedules`` or ``telemetry`` in code."""
+        """The stream called ``events``, ``commands``, ``schedules``, ``telemetry`` or ``records`` in code."""
         return self._stream(name.upper())
 
     def event_subject(self, event: Event, site: str) -> str:
@@ -102,6 +108,10 @@ class Topology:
         """``<ns>.telemetry.<service>.<noun>.<verb>``."""
         return f"{self.namespace}.telemetry.{name}"
 
+    def record_subject(self, name: str) -> str:
+        """``<ns>.record.<service>.<noun>.<verb>`` of a command, or of an event about which only the log hears more."""
+        return f"{self.namespace}.record.{name}"
+
     def schedule_subject(self, service: str, job: str) -> str:
         """Where a job's schedule lies; the underscores of its name are dashes there."""
         return f"{self.namespace}.schedule.{service}.{token(job.replace('_', '-'), 'job')}"
@@ -126,6 +136,10 @@ class Topology:
                 raise Mismatch("the command's id is not the one in its subject")
         elif kind == "telemetry" and len(parts) == 4:
             name = ".".join(parts[1:])
+        elif kind == "record" and len(parts) == 4:
+            name = ".".join(parts[1:])
+            if event.source not in (f"/headgate/{parts[1]}", EDGE):  # the edge tells what it refused before any service
+                raise Mismatch(f"source {event.source!r} came on a subject of {parts[1]}")
         else:
             raise Mismatch(f"subject {subject!r} is not one of ours")
         if event.type != f"headgate.{name}.v1":
@@ -173,6 +187,16 @@ class Topology:
                 max_age=day / 24,
                 max_bytes=_GIB // 8,
                 duplicate_window=120,
+            ),
+            StreamConfig(
+                name=self.records_stream,
+                subjects=[f"{ns}.record.>"],
+                # Addresses of people: they lie here only until the audit log has them.
+                retention=RetentionPolicy.WORK_QUEUE,
+                discard=DiscardPolicy.NEW,
+                max_bytes=2 * _GIB,
+                duplicate_window=120,
+                allow_atomic=True,
             ),
             *buckets.streams(ns),
         ]
@@ -222,12 +246,15 @@ def durables(topology: Topology) -> list[tuple[str, ConsumerConfig]]:
         if names := heard(service, "telemetry"):
             filters = [topology.telemetry_subject(name) for name in names]
             table.append(topology.durable("telemetry", f"{service}-telemetry", filters))
+        if CONTRACTS[service].hears_records:
+            table.append(topology.durable("records", f"{service}-records", [topology.record_subject(">")]))
     return table
 
 
 _STREAM_FIELDS = (
     "subjects", "retention", "discard", "max_age", "max_bytes", "max_msgs_per_subject", "max_msg_size",
     "storage", "allow_direct", "allow_atomic", "allow_msg_schedules", "allow_rollup_hdrs", "duplicate_window",
+    "allow_msg_counter", "persist_mode",
 )  # fmt: skip
 _CONSUMER_FIELDS = ("filter_subject", "filter_subjects", "ack_policy", "ack_wait", "max_deliver", "max_ack_pending")
 
@@ -241,18 +268,24 @@ def _differences(want: object, have: object, fields: Iterable[str]) -> list[str]
     return rows
 
 
-async def apply(js: JetStreamContext, topology: Topology, *, replicas: int = 1) -> list[str]:
-    """Make or update every stream and durable (the admin step); returns what was done, a line each."""
+async def apply(js: JetStreamContext, topology: Topology, *, replicas: int | None = None) -> list[str]:
+    """Make or update every stream and durable (the admin step); returns what was done, a line each.
+
+    ``replicas`` is how many servers hold each stream. None: one holds a new stream, and others stay as they are, so
+    that an update by somebody who does not know of the cluster takes no copy away.
+    """
     done = []
     for stream in topology.streams():
-        stream.num_replicas = replicas
+        wanted = 1 if stream.persist_mode else replicas  # what is not synced is not replicated either
         try:
             info = await js.stream_info(stream.name or "")
         except NotFoundError:
+            stream.num_replicas = wanted or 1
             await js.add_stream(stream)
             done.append(f"stream {stream.name} made")
             continue
-        if _differences(stream, info.config, _STREAM_FIELDS):
+        stream.num_replicas = wanted or info.config.num_replicas
+        if _differences(stream, info.config, (*_STREAM_FIELDS, "num_replicas")):
             await js.update_stream(stream)
             done.append(f"stream {stream.name} updated")
     for stream_name, config in durables(topology):
@@ -293,4 +326,6 @@ def subject_of(topology: Topology, kind: str, name: str, site: str, message_id: 
     """The subject of a staged message."""
     if kind == "command":
         return topology.command_subject(name, message_id)
+    if kind == "record":
+        return topology.record_subject(name)
     return topology.event_subject_named(name, site)

@@ -9,39 +9,28 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from pydantic import ValidationError
-
-from libs.common.contracts.base import Model, Site, Time
+from libs.common import sealed_links
+from libs.common.contracts.base import Site
 from libs.common.contracts.notifier.channels import ChannelStop
-from libs.common.vault import Vault, VaultError
+from libs.common.vault import Vault
 
 PATH = "/u/"
 GOOD_FOR = timedelta(days=60)
-MAX_TOKEN_CHARS = 1_000
 _PLACE = "unsubscribe"
 
 
-class Ticket(Model):
+class Ticket(sealed_links.Ticket):
     """What a link is good for, ``until``. ``site`` is that of the event which the mail told of."""
 
     site: Site
     stop: ChannelStop
-    until: Time
 
 
 def link_of(base_url: str, vault: Vault, ticket: Ticket) -> str:
     """The whole address. Raises `VaultError` without a key."""
-    token = vault.seal(ticket.model_dump_json(), _PLACE).rstrip("=")  # mail programs end addresses before a last "="
-    return f"{base_url.rstrip('/')}{PATH}{token}"
+    return sealed_links.seal(f"{base_url.rstrip('/')}{PATH}", vault, _PLACE, ticket)
 
 
 def ticket_of(vault: Vault, token: str, now: datetime) -> Ticket | None:
     """What a token is good for; None if it is not ours, was altered, or its time is over."""
-    if len(token) > MAX_TOKEN_CHARS or not token.isascii():
-        return None
-    packed = token.rpartition(".")[2]
-    try:
-        ticket = Ticket.model_validate_json(vault.open(token + "=" * (-len(packed) % 4), _PLACE))
-    except (VaultError, ValidationError):
-        return None
-    return ticket if now < ticket.until else None
+    return sealed_links.unseal(Ticket, vault, _PLACE, token, now)

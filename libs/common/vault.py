@@ -8,11 +8,9 @@ is authenticated, not stored: a row that is copied elsewhere does not open.
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -20,15 +18,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from libs.common.key_file import KEY_BYTES, FollowedKeys, VaultError, id_of_key, keys_in
 from libs.common.settings import Settings
 
-KEY_BYTES, NONCE_BYTES = 32, 12
-MAX_KEYS = 20
+__all__ = ["Vault", "VaultError", "id_of_key", "key_of", "vault_of"]
+
+NONCE_BYTES = 12
 VERSION = "v1"
-
-
-class VaultError(Exception):
-    """A secret can't be kept or opened; the message says what to do and holds no secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +37,8 @@ class Vault:
 
     @classmethod
     def read(cls, path: Path) -> Vault:
-        """Keys of a file, one a line in base64 (32 bytes each), the one in use first; ``#`` begins a remark.
-
-        Raises `VaultError`.
-        """
-        try:
-            lines = [line.partition("#")[0].strip() for line in path.read_text().splitlines()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise VaultError(f"The key file {path.name} can't be read: {error}.") from None
-        keys = []
-        for number, line in enumerate(lines, start=1):
-            if not line:
-                continue
-            try:
-                key = base64.b64decode(line, altchars=b"-_", validate=True)
-            except (binascii.Error, ValueError):
-                key = b""
-            if len(key) != KEY_BYTES:
-                raise VaultError(f"Line {number} of the key file {path.name} is no key: 32 bytes in base64 are wanted.")
-            keys.append(key)
-        if not 0 < len(keys) <= MAX_KEYS:
-            raise VaultError(f"The key file {path.name} must hold 1 to {MAX_KEYS} keys.")
-        return cls(tuple(keys))
+        """The keys of a file. Raises `VaultError`."""
+        return cls(keys_in(path))
 
     @classmethod
     def from_secret(cls, secret: str) -> Vault:
@@ -72,11 +48,12 @@ class Vault:
 
     def seal(self, secret: str, place: str) -> str:
         """Encrypt a secret for one place, such as ``subscription/7/url``. Raises `VaultError` without a key."""
-        if not self.keys:
+        key = next(iter(self.keys), None)
+        if key is None:
             raise VaultError("No secret is kept here without a key: set HEADGATE_VAULT_KEY_FILE, then restart.")
         nonce = os.urandom(NONCE_BYTES)
-        sealed = AESGCM(self.keys[0]).encrypt(nonce, secret.encode(), place.encode())
-        return f"{VERSION}.{id_of_key(self.keys[0])}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
+        sealed = AESGCM(key).encrypt(nonce, secret.encode(), place.encode())
+        return f"{VERSION}.{id_of_key(key)}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
     def open(self, sealed: str, place: str) -> str:
         """The secret again. Raises `VaultError` if its key is gone, or it was altered or belongs elsewhere."""
@@ -91,19 +68,24 @@ class Vault:
         except (InvalidTag, ValueError):
             raise VaultError("This secret was altered, or it belongs to something else; enter it again.") from None
 
-    def is_current(self, sealed: str) -> bool:
-        """Whether the key in use has encrypted it; else sealing it anew lets the older key go."""
-        return bool(self.keys) and sealed.startswith(f"{VERSION}.{id_of_key(self.keys[0])}.")
+    @property
+    def key_ids(self) -> list[str]:
+        """The ids of its keys, the one in use first."""
+        return [id_of_key(key) for key in self.keys]
 
 
-def id_of_key(key: bytes) -> str:
-    """The beginning of the SHA-256 of a key, which tells nothing of it."""
-    return sha256(b"headgate vault key\n" + key).hexdigest()[:16]
+def key_of(sealed: str) -> str:
+    """The id of the key that has encrypted it; empty for what the vault did not make."""
+    version, _, rest = sealed.partition(".")
+    return rest.partition(".")[0] if version == VERSION else ""
 
 
 def vault_of(settings: Settings) -> Vault:
-    """The vault of an installation: the keys of its file, then the one that is derived. Raises `VaultError`."""
-    filed = Vault.read(settings.vault_key_file).keys if settings.vault_key_file else ()
+    """The vault of an installation: the keys of its file, followed while it changes, then the one that is derived.
+
+    Raises `VaultError`, also if the file is named and not there: then nothing starts, rather than that another key
+    encrypts.
+    """
     secret = settings.vault_secret
     derived = Vault.from_secret(secret.get_secret_value()).keys if secret else ()
-    return Vault((*filed, *derived))
+    return Vault(FollowedKeys(settings.vault_key_file, derived) if settings.vault_key_file else derived)

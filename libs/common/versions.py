@@ -17,6 +17,8 @@ from pydantic import ValidationError
 
 from libs.common.columns import listed, names_of
 from libs.common.contracts.base import Model, Nothing, Page
+from libs.common.contracts.changes import FieldChange
+from libs.common.contracts.granting import Granter
 from libs.common.contracts.versions import (
     Diff,
     Difference,
@@ -24,8 +26,10 @@ from libs.common.contracts.versions import (
     Document,
     DocumentPublished,
     Publication,
+    PublicationSealed,
     Published,
     Rollback,
+    RollbackSealed,
     VersionFilter,
     VersionInfo,
     VersionKey,
@@ -38,10 +42,12 @@ from libs.common.service import Read, Table, Tx
 
 C = TypeVar("C", bound=Model)
 Applied = Callable[[Tx, Published[C]], Awaitable[None]]
+Guard = Callable[[Tx, C, Granter], Awaitable[None]]
 
 EVERYWHERE = "global"
 MAX_CONTENT_BYTES = 256 * 1024
 MAX_DIFFERENCES = 500
+MAX_STATED_BYTES = 64 * 1024  # of the changes that an event states, as JSON
 _MISSING = object()
 _INFO = listed(names_of(VersionInfo))
 
@@ -58,14 +64,20 @@ SELECT kinds.kind, newest.* FROM unnest($1::text[]) AS kinds (kind) CROSS JOIN L
 SELECT_VERSIONS = f"""
 SELECT content, {_INFO} FROM document_version WHERE kind = $1 AND site = $2 AND version = ANY ($3::integer[])
 """  # noqa: S608
-# No row: somebody published meanwhile, or the version was not the one expected.
-INSERT_VERSION = """
+# No row: somebody published meanwhile, or the version was not the one expected. What was in force until then is read in
+# the statement's own snapshot, which does not hold the new row.
+INSERT_VERSION = f"""
 INSERT INTO document_version (kind, site, version, content, digest, author, reason, restores, published_at)
 SELECT $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6, $7, $8 FROM document_version
 WHERE kind = $1 AND site = $2
 HAVING $9::integer IS NULL OR coalesce(max(version), 0) = $9
-ON CONFLICT DO NOTHING RETURNING version
-"""
+ON CONFLICT DO NOTHING RETURNING version, coalesce(
+    (SELECT was.content FROM document_version AS was WHERE was.kind = $1 AND was.site = $2
+     ORDER BY was.version DESC LIMIT 1),
+    (SELECT was.content FROM document_version AS was WHERE was.kind = $1 AND was.site = '{EVERYWHERE}'
+     ORDER BY was.version DESC LIMIT 1)
+) AS content_before
+"""  # noqa: S608 - a constant of ours
 LIST_VERSIONS = Listing(
     table="document_version",
     columns=_INFO,
@@ -153,26 +165,33 @@ async def _store(
         raise TooLarge(f"{document.what[:1].upper()}{document.what[1:]} may have {MAX_CONTENT_BYTES} bytes as JSON.")
     digest = digest_of(text)
     values = (document.noun, tx.site, text, digest, tx.actor, reason, restores, tx.now, expected)
-    version = await tx.connection.fetchval(INSERT_VERSION, *values)
-    if version is None:
+    row = await tx.connection.fetchrow(INSERT_VERSION, *values)
+    if row is None:
         now = await current(tx.connection, document, tx.site)
         raise Conflict(
             f"The site's own version of {document.what} is {now.own_version} now; read it, then publish again.",
             own_version=now.own_version,
         )
+    whole = orjson.loads(text)
+    changes, left_out = stated_differences(orjson.loads(row["content_before"] or canonical(document.default)), whole)
     told = DocumentPublished(
         site=tx.site,
-        version=version,
+        version=row["version"],
         digest=digest,
         author=tx.actor,
         reason=reason,
         restores=restores,
         published_at=tx.now,
-        content=orjson.loads(text),
+        content=whole,
+        changes=changes,
+        changes_left_out=left_out,
     )
-    tx.emit(document.published, told, subject=f"{tx.site}/{version}")
+    tx.emit(document.published, told, subject=tx.site)
     return Published[C](
-        **told.model_dump(exclude={"site", "content"}), source="own", own_version=version, content=content
+        **told.model_dump(exclude={"site", "content", "changes"}),
+        source="own",
+        own_version=told.version,
+        content=content,
     )
 
 
@@ -212,21 +231,37 @@ def differences(before: Any, after: Any, path: str = "") -> Iterator[Difference]
         yield Difference(path=path, kind="changed", before=before, after=after)
 
 
-def table(document: Document[C], *, applied: Applied[C] | None = None) -> Table:
+def stated_differences(before: Any, after: Any) -> tuple[list[FieldChange], int]:
+    """What an event states of two JSON values, bounded, and how many more differences there are."""
+    found: list[FieldChange] = []
+    count, room = 0, MAX_STATED_BYTES
+    for one in differences(before, after):
+        count += 1
+        change = FieldChange(field=one.path, before=one.before, after=one.after)
+        room -= len(change.model_dump_json().encode()) if room > 0 else 0
+        if room > 0 and len(found) < MAX_DIFFERENCES:
+            found.append(change)
+    return found, count - len(found)
+
+
+def table(document: Document[C], *, applied: Applied[C] | None = None, guard: Guard[C] | None = None) -> Table:
     """What answers a document's operations.
 
     ``applied(tx, published)`` is called in the transaction that publishes or rolls back, where that must move something
-    else.
+    else. ``guard(tx, content, granter)`` of a document that gives rights raises if the caller may not give these.
     """
 
     async def show(read: Read, params: Nothing) -> Published[C]:
         return await current(read.pool, document, read.site)
 
-    async def change(tx: Tx, body: Publication[C] | Rollback) -> Published[C]:
+    async def change(tx: Tx, body: Publication[C] | PublicationSealed[C] | Rollback | RollbackSealed) -> Published[C]:
         if isinstance(body, Rollback):
             published = await roll_back(tx, document, body.version, body.reason, body.expected_version)
         else:
             published = await publish(tx, document, body.content, body.reason, body.expected_version)
+        if guard is not None:
+            assert isinstance(body, PublicationSealed | RollbackSealed)  # noqa: S101  the document says that it grants
+            await guard(tx, published.content, body)
         if applied is not None:
             await applied(tx, published)
         return published

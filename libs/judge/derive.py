@@ -247,6 +247,15 @@ def _security(current: Sequence[Fact], _baseline: Sequence[Fact], params: Mappin
     }
 
 
+def _streak(current: Sequence[Fact], _baseline: Sequence[Fact], params: Mapping[str, Any]) -> Derived:
+    """The policy's target, but no more weeks than have begun since the first report (facility rules, section 6.8)."""
+    wanted = params.get("weekly_streak_target_weeks")
+    if not isinstance(wanted, int):
+        return {"target_weeks": None}
+    begun = [weeks for fact in current if (weeks := data_of(fact).get("weeks_since_first_success")) is not None]
+    return {"target_weeks": max(1, min(wanted, *begun)) if len(begun) == len(current) > 0 else wanted}
+
+
 _DERIVATIONS: dict[str, tuple[tuple[str, ...], _Derivation]] = {
     "test.junit": (
         (
@@ -303,6 +312,7 @@ _DERIVATIONS: dict[str, tuple[tuple[str, ...], _Derivation]] = {
     ARTIFACTS: (STEP_KEYS, of_artifacts),
     SAMPLES: (("values",), of_samples),
     "ops.security": (("risk_rank", "max_risk_rank"), _security),
+    "ops.quality_streak": (("target_weeks",), _streak),
 }
 DERIVED_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -66,8 +66,23 @@ def read_keys(jwks: object) -> jwt.PyJWKSet:
     return keys
 
 
+class UnknownKey(BadSignature):
+    """Nothing known was signed with this key; the issuer may have changed its keys meanwhile."""
+
+
 def verify_token(token: str, issuers: Sequence[Issuer], now: datetime) -> tuple[Issuer, str]:
     """Who gave the token, and to which job (its ``sub``). Raises `BadSignature`."""
+    issuer, claims = verify_claims(token, issuers, now)
+    sub = claims.get("sub")
+    if not isinstance(sub, str) or not 0 < len(sub) <= MAX_SUB_CHARS or not sub.isprintable():
+        raise BadSignature("The identity token names no job (sub)")
+    if not fits(sub, issuer.subjects):
+        raise BadSignature(f"The job {sub!r} is none of those whose word counts here")
+    return issuer, sub
+
+
+def verify_claims(token: str, issuers: Sequence[Issuer], now: datetime) -> tuple[Issuer, dict[str, Any]]:
+    """Who gave the token, and all that it says. ``subjects`` of the issuer are not looked at. Raises `BadSignature`."""
     if len(token) > MAX_TOKEN_CHARS:
         raise BadSignature(f"The identity token has more than {MAX_TOKEN_CHARS} letters")
     claims, issuer = _proven(token, issuers)
@@ -78,33 +93,40 @@ def verify_token(token: str, issuers: Sequence[Issuer], now: datetime) -> tuple[
     if ends is None or issued is None or ends - issued > MAX_LIFETIME.total_seconds():
         raise BadSignature(f"The identity token must hold for at most {MAX_LIFETIME.total_seconds() / 3600:g} hours")
     if at >= ends:
-        raise BadSignature("The identity token is over; ask the CI system for a new one")
+        raise BadSignature("The identity token is over; ask who gave it for a new one")
     if max(issued, begins or issued) - at > LEEWAY.total_seconds():
         raise BadSignature("The identity token is not valid yet; set the clocks right")
-    sub = claims.get("sub")
-    if not isinstance(sub, str) or not 0 < len(sub) <= MAX_SUB_CHARS or not sub.isprintable():
-        raise BadSignature("The identity token names no job (sub)")
-    if not fits(sub, issuer.subjects):
-        raise BadSignature(f"The job {sub!r} is none of those whose word counts here")
-    return issuer, sub
+    return issuer, claims
+
+
+def issuer_of(token: str) -> str:
+    """Who is said to have given the token; nothing is proven yet. Raises `BadSignature`."""
+    return str(_told(token)[1].get("iss"))
+
+
+def _told(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims as they stand there."""
+    try:
+        return jwt.get_unverified_header(token), jwt.decode(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        raise BadSignature("The identity token is no JSON Web Token") from None
 
 
 def _proven(token: str, issuers: Sequence[Issuer]) -> tuple[dict[str, Any], Issuer]:
     """The claims of a token, and who of the trusted ones has signed them."""
-    try:
-        key_id = jwt.get_unverified_header(token).get("kid")
-        told = jwt.decode(token, options={"verify_signature": False})
-    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-        raise BadSignature("The identity token is no JSON Web Token") from None
+    header, told = _told(token)
     mine = [one for one in issuers if one.issuer == told.get("iss")]
     if not mine:
         raise BadSignature(f"The identity token is of {str(told.get('iss'))[:120]!r}, which is not trusted here")
+    algorithm, key_id = header.get("alg"), header.get("kid")
+    if algorithm not in ALGORITHMS:
+        raise BadSignature(
+            f"The identity token is signed by no key of its issuer, but as {str(algorithm)[:20]!r}; "
+            f"{', '.join(ALGORITHMS)} count"
+        )
+    problem: BadSignature = UnknownKey("The identity token is signed by no key of its issuer that is known here")
     for issuer in mine:
-        try:
-            keys = [one for one in read_keys(issuer.jwks).keys if key_id is None or one.key_id == key_id]
-        except KeyProblem:
-            continue
-        for key in keys:
+        for key in _keys(issuer, key_id):
             try:
                 claims: dict[str, Any] = jwt.decode(
                     token,
@@ -114,7 +136,19 @@ def _proven(token: str, issuers: Sequence[Issuer]) -> tuple[dict[str, Any], Issu
                     issuer=issuer.issuer,
                     options=_NO_TIMES,
                 )
+            except (jwt.InvalidAudienceError, jwt.MissingRequiredClaimError):
+                # Of two that differ in their audience the other may fit.
+                problem = BadSignature("The identity token was made for another audience than this installation")
             except (jwt.PyJWTError, ValueError, TypeError):
-                continue
-            return claims, issuer
-    raise BadSignature("The identity token is signed by no key of its issuer, or made for another audience")
+                if isinstance(problem, UnknownKey):
+                    problem = BadSignature("The identity token is signed by no key of its issuer, or was altered")
+            else:
+                return claims, issuer
+    raise problem
+
+
+def _keys(issuer: Issuer, key_id: object) -> list[jwt.PyJWK]:
+    try:
+        return [one for one in read_keys(issuer.jwks).keys if key_id is None or one.key_id == key_id]
+    except KeyProblem:
+        return []

@@ -26,9 +26,9 @@ from libs.judge.checks import (
     text,
     time,
 )
+from libs.judge.consistency import coverage_adds_up, integrity_adds_up, junit_adds_up, runbook_adds_up, slos_add_up
 from libs.judge.report_base import JSON, MAX_COUNT
 from libs.judge.states import ARTIFACTS, DEPLOYMENTS, PIPELINES, SAMPLES, STATUSES, STEPS
-from libs.judge.test_ids import PRINT_CHARS
 
 MAX_PROBLEMS = 20
 MAX_NUMBER = 1e308
@@ -64,42 +64,9 @@ class Kind:
         return tuple(key for key in held if key not in self.bulk)
 
 
-def _junit_adds_up(data: Mapping[str, object]) -> list[str]:
-    counts = {key: data[key] for key in ("total", "passed", "failed", "errors", "skipped")}
-    numbers = {key: value for key, value in counts.items() if isinstance(value, int)}
-    problems = []
-    if numbers["passed"] + numbers["failed"] + numbers["errors"] + numbers["skipped"] != numbers["total"]:
-        problems.append("passed + failed + errors + skipped must be total")
-    tests, packed, flaky = data["tests"], data.get("tests_packed") or "", data.get("flaky", 0)
-    listed = (len(tests) if isinstance(tests, list) else 0) + len(str(packed)) // PRINT_CHARS
-    if listed > numbers["total"] - numbers["skipped"]:
-        problems.append("tests must not hold more ids than tests ran")
-    if not listed and numbers["passed"]:
-        problems.append("tests must hold the ids of the tests that ran")
-    if isinstance(flaky, int) and flaky > numbers["passed"]:
-        problems.append("flaky must not be more than passed")
-    return problems
-
-
-def _coverage_adds_up(data: Mapping[str, object]) -> list[str]:
-    valid, covered, percent = data["lines_valid"], data["lines_covered"], data["line_rate_percent"]
-    if not isinstance(valid, int) or not isinstance(covered, int) or not isinstance(percent, int | float):
-        return []
-    if covered > valid:
-        return ["lines_covered must not be more than lines_valid"]
-    # It may be less: a report's attributes may tell a worse story than its lines.
-    if valid and percent > 100 * covered / valid + 0.1:
-        return ["line_rate_percent must not be more than 100 * lines_covered / lines_valid"]
-    return []
-
-
-def _runbook_adds_up(data: Mapping[str, object]) -> list[str]:
-    critical, checks = data["critical_count"], data["check_count"]
-    fits = isinstance(critical, int) and isinstance(checks, int) and critical <= checks
-    return [] if fits else ["critical_count must not be more than check_count"]
-
-
 _OVERALL = one_of("ok", "warning", "critical")
+_SLO_STATUS = one_of("page", "spent", "ticket", "no_data", "ok")
+_LEFT = or_null(number(-MAX_NUMBER, 100))
 _LATEST: dict[str, Check] = {"latest_run_at": or_null(time), "latest_status": or_null(one_of(*RESULT_WORDS))}
 _FINDING = object_of(
     {"fingerprint": text, "rule_id": string, "severity": one_of("critical", "high", "medium", "low", "none")},
@@ -163,14 +130,14 @@ _ALL = (
             **_REMARKS,
         },
         bulk=frozenset({"failed_tests", "tests", "skipped_tests"}),
-        consistent=_junit_adds_up,
+        consistent=junit_adds_up,
     ),
     Kind(
         "coverage.cobertura",
         "coverage report",
         {"line_rate_percent": number(0, 100), "lines_valid": count, "lines_covered": count},
         optional=_REMARKS,
-        consistent=_coverage_adds_up,
+        consistent=coverage_adds_up,
     ),
     Kind(
         "scan.sarif",
@@ -280,10 +247,29 @@ _ALL = (
         "ops.runbook",
         "runbook snapshot",
         {"overall_status": _OVERALL, "critical_count": count, "check_count": count},
-        consistent=_runbook_adds_up,
+        consistent=runbook_adds_up,
     ),
     Kind("ops.security", "security dashboard", {"risk_level": text, "risk_score": number(0, 100)}),
     Kind("ops.daily_check", "daily check", _LATEST),
+    Kind(
+        "audit.witnessed",
+        "witnesses of the audit log",
+        {
+            **dict.fromkeys(("witness_count", "cosigned_count", "size"), count),
+            "forked": flag,
+            "witnessed_at": or_null(time),
+        },
+    ),
+    Kind(
+        "ops.integrity",
+        "integrity of stored evidence",
+        {
+            "status": _OVERALL,
+            **dict.fromkeys(("checked_count", "missing_blob_count", "missing_hash_count"), count),
+            **dict.fromkeys(("digest_mismatch_count", "read_error_count", "unread_count"), count),
+        },
+        consistent=integrity_adds_up,
+    ),
     Kind("ops.dr", "DR rehearsal", {"enabled": flag, **_LATEST, "latest_restore_valid": or_null(flag)}),
     Kind(
         "ops.deploy_smoke",
@@ -305,7 +291,24 @@ _ALL = (
     ),
     Kind("gate.history", "history of verdicts", {}, is_made=True),
     Kind("gate.stage", "GO of another gate", {}, is_made=True),
-    Kind("ops.quality_streak", "weekly streak of quality reports", {"current_streak_weeks": count}),
+    Kind(
+        "ops.quality_streak",
+        "weekly streak of quality reports",
+        {"current_streak_weeks": count},
+        optional={"weeks_since_first_success": or_null(count)},
+    ),
+    Kind(
+        "ops.slo",
+        "standing of the SLOs",
+        {
+            "status": _SLO_STATUS,
+            **dict.fromkeys(("slo_count", "page_count", "spent_count", "ticket_count", "no_data_count"), count),
+            "lowest_budget_left_percent": _LEFT,
+            "slos": list_of(object_of({"name": text, "status": _SLO_STATUS, "budget_left_percent": _LEFT})),
+        },
+        bulk=frozenset({"slos"}),
+        consistent=slos_add_up,
+    ),
 )
 # Lists that make findings worse. Read beside a version's facts also where they are told of the subject alone, since one
 # list counts for all versions; and one that can't be read fails the rule, since nobody knows what it would name.

@@ -5,6 +5,8 @@ Duplicate keys, anchors, aliases and tags are refused: each could make a policy 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import yaml
 
 from libs.judge.policy_model import PolicyError
@@ -35,12 +37,27 @@ class _PlainLoader(yaml.SafeLoader):
 
 def read_yaml(content: bytes, file: str) -> LinedDict:
     """The mapping in a policy file. Raises PolicyError with file, line and column."""
+    value = next(_documents(content, file, several=False), None)
+    if not isinstance(value, LinedDict):
+        raise PolicyError(f"{file}: a policy is a mapping with name, title and rules")
+    return value
+
+
+def read_documents(content: bytes, file: str) -> list[object]:
+    """Every document of a file, those between ``---``, as plain values. Raises PolicyError like `read_yaml`."""
+    return list(_documents(content, file, several=True))
+
+
+def _documents(content: bytes, file: str, *, several: bool) -> Iterator[object]:
     if len(content) > MAX_POLICY_BYTES:
         raise PolicyError(f"{file}: the file has {len(content)} bytes, and at most {MAX_POLICY_BYTES} are read")
     try:
         loader = _PlainLoader(content.decode())
-        node = loader.get_single_node()
-        value = _plain(loader, node, file) if node is not None else None
+        while several and loader.check_node():
+            if (node := loader.get_node()) is not None:
+                yield _plain(loader, node, file)
+        if not several and (node := loader.get_single_node()) is not None:
+            yield _plain(loader, node, file)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -49,9 +66,6 @@ def read_yaml(content: bytes, file: str) -> LinedDict:
         raise PolicyError(f"{file}: not readable as UTF-8 YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
         raise PolicyError(f"{file}: nested too deep") from None
-    if not isinstance(value, LinedDict):
-        raise PolicyError(f"{file}: a policy is a mapping with name, title and rules")
-    return value
 
 
 def _plain(loader: _PlainLoader, node: yaml.Node, file: str) -> object:

@@ -34,8 +34,8 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 def whole_root(hashes: Sequence[bytes]) -> bytes:
     """The root above a power of two of hashes."""
     level = list(hashes)
-    while len(level) > 1:
-        level = [node_hash(level[at], level[at + 1]) for at in range(0, len(level), 2)]
+    while len(level) > 1:  # `node_hash` written out: nearly all that a proof and the growing of a tree take is here
+        level = [_sha256(b"\1" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=True)]
     return level[0]
 
 
@@ -110,7 +110,7 @@ def _cut(size: int) -> int:
 
 def included(entry_hash: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
     """Whether the proof shows that the entry with this leaf hash has place ``index`` in the tree with this root."""
-    if not 0 <= index < size <= MAX_SIZE or any(len(one) != HASH_BYTES for one in proof):
+    if not 0 <= index < size <= MAX_SIZE or any(len(one) != HASH_BYTES for one in (entry_hash, root, *proof)):
         return False
     place, last, found = index, size - 1, entry_hash
     for sibling in proof:
@@ -128,7 +128,7 @@ def included(entry_hash: bytes, index: int, size: int, proof: Sequence[bytes], r
 
 def consistent(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequence[bytes]) -> bool:
     """Whether the proof shows that the newer tree begins with the whole older one."""
-    if not 0 <= old <= new <= MAX_SIZE or any(len(one) != HASH_BYTES for one in proof):
+    if not 0 <= old <= new <= MAX_SIZE or any(len(one) != HASH_BYTES for one in (old_root, new_root, *proof)):
         return False
     if old == new:
         return not proof and old_root == new_root

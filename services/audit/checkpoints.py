@@ -13,12 +13,17 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from libs.common import outbox
 from libs.common.bus import NATS_ERRORS
+from libs.common.contracts.audit import CONTRACT
+from libs.common.contracts.audit.rollovers import name_after
+from libs.common.contracts.audit.tree import LogKeyAdded, log_key_added
 from libs.common.postgres import LOST_RACES, UNREACHABLE
 from libs.common.problems import NotFound
-from libs.common.service import Clock, Connection
+from libs.common.service import Clock, Connection, Staged
 from libs.common.telemetry import log
-from libs.tlog.notes import Checkpoint, NoteProblem, Signer, read_note
+from libs.common.unasked import unasked
+from libs.tlog.notes import Checkpoint, NoteProblem, Signer, Verifier, read_note
 from services.audit import tree
 from services.audit.guard import LogForked, StillFilling, require_held
 from services.audit.outside import Kept, Outside, Overtaken
@@ -27,7 +32,7 @@ from services.audit.tree import Head
 EVERY_S = 1.0
 SELECT_ROLLOVERS = "SELECT count(*) FROM rollover"
 SELECT_NEWEST = """
-SELECT note, size, root, verifier, signed_at FROM checkpoint ORDER BY rollover DESC, size DESC LIMIT 1
+SELECT note, size, root, verifier, signed_at, rollover FROM checkpoint ORDER BY rollover DESC, size DESC LIMIT 1
 """
 # Of each hour the last one stays.
 UPSERT_CHECKPOINT = """
@@ -39,8 +44,9 @@ WHERE checkpoint.size <= EXCLUDED.size
 """
 INSERT_KEY = """
 INSERT INTO log_key (verifier, first_used_at, first_size)
-SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT FROM log_key WHERE verifier = $1) ON CONFLICT DO NOTHING
+SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT FROM log_key WHERE verifier = $1) ON CONFLICT DO NOTHING RETURNING verifier
 """
+SELECT_OTHER_KEYS = "SELECT verifier FROM log_key WHERE verifier <> $1 ORDER BY first_used_at, verifier"
 
 
 class Signed(NamedTuple):
@@ -51,6 +57,7 @@ class Signed(NamedTuple):
     root: bytes
     verifier: str
     signed_at: datetime
+    rollover: int
 
 
 async def newest(connection: Any) -> Signed | None:
@@ -65,11 +72,6 @@ async def rollover_count(connection: Any) -> int:
     return count
 
 
-def name_after(base: str, rollovers: int) -> str:
-    """The log's name: after each rollover another one."""
-    return f"{base}/{rollovers + 1}" if rollovers else base
-
-
 class Keeper:
     """The worker that takes older entries into the tree and signs it."""
 
@@ -79,9 +81,10 @@ class Keeper:
         outside: Outside,
         pool: asyncpg.Pool,
         clock: Clock,
-        _nudge: Callable[[], None],
+        nudge: Callable[[], None],
     ) -> None:
         self._signer, self._outside, self._pool, self._clock = signer, outside, pool, clock
+        self._nudge = nudge
         self._wake, self._stopping = asyncio.Event(), False
         self._done: tuple[int, str] | None = None
 
@@ -143,20 +146,41 @@ class Keeper:
             return
         signer = signer.named(origin)
         point = Checkpoint(origin, head.tree_size, head.growth().root())
-        note = signer.sign(point.text)
-        kept = await self._outside.read()
-        await require_held(connection, head, kept.note)
+        now, kept = self._clock(), await require_held(connection, head, self._outside)
+        # Signatures of ML-DSA-44 differ each time: what is kept already is not signed anew.
+        note = kept.note if signer.has_signed(kept.note, point) else signer.sign_checkpoint(point, int(now.timestamp()))
         if kept.note != note:
             if _is_newer(kept, point):
                 return  # another replica has signed more than we have read
             await self._outside.swap(note, kept.revision)
-        now = self._clock()
         async with connection.transaction():
-            await connection.execute(INSERT_KEY, signer.verifier.text, now, point.size)
+            staged = await _note_keys(connection, signer, now, point.size)
+            await outbox.stage(connection, staged)
             await connection.execute(
                 UPSERT_CHECKPOINT, rollovers, now, point.size, point.root, note, signer.verifier.text
             )
         self._done = head.seq, origin
+        if staged:
+            self._nudge()
+
+
+async def _note_keys(connection: Connection, signer: Signer, now: datetime, size: int) -> list[Staged]:
+    """Keep which keys sign; the events of those that are others than before, so that the log itself tells of them.
+
+    A log's first key is none, nor is the same key under the name after a rollover, which has an event of its own.
+    """
+    tx = unasked(CONTRACT.service, None, now, about="log_key.used")
+    for verifier in signer.verifiers:
+        if await connection.fetchval(INSERT_KEY, verifier.text, now, size) is None:
+            continue
+        known = Verifier.read_known(row["verifier"] for row in await connection.fetch(SELECT_OTHER_KEYS, verifier.text))
+        if any(one.public_key == verifier.public_key for one in known):
+            continue
+        beside = [one.text for one in known if one.kind == verifier.kind]
+        if beside:
+            added = LogKeyAdded(verifier=verifier.text, algorithm=verifier.algorithm, size=size, beside=beside)
+            tx.emit(log_key_added, added, subject=verifier.key_id.hex())
+    return list(tx.staged)
 
 
 def _is_newer(kept: Kept, point: Checkpoint) -> bool:

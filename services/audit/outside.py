@@ -26,10 +26,14 @@ class Kept:
 
 
 class Outside:
-    """One value in NATS that is replaced by compare-and-swap. Bound to the service's connection before use."""
+    """One value in NATS that is replaced by compare-and-swap. Bound to the service's connection before use.
+
+    ``alarmed``: it was found not to fit the database, so nothing is appended before it was compared anew.
+    """
 
     def __init__(self) -> None:
         self._bus: Bus | None = None
+        self.alarmed = False
 
     def bind(self, bus: Bus) -> Outside:
         """Use this connection."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from libs.common.bus import NATS_ERRORS
 from libs.common.contracts.audit import entries as entries_contract
 from libs.common.contracts.audit import tree as contract
 from libs.common.contracts.audit.entries import EntryKey
+from libs.common.contracts.audit.rollovers import name_after
 from libs.common.contracts.audit.tree import (
     Consistency,
     ConsistencyKey,
@@ -25,12 +27,14 @@ from libs.common.contracts.audit.tree import (
 from libs.common.contracts.base import Nothing
 from libs.common.problems import Invalid, NotFound
 from libs.common.service import Read, Table
-from libs.tlog.merkle import consistency_parts, inclusion_parts, leaf_hash
-from libs.tlog.notes import Signer
-from libs.tlog.tiles import ENTRIES, BadPath, Tile, bundle
-from services.audit import checkpoints, entries, tree
-from services.audit.guard import StillFilling, problem_of
+from libs.tlog.merkle import HASH_BYTES, consistency_parts, inclusion_parts, leaf_hash
+from libs.tlog.notes import NoteProblem, Signer, Verifier
+from libs.tlog.tiles import ENTRIES, WIDTH, BadPath, Tile, bundle, tiles_below
+from services.audit import checkpoints, entries, tree, witnesses
+from services.audit.clients import with_clients
+from services.audit.guard import StillFilling, look
 from services.audit.outside import Outside
+from services.audit.witnesses import WitnessAt
 
 SELECT_KEYS = "SELECT verifier, first_used_at, first_size FROM log_key ORDER BY first_used_at, verifier"
 NOT_SIGNED = (
@@ -39,22 +43,27 @@ NOT_SIGNED = (
 )
 
 
-async def get_log(signer: Signer | None, outside: Outside, read: Read, _params: Nothing) -> LogState:
+async def get_log(
+    signer: Signer | None, outside: Outside, asked: Sequence[WitnessAt], read: Read, _params: Nothing
+) -> LogState:
     """How far the log is signed, compared with what is kept outside the database."""
     async with read.pool.acquire() as connection:
         head = await tree.read_head(connection)
         signed = await checkpoints.newest(connection)
         origin = await _name(connection, signer)
-        problem, unknown = None, False
+        published = await witnesses.published(connection, signed) if signed else None
+        fork = await witnesses.forks(connection, asked)
+        problem, unknown, disarmed = None, False, False
         try:
-            kept = await outside.read()
-            problem = await problem_of(connection, head, kept.note)
+            kept, problem = await look(connection, head, outside)
+            disarmed = problem is not None and not kept.note
         except StillFilling:
             pass
         except NATS_ERRORS as error:
             problem, unknown = f"NATS can't be asked for the last checkpoint: {error!r}.", True
     states: tuple[tuple[bool, Any], ...] = (
         (unknown, "unknown"),
+        (disarmed, "disarmed"),
         (problem is not None, "forked"),
         (head.tree_size < head.seq, "filling"),
         (signer is None, "unsigned"),
@@ -70,11 +79,13 @@ async def get_log(signer: Signer | None, outside: Outside, read: Read, _params: 
         checkpoint=signed.note if signed else None,
         signed_at=signed.signed_at if signed else None,
         problem=problem,
+        published=published,
+        fork=fork,
     )
 
 
 async def _name(connection: Any, signer: Signer | None) -> str:
-    return checkpoints.name_after(signer.verifier.name, await checkpoints.rollover_count(connection)) if signer else ""
+    return name_after(signer.verifier.name, await checkpoints.rollover_count(connection)) if signer else ""
 
 
 async def list_log_keys(signer: Signer | None, read: Read, _params: Nothing) -> list[LogKey]:
@@ -82,8 +93,15 @@ async def list_log_keys(signer: Signer | None, read: Read, _params: Nothing) -> 
     async with read.pool.acquire() as connection:
         rows = await connection.fetch(SELECT_KEYS)
         name = await _name(connection, signer)
-    mine = signer.named(name).verifier.text if signer else None
-    return [LogKey(**row, in_use=row["verifier"] == mine) for row in rows]
+    mine = {one.text for one in signer.named(name).verifiers} if signer else set()
+    return [LogKey(**row, algorithm=_algorithm(row["verifier"]), in_use=row["verifier"] in mine) for row in rows]
+
+
+def _algorithm(verifier: str) -> str:
+    try:
+        return Verifier.read(verifier).algorithm
+    except NoteProblem:
+        return "unknown"  # of a newer version that was here before
 
 
 async def get_tile(read: Read, wanted: TileKey) -> TileContent:
@@ -120,20 +138,19 @@ async def _size(connection: Any, asked: int | None, signed: checkpoints.Signed |
         if signed is None:
             raise NotFound(NOT_SIGNED)
         return signed.size
-    head = await tree.read_head(connection)
-    if asked > head.tree_size:
-        raise NotFound(f"The tree has {head.tree_size} entries, not {asked}.")
+    if asked > (size := await tree.size_of(connection)):
+        raise NotFound(f"The tree has {size} entries, not {asked}.")
     return asked
 
 
 async def _inclusion(connection: Any, seq: int, size: int, signed: checkpoints.Signed | None) -> Inclusion:
     if seq > size:
         raise NotFound(f"Entry {seq} is not in the tree of size {size}; a checkpoint follows within seconds.")
-    parts = inclusion_parts(seq - 1, size)
-    root, *found = await tree.hashes(connection, [(0, size), *parts])
-    digests = await tree.entry_digests(connection, (seq - 1) // 256) or b""
-    at = (seq - 1) % 256 * 32
-    digest = digests[at : at + 32]
+    parts, bundled = [(0, size), *inclusion_parts(seq - 1, size)], (ENTRIES, (seq - 1) // WIDTH)
+    held = await tree.tiles(connection, {*tiles_below(parts), bundled})
+    root, *found = tree.hashes_in(held, parts)
+    at = (seq - 1) % WIDTH * HASH_BYTES
+    digest = held[bundled][at : at + HASH_BYTES]
     return Inclusion(
         seq=seq,
         leaf_index=seq - 1,
@@ -177,14 +194,19 @@ async def get_entry(read: Read, wanted: EntryKey) -> bytes:
         proof = None
         if signed is not None and signed.size >= wanted.seq:
             proof = (await _inclusion(connection, wanted.seq, signed.size, signed)).model_dump(mode="json")
-    return orjson.dumps({"entry": page["items"][0], "proof": proof})
+    entry = page["items"][0]
+    command = await entries.cause_of(read, entry)
+    (seen,) = await with_clients(read, [command or entry])
+    client = {"address": seen["client_address"], "agent": seen["client_agent"]}
+    answer = {"entry": entry, "proof": proof, "command": command, "client": client if any(client.values()) else None}
+    return orjson.dumps(answer)
 
 
-def table(signer: Signer | None, outside: Outside) -> Table:
+def table(signer: Signer | None, outside: Outside, asked: Sequence[WitnessAt]) -> Table:
     """What this module answers."""
     return Table(
         queries={
-            contract.get_log: partial(get_log, signer, outside),
+            contract.get_log: partial(get_log, signer, outside, asked),
             contract.list_log_keys: partial(list_log_keys, signer),
             contract.get_tile: get_tile,
             contract.prove_inclusion: prove_inclusion,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -14,12 +15,14 @@ from libs.common.service import Connection
 from libs.tlog.digests import LEFT_OUT
 from libs.tlog.merkle import Node, Part, hashes_of
 from libs.tlog.tiles import ENTRIES, Growth, node_reader, tiles_below
-from services.audit.domain.chain import COPIED, Link
+from services.audit.domain.chain import Link
+from services.audit.domain.content import ADDED, COPIED, VERSION, Added, Copies, derived
 
 FILL_ROWS = 2000  # some 50 ms with the head locked, so that new entries hardly wait
 
 # The lock makes the writer the only one: a second replica waits here and then continues behind the first.
 LOCK_HEAD = "SELECT seq, hash, tree_size, edges FROM head FOR UPDATE"
+SELECT_SIZE = "SELECT tree_size FROM head"
 SELECT_TREE = "SELECT seq, hash, tree_size, edges FROM head"
 MOVE_HEAD = "UPDATE head SET seq = $1, hash = $2, tree_size = $3, edges = $4"
 INSERT_TILES = """
@@ -36,12 +39,17 @@ FROM unnest($1::smallint[], $2::bigint[]) AS wanted (level, number)
 CROSS JOIN head LEFT JOIN tile ON tile.level = wanted.level AND tile.number = wanted.number
 """
 SELECT_UNFILLED = """
-SELECT seq, recorded_at, prev_hash, hash, octet_length(payload) AS payload_bytes, sha256(payload) AS payload_sha256,
-       time, event_id::text, type, source, site, actor, subject, causationid::text, correlationid::text
-FROM entry WHERE seq > $1 AND seq <= $2 ORDER BY seq
+SELECT seq, recorded_at, prev_hash, hash,
+       coalesce(octet_length(payload), erasure.payload_bytes) AS payload_bytes,
+       coalesce(sha256(payload), erasure.payload_sha256) AS payload_sha256,
+       time, event_id::text, type, source, site, actor, subject, causationid::text, correlationid::text, version,
+       outcome, reason, issue, trace_id, client_address, client_agent
+FROM entry LEFT JOIN erasure USING (seq) WHERE seq > $1 AND seq <= $2 ORDER BY seq
 """
-NAMES = ("seq", "recorded_at", "prev_hash", "hash", "payload_bytes", "payload_sha256", *COPIED)
+HEADLESS = "the table head is empty: the log was tampered with or badly restored"
+NAMES = ("seq", "recorded_at", "prev_hash", "hash", "payload_bytes", "payload_sha256", *COPIED, "version", *ADDED)
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z
+_sha256 = hashlib.sha256
 
 
 class Head(NamedTuple):
@@ -79,29 +87,82 @@ async def read_head(connection: Connection) -> Head:
 
 def _head(row: Any) -> Head:
     if row is None:
-        raise LookupError("the table head is empty: the log was tampered with or badly restored")
+        raise LookupError(HEADLESS)
     return Head(*row)
 
 
 def digest(values: Iterable[Any]) -> bytes:
-    """The digest of an entry, of its `NAMES` in order: the same as `libs.tlog.digests` makes of the listed entry."""
+    """The digest of an entry, of its `NAMES` in order: the same as `libs.tlog.digests` makes of the listed entry.
+
+    What is shown of an entry of version 2 and follows from its copies is covered too.
+    """
     shown = {
         name: value.hex() if isinstance(value, bytes) else value
         for name, value in zip(NAMES, values, strict=True)
         if value is not None and name not in LEFT_OUT
     }
-    return hashlib.sha256(orjson.dumps(shown, option=_OPTIONS)).digest()
+    if "version" in shown:
+        shown |= derived(shown["type"], shown["actor"])._asdict()
+    return _sha256(orjson.dumps(shown, option=_OPTIONS)).digest()
+
+
+def digest_of(fields: Sequence[Any], size: int, content: bytes) -> bytes:
+    """The same of the fields of `chain.Row`; ``size`` and ``content`` (SHA-256) are those of the body."""
+    seq, recorded_at, prev_hash, stored_hash, _, version, *said = fields
+    copies, added = said[: len(COPIED)], said[len(COPIED) :]
+    return digest((seq, recorded_at, prev_hash, stored_hash, size, content, *copies, version, *added))
 
 
 def digests(
-    start: Link, links: Sequence[Link], payloads: Sequence[tuple[int, bytes]], copies: Sequence[Any], now: datetime
+    start: Link,
+    links: Sequence[Link],
+    payloads: Sequence[tuple[int, bytes]],
+    said: Sequence[tuple[Copies, Added]],
+    now: datetime,
 ) -> list[bytes]:
-    """The digests of entries about to be stored; ``payloads`` are sizes and SHA-256."""
-    before = (start, *links[:-1])
-    return [
-        digest((link.seq, now, previous.hash, link.hash, *payload, *copied))
-        for previous, link, payload, copied in zip(before, links, payloads, copies, strict=True)
-    ]
+    """The digests of entries about to be stored; ``payloads`` are sizes and SHA-256. See `digest`.
+
+    This is most of what the tree costs, so the names stand in order here and nothing is sorted.
+    """
+    found, before, dumps = [], start.hash.hex(), orjson.dumps
+    for (seq, link), (size, content), (copies, added) in zip(links, payloads, said, strict=True):
+        time, event_id, type_, source, site, actor, subject, causationid, correlationid = copies
+        outcome, reason, issue, trace_id, address, agent = added
+        action, resource_type, actor_kind = derived(type_, actor)
+        shown: dict[str, Any] = {"action": action, "actor": actor, "actor_kind": actor_kind}
+        if causationid is not None:
+            shown["causationid"] = causationid
+        if address is not None:
+            shown["client_address"] = address
+        if agent is not None:
+            shown["client_agent"] = agent
+        if correlationid is not None:
+            shown["correlationid"] = correlationid
+        shown["event_id"] = event_id
+        shown["hash"] = hashed = link.hex()
+        if issue is not None:
+            shown["issue"] = issue
+        shown["outcome"] = outcome
+        shown["payload_bytes"] = size
+        shown["payload_sha256"] = content.hex()
+        shown["prev_hash"] = before
+        if reason is not None:
+            shown["reason"] = reason
+        shown |= {
+            "recorded_at": now,
+            "resource_type": resource_type,
+            "seq": seq,
+            "site": site,
+            "source": source,
+            "subject": subject,
+            "time": time,
+        }
+        if trace_id is not None:
+            shown["trace_id"] = trace_id
+        shown |= {"type": type_, "version": VERSION}
+        found.append(_sha256(dumps(shown, option=orjson.OPT_UTC_Z)).digest())
+        before = hashed
+    return found
 
 
 async def move(connection: Connection, link: Link, grown: Growth) -> None:
@@ -136,16 +197,36 @@ async def tile(connection: Any, level: int, number: int) -> bytes | None:
     return content or None
 
 
-async def hashes(connection: Any, parts: Sequence[Part]) -> list[bytes]:
-    """The hash of each part of the tree. Raises `NotFound` where the tree is not as large (any more)."""
-    wanted = sorted(tiles_below(parts))
-    rows = await connection.fetch(SELECT_TILES, [level for level, _ in wanted], [number for _, number in wanted])
-    held = {(row["level"], row["number"]): row["content"] or b"" for row in rows}
-    reader = node_reader(lambda level, number: held.get((level, number), b""))
+async def tiles(connection: Any, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """The hashes of tiles, by level and number, as far as the tree has them; all as of one moment."""
+    places = sorted(wanted)
+    rows = await connection.fetch(SELECT_TILES, [level for level, _ in places], [number for _, number in places])
+    return {(row["level"], row["number"]): row["content"] or b"" for row in rows}
+
+
+def hashes_in(held: Mapping[tuple[int, int], bytes], parts: Sequence[Part]) -> list[bytes]:
+    """The hash of each part of the tree, out of its tiles. Raises `NotFound` where the tree is not as large (any more).
+
+    Parts at the right edge share subtrees, so each is hashed once.
+    """
+    reader = cache(node_reader(lambda level, number: held.get((level, number), b"")))
     try:
         return hashes_of(parts, reader)
     except ValueError as error:
         raise NotFound(f"The tree does not reach as far: {error}.") from None
+
+
+async def hashes(connection: Any, parts: Sequence[Part]) -> list[bytes]:
+    """The hash of each part of the tree. Raises `NotFound` where the tree is not as large (any more)."""
+    return hashes_in(await tiles(connection, tiles_below(parts)), parts)
+
+
+async def size_of(connection: Any) -> int:
+    """How many entries are in the tree now: without its edges, some 30 KB. Raises LookupError if the row is gone."""
+    size: int | None = await connection.fetchval(SELECT_SIZE)
+    if size is None:
+        raise LookupError(HEADLESS)
+    return size
 
 
 async def root_at(connection: Any, size: int) -> bytes:
@@ -159,4 +240,7 @@ async def entry_digests(connection: Any, number: int) -> bytes | None:
     return await tile(connection, ENTRIES, number)
 
 
-__all__ = ["Head", "Node", "digest", "digests", "fill", "hashes", "lock_head", "move", "read_head", "root_at", "tile"]
+__all__ = [
+    "Head", "Node", "digest", "digest_of", "digests", "fill", "hashes", "hashes_in", "lock_head", "move", "read_head",
+    "root_at", "size_of", "tile", "tiles",
+]  # fmt: skip

@@ -73,7 +73,7 @@ def csv_answer(request: Request, body: bytes, csv: Csv, now: datetime) -> Respon
         rows = csv.rows(document)
     else:
         rows = document.get(csv.rows, []) if isinstance(document, dict) else document
-    text = table(csv.columns, rows).encode()
+    text = table(csv.columns, csv.filled(rows)).encode()
     etag = etag_of(text)
     headers = {
         "Content-Disposition": f'attachment; filename="{csv.filename}-{now:%Y%m%dT%H%M%SZ}.csv"',

@@ -33,6 +33,7 @@ async def blob_answer(request: Request, blob: Blob, bucket: Bucket | None) -> Re
         "Content-Disposition": f'attachment; filename="{safe_name(blob.filename)}"',
         # Whatever a tool wrote, no browser runs it in our name.
         "Content-Security-Policy": "default-src 'none'; sandbox",
+        **blob.headers,
     }
     if blob.may_be_kept:
         headers["Cache-Control"] = "private, no-cache"
@@ -44,7 +45,11 @@ async def blob_answer(request: Request, blob: Blob, bucket: Bucket | None) -> Re
     if bucket is None:
         raise NotFound(blob.gone)
     try:
-        pieces = bucket.read(await bucket.find(blob.sha256))
+        if blob.inside is None:
+            pieces = bucket.read(await bucket.find(blob.sha256))
+        else:
+            stored = await bucket.find(blob.inside.sha256)
+            pieces = bucket.read_part(stored, blob.inside.start_bytes, blob.size, blob.sha256)
         first = await anext(pieces)  # what can't be read at all is an answer, not a broken connection
     except ObjectGone:
         raise NotFound(blob.gone) from None

@@ -34,13 +34,13 @@ class _Refused(ValueError):
     """Well-formed JSON that is refused; the message says why."""
 
 
-async def read_body(request: Request) -> bytes:
-    """The body without its coding, at most 6 MB; stops reading at the first byte too many.
+async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """The body without its coding, at most 6 MB (or ``max_bytes``); stops reading at the first byte too many.
 
     Raises `TooLarge`, `UnsupportedMedia` for an unknown coding, `Refusal` for a body that can't be unpacked.
     """
     found = bytearray()
-    await receive(request, MAX_BODY_BYTES, found.extend)
+    await receive(request, max_bytes, found.extend)
     return bytes(found)
 
 

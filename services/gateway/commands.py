@@ -27,9 +27,11 @@ from libs.common.telemetry import messaging, span
 from services.gateway.answers import etag_of, json_answer, service_problem
 from services.gateway.bodies import canonical
 from services.gateway.context import context_of
+from services.gateway.domain.narrowing import WHOLE
 from services.gateway.domain.scope import ALL, covers
-from services.gateway.identity import Principal
+from services.gateway.identity.callers import Principal
 from services.gateway.outcomes import Outcomes
+from services.gateway.personal.clients import Clients
 from services.gateway.questions import Questions
 from services.gateway.seals import Sealed
 
@@ -74,11 +76,18 @@ class Commands:
     """Sends commands and answers what became of them."""
 
     def __init__(
-        self, bus: Bus, questions: Questions, outcomes: Outcomes, instance: str, default_wait_s: float
+        self,
+        bus: Bus,
+        questions: Questions,
+        outcomes: Outcomes,
+        clients: Clients,
+        instance: str,
+        default_wait_s: float,
     ) -> None:
         self._bus = bus
         self._questions = questions
         self._outcomes = outcomes
+        self._clients = clients
         self._instance = instance
         self._default_wait_s = default_wait_s
 
@@ -104,8 +113,9 @@ class Commands:
         body = sealed.on_bus(asked)
         if len(body) > MAX_MESSAGE_BYTES:
             raise TooLarge("The request is too large for one message; send it in parts.", max_bytes=MAX_MESSAGE_BYTES)
-        id_ = command_id(principal.username, site, command.name, key) if key is not None else uuid7()
+        id_ = command_id(_keyholder(principal), site, command.name, key) if key is not None else uuid7()
         context = context_of(request)
+        address, agent = await self._clients.seal(principal.username, context.address, context.agent)
         envelope = CloudEvent(
             id=str(id_),
             source=SOURCE,
@@ -117,6 +127,8 @@ class Commands:
             traceparent=context.traceparent,
             replyto=self._bus.topology.outcome_subject(self._instance),
             digest=digest,
+            clientaddress=address,
+            clientagent=agent,
         )
         with self._outcomes.waiter(envelope.id, digest) as waiter:
             about = messaging("send", command.name, envelope.id)
@@ -141,7 +153,8 @@ class Commands:
     async def show(self, request: Request, principal: Principal, reference: str) -> Response:
         """``GET /api/commands/{reference}``: the outcome, or ``pending`` while the command lies on the queue.
 
-        Readable by who sent it and by owners, within their sites; for everybody else there is no such command.
+        Readable by who sent it and by owners, within their sites; for everybody else there is no such command. A token
+        that is bound to subjects is told how it ended, and not what came of it.
         """
         match = _REFERENCE.fullmatch(reference)
         if match is None or match[1] not in SERVICES:
@@ -158,6 +171,8 @@ class Commands:
             if outcome is not None:
                 if not _readable(principal, outcome):
                     break
+                if principal.narrowing.subjects is not None:  # nobody can say whom it was about
+                    outcome = outcome.model_copy(update={"result": None})
                 return json_answer(request, outcome.model_dump_json().encode())
             if down is not None:
                 raise down
@@ -228,9 +243,22 @@ class Commands:
         )
 
 
+def _keyholder(principal: Principal) -> str:
+    """Whose an ``Idempotency-Key`` is: a narrow token must not be answered what a wider one of the same user got, nor
+    use up its keys. One that was rotated is bound as before, so what is sent again under its key is the same command.
+    """
+    bound = principal.narrowing
+    if bound == WHOLE:
+        return principal.username
+    said = (None if bound.permissions is None else sorted(bound.permissions), bound.subjects, bound.cidrs)
+    return f"{principal.username} {hashlib.sha256(orjson.dumps(said)).hexdigest()}"
+
+
 def _readable(principal: Principal, outcome: Outcome) -> bool:
-    mine, owner = outcome.actor == principal.username, principal.role == "owner"
+    mine, owner = outcome.actor == principal.username, principal.role == "owner" and principal.narrowing == WHOLE
     declared = find(outcome.operation)
+    if isinstance(declared, Command) and not principal.narrowing.allows(declared.permission):
+        return False
     if isinstance(declared, Command) and not declared.sited:
         return mine or (owner and ALL in principal.sites)
     return (mine or owner) and covers(principal.sites, outcome.site)

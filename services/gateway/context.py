@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,7 +15,13 @@ KEY = "headgate"
 class Context:
     """``route`` is the template that answered (never the raw path); ``who`` a username or ``address:<ip>``.
 
-    ``headers`` are added to the answer. ``started`` is a reading of the performance counter in seconds.
+    ``site``: the one that the request concerns, empty while it is not known, and where it concerns none.
+
+    ``agent`` is what the caller's program calls itself, cut to 200 signs. ``logged``: it shows some of the audit log.
+    ``prompted``: the answer asks for a code, which is a question and no refusal of what the caller may.
+
+    ``headers`` are added to the answer; ``at_end`` is called when it has been given, or can't be.
+    ``started`` is a reading of the performance counter in seconds.
     """
 
     request_id: str
@@ -22,9 +29,14 @@ class Context:
     received_at: datetime
     started: float
     address: str
+    agent: str = ""
     route: str = "unmatched"
     who: str = ""
+    site: str = ""
+    logged: bool = False
+    prompted: bool = False
     headers: dict[str, str] = field(default_factory=dict)
+    at_end: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def trace_id(self) -> str:

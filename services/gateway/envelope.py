@@ -20,17 +20,21 @@ from libs.common import acknowledge_links, unsubscribe_links
 from libs.common.ids import uuid7
 from libs.common.latency import LatencyRecorder
 from libs.common.problems import Invalid, Refusal, Unavailable, problem
+from libs.common.security_headers import secured
 from libs.common.series import HTTP_DURATION, HTTP_REQUESTS
 from libs.common.service import Clock
 from libs.common.telemetry import bind_request, describe, log, span, valid_traceparent
 from services.gateway.answers import problem_answer, refusal_answer
 from services.gateway.context import KEY, Context
+from services.gateway.identity.token_addresses import place_of
+from services.gateway.log_reads import LogReads
 from services.gateway.refusals import STATUSES, Refusals
+from services.gateway.request_log import PROBES, log_request
 
 MAX_AT_ONCE = 1_000
+MAX_AGENT = 200
 SECRET_PATHS = (acknowledge_links.PATH, unsubscribe_links.PATH)  # what follows is a link's token, so no trace has it
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-LIFELINES = frozenset({"/healthz", "/readyz", "/metrics"})
 Step = Callable[[], Awaitable[None]]
 
 
@@ -43,14 +47,18 @@ class Envelope:
         *,
         clock: Clock,
         refusals: Refusals,
+        log_reads: LogReads,
         latency: LatencyRecorder,
+        logs_requests: bool,
         start: Step,
         stop: Step,
     ) -> None:
         self._app = app
         self._clock = clock
         self._refusals = refusals
+        self._log_reads = log_reads
         self._latency = latency
+        self._logs_requests = logs_requests
         self._steps = {"startup": start, "shutdown": stop}
         self._at_once = 0
 
@@ -90,7 +98,8 @@ class Envelope:
             received_at=self._clock(),
             started=time.perf_counter(),
             address=address,
-            who=f"address:{address}",
+            agent=_agent(headers.get("user-agent")),
+            who=f"address:{place_of(address)}",
         )
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +110,7 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = self._with_ours(message["headers"], context)
+                message["headers"] = self._with_ours(message["headers"], context, scope["scheme"])
             await send(message)
 
         bind_request(context.request_id)
@@ -119,6 +128,9 @@ class Envelope:
                     detail = "This is our fault; the log says more under the trace id."
                     body = problem(500, "internal", "Internal error", detail, context.trace_id)
                     await problem_answer(500, body, {})(scope, receive, send_with_headers)
+            finally:
+                for done in context.at_end:
+                    done()
             self._describe(scope, context, status)
         self._measure(scope, context, status)
 
@@ -138,20 +150,19 @@ class Envelope:
     def _refuse_early(self, scope: Scope) -> Refusal | None:
         if "\x00" in scope["path"]:
             return Invalid("The path may not hold the character NUL.")
-        if self._at_once > MAX_AT_ONCE and scope["path"] not in LIFELINES:
+        if self._at_once > MAX_AT_ONCE and scope["path"] not in PROBES:
             return Unavailable("Too many requests are being worked on; try again in a second.", retry_after_s=1)
         return None
 
-    def _with_ours(self, headers: Iterable[tuple[bytes, bytes]], context: Context) -> list[tuple[bytes, bytes]]:
-        """Names in lower case, as ASGI has them; nothing below this layer sets any of them but Cache-Control."""
-        found = list(headers)
-        if not any(name == b"cache-control" for name, _ in found):
-            found.append((b"cache-control", b"no-store"))
+    def _with_ours(
+        self, headers: Iterable[tuple[bytes, bytes]], context: Context, scheme: str
+    ) -> list[tuple[bytes, bytes]]:
+        """Names in lower case, as ASGI has them."""
+        found = secured(list(headers), scheme)
         took_ms = f"{(time.perf_counter() - context.started) * 1000:.1f}"
         found += (
             (b"x-request-id", context.request_id.encode()),
             (b"traceparent", context.traceparent.encode()),
-            (b"x-content-type-options", b"nosniff"),
             (b"x-request-duration-ms", took_ms.encode()),
         )
         found += [(name.lower().encode(), value.encode()) for name, value in context.headers.items()]
@@ -160,8 +171,12 @@ class Envelope:
     def _measure(self, scope: Scope, context: Context, status: int) -> None:
         method, seconds = _method(scope), time.perf_counter() - context.started
         _requests(method, context.route, status).inc()
-        if status in STATUSES:
+        if self._logs_requests:
+            log_request(context, method, scope["path"], status, seconds * 1000)
+        if status in STATUSES and not context.prompted:
             self._refusals.count(context.who, context.route, status)
+        if context.logged and status < 400:
+            self._log_reads.count(context.who, context.route)
         if context.route == "/api/events" and status == 200:
             return  # a stream lasts as long as its reader likes: that is no latency
         _durations(method, context.route).observe(seconds)
@@ -176,6 +191,11 @@ def _request_id(text: str | None) -> str | None:
         return str(uuid.UUID(text))
     except ValueError:
         return None
+
+
+def _agent(text: str | None) -> str:
+    """What the caller's program calls itself: it goes into the audit log, so it is cut and holds no control signs."""
+    return "".join(sign if sign.isprintable() else "?" for sign in (text or "")[:MAX_AGENT])
 
 
 # The series are looked up by label values at each request; both are bounded by the route templates.

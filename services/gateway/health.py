@@ -22,8 +22,8 @@ from libs.common.postgres import UNREACHABLE
 from libs.common.problems import Refusal
 from libs.common.running import Running
 from services.gateway.backlogs import oldest_event
-from services.gateway.bootstrap import SELECT_ANY_USER
 from services.gateway.commands import SOURCE
+from services.gateway.identity.bootstrap import SELECT_ANY_USER
 
 KEPT_S = 1.0
 SYNC_KEPT_S = 60.0

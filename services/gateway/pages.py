@@ -15,11 +15,11 @@ from starlette.routing import Route
 
 from libs.common.health import metrics_page
 from libs.common.problems import NotFound
-from services.gateway import asyncapi, explorer, openapi, reference
 from services.gateway.access import Access
 from services.gateway.answers import etag_of, json_answer, unchanged
 from services.gateway.bodies import path_values
 from services.gateway.context import context_of
+from services.gateway.documents import asyncapi, explorer, openapi, reference
 from services.gateway.health import Health
 
 # Everything that needs no token. /metrics holds counts by route template and no names; it is meant for the scraper on
@@ -70,7 +70,7 @@ def _document(access: Access, public_url: str | None) -> Page:
         path = request.scope["path"]
         context = context_of(request)
         context.route = path
-        access.limit_stranger(context)
+        await access.limit_stranger(context)
         kind, body = documents[path]
         headers = {"ETag": etag_of(body), "Cache-Control": "no-cache"}
         if path == "/reference":
@@ -95,7 +95,7 @@ def _explorer(access: Access) -> Page:
     async def show(request: Request) -> Response:
         context = context_of(request)
         context.route = "/docs"
-        access.limit_stranger(context)
+        await access.limit_stranger(context)
         body, policy = explorer.page()
         # Not kept: each answer has a nonce of its own.
         headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
@@ -110,7 +110,7 @@ def _asset(access: Access) -> Page:
     async def asset(request: Request) -> Response:
         context = context_of(request)
         context.route = ASSET
-        access.limit_stranger(context)
+        await access.limit_stranger(context)
         found = files.get(path_values(request)["name"])
         if found is None:
             raise NotFound("There is no such file; load /docs again.")

@@ -1,86 +1,58 @@
-"""Refused requests (401, 403, 429), counted per caller, route and minute, and told to the audit log once a minute.
+"""Refused requests (401, 403, 429), counted per caller, route and minute, and told once a minute.
 
-Crash here means: at most the counts of the running minute are lost. They are never more than 200 rows a minute, so that
-a stranger can't fill a stream.
+The event names users. Who is not known has an address only: strangers are counted together there, and by address in a
+record that goes to the audit log and to nobody else.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 
-from libs.common import outbox
-from libs.common.cloudevents import CloudEvent
-from libs.common.contracts.gateway.refusals import RefusalCount, RefusalsCounted, refusals_counted
-from libs.common.ids import uuid7
-from libs.common.postgres import UNREACHABLE
-from libs.common.running import Running
-from libs.common.service import Tx
-from libs.common.telemetry import log
+from libs.common import records
+from libs.common.contracts.gateway.refusals import RefusalCount, RefusalsCounted, StrangerCount, refusals_counted
+from libs.common.service import Staged
+from services.gateway.minutes import Minutes, name_of
 
+# Strangers have as many addresses as they like; what is refused to somebody known must be seen all the same.
+KEPT_FOR_NAMES = 100
 STATUSES = frozenset({401, 403, 429})
-MAX_ROWS = 200
-MAX_MINUTES_HELD = 60
+STRANGER = "address:"
+Row = tuple[str, str, int]
 
 
-class Refusals:
-    """The counts of the running minute, and of earlier ones that could not be stored yet."""
+class Refusals(Minutes[Row]):
+    """See `Minutes`; a row is caller, route and status."""
 
-    def __init__(self, running: Running) -> None:
-        self._running = running
-        self._rows: Counter[tuple[str, str, int]] = Counter()
-        self._overflow = 0
-        self._minute = _minute_of(running.clock())
-        self._held: list[RefusalsCounted] = []
+    event = refusals_counted
 
     def count(self, who: str, route: str, status: int) -> None:
         """Count one refused request."""
-        minute = _minute_of(self._running.clock())
-        if minute != self._minute:
-            self._close_minute(minute)
-        key = (who, route, status)
-        if key in self._rows or len(self._rows) < MAX_ROWS:
-            self._rows[key] += 1
-        else:
-            self._overflow += 1
+        self.add((who, route, status), KEPT_FOR_NAMES if who.startswith("address:") else 0)
 
-    async def flush(self) -> None:
-        """Stage what was counted as events; keeps it for the next time if the database is away."""
-        self._close_minute(_minute_of(self._running.clock()))
-        held, self._held = self._held, []
-        if not held:
-            return
-        now = self._running.clock()
-        cause = CloudEvent(id=str(uuid7()), source="/headgate/gateway", type="", time=now, actor="service:gateway")
-        try:
-            async with self._running.pool.acquire(timeout=5) as connection, connection.transaction():
-                tx = Tx("gateway", connection, cause, now)
-                for minute in held:
-                    tx.emit(refusals_counted, minute, subject=minute.minute.strftime("%Y-%m-%dT%H:%MZ"))
-                await outbox.stage(connection, tx.staged)
-        except UNREACHABLE as error:
-            log.warning("refusals not stored yet", minutes=len(held), error=repr(error))
-            self._held = (held + self._held)[-MAX_MINUTES_HELD:]
-            return
-        self._running.relay.nudge()
+    def told(self, minute: datetime, rows: Mapping[Row, int], overflow_count: int) -> RefusalsCounted:
+        """The event's data."""
+        strangers: Counter[tuple[str, int]] = Counter()
+        for (who, route, status), count in rows.items():
+            if who.startswith(STRANGER):
+                strangers[route, status] += count
+        return RefusalsCounted(
+            minute=minute,
+            instance=self.running.instance,
+            items=_items({row: count for row, count in rows.items() if not row[0].startswith(STRANGER)}),
+            strangers=[StrangerCount(route=r, status=s, count=n) for (r, s), n in strangers.items()],
+            overflow_count=overflow_count,
+        )
 
-    async def keep_flushing(self) -> None:
-        """Flush shortly after every full minute until cancelled."""
-        while True:
-            await asyncio.sleep(61 - self._running.clock().second)
-            await self.flush()
-
-    def _close_minute(self, next_minute: datetime) -> None:
-        if self._rows or self._overflow:
-            items = [RefusalCount(who=w, route=r, status=s, count=n) for (w, r, s), n in self._rows.items()]
-            counted = RefusalsCounted(
-                minute=self._minute, instance=self._running.instance, items=items, overflow_count=self._overflow
-            )
-            self._held = [*self._held, counted][-MAX_MINUTES_HELD:]
-            self._rows, self._overflow = Counter(), 0
-        self._minute = next_minute
+    def beside(self, minute: datetime, rows: Mapping[Row, int]) -> list[Staged]:
+        """The strangers by their addresses."""
+        items = _items({row: count for row, count in rows.items() if row[0].startswith(STRANGER)})
+        if not items:
+            return []
+        told = RefusalsCounted(minute=minute, instance=self.running.instance, items=items)
+        return [records.told(self.event, told, subject=name_of(minute), outcome="refused", now=self.running.clock())]
 
 
-def _minute_of(now: datetime) -> datetime:
-    return now - timedelta(seconds=now.second, microseconds=now.microsecond)
+def _items(rows: Mapping[Row, int]) -> list[RefusalCount]:
+    return [RefusalCount(who=w, route=r, status=s, count=n) for (w, r, s), n in rows.items()]

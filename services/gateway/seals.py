@@ -22,19 +22,43 @@ from libs.common.contracts.notifier.channels import (
     shown_address,
 )
 from libs.common.contracts.notifier.subscriptions import SubscriptionCreate, signing_place
-from libs.common.contracts.roles import may
-from libs.common.problems import Unavailable
+from libs.common.problems import Forbidden, Unavailable
 from libs.common.vault import Vault, VaultError
-from services.gateway.bootstrap import digest_of, make_secret
-from services.gateway.identity import Principal
+from services.gateway.domain.narrowing import WHOLE
+from services.gateway.domain.share_text import share_text
+from services.gateway.identity.bootstrap import digest_of, make_secret, random_text
+from services.gateway.identity.callers import Principal
 
 ONCE = (
     "The token was shown once, in the first answer to this Idempotency-Key. If it is lost, revoke it and issue another."
 )
 
 
+SHARE_ONCE = "The link was shown once, in the first answer to this Idempotency-Key. If it is lost, share again."
+CODE_ONCE = "The code was shown once, in the first answer to this Idempotency-Key. If it is lost, make another one."
 WEBHOOK_ONCE = "The secret was shown once, in the first answer to this Idempotency-Key. If it is lost, rotate it."
 NO_VAULT = Vault()
+# Whatever gives somebody rights: with what the caller may (`Granter`).
+GRANTING = frozenset(
+    {
+        "user",
+        "user_change",
+        "user_erase",
+        "account",
+        "account_change",
+        "grant",
+        "grant_key",
+        "team",
+        "team_change",
+        "team_key",
+        "sign_in",
+        "federation",
+        "granted_rollback",
+        "password_key",
+        "user_session",
+        "groups",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +135,43 @@ def seal(
     if name is None:
         return Sealed()
     if name == "caller":
+        return Sealed({"token_id": principal.token_id, **_session(principal, "session_id")})
+    if name in ("role", "role_change", "role_key"):
+        return Sealed({"caller_permissions": sorted(principal.permissions)})
+    if name in GRANTING:
+        return Sealed(_reach(principal))
+    if name == "permission":
         return Sealed({"token_id": principal.token_id})
-    if name in ("scope", "subscriber", "subscriber_key"):
-        return Sealed({"caller_sites": list(principal.sites)})
+    if name == "keys":
+        return Sealed({"known": vault.key_ids})
+    if name == "share":
+        secret = share_text(random_text())
+        fields = {"secret_sha256": digest_of(secret).hex(), "caller_permissions": sorted(principal.permissions)}
+        return Sealed(fields, secret, once=SHARE_ONCE)
+    if name == "caller_session":
+        return Sealed({**_session(principal, "caller_session_id"), "places": principal.narrowing == WHOLE})
+    if name == "sessions":
+        return Sealed(_session(principal, "caller_session_id"))
+    if name == "user_sessions":
+        return Sealed({**_session(principal, "caller_session_id"), **_reach(principal)})
+    if name in ("subscriber", "subscriber_key"):
+        return Sealed({"caller_sites": list(principal.sites), "for_others": principal.may("identity:write")})
     if name == "for_others":  # what a person made is theirs, and that of those who answer for the board
-        return Sealed({"for_others": may(principal.role, "remediation:complete")})
+        return Sealed({"for_others": principal.may("remediation:complete")})
     if name in ("approver", "delegator", "policy_approver"):
         return Sealed({"caller_role": principal.role})
-    if name == "token":
-        secret = make_secret()
-        return Sealed({"secret_sha256": digest_of(secret).hex(), "caller_sites": list(principal.sites)}, secret=secret)
+    if name in ("scope", "tokens", "token", "token_rotation"):
+        return _token(name, principal)
+    if name == "password_code":
+        secret = secrets.token_urlsafe(32)
+        return Sealed({"secret_sha256": digest_of(secret).hex(), **_reach(principal)}, secret, "code", CODE_ONCE)
     if name in ("webhook", "webhook_secret"):
+        if not principal.may("signal:write"):
+            raise Forbidden(
+                "Whoever has a webhook's secret tells signals with it, also when your token is over; so this needs the "
+                "permission signal:write, too.",
+                permission="signal:write",
+            )
         salt = secrets.token_hex(16)
         secret = webhooks.of(salt)
         fields = {"salt": salt, "fingerprint": digest_of(secret).hex()[:16]}
@@ -136,6 +186,34 @@ def seal(
         fields = _kept(secret, signing_place, vault)
         return Sealed(fields, secret, "signing_secret", WEBHOOK_ONCE)
     raise ValueError(f"unknown seal {name}")
+
+
+def _reach(principal: Principal) -> dict[str, Any]:
+    """What the caller may, and where: nobody gives or changes more."""
+    return {"caller_permissions": sorted(principal.permissions), "caller_sites": list(principal.sites)}
+
+
+def _session(principal: Principal, field_name: str) -> dict[str, Any]:
+    """The session that the caller came with, if with one."""
+    return {} if principal.session_id is None else {field_name: principal.session_id}
+
+
+def _token(name: str, principal: Principal) -> Sealed:
+    """With what the caller came, and where a token is to be made, its secret."""
+    fields: dict[str, Any] = {"caller_sites": list(principal.sites), "caller_bounds": _bounds(principal)}
+    if name != "scope":
+        fields |= {"caller_token_id": principal.token_id, **_session(principal, "caller_session_id")}
+    if name not in ("token", "token_rotation"):
+        return Sealed(fields)
+    secret = make_secret()
+    return Sealed({**fields, "secret_sha256": digest_of(secret).hex()}, secret=secret)
+
+
+def _bounds(principal: Principal) -> dict[str, Any]:
+    """What the caller's own token is bound to, as it goes on the bus."""
+    bound = principal.narrowing
+    permissions = None if bound.permissions is None else sorted(bound.permissions)
+    return {"permissions": permissions, "subjects": bound.subjects, "cidrs": bound.cidrs}
 
 
 def _address(said: BaseModel | None, vault: Vault) -> Sealed:

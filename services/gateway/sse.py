@@ -11,7 +11,7 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,14 +34,14 @@ from libs.common.contracts.roles import GUARDED
 from libs.common.problems import Forbidden, Invalid, TooMany
 from libs.common.telemetry import log
 from services.gateway import cdevents as cdevent
-from services.gateway.access import Access, secret_of
+from services.gateway.access import Access
 from services.gateway.bodies import read_query
 from services.gateway.context import context_of
 from services.gateway.domain.scope import ALL, covers
-from services.gateway.identity import Identity, Principal
+from services.gateway.identity.callers import Principal
 
 MAX_STREAMS = 100
-MAX_STREAMS_PER_TOKEN = 10
+MAX_STREAMS_PER_CALLER = 10
 MAX_TYPES = 10
 MAX_FILTERS = 50  # more subjects than this are sorted out here instead of by the server
 FETCH = 50
@@ -76,20 +76,17 @@ class Filter:
 class Streams:
     """The open streams of this process."""
 
-    def __init__(
-        self, access: Access, identity: Identity, bus: Bus, stopping: asyncio.Event, public_url: str | None
-    ) -> None:
+    def __init__(self, access: Access, bus: Bus, stopping: asyncio.Event, public_url: str | None) -> None:
         self._public_url = public_url
         self._access = access
-        self._identity = identity
         self._bus = bus
         self._stopping = stopping
-        self.by_token: Counter[int] = Counter()
+        self.by_caller: Counter[str] = Counter()
 
     @property
     def count(self) -> int:
         """How many are open."""
-        return self.by_token.total()
+        return self.by_caller.total()
 
     async def open(self, request: Request) -> Response:
         """Answer with a stream. Raises like `Access.admit`, `Invalid` for what can't be read, `TooMany` when full."""
@@ -100,7 +97,8 @@ class Streams:
         cdevents = _is_cdevents(query.get("format"))
         sites = principal.sites
         if "site" in query:
-            sites = (await self._access.allowed_site(principal, query["site"], names_object=False),)
+            site = await self._access.allowed_site(principal, query["site"], names_object=False)
+            sites, context_of(request).site = (site,), site
         types = _types(query.get("type", []), principal)
         if cdevents and not set(types) <= set(cdevent.NAMES):
             raise Invalid(f"As CDEvents there are {' and '.join(cdevent.NAMES)}; leave type out, or give one of these.")
@@ -109,28 +107,28 @@ class Streams:
         position = _position(request.headers.get("last-event-id") or query.get("last_event_id"))
         if self.count >= MAX_STREAMS:
             raise TooMany(f"{MAX_STREAMS} event streams are open already; try again later.", retry_after_s=30)
-        if self.by_token[principal.token_id] >= MAX_STREAMS_PER_TOKEN:
+        if self.by_caller[principal.key] >= MAX_STREAMS_PER_CALLER:
             raise TooMany(
-                f"This token has {MAX_STREAMS_PER_TOKEN} event streams open already; close one first.",
+                f"You have {MAX_STREAMS_PER_CALLER} event streams open already; close one first.",
                 retry_after_s=30,
             )
-        self.by_token[principal.token_id] += 1
-        secret, url = secret_of(request), self._public_url
-        reader = Reader(self._identity, self._bus, self._stopping, principal, secret, wanted, position, url)
-        return _Counted(self, principal.token_id, reader.frames(), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S)
+        self.by_caller[principal.key] += 1
+        again = self._access.again(request, "event:read")
+        reader = Reader(again, self._bus, self._stopping, principal, wanted, position, self._public_url)
+        return _Counted(self, principal.key, reader.frames(), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S)
 
-    def closed(self, token_id: int) -> None:
+    def closed(self, key: str) -> None:
         """Called by the answer when it ends."""
-        self.by_token[token_id] -= 1
-        if not self.by_token[token_id]:
-            del self.by_token[token_id]
+        self.by_caller[key] -= 1
+        if not self.by_caller[key]:
+            del self.by_caller[key]
 
 
 class _Counted(EventSourceResponse):
-    def __init__(self, streams: Streams, token_id: int, *args: Any, **more: Any) -> None:
+    def __init__(self, streams: Streams, key: str, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._streams = streams
-        self._token_id = token_id
+        self._key = key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -139,7 +137,7 @@ class _Counted(EventSourceResponse):
             # The reader was too slow, or its connection broke: the answer has begun, so there is nothing to tell it.
             log.info("event stream dropped", error=repr(error))
         finally:
-            self._streams.closed(self._token_id)
+            self._streams.closed(self._key)
 
 
 def _types(asked: list[str], principal: Principal) -> tuple[str, ...]:
@@ -182,21 +180,19 @@ class Reader:
 
     def __init__(
         self,
-        identity: Identity,
+        again: Callable[[], Awaitable[Principal | None]],
         bus: Bus,
         stopping: asyncio.Event,
         principal: Principal,
-        secret: str,
         wanted: Filter,
         position: tuple[int, int] | None,
         public_url: str | None,
     ) -> None:
         self._public_url = public_url
-        self._identity = identity
+        self._again = again
         self._bus = bus
         self._stopping = stopping
         self._principal = principal
-        self._secret = secret
         self._wanted = wanted
         self._position = position  # (stream's second of birth, last sequence seen)
         self._subscription: JetStreamContext.PullSubscription | None = None
@@ -209,7 +205,7 @@ class Reader:
             while not self._stopping.is_set():
                 now = time.monotonic()
                 if now - checked >= CHECK_TOKEN_EVERY_S:
-                    if await self._identity.current(self._secret) != self._principal:
+                    if await self._again() != self._principal:
                         yield _frame("end", {"reason": "your token or your rights changed; connect again"})
                         return
                     checked = now

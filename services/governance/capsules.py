@@ -17,7 +17,7 @@ from libs.common.contracts.base import Nothing
 from libs.common.contracts.blobs import Blob
 from libs.common.contracts.governance import capsules as contract
 from libs.common.contracts.governance.capsules import CapsuleKey, KeyName
-from libs.common.contracts.governance.runs import RunKey
+from libs.common.contracts.governance.runs import RunKey, receipt_of
 from libs.common.problems import NotFound, TooLarge
 from libs.common.runtime import StartError
 from libs.common.service import Read, Table
@@ -48,10 +48,11 @@ def _headgate_version() -> str:
 
 
 HEADGATE_VERSION = _headgate_version()
+RECEIPT = "https://c2sp.org/tlog-proof"  # a relation of our own is named by an address (RFC 8288, section 2.1.2)
 MAX_PACKED_BYTES = 5 * 1024 * 1024  # an answer travels in one message
 
 SELECT_CAPSULE = """
-SELECT capsules.* FROM runs LEFT JOIN capsules USING (run_id)
+SELECT capsules.*, runs.decided_event FROM runs LEFT JOIN capsules USING (run_id)
 WHERE runs.gate = $1 AND runs.site = $2 AND runs.run_id = $3
 """
 SELECT_DATA = "SELECT data::text FROM signals WHERE site = $1 AND signal_id = ANY ($2::bigint[])"
@@ -167,6 +168,9 @@ async def get_capsule(read: Read, key: RunKey) -> Blob:
     attachments |= {one["sha256"]: one["source"] for one in sources}
     content = seal(body, zlib.decompress(row["statement"]), row["key_id"], row["signature"], attachments)
     blob = Blob.of(content, media_type="application/json", filename=f"capsule-{key.gate}-{key.run_id}.json")
+    if row["decided_event"] is not None:
+        # Not inside: what is signed was there before its event, and the event before its receipt.
+        blob.headers["Link"] = f'<{receipt_of(row["decided_event"])}>; rel="{RECEIPT}"'
     if len(blob.content_zlib_base64 or "") > MAX_PACKED_BYTES:
         raise TooLarge(f"The capsule of run {key.run_id} has {len(content)} bytes, more than can be handed out.")
     return blob

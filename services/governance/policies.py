@@ -17,6 +17,7 @@ import asyncpg
 from libs.common.columns import listed, names_of
 from libs.common.contracts.base import Nothing, Page
 from libs.common.contracts.blobs import Blob
+from libs.common.contracts.changes import stated
 from libs.common.contracts.governance import policies as contract
 from libs.common.contracts.governance.policies import (
     BacktestCounts,
@@ -50,6 +51,7 @@ from libs.judge.policy_schema import policy_schema
 from libs.judge.policy_tests import run_cases
 from services.governance.catalog import Catalog, InForce
 from services.governance.inputs.own_kinds import declared
+from services.governance.policy_changes import policy_changes
 from services.governance.publishing import check_approved
 from services.governance.recheck import recheck
 
@@ -84,12 +86,16 @@ FROM policies WHERE gate = $1 AND site = $2
 HAVING $10::integer IS NULL OR coalesce(max(version), 0) = $10
 ON CONFLICT DO NOTHING RETURNING version
 """
+# The count makes it look, and lock, before it writes.
 SAVE_DRAFT = """
-INSERT INTO policy_drafts (gate, site, content, digest, saved_by, saved_at) VALUES ($1, $2, $3, $4, $5, $6)
+WITH was AS MATERIALIZED (SELECT digest FROM policy_drafts WHERE gate = $1 AND site = $2 FOR UPDATE)
+INSERT INTO policy_drafts (gate, site, content, digest, saved_by, saved_at)
+SELECT $1, $2, $3, $4, $5, $6 FROM (SELECT count(*) FROM was) AS looked
 ON CONFLICT (gate, site) DO UPDATE SET content = $3, digest = $4, saved_by = $5, saved_at = $6
+RETURNING (SELECT digest FROM was)
 """
 SELECT_DRAFT = "SELECT gate, content, digest, saved_by, saved_at FROM policy_drafts WHERE gate = $1 AND site = $2"
-DROP_DRAFT = "DELETE FROM policy_drafts WHERE gate = $1 AND site = $2 RETURNING gate"
+DROP_DRAFT = "DELETE FROM policy_drafts WHERE gate = $1 AND site = $2 RETURNING digest"
 LIST_VERSIONS = Listing(
     table="policies",
     columns=listed(names_of(PolicyVersion)),
@@ -224,8 +230,11 @@ async def _store(
         warnings=await _warnings(gate, content),
     )  # fmt: skip
     diff = _diff(gate, last["version"] or 0, last["content"] or "", version, content)
-    told = PolicyPublished(**shown.model_dump(), site=tx.site, diff=diff)
-    tx.emit(contract.policy_published, told, subject=f"{gate}/{tx.site}/{version}")
+    changes, left_out = await policy_changes(gate, last["content"] or "", content)
+    told = PolicyPublished(
+        **shown.model_dump(), site=tx.site, diff=diff, changes=changes, changes_left_out=left_out
+    )  # fmt: skip
+    tx.emit(contract.policy_published, told, subject=gate)
     return shown
 
 
@@ -313,8 +322,8 @@ async def diff(read: Read, params: PolicyDiffKey) -> PolicyDiff:
 async def save_draft(catalog: Catalog, tx: Tx, body: PolicyDraftSave) -> PolicyDraft:
     """Keep a text that may still be wrong: its problems are told, and forbid only publishing it."""
     digest = sha256(body.content.encode()).hexdigest()
-    await tx.connection.execute(SAVE_DRAFT, body.gate, tx.site, body.content, digest, tx.actor, tx.now)
-    _tell_draft(tx, body.gate, digest)
+    before = await tx.connection.fetchval(SAVE_DRAFT, body.gate, tx.site, body.content, digest, tx.actor, tx.now)
+    _tell_draft(tx, body.gate, before or "", digest)
     problems = await _problems(catalog, tx.connection, body.gate, tx.site, body.content, tx)
     return PolicyDraft(
         gate=body.gate, content=body.content, digest=digest, saved_by=tx.actor, saved_at=tx.now, problems=problems,
@@ -333,14 +342,18 @@ async def show_draft(catalog: Catalog, read: Read, params: PolicyName) -> Policy
 
 async def drop_draft(tx: Tx, body: PolicyName) -> PolicyDraftChanged:
     """Drop the draft. Raises `NotFound`."""
-    if await tx.connection.fetchval(DROP_DRAFT, body.gate, tx.site) is None:
+    before = await tx.connection.fetchval(DROP_DRAFT, body.gate, tx.site)
+    if before is None:
         raise NotFound(f"This site has no draft of the policy {body.gate}.")
-    return _tell_draft(tx, body.gate, "")
+    return _tell_draft(tx, body.gate, before, "")
 
 
-def _tell_draft(tx: Tx, gate: str, digest: str) -> PolicyDraftChanged:
-    told = PolicyDraftChanged(gate=gate, site=tx.site, digest=digest, saved_by=tx.actor, saved_at=tx.now)
-    tx.emit(contract.policy_draft_changed, told, subject=f"{gate}/{tx.site}")
+def _tell_draft(tx: Tx, gate: str, before: str, digest: str) -> PolicyDraftChanged:
+    changes = stated({"digest": before}, {"digest": digest})
+    told = PolicyDraftChanged(
+        gate=gate, site=tx.site, digest=digest, saved_by=tx.actor, saved_at=tx.now, changes=changes
+    )
+    tx.emit(contract.policy_draft_changed, told, subject=gate)
     return told
 
 

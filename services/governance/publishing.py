@@ -56,7 +56,7 @@ async def approve_policy(catalog: Catalog, tx: Tx, body: SealedPolicyWord) -> Po
     evidence = _evidence(tx.site, policy, body.digest)
     row = await say(tx, thing, voter, "approved", body.reason, plain(evidence), evidence.sha256)
     told = PolicyApproved(**{**row, "digest": body.digest})
-    tx.emit(contract.policy_approved, told, subject=str(told.approval_id))
+    tx.emit(contract.policy_approved, told, subject=told.gate)
     return await _state(tx.connection, tx.site, policy, body, tx, ())
 
 

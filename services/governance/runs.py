@@ -75,7 +75,7 @@ RUN_COLUMNS = (
     "actor", "decision", "status", "decided_at",
     "summary", "rules", "reasons", "policy_digest", "settings", "baseline_run", "next_change_at", "fact_signals",
     "command_id", "run_id", "holds", "unused_waivers", "policy_version", "site_policy_version", "capsule_sha256",
-    "valid_until", "evidence", "evidence_sha256", "approvals", "labels", "override",
+    "valid_until", "evidence", "evidence_sha256", "approvals", "labels", "override", "decided_event",
 )  # fmt: skip
 _BESIDE = ("kinds", "history_number", "line_derived", *HEARD, *STAGED)
 _AT = {name: f"${place}" for place, name in enumerate((*RUN_COLUMNS, *_BESIDE, *CAPSULE_VALUES), 1)}
@@ -199,7 +199,7 @@ async def _judge(
     sealed = await judging.scribe.seal(tx.connection, looked, row)
     row["capsule_sha256"] = sealed.sha256
     told = GateDecided(**{name: row[name] for name in GateDecided.model_fields})
-    tx.emit(gate_decided, told, subject=str(row["run_id"]), site=target.site)
+    row["decided_event"] = tx.emit(gate_decided, told, subject=str(row["run_id"]), site=target.site)
     if verdict.decision != "go":
         held = await tx.connection.fetchval(SELECT_HELD, *target.key)
         if held is not None:

@@ -17,6 +17,7 @@ from services.governance import (
     capsules,
     explanations,
     forecasts,
+    integrity,
     loads,
     opsgate,
     paths,
@@ -27,10 +28,12 @@ from services.governance import (
     rejudging,
     runs,
     stages,
+    wanted,
 )
 from services.governance import catalog as gates
 from services.governance.capsules import Scribe
 from services.governance.exceptions import (
+    accounts,
     approvals,
     baselines,
     budget,
@@ -71,11 +74,13 @@ def make_service(
         CONTRACT,
         signals.table(catalog),
         kinds.TABLE,
+        wanted.table(catalog),
         own_kinds.TABLE,
         signers.TABLE,
         deliveries.table(catalog),
         reports.table(catalog, bucket),
         originals.table(bucket, report_retention_days),
+        integrity.table(bucket, report_retention_days),
         gates.table(catalog),
         policies.table(catalog),
         publishing.table(catalog),
@@ -101,6 +106,7 @@ def make_service(
         groups.TABLE,
         labels.TABLE,
         delegations.TABLE,
+        accounts.TABLE,
         emergencies.table(judging),
         budget.table(catalog),
         approvals.table(judging),

@@ -14,7 +14,15 @@ from libs.common.contracts.governance.operations import GATE_JOB
 from libs.common.contracts.governance.runs import GateDecided, gate_decided
 from libs.common.contracts.jobs import JobRun, JobTrigger, job_event
 from libs.common.contracts.metrics import job_runs as contract
-from libs.common.contracts.metrics.job_runs import JobRunFilter, ListedRun
+from libs.common.contracts.metrics.job_runs import (
+    MAX_COUNTED_DAYS,
+    JobRunCount,
+    JobRunCounts,
+    JobRunFilter,
+    JobRunWindow,
+    ListedRun,
+)
+from libs.common.problems import Invalid
 from libs.common.schedules import Schedule
 from libs.common.service import EventHandler, Job, JobDone, Read, Table, Tx
 
@@ -35,6 +43,11 @@ SELECT {_COLUMNS} FROM told_run WHERE site = $1 ORDER BY finished_at DESC, id DE
 LIST_OF_JOB = f"""
 SELECT {_COLUMNS} FROM told_run WHERE site = $1 AND job_name = $4 ORDER BY finished_at DESC, id DESC LIMIT $2 OFFSET $3
 """  # noqa: S608 - names of our own
+# Over all sites; at most a month, so that it stays a matter of a second.
+COUNT_RUNS = """
+SELECT job_name, status, count(*) AS run_count FROM told_run WHERE finished_at >= $1 AND finished_at < $2
+GROUP BY job_name, status ORDER BY job_name, status
+"""
 PRUNE = """
 DELETE FROM told_run WHERE id = ANY (ARRAY(SELECT id FROM told_run WHERE finished_at < $1 LIMIT $2))
 """
@@ -95,6 +108,14 @@ async def list_job_runs(read: Read, wanted: JobRunFilter) -> list[ListedRun]:
     return [ListedRun(**dict(row)) for row in rows]
 
 
+async def count_job_runs(read: Read, wanted: JobRunWindow) -> JobRunCounts:
+    """How often each job ended how, over all sites. Raises `Invalid` for a window that is too long."""
+    if wanted.until - wanted.since > timedelta(days=MAX_COUNTED_DAYS):
+        raise Invalid(f"runs are counted over at most {MAX_COUNTED_DAYS} days at a time")
+    rows = await read.pool.fetch(COUNT_RUNS, wanted.since, wanted.until)
+    return JobRunCounts(kept_since=read.now - KEPT, counts=[JobRunCount(**dict(row)) for row in rows])
+
+
 async def prune_job_runs(tx: Tx) -> JobDone | None:
     """Forget runs older than 400 days, at most 50,000 at a time; the audit log keeps what was told of them."""
     status = await tx.connection.execute(PRUNE, tx.now - KEPT, PRUNED_AT_ONCE)
@@ -107,7 +128,7 @@ _TOLD: dict[Event, EventHandler] = {
     for service in CONTRACTS
 }
 TABLE = Table(
-    queries={contract.list_job_runs: list_job_runs},
+    queries={contract.list_job_runs: list_job_runs, contract.count_job_runs: count_job_runs},
     events={gate_decided: on_gate_decided, **_TOLD},
     jobs=(Job("prune_job_runs", Schedule("27 1 * * *"), prune_job_runs),),
 )

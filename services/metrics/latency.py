@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import asyncpg
 
@@ -12,12 +13,16 @@ from libs.common.contracts.metrics import latency as contract
 from libs.common.contracts.metrics.latency import WATCHING, ApiLatency, BurnRate, EndpointLatency, LatencyWindow
 from libs.common.schedules import Schedule
 from libs.common.service import Batch, Connection, Delivered, Job, Read, Staged, Table, Tx
+from services.metrics import rollups
 from services.metrics.domain import latency as rules
 from services.metrics.domain.latency import Histogram
+from services.metrics.domain.watched import Watched
+from services.metrics.rollups import Told
 
 KEPT = timedelta(days=30)
 MAX_ENDPOINTS = 500
 PRUNED_AT_ONCE = 100_000
+NOTHING = Histogram(BOUNDS_MS, (0,) * (len(BOUNDS_MS) + 1))
 
 COLUMNS = ("window_ended_at", "window_s", "instance", "method", "route", "counts", "error_count", "sum_ms")
 # Summing each bucket by its place is several times faster than unnest with a group per bucket.
@@ -27,8 +32,8 @@ SELECT ARRAY[{_SUMS}] AS counts, coalesce(sum(error_count), 0) AS error_count FR
 WHERE window_ended_at > $1 AND window_ended_at <= $2 AND route <> ALL ($3::text[])
 """  # noqa: S608 - made of our own constant
 SELECT_BY_ROUTE = f"""
-SELECT method, route, ARRAY[{_SUMS}] AS counts, sum(error_count) AS error_count FROM latency_sample
-WHERE window_ended_at > $1 AND window_ended_at <= $2
+SELECT method, route, ARRAY[{_SUMS}] AS counts, sum(error_count) AS error_count, max(window_ended_at) AS last_at
+FROM latency_sample WHERE window_ended_at > $1 AND window_ended_at <= $2
 GROUP BY method, route ORDER BY route, method LIMIT $3
 """  # noqa: S608 - made of our own constant
 DELETE_OLD = """
@@ -39,7 +44,7 @@ DELETE FROM latency_sample WHERE ctid = ANY (ARRAY(
 
 async def store(connection: Connection, messages: Sequence[Delivered], now: datetime) -> Sequence[Staged]:
     """Store the histograms of many processes at once. Raises ValueError for a message that is no such sample."""
-    rows = []
+    rows, told = [], []
     for message in messages:
         if message.event.type != latency_sampled.type:
             raise ValueError(f"{message.event.type} is no telemetry that is kept here")
@@ -50,25 +55,30 @@ async def store(connection: Connection, messages: Sequence[Delivered], now: date
             (ended_at, sample.window_s, sample.instance, one.method, one.route, one.counts, one.error_count, one.sum_ms)
             for one in sample.routes
         ]
+        told += [Told(ended_at, one.method, one.route, one.counts, one.error_count) for one in sample.routes]
+    await rollups.add(connection, told)
     await connection.copy_records_to_table("latency_sample", records=rows, columns=COLUMNS)
     return ()
 
 
 async def prune(tx: Tx) -> None:
-    """Remove samples older than 30 days, at most 100,000 a run."""
+    """Remove samples older than 30 days, at most 100,000 a run, and sums that no window reaches any more."""
     await tx.connection.execute(DELETE_OLD, tx.now - KEPT, PRUNED_AT_ONCE)
+    await rollups.prune(tx)
 
 
-async def get_latency(read: Read, wanted: LatencyWindow) -> ApiLatency:
-    """Every route with traffic in the window, and the burn rate; the status is the worst of all of them."""
+async def get_latency(watched: Watched, read: Read, wanted: LatencyWindow) -> ApiLatency:
+    """Every route with traffic in the window, and the burn rate; the status is the worst of what is watched."""
     since = read.now - timedelta(minutes=wanted.window_minutes)
     rows = await read.pool.fetch(SELECT_BY_ROUTE, since, read.now, MAX_ENDPOINTS)
-    endpoints = [_endpoint(row["method"], row["route"], _histogram(row)) for row in rows]
+    found = {(row["method"], row["route"]): row for row in rows}
+    endpoints = [_endpoint(*key, _histogram(row), row["last_at"], watched) for key, row in found.items()]
+    endpoints += [_endpoint(*key, NOTHING, None, watched) for key in watched.whole if key not in found]
     burn = await _burn(read)
     return ApiLatency(
         generated_at=read.now,
         window_minutes=wanted.window_minutes,
-        status=rules.worst([burn.status, *(endpoint.status for endpoint in endpoints)]),
+        status=rules.worst([burn.status, *(endpoint.status for endpoint in endpoints if endpoint.watched)]),
         endpoints=endpoints,
         burn_rate=burn,
     )
@@ -83,7 +93,9 @@ async def _all_routes(read: Read, minutes: int) -> Histogram:
     return _histogram(row)
 
 
-def _endpoint(method: str, route: str, histogram: Histogram) -> EndpointLatency:
+def _endpoint(
+    method: str, route: str, histogram: Histogram, last_at: datetime | None, watched: Watched
+) -> EndpointLatency:
     verdict = rules.judge_latency(histogram)
     return EndpointLatency(
         endpoint_key=f"{method} {route}",
@@ -95,6 +107,11 @@ def _endpoint(method: str, route: str, histogram: Histogram) -> EndpointLatency:
         p50_ms=histogram.percentile_ms(50),
         p95_ms=histogram.percentile_ms(95),
         p99_ms=histogram.percentile_ms(99),
+        p50_error_ms=histogram.error_ms(50),
+        p95_error_ms=histogram.error_ms(95),
+        p99_error_ms=histogram.error_ms(99),
+        last_sample_at=last_at,
+        watched=watched.holds(method, route),
         status=verdict.status,
         message=verdict.message,
     )
@@ -120,8 +137,10 @@ async def _burn(read: Read) -> BurnRate:
     )
 
 
-TABLE = Table(
-    queries={contract.api_latency: get_latency},
-    batch=Batch(store, stream="telemetry"),
-    jobs=(Job("prune_latency", Schedule("7 * * * *"), prune),),
-)
+def table(watched: Watched) -> Table:
+    """What this module answers; of these routes goes the status of the whole."""
+    return Table(
+        queries={contract.api_latency: partial(get_latency, watched)},
+        batch=Batch(store, streams=("telemetry",)),
+        jobs=(Job("prune_latency", Schedule("7 * * * *"), prune),),
+    )

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from libs.common.changes import changes_in, was
 from libs.common.columns import listed, names_of
 from libs.common.contracts.base import Page
 from libs.common.contracts.notifier import channels as contract
@@ -16,6 +17,7 @@ from libs.common.contracts.notifier.channels import (
     EVERY_SITE,
     MAX_CHANNELS,
     MAX_OWN_CHANNELS,
+    ChannelChanged,
     ChannelChangeSealed,
     ChannelDisable,
     ChannelFields,
@@ -28,16 +30,18 @@ from libs.common.contracts.notifier.channels import (
     ChannelView,
     channel_place,
 )
-from libs.common.contracts.notifier.subscriptions import SubscriptionView, subscription_changed
+from libs.common.contracts.notifier.subscriptions import SubscriptionChanged, SubscriptionView, subscription_changed
 from libs.common.listing import Filter, Listing, newest
 from libs.common.outbound import OutboundError
+from libs.common.personal import PERMISSION, masked_mail
 from libs.common.problems import Conflict, Invalid, NotFound, Unavailable
 from libs.common.service import Read, Table, Tx
 from libs.common.vault import VaultError
-from services.notifier import people, recovery
+from services.notifier import people
+from services.notifier.guarding import recovery
 from services.notifier.kinds.ways import Ways
 from services.notifier.roll import RAISE_NUMBER
-from services.notifier.templates import need_template
+from services.notifier.words.templates import need_template
 
 _VIEW = listed(names_of(ChannelView))
 COUNT_CHANNELS = "SELECT count(*) FROM channel WHERE site = $1 AND person = $2 AND status <> 'removed'"
@@ -49,15 +53,19 @@ VALUES ($1, $2, $3, $3, $4, $4, $5, $6, $7, $8, $9, $10, $11, 'active', '') ON C
 SELECT_NAMED = """
 SELECT channel_id FROM channel WHERE site = $1 AND person = $2 AND name = $3 AND status <> 'removed'
 """
+_STATED = ("name", "language", "template", "status", "status_reason", "fingerprint")
+MASKED = {"fingerprint": "address"}  # another fingerprint is another address
+_was = partial(was, "channel", _STATED, "channel_id")  # for the FROM of an UPDATE, by its condition
+_MINE = "channel_id = $1 AND site = $2 AND person = $3"
 CHANGE_CHANNEL = f"""
 UPDATE channel SET changed_by = $4, changed_at = $5, name = $6, language = $7, secret = coalesce($8, secret),
     fingerprint = coalesce($9, fingerprint), address_shown = coalesce($10, address_shown), template = $11
-WHERE channel_id = $1 AND site = $2 AND person = $3 AND status <> 'removed' RETURNING {_VIEW}
+FROM {_was(f"{_MINE} AND status <> 'removed'")} RETURNING {_VIEW}, fingerprint, was.*
 """  # noqa: S608
 NAME_IN_SUBSCRIPTIONS = "UPDATE subscription SET channel = $2 WHERE channel_id = $1"
 SET_CHANNEL_STATUS = f"""
 UPDATE channel SET changed_by = $4, changed_at = $5, status = $6, status_reason = $7
-WHERE channel_id = $1 AND site = $2 AND person = $3 AND status = ANY ($8::text[]) RETURNING {_VIEW}
+FROM {_was(f"{_MINE} AND status = ANY ($8::text[])")} RETURNING {_VIEW}, fingerprint, was.*
 """  # noqa: S608
 SELECT_USERS = """
 SELECT subscription_id FROM subscription WHERE channel_id = $1 AND status <> 'removed' ORDER BY subscription_id LIMIT 20
@@ -70,11 +78,13 @@ UNSUBSCRIBED = "Somebody unsubscribed by the link in a mail."
 SELECT_ADDRESS = "SELECT fingerprint FROM channel WHERE channel_id = $1 AND status <> 'removed' FOR UPDATE"
 STOP_CHANNEL = f"""
 UPDATE channel SET status = 'disabled', status_reason = $2, changed_by = $3, changed_at = $4
-WHERE channel_id = $1 AND status = 'active' RETURNING {_VIEW}
+FROM {_was("channel_id = $1 AND status = 'active'")} RETURNING {_VIEW}, fingerprint, was.*
 """  # noqa: S608
+_subscription_was = partial(was, "subscription", ("status", "status_reason"), "subscription_id")
 STOP_SUBSCRIPTION = f"""
 UPDATE subscription SET status = 'paused', status_reason = $2, changed_by = $3, changed_at = $4
-WHERE subscription_id = $1 AND channel_id = $5 AND status = 'active' RETURNING {listed(names_of(SubscriptionView))}
+FROM {_subscription_was("subscription_id = $1 AND channel_id = $5 AND status = 'active'")}
+RETURNING {listed(names_of(SubscriptionView))}, was.*
 """  # noqa: S608
 SELECT_CHANNEL = f"SELECT {_VIEW} FROM channel WHERE channel_id = $1 AND site = $2 AND person = $3"  # noqa: S608
 # Whoever reads there has not always asked for it: nobody floods them with samples.
@@ -113,7 +123,8 @@ async def create_channel(ways: Ways, own: bool, tx: Tx, body: ChannelSealed) -> 
     if row is None:
         raise _taken(body.name)
     view = ChannelView(**row)
-    tx.emit(contract.channel_created, view, subject=str(view.channel_id))
+    told = view.model_copy(update={"address_shown": masked_mail(view.address_shown)})  # events go to many and stay
+    tx.emit(contract.channel_created, told, subject=str(view.channel_id))
     return view
 
 
@@ -201,13 +212,15 @@ async def stop_channel(tx: Tx, body: ChannelStop) -> ChannelStopped:
             STOP_SUBSCRIPTION, body.subscription_id, UNSUBSCRIBED, tx.actor, tx.now, body.channel_id
         )
         if row is not None:
-            tx.emit(subscription_changed, SubscriptionView(**row), subject=str(body.subscription_id))
+            paused = SubscriptionChanged(**row, changes=changes_in(row))
+            tx.emit(subscription_changed, paused, subject=str(body.subscription_id))
     return ChannelStopped(channel_id=body.channel_id, subscription_id=body.subscription_id)
 
 
 async def list_channels(read: Read, wanted: ChannelFilter) -> Page[ChannelView]:
     """A page of the site's channels, newest first. Raises `Invalid`."""
-    return await _page(read, wanted, read.site, "")
+    page = await _page(read, wanted, read.site, "")
+    return page.model_copy(update={"items": [_for_reader(read, one) for one in page.items]})
 
 
 async def list_own_channels(read: Read, wanted: ChannelFilter) -> Page[ChannelView]:
@@ -217,7 +230,14 @@ async def list_own_channels(read: Read, wanted: ChannelFilter) -> Page[ChannelVi
 
 async def show_channel(read: Read, key: ChannelKey) -> ChannelView:
     """One channel of the site, also a removed one. Raises `NotFound`."""
-    return await _find(read.pool, key.channel_id, read.site, "")
+    return _for_reader(read, await _find(read.pool, key.channel_id, read.site, ""))
+
+
+def _for_reader(read: Read, channel: ChannelView) -> ChannelView:
+    """Without whose mail it is, for who neither looks after channels nor may read what is personal."""
+    if {"channel:write", PERMISSION} & read.permissions:
+        return channel
+    return channel.model_copy(update={"address_shown": masked_mail(channel.address_shown)})
 
 
 async def _page(read: Read, wanted: ChannelFilter, site: str, person: str) -> Page[ChannelView]:
@@ -265,7 +285,9 @@ def _told(tx: Tx, row: asyncpg.Record | None) -> ChannelView:
     if row is None:
         raise NotFound("There is no such channel, or it was removed.")
     view = ChannelView(**row)
-    tx.emit(contract.channel_changed, view, subject=str(view.channel_id))
+    stated = {"address_shown": masked_mail(view.address_shown), "changes": changes_in(row, MASKED)}
+    told = ChannelChanged(**view.model_dump() | stated)
+    tx.emit(contract.channel_changed, told, subject=str(told.channel_id))
     return view
 
 

@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from libs.common import outbox
-from libs.common.cloudevents import CloudEvent
+from libs.common.changes import changes_in, was
 from libs.common.columns import listed, names_of
 from libs.common.contracts.notifier import CONTRACT
-from libs.common.contracts.notifier.channels import EVERY_SITE, ChannelView, Language, channel_disabled
-from libs.common.contracts.notifier.subscriptions import SubscriptionView, subscription_disabled
-from libs.common.ids import uuid7
-from libs.common.service import Connection, Tx
+from libs.common.contracts.notifier.channels import EVERY_SITE, ChannelChanged, ChannelView, Language, channel_disabled
+from libs.common.contracts.notifier.subscriptions import SubscriptionChanged, SubscriptionView, subscription_disabled
+from libs.common.service import Connection
+from libs.common.unasked import unasked
 from libs.common.versions import EVERYWHERE
 from services.notifier.roll import RAISE_NUMBER
 
@@ -72,7 +72,7 @@ SELECT taken.delivery_id, taken.lane, taken.target, taken.subscription_id, taken
     coalesce(channel.secret, subscription.secret) AS secret,
     coalesce(channel.fingerprint, subscription.fingerprint) AS fingerprint,
     previous_secret, previous_fingerprint, previous_until,
-    coalesce(owner, channel.person) AS owner, eyes.role AS owner_role,
+    coalesce(owner, channel.person) AS owner, eyes.role AS owner_role, eyes.own_permissions,
     active AND (purpose IN ('test', 'probe') OR sites && ARRAY['*', taken.site]) AS may_see
 FROM taken LEFT JOIN subscription USING (subscription_id) LEFT JOIN channel ON channel.channel_id = taken.channel_id
 LEFT JOIN person AS eyes ON eyes.username = coalesce(owner, channel.person)
@@ -111,13 +111,16 @@ FROM unnest($1::bigint[], $2::integer[]) AS back (delivery_id, attempt_count)
 WHERE delivery.delivery_id = back.delivery_id AND state = 'delivering'
     AND delivery.attempt_count = back.attempt_count
 """
+_STATUS = ("status", "status_reason")
 DISABLE = f"""
 UPDATE subscription SET status = 'disabled', status_reason = $2, changed_by = $3, changed_at = $4
-WHERE subscription_id = $1 AND status = 'active' RETURNING {listed(names_of(SubscriptionView))}
+FROM {was("subscription", _STATUS, "subscription_id", "subscription_id = $1 AND status = 'active'")}
+RETURNING {listed(names_of(SubscriptionView))}, was.*
 """  # noqa: S608 - names of our own class
 DISABLE_CHANNEL = f"""
 UPDATE channel SET status = 'disabled', status_reason = $2, changed_by = $3, changed_at = $4
-WHERE channel_id = $1 AND status = 'active' RETURNING {listed(names_of(ChannelView))}
+FROM {was("channel", _STATUS, "channel_id", "channel_id = $1 AND status = 'active'")}
+RETURNING {listed(names_of(ChannelView))}, was.*
 """  # noqa: S608
 
 
@@ -160,6 +163,7 @@ class Claimed:
     quiet_hours: Sequence[Mapping[str, Any]] = ()
     zone: str | None = None
     roll_number: int = 0
+    own_permissions: list[str] | None = None
     rest: tuple[Claimed, ...] = ()
 
     @property
@@ -252,17 +256,10 @@ async def disable(connection: Connection, target: int, now: datetime) -> None:
     row = await connection.fetchrow(DISABLE if target > 0 else DISABLE_CHANNEL, abs(target), GONE, actor, now)
     if row is None:
         return
-    cause = CloudEvent(
-        id=str(uuid7()),
-        source=f"/headgate/{CONTRACT.service}",
-        type=f"headgate.{CONTRACT.service}.delivery.answered",
-        site=EVERYWHERE if row["site"] == EVERY_SITE else row["site"],
-        actor=actor,
-        time=now,
-    )
-    tx = Tx(CONTRACT.service, connection, cause, now)
+    site = EVERYWHERE if row["site"] == EVERY_SITE else row["site"]
+    tx = unasked(CONTRACT.service, connection, now, about="delivery.answered", site=site)
     if target > 0:
-        tx.emit(subscription_disabled, SubscriptionView(**row), subject=str(target))
+        tx.emit(subscription_disabled, SubscriptionChanged(**row, changes=changes_in(row)), subject=str(target))
     else:
-        tx.emit(channel_disabled, ChannelView(**row), subject=str(-target))
+        tx.emit(channel_disabled, ChannelChanged(**row, changes=changes_in(row)), subject=str(-target))
     await outbox.stage(connection, tx.staged)

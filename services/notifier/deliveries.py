@@ -12,26 +12,31 @@ from libs.common.contracts.notifier import deliveries as contract
 from libs.common.contracts.notifier.deliveries import (
     MAX_AT_ONCE,
     DeliveriesRetry,
+    DeliveryBrief,
     DeliveryDetail,
     DeliveryFilter,
     DeliveryKey,
     DeliveryView,
+    EventIds,
     Replay,
     Replayed,
     Retried,
 )
 from libs.common.contracts.roles import may_be_told
 from libs.common.listing import Listing, newest
+from libs.common.personal import masked_mail, may_read
 from libs.common.problems import Conflict, NotFound
 from libs.common.schedules import Schedule
 from libs.common.service import Job, JobDone, Read, Table, Tx
-from services.notifier import intake, recovery
+from services.notifier import intake
 from services.notifier.domain.attempts import webhook_id
+from services.notifier.guarding import recovery
 from services.notifier.roll import Roll, Rolls
 from services.notifier.subscriptions import find
 
 KEPT = timedelta(days=30)  # events: as long as the stream has them
 PRUNED_AT_ONCE = 50_000
+MAX_OF_EVENTS = 1000
 
 _VIEW = listed(names_of(DeliveryView))
 LIST_DELIVERIES = Listing(
@@ -43,7 +48,7 @@ LIST_DELIVERIES = Listing(
     order=newest("delivery_id"),
 )
 SELECT_DELIVERY = """
-SELECT delivery.*, coalesce(address_shown, endpoint) AS endpoint, event.payload
+SELECT delivery.*, coalesce(address_shown, endpoint) AS endpoint, coalesce(person, '') AS person, event.payload
 FROM delivery LEFT JOIN subscription USING (subscription_id) LEFT JOIN event USING (event_id)
 LEFT JOIN channel ON channel.channel_id = delivery.channel_id
 WHERE delivery_id = $1 AND delivery.site = $2
@@ -74,6 +79,14 @@ UPDATE delivery SET {AGAIN} FROM found WHERE delivery.delivery_id = found.delive
 COUNT_DEAD = f"""
 SELECT count(*) FROM {_DEAD} AND ($3::timestamptz IS NULL OR delivery.created_at >= $3)
 """  # noqa: S608
+# By the lanes of the asker's sites, since that is how deliveries of an event are found without reading all.
+SELECT_OF_EVENTS = """
+SELECT delivery_id, event_id, site, purpose, state, created_at FROM delivery
+WHERE event_id = ANY ($1::uuid[]) AND ($2::text[] IS NULL OR site = ANY ($2)) AND lane = ANY (ARRAY(
+    SELECT subscription_id FROM subscription WHERE $2 IS NULL OR site = ANY ($2)
+    UNION ALL SELECT -channel_id FROM channel WHERE $2 IS NULL OR site = ANY ($2)
+)) ORDER BY delivery_id LIMIT $3
+"""
 SELECT_EVENTS = """
 SELECT event_id, name, received_at, payload FROM event
 WHERE site = $1 AND received_at >= $2 AND received_at <= $3 ORDER BY received_at, event_id LIMIT $4
@@ -102,6 +115,12 @@ async def list_deliveries(read: Read, wanted: DeliveryFilter) -> Page[DeliveryVi
     return Page[DeliveryView](items=[DeliveryView(**row) for row in found.rows], next_cursor=found.next_cursor)
 
 
+async def deliveries_of_events(read: Read, wanted: EventIds) -> list[DeliveryBrief]:
+    """What was made of these events in the asker's sites, at most 1,000, in the order of their numbers."""
+    rows = await read.pool.fetch(SELECT_OF_EVENTS, wanted.event_ids, read.sites_of(None), MAX_OF_EVENTS)
+    return [DeliveryBrief(**row) for row in rows]
+
+
 async def show_delivery(read: Read, key: DeliveryKey) -> DeliveryDetail:
     """One delivery. Raises `NotFound`."""
     row = await read.pool.fetchrow(SELECT_DELIVERY, key.delivery_id, read.site)
@@ -109,7 +128,14 @@ async def show_delivery(read: Read, key: DeliveryKey) -> DeliveryDetail:
         raise _unknown(key.delivery_id)
     hidden = row["payload"] is None or not may_be_told(read.permissions, row["event_name"])
     event = None if hidden else decode(row["payload"]).document
-    return DeliveryDetail(**row, webhook_id=webhook_id(row["event_id"], row["lane"]), event=event)
+    endpoint, person = row["endpoint"], row["person"]
+    # A site's channels are known to who looks after them; a person's own are theirs.
+    open_to = may_read(read.permissions, read.actor, person) or (not person and "channel:write" in read.permissions)
+    if endpoint is not None and not open_to:
+        endpoint = masked_mail(endpoint)
+    return DeliveryDetail(
+        **{**row, "endpoint": endpoint}, webhook_id=webhook_id(row["event_id"], row["lane"]), event=event
+    )
 
 
 def _unknown(delivery_id: int) -> NotFound:
@@ -206,6 +232,10 @@ def table() -> Table:
             contract.retry_deliveries: retry_deliveries,
             contract.replay_subscription: replay,
         },
-        queries={contract.list_deliveries: list_deliveries, contract.show_delivery: show_delivery},
+        queries={
+            contract.list_deliveries: list_deliveries,
+            contract.show_delivery: show_delivery,
+            contract.deliveries_of_events: deliveries_of_events,
+        },
         jobs=(Job("prune_events", Schedule("37 * * * *"), prune),),
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 from libs.common.service import Connection
 from services.notifier.claims import Claimed
 from services.notifier.paces import pace_of
-from services.notifier.words import MAX_ENTRIES
+from services.notifier.words.messages import MAX_ENTRIES
 
 MAX_GATHERED = 500  # deliveries in one message
 
@@ -28,23 +28,28 @@ UPDATE delivery SET due_at = until,
     attempt_count = attempt_count - was_taken::integer, tries = tries - was_taken::integer
 FROM found WHERE delivery.delivery_id = found.delivery_id
 """
-# What goes into the message of one that was taken: as often tried, so that all of it has one fate. The payloads of the
-# first alone, since no more are shown.
+# What goes into the messages of those that were taken: as often tried, so that all of one message has one fate. The
+# payloads of the first alone, since no more are shown.
 GATHER = """
-WITH found AS MATERIALIZED (
-    SELECT delivery_id FROM delivery
-    WHERE lane = $1 AND due_at <= $2 AND pace = 'digest' AND tries = $3
-    ORDER BY due_at, delivery_id LIMIT $4 FOR UPDATE SKIP LOCKED
+WITH heads AS (
+    SELECT * FROM unnest($1::bigint[], $2::integer[], $3::integer[]) AS heads (lane, tries, room)
+),
+found AS MATERIALIZED (
+    SELECT delivery_id FROM heads CROSS JOIN LATERAL (
+        SELECT delivery_id FROM delivery
+        WHERE delivery.lane = heads.lane AND due_at <= $4 AND pace = 'digest' AND delivery.tries = heads.tries - 1
+        ORDER BY due_at, delivery_id LIMIT heads.room FOR UPDATE SKIP LOCKED
+    ) AS due
 ),
 taken AS (
     UPDATE delivery SET state = 'delivering', due_at = $5, attempt_count = attempt_count + 1, tries = tries + 1,
-        last_attempt_at = $2
+        last_attempt_at = $4
     FROM found WHERE delivery.delivery_id = found.delivery_id RETURNING delivery.*
 ),
-numbered AS (SELECT *, row_number() OVER (ORDER BY delivery_id) AS place FROM taken)
-SELECT delivery_id, taken.event_id, event_name, purpose, key, attempt_count, tries,
+numbered AS (SELECT *, row_number() OVER (PARTITION BY lane, tries ORDER BY delivery_id) AS place FROM taken)
+SELECT lane, delivery_id, taken.event_id, event_name, purpose, key, attempt_count, tries,
     CASE WHEN event.event_id IS NOT NULL AND place > $6 THEN ''::bytea ELSE payload END AS payload
-FROM numbered AS taken LEFT JOIN event ON event.event_id = taken.event_id ORDER BY place
+FROM numbered AS taken LEFT JOIN event ON event.event_id = taken.event_id ORDER BY lane, tries, place
 """
 
 
@@ -75,10 +80,14 @@ async def gather(connection: Connection, taken: Sequence[Claimed], now: datetime
         if one.pace == "digest":
             leading[one.lane, one.tries] = len(found)
         found.append(one)
-    for place in leading.values():
-        one = found[place]
-        rows = await connection.fetch(
-            GATHER, one.lane, now, one.tries - 1, MAX_GATHERED - 1 - len(one.rest), due_at, MAX_ENTRIES
-        )
-        found[place] = replace(one, rest=(*one.rest, *(replace(one, rest=(), **row) for row in rows)))
+    if not leading:
+        return found
+    keys = [list(column) for column in zip(*leading, strict=True)]
+    rooms = [MAX_GATHERED - 1 - len(found[place].rest) for place in leading.values()]
+    along: dict[int, list[Claimed]] = {place: list(found[place].rest) for place in leading.values()}
+    for row in await connection.fetch(GATHER, *keys, rooms, now, due_at, MAX_ENTRIES):
+        place = leading[row["lane"], row["tries"]]
+        along[place].append(replace(found[place], rest=(), **row))
+    for place, rest in along.items():
+        found[place] = replace(found[place], rest=tuple(rest))
     return found

@@ -8,12 +8,12 @@ from datetime import datetime
 from itertools import islice
 
 from libs.common.cloudevents import CloudEvent
-from libs.common.contracts.gateway.users import UserView, user_changed, user_created
+from libs.common.contracts.gateway.users import UserTold, user_changed, user_created
 from libs.common.contracts.notifier.channels import ChannelTested, channel_tested
 from libs.common.contracts.tracker.escalation import escalation_raised
 from libs.common.contracts.versions import DocumentPublished
 from libs.common.service import Batch, Connection, Delivered, Staged, Table
-from services.notifier import direct, escalations, people
+from services.notifier import direct, escalations, people, personal
 from services.notifier.paces import CALENDAR_PUBLISHED, keep_zones
 from services.notifier.roll import RAISE_NUMBER, Rolls
 
@@ -63,11 +63,14 @@ class Intake:
     async def take(self, connection: Connection, messages: Sequence[Delivered], now: datetime) -> Sequence[Staged]:
         """Keep what is told of users, then make deliveries. Raises `ValueError` for a user or an id that is none."""
         users = [
-            UserView.model_validate(message.event.data) for message in messages if message.event.type in _USER_EVENTS
+            UserTold.model_validate(message.event.data) for message in messages if message.event.type in _USER_EVENTS
         ]
         if users:
             await people.keep(connection, users)
             await connection.execute(RAISE_NUMBER)
+        erased = [one.event.data["username"] for one in messages if one.event.type == personal.ERASED]
+        if erased:
+            await personal.erase(connection, erased, now)
         published = [one.event.data for one in messages if one.event.type == CALENDAR_PUBLISHED]
         if published:
             await keep_zones(connection, map(DocumentPublished.model_validate, published))

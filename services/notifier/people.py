@@ -11,10 +11,11 @@ USERS_AT_ONCE = 500
 
 # A person of an older revision is no news. In the order of names, so that two of these never wait for each other.
 KEEP_PEOPLE = """
-INSERT INTO person (username, role, sites, active, revision)
-SELECT username, role, sites, active, revision FROM jsonb_populate_recordset(NULL::person, $1) ORDER BY username
+INSERT INTO person (username, role, sites, active, revision, own_permissions)
+SELECT username, role, sites, active, revision, own_permissions
+FROM jsonb_populate_recordset(NULL::person, $1) ORDER BY username
 ON CONFLICT (username) DO UPDATE SET role = EXCLUDED.role, sites = EXCLUDED.sites, active = EXCLUDED.active,
-    revision = EXCLUDED.revision
+    revision = EXCLUDED.revision, own_permissions = EXCLUDED.own_permissions
 WHERE person.revision < EXCLUDED.revision
 """
 SELECT_SINCE = "SELECT since FROM people_known"

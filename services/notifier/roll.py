@@ -26,7 +26,8 @@ RAISE_NUMBER = "UPDATE roll SET number = number + 1"
 # Whose owner has left, or may not see the site any more, gets nothing.
 SELECT_WANTING = """
 SELECT subscription_id, subscription.site, event_types, gates, rules, priorities, roles, condition,
-    person.role AS owner_role, coalesce(subscription.zone, own.zone, everywhere.zone) AS zone, quiet_hours,
+    person.role AS owner_role, person.own_permissions,
+    coalesce(subscription.zone, own.zone, everywhere.zone) AS zone, quiet_hours,
     digest_minutes, urgent_priorities, urgent_event_types
 FROM subscription JOIN person ON username = owner LEFT JOIN site_zone AS own ON own.site = subscription.site
 LEFT JOIN site_zone AS everywhere ON everywhere.site = 'global'
@@ -48,6 +49,7 @@ class Entry:
     pace: Pace | None = None  # None: whatever comes is sent at once
     urgent_priorities: frozenset[int] = frozenset()
     urgent_types: re.Pattern[str] | None = None
+    own_permissions: tuple[str, ...] | None = None  # of an owner whose role is one of the installation's own
 
     def when(self, event: CloudEvent, now: datetime) -> tuple[datetime, str]:
         """When the event is to be sent, and what it waits for: as `delivery.pace`."""
@@ -97,7 +99,9 @@ class Roll:
         found = self._by_name.get((site, name))
         if found is None:
             found = self._by_name[site, name] = tuple(
-                one for one in self.entries.get(site, ()) if one.types.fullmatch(name) and may_see(one.owner_role, name)
+                one
+                for one in self.entries.get(site, ())
+                if one.types.fullmatch(name) and may_see(one.owner_role, name, one.own_permissions)
             )
         return found
 
@@ -153,6 +157,7 @@ async def _read(connection: Connection, number: int) -> Roll:
             pace_of(row["zone"], row["quiet_hours"], row["digest_minutes"]) if paced else None,
             frozenset(row["urgent_priorities"]),
             type_pattern(row["urgent_event_types"]) if row["urgent_event_types"] else None,
+            None if row["own_permissions"] is None else tuple(row["own_permissions"]),
         )
         entries.setdefault(row["site"], []).append(entry)
     sites = frozenset(row["site"] for row in await connection.fetch(SELECT_SITES))

@@ -23,7 +23,7 @@ from libs.common.postgres import LOST_RACES, UNREACHABLE
 from libs.common.service import Clock, Connection, Table
 from libs.common.telemetry import log
 from libs.common.vault import VaultError
-from services.notifier import claims, digests, escalations, outages, troubles, words
+from services.notifier import claims, digests, escalations, troubles
 from services.notifier.claims import Claimed, Result
 from services.notifier.domain import attempts
 from services.notifier.domain.attempts import Next
@@ -31,14 +31,16 @@ from services.notifier.domain.circuits import Policy
 from services.notifier.domain.hiding import hidden_parts, masked
 from services.notifier.domain.lanes import FIRST_WINDOW, MAX_WINDOW, Lanes
 from services.notifier.domain.message import Message
-from services.notifier.guard import Guard
+from services.notifier.figures import outages
+from services.notifier.figures.series import ATTEMPT_DURATION, ATTEMPTS
+from services.notifier.guarding.guard import Guard
 from services.notifier.kinds import generic, mail, pagerduty, slack, teams, webhook
 from services.notifier.kinds.mail import MailError
 from services.notifier.kinds.request import Request
 from services.notifier.kinds.ways import Ways
 from services.notifier.paces import zone_of
-from services.notifier.series import ATTEMPT_DURATION, ATTEMPTS
-from services.notifier.templates import Wordbook
+from services.notifier.words.messages import MAX_ENTRIES, digest_of, message_of
+from services.notifier.words.templates import Wordbook
 
 # What a kind of channel makes of a message. A webhook that signs gets the event as it was instead.
 REQUESTS: Mapping[str, Callable[[Message, Claimed, Ways], Request]] = {
@@ -258,16 +260,16 @@ class Sender:
 
     def _words(self, one: Claimed, now: datetime) -> Message:
         """What people read: of one event, or of all that are told together."""
-        messages = [self._message(each, each.payload, now) for each in one.all[: words.MAX_ENTRIES] if each.payload]
+        messages = [self._message(each, each.payload, now) for each in one.all[:MAX_ENTRIES] if each.payload]
         left = len(one.all) - len(messages)
-        return words.digest_of(messages, left) if one.rest else messages[0]
+        return digest_of(messages, left) if one.rest else messages[0]
 
     async def _mail(self, one: Claimed, now: datetime) -> tuple[Result, bool]:
         """What became of a mail; what the server said is its answer."""
         note = None
+        if self._ways.post is None:  # nothing that the target could mend
+            return self._silent(one, now, NO_POST, None, ours=True), False
         try:
-            if self._ways.post is None:
-                raise MailError(NO_POST)
             message = self._words(one, now)
             note = message.note or None
             written = mail.mail_of(message, one, self._vault, self._ways.post, now, self._ways.base_url)
@@ -285,7 +287,7 @@ class Sender:
         zone = zone_of(one.zone)
         event = decode(payload)
         link = escalations.acknowledge_link(one, event.data, self._vault, self._ways.base_url, now)
-        found = words.message_of(
+        found = message_of(
             event, one.language, template, base_url=self._ways.base_url, acknowledge_link=link, zone=zone
         )
         return replace(found, note=note) if note else found
@@ -352,7 +354,7 @@ def _may_see(one: Claimed) -> bool:
         return True
     if not (one.may_see and one.owner_role):
         return False
-    return one.purpose in ("test", "probe") or may_see(one.owner_role, one.event_name)
+    return one.purpose in ("test", "probe") or may_see(one.owner_role, one.event_name, one.own_permissions)
 
 
 def _shortened(headers: Mapping[str, str], hidden: Sequence[str]) -> dict[str, str]:

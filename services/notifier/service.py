@@ -9,25 +9,23 @@ from libs.common.outbound import Outbound
 from libs.common.service import Service
 from libs.common.vault import Vault
 from services.notifier import (
+    alerting,
     alerts,
-    channel_kpi,
     channels,
     deliveries,
     escalations,
     intake,
-    mttr_slo,
-    outages,
-    recovery,
-    retention,
+    keys,
+    personal,
     sending,
-    series,
     subscriptions,
-    templates,
-    verdicts,
 )
 from services.notifier.domain.circuits import DEFAULT_POLICY, Policy
+from services.notifier.figures import channel_kpi, integrity, mttr_slo, outages, retention, series, verdicts
+from services.notifier.guarding import recovery
 from services.notifier.kinds.mail import Post
 from services.notifier.kinds.ways import PAGERDUTY_URL, Ways
+from services.notifier.words import templates
 
 
 def make_service(
@@ -43,22 +41,26 @@ def make_service(
 
     ``policy`` says when a target is left alone.
     """
-    ways = Ways(outbound, vault, base_url, pagerduty_url, post)
+    bucket, ways = Bucket(ARCHIVES.name), Ways(outbound, vault, base_url, pagerduty_url, post)
     return Service.of(
         CONTRACT,
         channels.table(ways),
+        keys.table(vault),
         subscriptions.table(outbound),
         intake.TABLE,
+        personal.TABLE,
         deliveries.table(),
         escalations.TABLE,
         outages.TABLE,
         templates.table(base_url),
         sending.table(ways, policy),
-        retention.table(Bucket(ARCHIVES.name)),
+        retention.table(bucket),
+        integrity.table(bucket),
         retention.DOCUMENT,
         retention.POLICY,
         recovery.table(policy),
         alerts.TABLE,
+        alerting.TABLE,
         channel_kpi.TABLE,
         mttr_slo.table(),
         mttr_slo.DOCUMENT,

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from libs.common.changes import changes_in, was
 from libs.common.columns import listed, names_of, placed
 from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Event, Page
@@ -17,6 +18,7 @@ from libs.common.contracts.notifier.channels import WEBHOOK
 from libs.common.contracts.notifier.subscriptions import (
     MAX_SUBSCRIPTIONS,
     SubscriptionChange,
+    SubscriptionChanged,
     SubscriptionFields,
     SubscriptionFilter,
     SubscriptionIssued,
@@ -33,16 +35,20 @@ from libs.common.outbound import Outbound, OutboundError
 from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
 from libs.judge.cel import BadExpression, compile_condition
-from services.notifier import people, recovery
+from services.notifier import people
 from services.notifier.domain.matching import type_pattern
 from services.notifier.domain.quiet import all_week
+from services.notifier.guarding import recovery
 from services.notifier.paces import windows_of
 from services.notifier.roll import RAISE_NUMBER, VARIABLES
-from services.notifier.templates import need_template
+from services.notifier.words.templates import need_template
 
 _VIEW = listed(names_of(SubscriptionView))
 _FIELDS = names_of(SubscriptionFields)
 COUNT_SUBSCRIPTIONS = "SELECT count(*) FROM subscription WHERE site = $1 AND status <> 'removed'"
+_STATED = (*_FIELDS, "status", "status_reason", "fingerprint", "rotated_at", "previous_until")
+MASKED = {"fingerprint": "secret", "endpoint": "endpoint"}  # an endpoint may hold a secret, too
+_was = partial(was, "subscription", _STATED, "subscription_id")  # for the FROM of an UPDATE, by its condition
 _PLACES = ", ".join(f"${place}" for place in range(7, 7 + len(_FIELDS)))
 INSERT_SUBSCRIPTION = f"""
 INSERT INTO subscription (site, owner, secret, fingerprint, created_at, channel_id, {listed(_FIELDS)}, status,
@@ -51,16 +57,16 @@ VALUES ($1, $2, $3, $4, $5, $6, {_PLACES}, 'active', '', $2, $5) RETURNING {_VIE
 """  # noqa: S608 - names of our own classes
 CHANGE_SUBSCRIPTION = f"""
 UPDATE subscription SET changed_by = $3, changed_at = $4, channel_id = $5, {placed(_FIELDS, 6)}
-WHERE subscription_id = $1 AND site = $2 AND status <> 'removed' RETURNING {_VIEW}
+FROM {_was("subscription_id = $1 AND site = $2 AND status <> 'removed'")} RETURNING {_VIEW}, was.*
 """  # noqa: S608
 ROTATE_SUBSCRIPTION = f"""
 UPDATE subscription SET changed_by = $3, changed_at = $4, rotated_at = $4, previous_secret = secret,
     previous_fingerprint = fingerprint, previous_until = $5, secret = $6, fingerprint = $7
-WHERE subscription_id = $1 AND site = $2 AND status <> 'removed' RETURNING {_VIEW}
+FROM {_was("subscription_id = $1 AND site = $2 AND status <> 'removed'")} RETURNING {_VIEW}, was.*
 """  # noqa: S608
 SET_STATUS = f"""
 UPDATE subscription SET changed_by = $3, changed_at = $4, status = $5, status_reason = $6
-WHERE subscription_id = $1 AND site = $2 AND status = ANY ($7::text[]) RETURNING {_VIEW}
+FROM {_was("subscription_id = $1 AND site = $2 AND status = ANY ($7::text[])")} RETURNING {_VIEW}, was.*
 """  # noqa: S608
 SELECT_TO_CHANGE = """
 SELECT status, channel_id, endpoint FROM subscription WHERE subscription_id = $1 AND site = $2 FOR UPDATE
@@ -220,9 +226,9 @@ def _told(tx: Tx, row: asyncpg.Record | None) -> SubscriptionView:
         raise NotFound(
             "There is no such subscription in this site, or it was removed; GET /api/subscriptions lists them."
         )
-    view = SubscriptionView(**row)
-    tx.emit(contract.subscription_changed, view, subject=str(view.subscription_id))
-    return view
+    told = SubscriptionChanged(**row, changes=changes_in(row, MASKED))
+    tx.emit(contract.subscription_changed, told, subject=str(told.subscription_id))
+    return SubscriptionView(**row)
 
 
 def _values(body: SubscriptionFields) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Archives: the files of daily checks in the bucket, and the table that says of which run each is."""
+"""Archives: files of runs in the bucket, and the table that says of which run each is and how long it is kept."""
 
 from __future__ import annotations
 
@@ -7,35 +7,46 @@ import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import asyncpg
 
 from libs.common.buckets import CHECKS
+from libs.common.bus import NATS_ERRORS
 from libs.common.contracts.blobs import Blob
 from libs.common.contracts.operations import daily as contract
 from libs.common.contracts.operations.daily import ArchiveKey
 from libs.common.objects import Bucket, ObjectGone
-from libs.common.problems import NotFound
+from libs.common.problems import NotFound, Unavailable
 from libs.common.schedules import Schedule
 from libs.common.service import Connection, Job, JobDone, Read, Table, Tx
 
 BUCKET = Bucket(CHECKS.name)
-MEDIA_TYPES = {"json": "application/json", "csv": "text/csv"}
+# Kinds of files, each kept for its own time.
+DAILY, DEPLOYMENTS, QUALITY, INTEGRITY = "check", "deploy_smoke", "quality_report", "evidence_integrity"
+# When the bucket can't store: what was to be archived still counts, and says so.
+KEPT_BACK: tuple[type[BaseException], ...] = (Unavailable, *NATS_ERRORS)
+HTML = "text/html; charset=utf-8"
+MEDIA_TYPES = {"json": "application/json", "csv": "text/csv", "html": HTML, "html_ko": HTML}
 REMOVED_AT_ONCE = 500
 GONE = "This archive is not kept any more."
 
 INSERT_ARCHIVE = """
-INSERT INTO archive (run_id, format, filename, sha256, size, stored_at) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO archive (run_id, format, filename, sha256, size, stored_at, kind) VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 SELECT_NEWEST = """
 SELECT run_id, format, filename, sha256, size FROM archive WHERE run_id = (
-    SELECT run_id FROM archive ORDER BY stored_at DESC, run_id DESC LIMIT 1
+    SELECT run_id FROM archive WHERE kind = $1 ORDER BY stored_at DESC, run_id DESC LIMIT 1
 )
 """
 SELECT_OF_RUNS = "SELECT run_id, format, filename, sha256 FROM archive WHERE run_id = ANY ($1::bigint[])"
-SELECT_ARCHIVE = "SELECT filename, sha256, size FROM archive WHERE run_id = $1 AND format = $2"
-REMOVE_ARCHIVES = "DELETE FROM archive WHERE stored_at < $1"
+SELECT_ARCHIVE = "SELECT filename, sha256, size FROM archive WHERE run_id = $1 AND format = $2 AND kind = $3"
+REMOVE_ARCHIVES = """
+DELETE FROM archive WHERE (run_id, format) IN (
+    SELECT run_id, format FROM archive WHERE kind = $1 AND stored_at < $2 ORDER BY stored_at LIMIT $3
+) RETURNING sha256
+"""
+STILL_NAMED = "SELECT sha256 FROM archive WHERE sha256 = ANY ($1::text[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +63,25 @@ class File:
         return hashlib.sha256(self.content).hexdigest()
 
 
-async def store(tx: Tx, run_id: int, files: Sequence[File]) -> None:
-    """Put files into the bucket, then note whose they are. Raises `Unavailable` if the bucket can't store them.
+def reason(error: BaseException) -> str:
+    """Why something was kept back, in words."""
+    return error.detail if isinstance(error, Unavailable) else repr(error)
+
+
+async def store(tx: Tx, run_id: int, files: Sequence[File], *, kind: str = DAILY) -> None:
+    """Put files into the bucket, then note whose they are. Raises one of `KEPT_BACK` if the bucket can't store them.
 
     If the transaction does not commit, the files lie there without a name until their time is over.
     """
     for file in files:
         await BUCKET.put(file.sha256, len(file.content), io.BytesIO(gzip.compress(file.content)))
         size = len(file.content)
-        await tx.connection.execute(INSERT_ARCHIVE, run_id, file.format, file.name, file.sha256, size, tx.now)
+        await tx.connection.execute(INSERT_ARCHIVE, run_id, file.format, file.name, file.sha256, size, tx.now, kind)
 
 
 async def newest(source: asyncpg.Pool | Connection) -> dict[str, str]:
-    """The files of the newest run, each with ``ok`` or what is wrong with it in the bucket. Raises NATS errors."""
-    rows = await source.fetch(SELECT_NEWEST)
+    """The files of the newest daily check: ``ok``, or what is wrong with it in the bucket. Raises NATS errors."""
+    rows = await source.fetch(SELECT_NEWEST, DAILY)
     return {row["filename"]: await _state(row["sha256"], row["size"]) for row in rows}
 
 
@@ -91,31 +107,47 @@ async def of_runs(source: asyncpg.Pool, run_ids: Sequence[int]) -> dict[int, dic
     return found
 
 
+async def find(source: asyncpg.Pool, run_id: int, format_: str, *, kind: str = DAILY) -> Blob | None:
+    """A file of a run, to be downloaded."""
+    row = await source.fetchrow(SELECT_ARCHIVE, run_id, format_, kind)
+    return None if row is None else Blob(**dict(row), media_type=MEDIA_TYPES[format_], gone=GONE)
+
+
 async def get_archive(read: Read, wanted: ArchiveKey) -> Blob:
-    """A file of a run. Raises `NotFound`."""
-    row = await read.pool.fetchrow(SELECT_ARCHIVE, wanted.check_run_id, wanted.kind)
-    if row is None:
+    """A file of a daily check. Raises `NotFound`."""
+    found = await find(read.pool, wanted.check_run_id, wanted.kind)
+    if found is None:
         raise NotFound(
             f"The run {wanted.check_run_id} has no archive as {wanted.kind}; list them under …/checks/archive.json."
         )
-    return Blob(**dict(row), media_type=MEDIA_TYPES[wanted.kind], gone=GONE)
+    return found
 
 
-async def remove_old(retention: timedelta, tx: Tx) -> JobDone | None:
-    """Remove what is older, from the bucket and then from the table."""
-    before: datetime = tx.now - retention
-    dropped = await BUCKET.drop_oldest(before, REMOVED_AT_ONCE)
-    status = await tx.connection.execute(REMOVE_ARCHIVES, before)
-    removed = int(status.rpartition(" ")[2])
-    detail: Mapping[str, object] = {"removed_count": removed, "from_bucket_count": len(dropped), "before": before}
-    return JobDone(detail=detail) if dropped or removed else None
+async def remove_old(kept: Mapping[str, timedelta], tx: Tx) -> JobDone | None:
+    """Remove of each kind what is older, from the table and then from the bucket.
+
+    If that does not commit, rows name what is gone; the next run removes them.
+    """
+    sums: set[str] = set()
+    for kind, retention in kept.items():
+        rows = await tx.connection.fetch(REMOVE_ARCHIVES, kind, tx.now - retention, REMOVED_AT_ONCE)
+        sums |= {row["sha256"] for row in rows}
+    named = {row["sha256"] for row in await tx.connection.fetch(STILL_NAMED, sorted(sums))} if sums else set()
+    for sha256 in sorted(sums - named):
+        await BUCKET.drop(sha256)
+    # What no row names: its transaction did not commit.
+    longest = tx.now - max(kept.values())
+    dropped = await BUCKET.drop_oldest(longest, REMOVED_AT_ONCE)
+    detail: Mapping[str, object] = {"removed_count": len(sums), "from_bucket_count": len(sums - named) + len(dropped)}
+    return JobDone(detail=detail) if sums or dropped else None
 
 
-def table(retention_days: int) -> Table:
-    """What this module answers; archives are kept for so many days."""
+def table(retention_days: Mapping[str, int]) -> Table:
+    """What this module answers; archives of each kind are kept for so many days."""
+    kept = {kind: timedelta(days=days) for kind, days in retention_days.items()}
 
     async def job(tx: Tx) -> JobDone | None:
-        return await remove_old(timedelta(days=retention_days), tx)
+        return await remove_old(kept, tx)
 
     return Table(
         queries={contract.get_archive: get_archive},

@@ -12,7 +12,6 @@ from typing import Literal
 import asyncpg
 
 from libs.common import job_runs
-from libs.common.bus import NATS_ERRORS
 from libs.common.contracts.base import Nothing
 from libs.common.contracts.blobs import Blob
 from libs.common.contracts.gateway.sites import every_site
@@ -31,16 +30,17 @@ from libs.common.contracts.operations.daily import (
     LatestWanted,
 )
 from libs.common.contracts.operations.preflight import Preflight
-from libs.common.problems import NotFound, Unavailable
+from libs.common.problems import NotFound
 from libs.common.schedules import Schedule
 from libs.common.service import Job, JobDone, Read, Table, Tx
 from libs.common.settings import Settings
-from services.operations import archives
+from services.operations import alerts, archives
 from services.operations.archives import File
-from services.operations.checks import judged
-from services.operations.readings import Desk, Unread
+from services.operations.deployments import telling
+from services.operations.domain.alerting import Word
+from services.operations.runbook.judging import judged
+from services.operations.runbook.readings import Desk, Unread
 
-KEPT_BACK: tuple[type[BaseException], ...] = (Unavailable, *NATS_ERRORS)
 SITE = "global"  # where its runs are kept: it is about the installation
 SOURCE = "/headgate/operations"
 STATUS: dict[str, JobStatus] = {"ok": "success", "warning": "warning", "critical": "critical"}
@@ -63,7 +63,7 @@ _ALERT_COLUMNS = ("alert_level", "alert_attempted", "alert_dispatched", "alert_e
 
 async def check(settings: Settings, tx: Tx, trigger: JobTrigger) -> DailyCheck:
     """Make the check, once; the run, what is told and the index of the files are one transaction."""
-    readings = await Desk(tx, tx.connection, tx.now).read()
+    readings = await Desk(settings, tx, tx.connection, tx.now).read()
     found = judged(readings)
     sites = await tx.ask(every_site, Nothing())
     run_id = await job_runs.next_run_id(tx)
@@ -80,6 +80,8 @@ async def check(settings: Settings, tx: Tx, trigger: JobTrigger) -> DailyCheck:
         **found.model_dump(exclude={"generated_at"}),
     )
     done = await _archived(tx, done)
+    await tx.connection.execute(telling.LOCK)
+    await telling.tell(settings, tx, sites)
     preflight = readings.found["preflight"]
     for site in sites:
         tx.send(record_signals, _signals(done, None if isinstance(preflight, Unread) else preflight), site=site)
@@ -87,7 +89,8 @@ async def check(settings: Settings, tx: Tx, trigger: JobTrigger) -> DailyCheck:
         raised = AlertRaised(
             problems=[one for one in done.checks if one.status != "ok"], **done.model_dump(include=_RAISED)
         )
-        tx.emit(contract.alert_raised, raised, subject=str(run_id), site=SITE)
+        event_id = tx.emit(contract.alert_raised, raised, subject=str(run_id), site=SITE)
+        await alerts.follow(tx.connection, run_id, event_id, tx.now)
     detail = done.model_dump(mode="json", exclude={"run_id", "job_name", "trigger", "status"})
     await job_runs.record(tx, JOB, JobDone(status, detail), trigger=trigger, run_id=run_id)
     return done
@@ -128,8 +131,8 @@ async def _archived(tx: Tx, done: DailyCheck) -> DailyCheck:
     files = (File("json", f"{stem}.json", content), File("csv", f"{stem}.csv", sheet(kept).encode()))
     try:
         await archives.store(tx, done.run_id, files)
-    except KEPT_BACK as error:
-        said = error.detail if isinstance(error, Unavailable) else repr(error)
+    except archives.KEPT_BACK as error:
+        said = archives.reason(error)
         return done.model_copy(update={"archive": done.archive.model_copy(update={"error": said})})
     sums = {"json_sha256": files[0].sha256, "csv_sha256": files[1].sha256}
     return kept.model_copy(update={"archive": named.model_copy(update=sums)})
@@ -159,29 +162,38 @@ async def run_by_clock(settings: Settings, tx: Tx) -> None:
     await check(settings, tx, "schedule")
 
 
-async def _newest(pool: asyncpg.Pool) -> DailyCheck:
-    run = await job_runs.latest(pool, SITE, JOB)
+async def _newest(read: Read) -> DailyCheck:
+    run = await job_runs.latest(read.pool, SITE, JOB)
     if run is None:
         raise NotFound("There was no daily check yet; make one with POST /api/ops/runbook/checks/run.")
     if run.status == "failed":
         raise NotFound(f"The newest daily check failed: {run.detail.get('reason')}")
-    return DailyCheck.model_validate(job_runs.envelope(run))
+    done = DailyCheck.model_validate(job_runs.envelope(run))
+    alert = (await alerts.kept(read.pool, [done.run_id])).get(done.run_id)
+    return done if alert is None else _followed(done, await alerts.word_on(read, alert, read.now))
+
+
+def _followed(done: DailyCheck, word: Word) -> DailyCheck:
+    """With what became of its alert: one that reached nobody makes a good check a warning."""
+    told = done.alert.model_copy(update={"dispatched": word.dispatched, "error": word.error})
+    status = "warning" if word.error and done.status == "success" else done.status
+    return done.model_copy(update={"alert": told, "status": status})
 
 
 async def latest(read: Read, wanted: LatestWanted) -> DailyCheck:
     """The newest, also without its checks. Raises `NotFound`."""
-    found = await _newest(read.pool)
+    found = await _newest(read)
     return found if wanted.include_checks else found.model_copy(update={"checks": []})
 
 
 async def summary(read: Read, _params: Nothing) -> DailyCheck:
     """The newest. Raises `NotFound`."""
-    return await _newest(read.pool)
+    return await _newest(read)
 
 
 async def summary_csv(read: Read, _params: Nothing) -> Blob:
     """The newest as a file. Raises `NotFound`."""
-    found = await _newest(read.pool)
+    found = await _newest(read)
     name = f"ops-daily-check-summary-{found.checked_at:%Y%m%dT%H%M%SZ}.csv"
     return Blob.of(sheet(found).encode(), media_type="text/csv", filename=name)
 
@@ -190,12 +202,17 @@ async def list_archives(read: Read, wanted: ArchiveFilter) -> ArchiveList:
     """Runs whose files lie in the store, or that say why there are none."""
     runs = await read.pool.fetch(LIST_RUNS, JOB, SITE, wanted.limit)
     stored = await archives.of_runs(read.pool, [run["run_id"] for run in runs])
-    rows = [_row(run, stored.get(run["run_id"], {})) for run in runs if run["status"] != "failed"]
+    followed = await alerts.kept(read.pool, [run["run_id"] for run in runs])
+    rows = [
+        _row(run, stored.get(run["run_id"], {}), followed.get(run["run_id"]))
+        for run in runs
+        if run["status"] != "failed"
+    ]
     shown = [row for row in rows if row.archive_json_file or row.archive_csv_file or row.archive_error]
     return ArchiveList(job_name=JOB, count=len(shown), rows=shown)
 
 
-def _row(run: asyncpg.Record, files: dict[str, tuple[str, str]]) -> ArchiveRow:
+def _row(run: asyncpg.Record, files: dict[str, tuple[str, str]], alert: alerts.Followed | None) -> ArchiveRow:
     detail, finished_at = run["detail"], run["finished_at"]
     assert isinstance(finished_at, datetime)  # noqa: S101 - a column of that type
     nothing: Sequence[None] = (None, None)
@@ -212,7 +229,7 @@ def _row(run: asyncpg.Record, files: dict[str, tuple[str, str]]) -> ArchiveRow:
         critical_count=detail["critical_count"],
         alert_level=detail["alert"]["level"],
         alert_attempted=detail["alert"]["attempted"],
-        alert_dispatched=detail["alert"]["dispatched"],
+        alert_dispatched=alert.dispatched if alert else None,
         archive_json_file=json_file,
         archive_json_sha256=json_sha256,
         archive_csv_file=csv_file,

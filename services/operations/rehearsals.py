@@ -143,6 +143,11 @@ async def _newest(source: asyncpg.Pool | Connection, limit: int) -> list[Rehears
 _RUN = ("run_id", "job_name", "trigger", "status", "started_at", "finished_at")
 
 
+async def newest(source: asyncpg.Pool | Connection) -> RehearsalRun | None:
+    """The newest, for the runbook."""
+    return next(iter(await _newest(source, 1)), None)
+
+
 async def latest(read: Read, _params: Nothing) -> RehearsalRun:
     """The newest. Raises `NotFound`."""
     found = await _newest(read.pool, 1)

@@ -8,7 +8,9 @@ from typing import Any
 
 import asyncpg
 
+from libs.common.columns import listed
 from libs.common.contracts.base import Event
+from libs.common.contracts.changes import stated
 from libs.common.contracts.tracker import escalation as contract
 from libs.common.contracts.tracker.escalation import (
     Acknowledge,
@@ -49,24 +51,30 @@ INSERT INTO escalation (item, episode, site) VALUES ($1, $2, $3)
 ON CONFLICT (item, episode) DO UPDATE SET site = excluded.site
 RETURNING *
 """
-ACKNOWLEDGE = """
+_STATED = ("acknowledged_at", "acknowledged_by", "snoozed_until", "snoozed_by", "reason")
+_RETURNING = f"RETURNING {listed(_STATED)}"
+ACKNOWLEDGE = f"""
 UPDATE escalation SET acknowledged_at = $3, acknowledged_by = $4, reason = $5 WHERE item = $1 AND episode = $2
-"""
-UNACKNOWLEDGE = """
+{_RETURNING}
+"""  # noqa: S608 - names of ours
+UNACKNOWLEDGE = f"""
 UPDATE escalation SET acknowledged_at = NULL, acknowledged_by = NULL, reason = $4,
     look_at = CASE WHEN look_at IS NOT NULL THEN greatest(look_at, $3) END
 WHERE item = $1 AND episode = $2
-"""
-SNOOZE = """
+{_RETURNING}
+"""  # noqa: S608
+SNOOZE = f"""
 UPDATE escalation SET snoozed_until = $3, snoozed_by = $4, reason = $5,
     look_at = CASE WHEN look_at IS NOT NULL THEN greatest(look_at, $3) END
 WHERE item = $1 AND episode = $2
-"""
-WAKE = """
+{_RETURNING}
+"""  # noqa: S608
+WAKE = f"""
 UPDATE escalation SET snoozed_until = NULL, snoozed_by = NULL, reason = $4,
     look_at = CASE WHEN look_at IS NOT NULL THEN $3::timestamptz END
 WHERE item = $1 AND episode = $2
-"""
+{_RETURNING}
+"""  # noqa: S608
 
 
 async def get_escalation(read: Read, params: ItemKey) -> Escalation:
@@ -86,8 +94,8 @@ async def stop(tx: Tx, row: asyncpg.Record, reason: str | None, **more: Any) -> 
     """Stop a locked escalation in the name of ``tx.actor``; ``more`` is told, too. Raises `Conflict`."""
     if row["acknowledged_at"] is not None:
         raise Conflict(f"Item {row['item']} was acknowledged by {row['acknowledged_by']} already.")
-    await tx.connection.execute(ACKNOWLEDGE, row["item"], row["episode"], tx.now, tx.actor, reason)
-    return await _told(tx, row, escalation_acknowledged, reason, **more)
+    now = await tx.connection.fetchrow(ACKNOWLEDGE, row["item"], row["episode"], tx.now, tx.actor, reason)
+    return await _told(tx, row, now, escalation_acknowledged, reason, **more)
 
 
 async def unacknowledge(tx: Tx, body: Acknowledge) -> Escalation:
@@ -95,8 +103,8 @@ async def unacknowledge(tx: Tx, body: Acknowledge) -> Escalation:
     row = await locked(tx, body.item_id)
     if row["acknowledged_at"] is None:
         raise Conflict(f"Item {body.item_id} is not acknowledged.")
-    await tx.connection.execute(UNACKNOWLEDGE, row["item"], row["episode"], tx.now, body.reason)
-    return await _told(tx, row, escalation_unacknowledged, body.reason)
+    now = await tx.connection.fetchrow(UNACKNOWLEDGE, row["item"], row["episode"], tx.now, body.reason)
+    return await _told(tx, row, now, escalation_unacknowledged, body.reason)
 
 
 async def snooze(tx: Tx, body: Snooze) -> Escalation:
@@ -107,8 +115,8 @@ async def snooze(tx: Tx, body: Snooze) -> Escalation:
     if not tx.now < body.until <= tx.now + MAX_SNOOZE:
         raise Invalid(f"until must lie in the future, at most {MAX_SNOOZE.days} days from now.")
     row = await locked(tx, body.item_id)
-    await tx.connection.execute(SNOOZE, row["item"], row["episode"], body.until, tx.actor, body.reason)
-    return await _told(tx, row, escalation_snoozed, body.reason, until=body.until)
+    now = await tx.connection.fetchrow(SNOOZE, row["item"], row["episode"], body.until, tx.actor, body.reason)
+    return await _told(tx, row, now, escalation_snoozed, body.reason, until=body.until)
 
 
 async def wake(tx: Tx, body: Acknowledge) -> Escalation:
@@ -116,8 +124,8 @@ async def wake(tx: Tx, body: Acknowledge) -> Escalation:
     row = await locked(tx, body.item_id)
     if row["snoozed_until"] is None or row["snoozed_until"] <= tx.now:
         raise Conflict(f"Item {body.item_id} is not snoozed.")
-    await tx.connection.execute(WAKE, row["item"], row["episode"], tx.now, body.reason)
-    return await _told(tx, row, escalation_woken, body.reason)
+    now = await tx.connection.fetchrow(WAKE, row["item"], row["episode"], tx.now, body.reason)
+    return await _told(tx, row, now, escalation_woken, body.reason)
 
 
 async def locked(tx: Tx, item_id: int) -> asyncpg.Record:
@@ -132,7 +140,8 @@ async def locked(tx: Tx, item_id: int) -> asyncpg.Record:
     return row
 
 
-async def _told(tx: Tx, row: asyncpg.Record, event: Event, reason: str | None, **more: Any) -> Escalation:
+async def _told(tx: Tx, row: asyncpg.Record, now: Any, event: Event, reason: str | None, **more: Any) -> Escalation:
+    more["changes"] = stated(dict(row), dict(now))
     changed = EscalationChanged(item_id=row["item"], episode=row["episode"], reason=reason, **more)
     tx.emit(event, changed, subject=str(row["item"]))
     return await _escalation(tx.connection, row["item"], tx.site, tx.now)

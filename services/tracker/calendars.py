@@ -85,7 +85,7 @@ async def apply_calendar(tx: Tx, published: Published[CalendarContent]) -> None:
     await write(tx, moved)
     await look_again(tx)
     told = CalendarApplied(version=published.version, digest=published.digest, moved_count=len(moved))
-    tx.emit(calendar_applied, told, subject=f"{tx.site}/{published.version}")
+    tx.emit(calendar_applied, told, subject=tx.site)
 
 
 def _checked(content: CalendarContent, now: datetime) -> Calendar:

@@ -13,6 +13,7 @@ import orjson
 
 from libs.common.columns import copied, listed
 from libs.common.contracts.base import Event
+from libs.common.contracts.changes import stated
 from libs.common.contracts.tracker.items import (
     Item,
     ItemChanged,
@@ -164,6 +165,7 @@ def _as_answered(values: Mapping[str, Any]) -> orjson.Fragment:
 
 def _tell(tx: Tx, change: Change) -> Item:
     item = Item.model_validate(change.item, from_attributes=True)
-    told = ItemChanged(item=item, changed=list(change.changed))
+    changes = stated(change.was(), change.now()) if change.before is not None else []
+    told = ItemChanged(item=item, changed=list(change.changed), changes=changes)
     tx.emit(_EVENTS.get(change.kind, item_updated), told, subject=str(item.id), site=item.site)
     return item

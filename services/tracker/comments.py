@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from libs.common.contracts.changes import FieldChange, newly
 from libs.common.contracts.tracker import comments as contract
 from libs.common.contracts.tracker.comments import (
     MAX_COMMENTS,
@@ -14,6 +15,7 @@ from libs.common.contracts.tracker.comments import (
     CommentFilter,
     CommentTold,
     CommentWithdraw,
+    CommentWithdrawn,
     comment_added,
     comment_withdrawn,
 )
@@ -89,7 +91,9 @@ async def withdraw_comment(tx: Tx, body: CommentWithdraw) -> Comment:
     noted = [entry(tx, item, "withdrew")]
     row: Any = await tx.connection.fetchrow(WITHDRAW_COMMENT, body.comment_id, tx.actor, tx.now, noted)
     comment = Comment.model_validate(dict(row))
-    tx.emit(comment_withdrawn, _told(item, comment), subject=str(item.id))
+    told = _told(item, comment)
+    changes = [FieldChange(field="text", masked=True), *newly(told, "withdrawn_by", "withdrawn_at")]
+    tx.emit(comment_withdrawn, CommentWithdrawn(**told.model_dump(), changes=changes), subject=str(item.id))
     return comment
 
 

@@ -15,6 +15,7 @@ from libs.common.contracts.tracker.kpi import (
     KPI_JOB,
     BacklogHistory,
     BacklogPoint,
+    Duties,
     Kpi,
     KpiDay,
     KpiFacts,
@@ -29,7 +30,7 @@ from libs.common.job_runs import envelope, latest, record
 from libs.common.problems import NotFound
 from libs.common.schedules import Schedule
 from libs.common.service import Connection, Job, JobDone, Read, Table, Tx
-from services.tracker.board import sites
+from services.tracker.board import SITES, sites
 from services.tracker.domain import kpi as measures
 from services.tracker.domain import kpi_view as view
 from services.tracker.domain.kpi import NO_BUCKET, day_of, hour_of
@@ -48,6 +49,16 @@ GROUP BY {columns} HAVING sum(amount) <> 0
 """
 SUMS_BY_BUCKET = _SUMMED.format(columns="measure, bucket", both=_BOTH)
 SUMS_BY_OWNER = _SUMMED.format(columns="owner_role, rule_id", both=_BOTH)
+# Of each site a few rows by the key that begins with it.
+SUM_DUTIES = f"""
+WITH RECURSIVE {SITES}
+SELECT measure, sum(amount)::bigint AS amount FROM sites CROSS JOIN LATERAL (
+    SELECT measure, amount FROM kpi_total
+    WHERE kpi_total.site = sites.site AND measure = ANY ($1::text[]) AND bucket = $2
+    UNION ALL SELECT measure, amount FROM kpi_delta
+    WHERE kpi_delta.site = sites.site AND measure = ANY ($1::text[]) AND bucket = $2
+) AS stock GROUP BY measure
+"""  # noqa: S608 - our own text
 _OPEN = "site = $1 AND is_active AND status <> 'done' AND ($2::text IS NULL OR gate = $2)"
 # Every figure of a moment in one statement, so that they agree also where others commit meanwhile. Parts of an hour and
 # of a day, which a sum over whole ones can't tell, are counted. $5 is the next full hour, $6 that in which soon ends,
@@ -279,6 +290,13 @@ async def get_series(read: Read, wanted: SeriesFilter) -> KpiSeries:
     )
 
 
+async def count_duties(read: Read, _params: Nothing) -> Duties:
+    """The open items of all sites, off the sums."""
+    rows = await read.pool.fetch(SUM_DUTIES, [name.removesuffix("_count") for name in Duties.model_fields], NO_BUCKET)
+    found = {f"{row['measure']}_count": row["amount"] for row in rows}
+    return Duties(**{name: found.get(name, 0) for name in Duties.model_fields})
+
+
 async def fold(tx: Tx) -> None:
     """Add what has changed to the totals. Nobody is told: nothing is another than it was."""
     if await tx.connection.fetchval(FOLD, FOLDED_AT_ONCE):
@@ -291,6 +309,7 @@ TABLE = Table(
         contract.get_kpi: get_kpi,
         contract.latest_kpi: latest_kpi,
         contract.get_series: get_series,
+        contract.count_duties: count_duties,
     },
     jobs=(
         Job(KPI_JOB, Schedule("50 * * * *"), run_hourly, sites),

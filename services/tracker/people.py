@@ -6,6 +6,7 @@ people are needed for the first time.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,11 +14,23 @@ from typing import Any
 
 import asyncpg
 
+from libs.common.changes import changes_in, was
 from libs.common.columns import listed, names_of
 from libs.common.contracts.base import Nothing
-from libs.common.contracts.gateway.users import UsersAfter, UserView, page_users, user_changed, user_created
+from libs.common.contracts.changes import stated
+from libs.common.contracts.gateway.users import (
+    UsersAfter,
+    UsersNamed,
+    UserTold,
+    UserView,
+    name_users,
+    page_users,
+    user_changed,
+    user_created,
+)
 from libs.common.contracts.tracker import people as contract
 from libs.common.contracts.tracker.people import (
+    AbsenceCancelled,
     AbsenceKey,
     AbsenceView,
     OwnAbsence,
@@ -44,18 +57,18 @@ MAX_ABSENCES = 50  # of one person that are not over
 
 # A person of an older revision is no news. In the order of names, so that two of these never wait for each other.
 KEEP_PEOPLE = """
-INSERT INTO person (username, role, sites, display_name, active, revision)
-SELECT username, role, sites, display_name, active, revision FROM jsonb_populate_recordset(NULL::person, $1)
+INSERT INTO person (username, role, sites, active, revision)
+SELECT username, role, sites, active, revision FROM jsonb_populate_recordset(NULL::person, $1)
 ORDER BY username
 ON CONFLICT (username) DO UPDATE SET role = EXCLUDED.role, sites = EXCLUDED.sites,
-    display_name = EXCLUDED.display_name, active = EXCLUDED.active, revision = EXCLUDED.revision
+    active = EXCLUDED.active, revision = EXCLUDED.revision
 WHERE person.revision < EXCLUDED.revision
 """
 SELECT_SINCE = "SELECT since FROM people_known"
 SET_SINCE = "UPDATE people_known SET since = $1 WHERE since IS NULL"
 _HERE = "active AND sites && ARRAY['*', $1] AND role = ANY ($2::text[])"
 SELECT_PEOPLE = f"""
-SELECT username, role, display_name, max_open_items, (
+SELECT username, role, max_open_items, (
     SELECT max(away_to) FROM absence
     WHERE absence.username = person.username AND cancelled_at IS NULL AND away_from <= $3 AND away_to > $3
 ) AS away_until
@@ -93,7 +106,10 @@ CANCEL_ABSENCE = f"""
 UPDATE absence SET cancelled_by = $3, cancelled_at = $4
 WHERE absence_id = $1 AND username = $2 AND cancelled_at IS NULL RETURNING {_ABSENCE}
 """  # noqa: S608
-LIMIT_PERSON = "UPDATE person SET max_open_items = $2 WHERE username = $1"
+LIMIT_PERSON = f"""
+UPDATE person SET max_open_items = $2 FROM {was("person", ("max_open_items",), "username", "username = $1")}
+RETURNING max_open_items, was.*
+"""  # noqa: S608
 
 Ask = Callable[..., Awaitable[Any]]
 
@@ -106,7 +122,7 @@ class Load:
     halves: int = 0
 
 
-async def on_user(tx: Tx, data: UserView) -> None:
+async def on_user(tx: Tx, data: UserTold) -> None:
     """Keep what the gateway tells of a user, unless something newer is known."""
     await tx.connection.execute(KEEP_PEOPLE, [data.model_dump(mode="json")])
 
@@ -142,7 +158,7 @@ async def _users(ask: Ask) -> list[UserView]:
 
 
 async def people_of(source: Source, site: str, now: datetime) -> list[asyncpg.Record]:
-    """Who may be given items at a site, by name: username, role, display_name, max_open_items, away_until."""
+    """Who may be given items at a site, by name: username, role, max_open_items, away_until."""
     return await source.fetch(SELECT_PEOPLE, site, list(ROLES), now)
 
 
@@ -185,14 +201,26 @@ async def people_here(read: Read) -> list[Mapping[str, Any]]:
     if await read.pool.fetchval(SELECT_SINCE) is not None:
         return [dict(row) for row in await people_of(read.pool, read.site, read.now)]
     return [
-        {**user.model_dump(include={"username", "role", "display_name"}), "max_open_items": None, "away_until": None}
+        {**user.model_dump(include={"username", "role"}), "max_open_items": None, "away_until": None}
         for user in await _users(read.ask)
         if user.active and user.role in ROLES and {"*", read.site} & set(user.sites)
     ]
 
 
 async def list_people(read: Read, _params: Nothing) -> list[PersonView]:
-    """Who may be given items at the site, by name."""
+    """Who may be given items at the site, by name. While the gateway is away, people have no other name than that."""
+    found = await persons(read)
+    called: dict[str, str] = {}
+    for start in range(0, len(found), USERS_AT_ONCE):
+        some = [one.username for one in found[start : start + USERS_AT_ONCE]]
+        with contextlib.suppress(Unavailable, TimedOut):
+            names = await read.ask(name_users, UsersNamed(usernames=some))
+            called |= {one.username: one.display_name for one in names}
+    return [one.model_copy(update={"display_name": called.get(one.username, "")}) for one in found]
+
+
+async def persons(read: Read) -> list[PersonView]:
+    """The same without the names that people read, which the gateway keeps."""
     people = await people_here(read)
     names = [row["username"] for row in people]
     loads = await loads_of(read.pool, names, read.now)
@@ -205,7 +233,7 @@ async def list_people(read: Read, _params: Nothing) -> list[PersonView]:
 def _person(row: Mapping[str, Any], load: Load, absences: Sequence[AbsenceView]) -> PersonView:
     return PersonView(
         username=row["username"],
-        display_name=row["display_name"],
+        display_name="",
         role=row["role"],
         open_items=load.open_items,
         load=in_items(load.halves),
@@ -257,15 +285,17 @@ async def _cancel_absence(tx: Tx, username: str, absence_id: int) -> AbsenceView
     if row is None:
         raise NotFound(f"{username} has no absence {absence_id}, or it was taken back before.")
     view = AbsenceView(**row)
-    tx.emit(absence_cancelled, view, subject=str(absence_id))
+    told = AbsenceCancelled(**row, changes=stated({}, {"cancelled_by": tx.actor, "cancelled_at": tx.now}))
+    tx.emit(absence_cancelled, told, subject=str(absence_id))
     return view
 
 
 async def limit_person(tx: Tx, body: PersonLimit) -> PersonLimited:
     """Limit how many open items a person of the site is given; what they have they keep. Raises `NotFound`."""
     await require_person(tx, body.username)
-    await tx.connection.execute(LIMIT_PERSON, body.username, body.max_open_items)
-    view = PersonLimited(username=body.username, max_open_items=body.max_open_items)
+    row = await tx.connection.fetchrow(LIMIT_PERSON, body.username, body.max_open_items)
+    assert row is not None  # noqa: S101 - there is such a person
+    view = PersonLimited(username=body.username, max_open_items=body.max_open_items, changes=changes_in(row))
     tx.emit(person_limited, view, subject=body.username)
     return view
 

@@ -16,6 +16,7 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(program() is None, reason="needs Chromium (Debian: the package chromium)"),
 ]
+TAG = "document.querySelector('.opblock-tag[data-tag=\"gateway\"]')"
 OPERATION = "document.querySelector('[data-path=\"/api/me\"]').closest('.opblock')"
 
 
@@ -59,7 +60,9 @@ class Seen:
 def _try_me(url: str) -> Seen:
     with Browser(program() or "") as browser:
         browser.open(f"{url}/docs")
-        browser.wait("document.querySelectorAll('.opblock').length > 40")
+        browser.wait(f"!!{TAG}")
+        browser.run(f"{TAG}.click()")
+        browser.wait("!!document.querySelector('[data-path=\"/api/me\"]')")
         browser.run("document.querySelector('.btn.authorize').click()")
         browser.wait("!!document.querySelector('#auth-bearer-value')")
         browser.run("document.querySelector('#auth-bearer-value').focus()")

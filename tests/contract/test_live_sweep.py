@@ -6,20 +6,28 @@ problem document or a result, and never a row of another site.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx2
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from deploy.local.stack import LocalStack
 from libs.common.bus import connect
 from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Command
+from libs.common.contracts.roles import ROLES
 from libs.common.topology import Topology, durables
+from services.gateway.domain.sessions import CSRF_HEADER
 from tests.contract.test_sweep import CASES, HOSTILE, NO_NUMBERS, Case
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.whole]
 
 JSON = "application/json"
 BODIES: dict[str, tuple[str, bytes]] = {
@@ -141,6 +149,87 @@ def test_no_answer_holds_a_row_of_another_site(owner: httpx2.Client) -> None:
                     assert theirs not in answer.text, f"{path} shows {role} a row of another site"
                     seen += ours in answer.text
             assert seen > 3, "the sweep is blind: it saw nothing of its own site"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A caller of the sweep: what it comes with, what it holds, and what the refusal of all else names."""
+
+    name: str
+    headers: dict[str, str]
+    held: frozenset[str]
+    said: str = ""
+    changes: bool = True
+
+
+def columns(owner: httpx2.Client) -> Iterator[Column]:
+    """Callers who hold less than a role of the table: by a role of one's own, a token, a rule, or an unproven page."""
+    own = f"own-{secrets.token_hex(3)}"
+    holds = ["gate:read", "gate:run", "remediation:read", "audit:read", "share:read"]
+    made(owner, "/api/roles", {"role": own, "permissions": holds, "purpose": "a sweep"})
+    made(owner, "/api/users", {"username": own, "role": own, "sites": ["*"]})
+    token = made(owner, "/api/tokens", {"username": own, "label": "sweep"})["token"]
+    yield Column("a role of one's own", bearer(token), frozenset({*holds, "me:read"}))
+
+    bound = ["gate:read", "signal:write", "metrics:read"]
+    token = made(owner, "/api/tokens", {"label": "narrow", "permissions": bound})["token"]
+    yield Column("a narrowed token", bearer(token), frozenset({*bound, "me:read"}), "bound")
+
+    rule = ["gate:read", "gate:run", "signal:write"]
+    yield Column("a federated token", bearer(federated(owner, rule)), frozenset({*rule, "me:read"}), "bound")
+
+    cookie = owner.post("/api/sessions").headers["Set-Cookie"].partition(";")[0]
+    yield Column("a session without the word of its page", {"Cookie": cookie}, ROLES["owner"], CSRF_HEADER, False)
+
+
+def made(owner: httpx2.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What the owner made."""
+    answer = owner.post(path, json=body)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header of who has this token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+def federated(owner: httpx2.Client, permissions: list[str]) -> str:
+    """The token of a CI job, by a rule that gives it these; the issuer's keys stand in the rules."""
+    name, audience = f"ci-{secrets.token_hex(3)}", "https://headgate.example.com"
+    key = rsa.generate_private_key(65537, 2048)
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key())) | {"kid": "one", "alg": "RS256"}
+    made(owner, "/api/accounts", {"name": name, "role": "operator", "sites": ["*"], "purpose": "a sweep"})
+    issuer = {"name": name, "issuer": f"https://{name}.example.com", "audience": audience, "jwks": {"keys": [public]}}
+    given = {"name": name, "issuer": name, "account": name, "permissions": permissions, "claims": {"ref": ["main"]}}
+    body = {"content": {"issuers": [issuer], "rules": [given | {"sites": ["*"]}]}, "reason": "a sweep"}
+    assert owner.put("/api/admin/federation", json=body).status_code == 200
+    now = datetime.now(UTC)
+    told = {"iss": issuer["issuer"], "aud": audience, "iat": now, "exp": now + timedelta(minutes=5), "ref": "main"}
+    shown = jwt.encode(told | {"sub": "a job"}, key, "RS256", headers={"kid": "one"})
+    answer = httpx2.post(f"{owner.base_url}/api/federation/token", json={"token": shown}, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["token"])
+
+
+def test_who_holds_less_than_a_role_gets_no_further_on_any_route(owner: httpx2.Client) -> None:
+    for column in columns(owner):
+        passed, stopped = 0, 0
+        with httpx2.Client(base_url=owner.base_url, headers=column.headers, timeout=30) as client:
+            for case in CASES:
+                headers = {"Prefer": "wait=1"}
+                answer = client.request(case.method, case.filled("999999"), headers=headers)
+                what = f"{case} by {column.name}"
+                sound(answer, what)
+                able = case.operation.permission in column.held
+                if able and (column.changes or case.method == "GET"):
+                    assert answer.status_code not in (401, 403), f"{what}: {answer.text}"
+                    passed += 1
+                else:
+                    assert (answer.status_code, column.said in answer.text) == (403, True), f"{what}: {answer.text}"
+                    stopped += 1
+        assert min(passed, stopped) > 10, f"the sweep is blind: {column.name} passed {passed}, was stopped {stopped}"
 
 
 def covers(pattern: str, subject: str) -> bool:

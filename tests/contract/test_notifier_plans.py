@@ -8,7 +8,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from services.notifier import alerts, channel_kpi, claims, escalations, guard, recovery, series
+from services.notifier import alerts, claims, escalations
+from services.notifier.figures import channel_kpi, series
+from services.notifier.guarding import guard, recovery
 from tests.plans import generic_plan, nodes
 from tests.stack import Stack
 

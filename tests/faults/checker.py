@@ -29,6 +29,7 @@ ITEM = "headgate.tracker.item."
 # A flight that is forced tells of itself and of the run of each of its two actions.
 EVENTS_EACH = {"fly": 3}
 RAISED = "headgate.tracker.escalation.raised.v1"
+TURNED_AWAY = 429
 Poison = tuple[str, str]  # consumer that must bury it, SHA-256 of its bytes
 
 
@@ -41,6 +42,7 @@ def check(
         *effects(attempts, world),
         *audited(attempts, world),
         *outcomes(attempts, world),
+        *recorded(world),
         *applied(world),
         *told_once(world),
         *remembered(world),
@@ -70,6 +72,15 @@ def effect_counts(world: World) -> dict[str, Counter[str]]:
     }
 
 
+def _was_read(attempt: Attempt) -> bool:
+    """Whether an unreadable report was refused for what it says; with 429 nobody looked: too many came at once."""
+    return attempt.kind == "unreadable" and attempt.answer == "refused" and attempt.status != TURNED_AWAY
+
+
+def _after(attempt: Attempt) -> str:
+    return f" ({attempt.status})" if attempt.status else ""
+
+
 def effects(attempts: list[Attempt], world: World) -> list[str]:
     """I1, I2: acknowledged exactly once, unknown at most once, refused never (an unreadable report is kept all the
     same, once); nothing that nobody asked for."""
@@ -79,10 +90,11 @@ def effects(attempts: list[Attempt], world: World) -> list[str]:
         allowed = {"acknowledged": {1}, "unknown": {0, 1}, "refused": {0}}[attempt.answer]
         if attempt.kind == "refusal":
             allowed = {0}
-        if attempt.kind == "unreadable" and attempt.answer == "refused":
+        if _was_read(attempt):
             allowed = {1}  # refused, and kept: an older good report must not stay in charge
         if found not in allowed:
-            problems.append(f"I1/I2 {attempt.kind} {attempt.marker} was {attempt.answer} but is there {found} times")
+            said = f"{attempt.marker} was {attempt.answer} but is there {found} times{_after(attempt)}"
+            problems.append(f"I1/I2 {attempt.kind} {said}")
     for kind, left in counts.items():
         problems += [f"I1 a {kind} {key} is there that nobody asked for" for key in left]
     rows = (*world.signals, *world.runs, *world.notes, *world.reports, *world.unreadable)
@@ -117,6 +129,16 @@ def audited(attempts: list[Attempt], world: World) -> list[str]:
     return problems
 
 
+def recorded(world: World) -> list[str]:
+    """I2 in the audit log: of each command that ended there is one record, whose id is the command's."""
+    found = Counter(link.event_id for link in world.links)
+    return [
+        f"I2 the command {command} has {found[command]} records in the audit log"
+        for command, status in dict(world.outcomes).items()
+        if status != 500 and found[command] != 1
+    ]
+
+
 def tally(attempts: Iterable[Attempt], world: World) -> tuple[int, int]:
     """(lost, doubled): acknowledged without an effect or an audit entry; effects or audit entries above one."""
     counts = effect_counts(world)
@@ -144,8 +166,8 @@ def outcomes(attempts: list[Attempt], world: World) -> list[str]:
             problems.append(f"I2 {attempt.marker} has {len(found)} outcomes")
         if attempt.answer == "acknowledged" and (not found or found[0] >= 400):
             problems.append(f"I1 {attempt.marker} was acknowledged but its outcome is {found}")
-        if attempt.kind == "unreadable" and attempt.answer == "refused" and found != [422]:
-            problems.append(f"I2 {attempt.marker} was refused but its outcome is {found}")
+        if _was_read(attempt) and found != [422]:
+            problems.append(f"I2 {attempt.marker} was refused but its outcome is {found}{_after(attempt)}")
     return problems
 
 
@@ -181,7 +203,7 @@ def remembered(world: World) -> list[str]:
     told = Counter(
         (int(item["id"]), int(item["revision"]))
         for data in entries
-        if isinstance(data, dict) and isinstance(item := data["item"], dict)
+        if isinstance(data, dict) and isinstance(item := data.get("item"), dict)
     )
     kept = Counter((item, revision) for item, revision, _ in world.changes)
     given = Counter(item for item, _, kind in world.changes if kind == "assigned")
@@ -207,7 +229,8 @@ def chain(world: World) -> list[str]:
             break
         micros = (link.recorded_at - _EPOCH) // timedelta(microseconds=1)
         body = previous + number.to_bytes(8, "big") + micros.to_bytes(8, "big", signed=True)
-        expected = hashlib.sha256(b"headgate.audit.v1\n" + body + hashlib.sha256(link.payload).digest()).digest()
+        domain = b"headgate.audit.v%d\n" % (link.version or 1)
+        expected = hashlib.sha256(domain + body + hashlib.sha256(link.payload).digest()).digest()
         if link.prev_hash != previous or link.hash != expected:
             problems.append(f"I3 entry {number} does not fit the chain")
             break

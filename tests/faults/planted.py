@@ -200,7 +200,7 @@ BUGS: dict[str, Bug] = {
     "inbox skipped": Bug(inbox_skipped, "governance", "replay", "is there 2 times"),
     "outbox row lost": Bug(outbox_row_lost, "governance", "", "1 effects, 0 audit entries"),
     "sequence reused": Bug(
-        sequence_reused, "audit", "", "I3 entry", "ALTER TABLE audit.entry DROP CONSTRAINT entry_pkey"
+        sequence_reused, "audit", "", "I3 entry", "ALTER TABLE audit.entry DROP CONSTRAINT entry_pkey CASCADE"
     ),
     "handler applied twice": Bug(applied_twice, "governance", "", "is there 2 times"),
     "refused command applied": Bug(refused_applied, "tracker", "", "was refused but is there 1 times"),

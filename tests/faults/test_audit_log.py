@@ -20,7 +20,7 @@ from libs.tlog.tiles import Growth
 from tests.local_traffic import client
 
 pytestmark = pytest.mark.faults
-KILLS, PAUSE_S, SETTLE_S = 8, 1.5, 120.0
+KILLS, PAUSE_S, SETTLE_S = 50, 1.0, 120.0
 AT_ONCE, MOST = 100, 60_000
 
 
@@ -72,6 +72,7 @@ async def _harm(local: LocalStack) -> tuple[int, set[str]]:
         for _ in range(KILLS):
             await asyncio.sleep(PAUSE_S)
             await asyncio.to_thread(local.kill, "audit")
+            await asyncio.to_thread(local.resume, "audit")  # at once: the supervisor waits longer each time
             await asyncio.to_thread(local.wait_ready)
         ended.set()
         await collecting
@@ -107,11 +108,14 @@ def test_no_kill_of_the_writer_forks_the_log(local: LocalStack) -> None:
         state = _settled(http, sent)
         entries = _entries(http, state["entry_count"])
         verified = http.get("/api/audit/verify", params={"limit": 100_000}).json()  # more than there are
-        signals = [entry for entry in entries if entry["type"] == "headgate.governance.signal.recorded.v1"]
+        told = [entry for entry in entries if entry["type"] == "headgate.governance.signal.recorded.v1"]
+        signals = [entry for entry in told if entry["actor"] == "owner"]  # services tell how they stand, too
     assert [entry["seq"] for entry in entries] == list(range(1, len(entries) + 1))
     assert len({entry["event_id"] for entry in entries}) == len(entries)
     assert len(signals) == sent
-    assert (verified["valid"], verified["checked_count"]) == (True, len(entries))
+    # That the entries were read, and other counts of a minute, are entries themselves, and come meanwhile.
+    assert verified["valid"]
+    assert verified["checked_count"] >= len(entries)
 
     key = Verifier.read(state["verifier"])
     points: dict[int, Checkpoint] = {}
@@ -125,7 +129,7 @@ def test_no_kill_of_the_writer_forks_the_log(local: LocalStack) -> None:
         if (wanted := points.pop(grown.size, None)) is not None:
             assert grown.root() == wanted.root, f"the checkpoint of size {wanted.size} is no prefix of the log"
     assert points == {}
-    assert len(notes) > KILLS
+    assert len(notes) > KILLS // 2  # it signs about once a second, and is killed about as often
     sys.stdout.write(
         f"audit: {KILLS} kills in {time.monotonic() - began:.0f} s, {len(entries)} entries, "
         f"{len(notes)} checkpoints handed out, all prefixes\n"

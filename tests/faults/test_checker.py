@@ -18,14 +18,15 @@ from tests.faults.driver import SITE, Attempt, Driver
 from tests.faults.world import Link, Row, World
 
 pytestmark = pytest.mark.faults
+RECORD = "headgate.some.record.v1"
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 POISON: list[Poison] = [("audit-events", "aa"), ("tracker-events", "aa"), ("tracker-commands", "bb")]
 
 
 def link(seq: int, previous: bytes, cause: str, name: str, site: str = SITE) -> Link:
     """An entry that fits the chain, by docs/audit-log.md."""
-    event_id, recorded_at = str(uuid.uuid4()), START + timedelta(seconds=seq)
     name, _, about = name.partition(" ")  # of a step that was told, its key; of an item, its id and revision
+    event_id, recorded_at = about if name == RECORD else str(uuid.uuid4()), START + timedelta(seconds=seq)
     data: dict[str, object] | None = {"key": about} if about else None
     if name.startswith(ITEM):
         number, _, revision = about.partition("/")
@@ -33,7 +34,7 @@ def link(seq: int, previous: bytes, cause: str, name: str, site: str = SITE) -> 
     payload = orjson.dumps({"id": event_id, "type": name, "site": site, "causationid": cause, "data": data})
     micros = (recorded_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     body = previous + seq.to_bytes(8, "big") + micros.to_bytes(8, "big") + hashlib.sha256(payload).digest()
-    digest = hashlib.sha256(b"headgate.audit.v1\n" + body).digest()
+    digest = hashlib.sha256(b"headgate.audit.v2\n" + body).digest()
     return Link(seq, event_id, name, site, cause, recorded_at, payload, previous, digest)
 
 
@@ -108,6 +109,7 @@ def sound() -> tuple[list[Attempt], World, list[tuple[int, str]]]:
             world.run_numbers.append(len(world.runs))
             entries.append((run, "headgate.governance.gate.decided.v1", SITE))
         world.outcomes.append((attempt.command_id, 201))
+    entries += [("", f"{RECORD} {command}", SITE) for command, _ in world.outcomes]
     relink(world, entries)
     world.boards = [("operations of site", len(world.runs), len(world.runs))]
     world.letters, world.unsent = list(POISON), {"governance": 0, "audit": 0}
@@ -222,6 +224,11 @@ def change_forgotten(attempts: list[Attempt], world: World) -> None:
     world.changes = [change for change in world.changes if change != world.changes[0]]
 
 
+def record_lost(_attempts: list[Attempt], world: World) -> None:
+    entries = entries_of(world)
+    relink(world, entries[:-1])
+
+
 def swallowed_poison(attempts: list[Attempt], world: World) -> None:
     world.letters.remove(POISON[1])
 
@@ -245,6 +252,7 @@ MUTATIONS: tuple[tuple[Callable[[list[Attempt], World], None], str], ...] = (
     (gift_not_counted, "runs say that they gave"),
     (change_not_told, "1 times in the ledger, 0 times in the audit log"),
     (change_forgotten, "0 times in the ledger, 1 times in the audit log"),
+    (record_lost, "has 0 records in the audit log"),
     (swallowed_poison, "is not among the dead letters"),
 )
 
@@ -296,3 +304,16 @@ def test_the_tally_counts_what_was_lost_and_doubled() -> None:
     ack_before_commit(attempts, world)
     inbox_skipped(attempts, world)
     assert tally(attempts, world) == (1, 1)
+
+
+def test_what_was_turned_away_at_the_door_has_left_nothing() -> None:
+    attempts, world, heads = sound()
+    away = Driver(["http://127.0.0.1:1"], "").plan(signals=0, gates=0, unreadable=1)[0]
+    away.answer, away.status = "refused", 429
+    assert check([*attempts, away], world, heads, POISON) == []
+    world.unreadable.append(Row(away.marker, SITE))
+    said = f"I1/I2 unreadable {away.marker} was refused but is there 1 times (429)"
+    assert said in check([*attempts, away], world, heads, POISON)
+    away.status = 422
+    said = f"I2 {away.marker} was refused but its outcome is [] (422)"
+    assert said in check([*attempts, away], world, heads, POISON)

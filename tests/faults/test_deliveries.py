@@ -71,7 +71,10 @@ def _files_with(folder: Path, text: bytes) -> list[str]:
 
 def test_kill_9_among_deliveries_loses_none_and_doubles_no_row(local: LocalStack) -> None:
     with Receiver(slow_s=0.02) as receiver, client(local) as http:
-        body = {"name": "faults", "event_types": ["governance.signal.recorded"], "endpoint": receiver.url}
+        body = {
+            "name": "faults", "event_types": ["governance.signal.recorded"], "endpoint": receiver.url,
+            "condition": "event.actor == 'owner'",  # services tell how they stand, too
+        }  # fmt: skip
         made = http.post("/api/subscriptions", json=body)
         assert made.status_code == 201, made.text
         for first in range(0, EVENTS, AT_ONCE):

@@ -21,6 +21,7 @@ from tests.faults.rig import Rig, Verdict
 
 pytestmark = pytest.mark.faults
 AT_ONCE = 3
+WITHIN_S = 300  # a run takes about 45 s with two others beside it
 KILLED_AFTER = 20  # answers in a wave
 SECRET = secrets.token_urlsafe(32)  # one for all: the database's roles are shared
 
@@ -122,7 +123,7 @@ async def waves(rig: Rig, shown_by: str, in_hand: Path) -> None:
         wave = rig.driver.plan(signals, gates=12, refusals=6, syncs=3, reports=3, unreadable=4)
         sending = asyncio.create_task(rig.driver.send(wave))
         if shown_by in ("kill", "all"):
-            while sum(attempt.status > 0 for attempt in wave) < KILLED_AFTER:
+            while sum(attempt.status > 0 for attempt in wave) < KILLED_AFTER and not sending.done():
                 await asyncio.sleep(0.002)
             while shown_by == "kill" and not stands(in_hand) and not sending.done():
                 await asyncio.sleep(0.002)  # the bug says when it can be seen; without one a kill comes as it comes
@@ -139,8 +140,11 @@ async def test_all_planted_bugs_are_found(grounds: Grounds) -> None:
     started = time.monotonic()
 
     async def one(name: str, bug: Bug | None) -> tuple[str, bool, str]:
-        async with grounds.slots:
-            verdict = await lab(grounds, name, bug)
+        try:
+            async with grounds.slots, asyncio.timeout(WITHIN_S):
+                verdict = await lab(grounds, name, bug)
+        except TimeoutError:
+            return name, False, f"no end within {WITHIN_S} s"
         if bug is None:
             return name, verdict.problems == [], "; ".join(verdict.problems[:3]) or "all invariants hold"
         fitting = [problem for problem in verdict.problems if bug.breaks in problem]

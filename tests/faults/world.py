@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -49,9 +50,14 @@ GROUP BY gate, site, subject, h.run_number
 UNSENT = "SELECT count(*) FROM {service}.outbox WHERE sent_at IS NULL"
 WAITING = "SELECT count(*) FROM {service}.deferred"
 ENTRIES = """
-SELECT seq, event_id::text, type, site, causationid::text, recorded_at, payload, prev_hash, hash
+SELECT seq, event_id::text, type, site, causationid::text, recorded_at, payload, prev_hash, hash, version
 FROM audit.entry ORDER BY seq
 """
+UNRECORDED = """
+SELECT EXISTS (SELECT FROM unnest($1::uuid[]) AS ended WHERE NOT EXISTS (
+    SELECT FROM audit.entry WHERE event_id = ended))
+"""
+RECORDED_WITHIN_S = 10  # then it is lost, as the check says
 HEAD = "SELECT seq, hash FROM audit.head"
 
 
@@ -76,6 +82,7 @@ class Link:
     payload: bytes
     prev_hash: bytes
     hash: bytes
+    version: int | None = 2
 
 
 @dataclass
@@ -137,6 +144,7 @@ async def read_world(database_url: str) -> World:
             world.outcomes += [tuple(r) for r in await connection.fetch(OUTCOMES.format(service=service))]
             world.letters += [tuple(r) for r in await connection.fetch(LETTERS.format(service=service))]
             world.unsent[service] = await connection.fetchval(UNSENT.format(service=service))
+        await _until_recorded(connection, {command for command, status in world.outcomes if status != 500})
         for row in await connection.fetch(ENTRIES):
             world.links.append(Link(**{**row, "causationid": row["causationid"] or ""}))
         head = await connection.fetchrow(HEAD)
@@ -147,6 +155,14 @@ async def read_world(database_url: str) -> World:
         await connection.close()
 
 
+async def _until_recorded(connection: asyncpg.Connection[asyncpg.Record], ended: set[str]) -> None:
+    """Jobs go on after the drain: what they ended just before the outcomes were read has its record on the way."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(RECORDED_WITHIN_S):
+            while await connection.fetchval(UNRECORDED, list(ended)):
+                await asyncio.sleep(0.05)
+
+
 async def drain(database_url: str, nats_url: str, timeout_s: float = 90.0, namespace: str = "headgate") -> float:
     """Wait until no command waits, all outboxes are sent and all consumers have acknowledged all; returns seconds.
 
@@ -155,7 +171,7 @@ async def drain(database_url: str, nats_url: str, timeout_s: float = 90.0, names
     topology, started = Topology(namespace), time.monotonic()
     bus = await connect(nats_url, topology, "gateway", name="drain")
     streams = {config.durable_name: stream for stream, config in durables(topology)}
-    waited = [name for name in streams if name and name.endswith(("-events", "-commands"))]
+    waited = [name for name in streams if name and name.endswith(("-events", "-commands", "-records"))]
     connection = await asyncpg.connect(database_url)
     try:
         async with asyncio.timeout(timeout_s):

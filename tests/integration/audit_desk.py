@@ -7,6 +7,7 @@ from typing import Any
 from libs.common.contracts.audit.chain import verify_chain
 from libs.common.contracts.audit.entries import list_entries
 from libs.common.contracts.gateway.sites import SiteView, site_created
+from libs.common.personal import PERMISSION
 from tests.stack import Stack
 
 
@@ -29,7 +30,7 @@ async def verified(stack: Stack, **params: Any) -> dict[str, Any]:
 
 
 async def listed(stack: Stack, sites: tuple[str, ...] = ("*",), **params: Any) -> dict[str, Any]:
-    answer = await stack.query(list_entries, params, sites=sites)
+    answer = await stack.query(list_entries, params, sites=sites, permissions=(PERMISSION,))
     assert answer.status == 200, answer
     found: dict[str, Any] = answer.json
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -27,23 +28,40 @@ def source_of(stack: Stack) -> Source:
     return Source(stack.database_url, stack.nats_url, stack.topology.namespace, SECRET)
 
 
-def worker(stack: Stack, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """``python -m deploy.backup …`` for that installation, as a process that can be killed."""
+def worker_environment(stack: Stack, folder: Path) -> dict[str, str]:
+    """The environment of an administrator's process for that installation."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HEADGATE_")}
     environment |= {
         "HEADGATE_ADMIN_DATABASE_URL": stack.database_url, "HEADGATE_ADMIN_NATS_URL": stack.nats_url,
         "HEADGATE_NAMESPACE": stack.topology.namespace, "HEADGATE_CLUSTER_SECRET": SECRET,
         "HEADGATE_BACKUP_DIR": str(folder),
     }  # fmt: skip
+    return environment
+
+
+def worker(stack: Stack, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """``python -m deploy.backup …`` for that installation, as a process that can be killed."""
+    environment = worker_environment(stack, folder)
     return subprocess.Popen([sys.executable, "-m", "deploy.backup", *arguments], env=environment)
 
 
 async def report_rehearsal(tool: Callable[..., Awaitable[Any]]) -> None:
-    """A rehearsal that went well, reported by the tool."""
+    """A rehearsal that went well, and its backup, reported by the tool."""
     now = datetime.now(UTC).isoformat()
     words = ["rehearsals", "report", "--backup-id", "20260501T120000Z-abcdef", "--restore-valid"]
     done = await tool(*words, "--started-at", now, "--finished-at", now)
     assert done.exit_code == 0, done.output
+    words = ["backup-reports", "send", "--backup-id", "20260501T120000Z-abcdef", "--good", "--recovery-point", now]
+    done = await tool(*words, "--started-at", now, "--finished-at", now)
+    assert done.exit_code == 0, done.output
+
+
+async def record_deployment(tool: Callable[..., Awaitable[Any]]) -> str:
+    """A deployment and a review, made by the tool; returns the number of the deployment."""
+    done = await tool("deploy", "record", "build-7", "--json")
+    assert done.exit_code == 0, done.output
+    assert (await tool("reviews", "run")).exit_code == 0
+    return str(json.loads(done.stdout)["run_id"])
 
 
 async def wait_for(seen: Callable[[], bool | Awaitable[bool]]) -> None:

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import asyncpg
 import pytest
 import pytest_asyncio
+import structlog
 
 from libs.common.migrations import login_role
 from libs.common.postgres import make_pool
+from libs.common.telemetry import setup_logs
+from services.audit import checkpoints
 from services.tracker.service import SERVICE
+from tests.command_line import Tool, tool_at
 from tests.http_edge import Http
 from tests.integration.tracker_cockpit import Cockpit, staffed
 from tests.integration.tracker_desk import Desk
 from tests.integration.tracker_office import SITE, Office
 from tests.stack import Stack, drop_database
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """The JSON log lines of this test."""
+    before, handlers = structlog.get_config(), logging.root.handlers[:]
+    stream = io.StringIO()
+    setup_logs("test", "info", "json", stream)
+    yield stream
+    structlog.configure(**before)
+    logging.root.handlers[:] = handlers
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +61,12 @@ async def desk(tracker_url: str) -> AsyncIterator[Desk]:
     await pool.close()
 
 
+@pytest.fixture
+def quick_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The audit log signs what is new at once, for tests that wait for it often."""
+    monkeypatch.setattr(checkpoints, "EVERY_S", 0.02)
+
+
 @pytest_asyncio.fixture
 async def office(stack: Stack) -> AsyncIterator[Office]:
     """An edge with a site, and a tracker, on the real bus."""
@@ -59,3 +83,9 @@ async def cockpit(tracker_url: str) -> AsyncIterator[Cockpit]:
     pool = await make_pool(tracker_url, schema="tracker", size=10, application="test")
     yield await staffed(pool)
     await pool.close()
+
+
+@pytest.fixture
+def tool(http: Http, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tool:
+    """The command line against the module's own edge, `http`."""
+    return tool_at(http.url, monkeypatch, tmp_path)

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 
-from typer.testing import Result
-
+from tests.command_line import Tool
 from tests.stack import Stack
-
-Tool = Callable[..., Awaitable[Result]]
 
 OLD = """
 INSERT INTO notifier.delivery (subscription_id, event_id, site, event_name, state, created_at, ended_at)

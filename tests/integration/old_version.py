@@ -46,8 +46,9 @@ def check_out(folder: Path, commit: str = BASE) -> Path:
 class OldVersion:
     """`start` it, talk to its `client`, `halt` services, then `stop` it or `kill` it."""
 
-    def __init__(self, tree: Path, data_dir: Path) -> None:
-        self.tree, self.data_dir, self.port = tree, data_dir, free_ports(len(SERVICES))
+    def __init__(self, tree: Path, data_dir: Path, services: tuple[str, ...] = SERVICES) -> None:
+        self.tree, self.data_dir, self.port = tree, data_dir, free_ports(len(services))
+        self.services = services
         self._processes: list[psutil.Process] = []
         self._supervisor: subprocess.Popen[str]
 
@@ -89,8 +90,10 @@ class OldVersion:
             raise AssertionError("".join(said))
         await_that("readiness of the old version", lambda: httpx2.get(f"{self.url}/readyz").is_success)
         self._processes = psutil.Process(self._supervisor.pid).children(recursive=True)
-        services = [one for one in self._processes if any(f"services.{name}" in one.cmdline() for name in SERVICES)]
-        assert len(services) == len(SERVICES)
+        services = [
+            one for one in self._processes if any(f"services.{name}" in one.cmdline() for name in self.services)
+        ]
+        assert len(services) == len(self.services)
         assert {one.cwd() for one in services} == {str(self.tree)}
 
     def _check_files(self) -> None:
@@ -114,7 +117,7 @@ class OldVersion:
     def halt(self, name: str) -> None:
         """Stop one service by its own command, and return when it is gone."""
         self._local("halt", name)
-        port = self.port + SERVICES.index(name)
+        port = self.port + self.services.index(name)
         await_that(f"the end of {name}", lambda: not _answers(port))
 
     def _local(self, *arguments: str) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 from libs.common.contracts.audit.entries import EntryFilter, list_entries
 from libs.common.contracts.gateway.sites import site_created
 from libs.common.service import Read
-from services.audit import entries, verify
+from services.audit import deeds, entries, sessions, traces, verify
+from services.audit.kinds import types_of
 from services.audit.service import make_service
 from tests.integration.audit_desk import listed, record, site_view, verified
 from tests.stack import Stack
@@ -49,6 +51,19 @@ async def test_filters_and_scopes(stack: Stack) -> None:
         (("*",), {"before": stack.clock().isoformat()}, [2, 1]),
         (("*",), {"after": (stack.clock() + timedelta(seconds=1)).isoformat()}, []),
         (("*",), {"correlationid": cause}, []),
+        (("*",), {"action": "gateway.site.created", "limit": 2}, [5, 4]),
+        (("*",), {"resource_type": "gateway.site", "cursor": "4"}, [3, 2, 1]),
+        (("south", "north"), {"resource_type": "gateway.site"}, [4, 3, 2, 1]),
+        (("*",), {"resource_type": "gateway.user"}, []),
+        (("*",), {"resource_type": "gateway.site", "resource_id": "test", "limit": 1}, [5]),
+        (("*",), {"resource_id": "other"}, []),
+        (("*",), {"outcome": "applied", "cursor": "3"}, [2, 1]),
+        (("*",), {"outcome": "refused"}, []),
+        (("*",), {"issue": "OPS-1"}, []),
+        (("*",), {"trace_id": "0" * 32}, []),
+        (("*",), {"text": "A SITE", "cursor": "3"}, [2, 1]),
+        (("south",), {"text": '"s1"'}, [4]),
+        (("*",), {"text": "nowhere"}, []),
     ):
         found = (await listed(stack, sites, **params))["items"]
         assert [entry["seq"] for entry in found] == seqs, (sites, params)
@@ -57,7 +72,8 @@ async def test_filters_and_scopes(stack: Stack) -> None:
 
 @pytest.mark.parametrize(
     "params",
-    [{"actor": "a\0"}, {"type": ""}, {"subject": "x" * 5000}, {"cursor": "9" * 19}, {"cursor": "x"}, {"cursor": "-1"},
+    [{"resource_type": "tracker.nothing"}, {"outcome": "lost"}, {"trace_id": "x"}, {"text": ""},
+     {"actor": "a\0"}, {"type": ""}, {"subject": "x" * 5000}, {"cursor": "9" * 19}, {"cursor": "x"}, {"cursor": "-1"},
      {"limit": 0}, {"limit": 501}, {"only_site": "a.>"}, {"causationid": "x"}, {"after": "2026-01-01T00:00:00"}],
 )  # fmt: skip
 async def test_bad_filters_are_named(stack: Stack, params: dict[str, Any]) -> None:
@@ -116,7 +132,9 @@ FILL = """
 INSERT INTO audit.entry
 SELECT n, gen_random_uuid(), 'headgate.x.y.z' || n % 40 || '.v1', '/headgate/x', 'site-' || n % 50, 'user-' || n % 500,
        (n % 3000)::text, now() - n * interval '1 minute', gen_random_uuid(), gen_random_uuid(), now(),
-       convert_to(repeat('x', 300), 'UTF8'), sha256(n::text::bytea), sha256(n::text::bytea)
+       convert_to(repeat('x', 300), 'UTF8'), sha256(n::text::bytea), sha256(n::text::bytea), 2,
+       CASE WHEN n % 100 = 0 THEN 'refused' ELSE 'applied' END, NULL, CASE WHEN n % 10 = 0 THEN 'item:' || n END,
+       lpad((n / 5)::text, 32, '0'), '192.0.2.1', 'curl'
 FROM generate_series(1, 20000) AS n
 """
 
@@ -141,12 +159,73 @@ async def test_no_list_reads_the_whole_log(stack: Stack) -> None:
         (("*",), EntryFilter(only_site="site-1")),
         (("site-1",), EntryFilter()),
         (("site-1", "site-2", "site-3"), EntryFilter()),
+        (("*",), EntryFilter(action="x.y.z1")),
+        (("*",), EntryFilter(resource_type="tracker.item")),
+        (("*",), EntryFilter(resource_type="tracker.item", resource_id="17")),
+        (("*",), EntryFilter(resource_id="17")),
+        (("*",), EntryFilter(outcome="refused")),
+        (("*",), EntryFilter(outcome="applied")),
+        (("*",), EntryFilter(issue="item:7")),
+        (("*",), EntryFilter(trace_id="0" * 31 + "7")),
+        (("*",), EntryFilter(text="yyy")),
+        (("site-1",), EntryFilter(text="yyy", actor="user-1")),
     ):
         read = Read(pool=running.pool, site="global", actor="ann", now=now, sites=sites)
-        statement, values = entries.build(read, wanted)
+        build = partial(entries.build_search, text=wanted.text) if wanted.text else entries.build
+        statement, values = build(read, wanted)
         rows = await running.pool.fetch(f"EXPLAIN (ANALYZE, FORMAT TEXT) {statement}", *values)
         plan = "\n".join(row[0] for row in rows)
         assert "Seq Scan on entry" not in plan, (wanted, plan)
         assert "Index" in plan, (wanted, plan)
         removed = [int(count) for count in re.findall(r"Rows Removed by Filter: (\d+)", plan)]
-        assert sum(removed) < 2000, (wanted, plan)
+        bound = entries.SEARCHED_ROWS + 1 if wanted.text else 2000
+        assert sum(removed) < bound, (wanted, plan)
+
+
+HELPERS = """
+INSERT INTO audit.entry (seq, event_id, type, source, site, actor, subject, time, recorded_at, payload, prev_hash, hash)
+SELECT 20000 + n, gen_random_uuid(), 'headgate.tracker.item.updated.v1', '/headgate/tracker', 'site-1', 'user-1', '17',
+       now(), now(), '{}', sha256((20000 + n)::text::bytea), sha256((20000 + n)::text::bytea)
+FROM generate_series(1, 500) AS n
+"""
+
+
+async def test_no_history_session_or_trace_reads_the_whole_log(stack: Stack) -> None:
+    running = await stack.start(make_service(None))
+    superuser = await stack.superuser()
+    await superuser.execute(FILL)
+    await superuser.execute(HELPERS)
+    await superuser.execute("ANALYZE audit.entry")
+    await superuser.close()
+    types = types_of("tracker.item")
+    for statement, values in (
+        (deeds.SELECT_DEEDS, ("17", types, deeds.END, None, 51)),
+        (deeds.SELECT_DEEDS, ("17", types, deeds.END, ["site-1", "site-2"], 51)),
+        (sessions.SELECT_WORK, ("user-1", sessions.END, None, 5000)),
+        (sessions.SELECT_WORK, ("user-1", sessions.END, ["site-1"], 5000)),
+        (traces.SELECT_TRACE, ("0" * 31 + "7", None, 1001)),
+        (traces.SELECT_REQUEST, (uuid.uuid4(), ["site-1"], 1001)),
+        (entries.SELECT_CAUSE, (uuid.uuid4(), None)),
+    ):
+        rows = await running.pool.fetch(f"EXPLAIN (ANALYZE, FORMAT TEXT) {statement}", *values)
+        plan = "\n".join(row[0] for row in rows)
+        assert "Seq Scan on entry" not in plan, plan
+        removed = [int(count) for count in re.findall(r"Rows Removed by Filter: (\d+)", plan)]
+        assert sum(removed) < 2000, plan
+
+
+async def test_a_search_for_a_text_goes_on_where_it_stopped(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries, "SEARCHED_ROWS", 4)
+    await stack.start(make_service(None))
+    for number in range(10):
+        await stack.publish(site_created, site_view(stack, number, "Needle" if number in (0, 1, 8) else "Hay"))
+    await stack.idle("audit")
+    found, cursors, cursor = [], [], None
+    while True:
+        page = await listed(stack, text="needle", limit=1, **({"cursor": cursor} if cursor else {}))
+        found += [entry["seq"] for entry in page["items"]]
+        if (cursor := page["next_cursor"]) is None:
+            break
+        cursors.append(cursor)
+    assert found == [9, 2, 1]
+    assert cursors == ["7", "3", "2"]

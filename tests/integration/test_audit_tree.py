@@ -16,10 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.contracts.audit.entries import get_entry
-from libs.common.contracts.audit.tree import get_log, get_tile, list_log_keys, prove_consistency, prove_inclusion
+from libs.common.contracts.audit.tree import (
+    get_log,
+    get_tile,
+    list_log_keys,
+    log_key_added,
+    prove_consistency,
+    prove_inclusion,
+)
 from libs.tlog.digests import canonical, entry_digest
 from libs.tlog.merkle import consistent, included, leaf_hash
-from libs.tlog.notes import Signer, Verifier, read_checkpoint
+from libs.tlog.notes import Checkpoint, Signer, Verifier, read_checkpoint, read_note
 from libs.tlog.tiles import entries_of, tiles_of
 from services.audit import checkpoints, tree
 from services.audit.service import make_service
@@ -27,7 +34,7 @@ from tests.integration.audit_desk import listed, record, verified
 from tests.stack import Stack
 from tests.unit.tlog import naive
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.whole]
 
 SIGNER = Signer.from_seed("log.example/audit", bytes(range(32)))
 
@@ -39,12 +46,17 @@ async def state_of(stack: Stack) -> dict[str, Any]:
     return found
 
 
-async def signed(stack: Stack, size: int) -> dict[str, Any]:
-    """Await a checkpoint of this size."""
+def signed_by(found: dict[str, Any], signer: Signer) -> bool:
+    point = Checkpoint.read(read_note(found["checkpoint"]).text)
+    return signer.has_signed(found["checkpoint"], point)
+
+
+async def signed(stack: Stack, size: int, *, by: Signer | None = None) -> dict[str, Any]:
+    """Await a checkpoint of this size; with `by`, of that key: after a change, the old one's stands for a moment."""
     async with asyncio.timeout(20):
         while True:
             found = await state_of(stack)
-            if found["state"] == "signed" and found["entry_count"] == size:
+            if found["state"] == "signed" and found["entry_count"] == size and (by is None or signed_by(found, by)):
                 return found
             await asyncio.sleep(0.05)
 
@@ -147,8 +159,11 @@ async def test_entries_of_before_get_their_leaves_and_a_new_key_goes_on(stack: S
     await stack.stop("audit")
     other = Signer.from_seed("log.example/audit", bytes(32))
     await stack.start(make_service(other))
+    await signed(stack, 706, by=other)  # that there is another key is an entry, too
+    told = await stack.heard(log_key_added)
+    assert (told.data["verifier"], told.data["beside"]) == (other.verifier.text, [SIGNER.verifier.text])
     await record(stack, 1)
-    await signed(stack, 706)
+    await signed(stack, 707, by=other)
     keys = (await stack.query(list_log_keys, {})).json
     assert [(key["verifier"], key["first_size"], key["in_use"]) for key in keys] == [
         (SIGNER.verifier.text, 705, False),

@@ -33,7 +33,7 @@ from tests.integration.governance_desk import event, run, send, send_ops, start
 from tests.stack import Answer, Stack
 from tests.unit.governance.samples import tiny_policy
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.whole]
 
 # Stricter than the operations gate, which lets warnings of the preflight pass.
 STRICT = (

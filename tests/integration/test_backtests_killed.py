@@ -11,10 +11,10 @@ import pytest
 
 from deploy.local import LocalStack
 from services.governance.backtests import FIRST
-from tests.local_traffic import OPS, await_that, client
+from tests.local_traffic import OPS, await_that, client, started
 from tests.unit.governance.samples import tiny_policy
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 COUNT = 260
 ALWAYS_GO = tiny_policy(name="name: operations", condition="    condition: fact.error_count >= 0", settings="").decode()
@@ -26,12 +26,8 @@ def stack(tmp_path: Path) -> Iterator[LocalStack]:
     """A stack whose parts may be killed."""
     tmp_path.chmod(0o700)
     made = LocalStack(tmp_path / "data", env={"HEADGATE_REQUESTS_PER_MINUTE": "1000000"})
-    made.start()
-    try:
-        made.wait_ready()
+    with started(made):
         yield made
-    finally:
-        made.stop()
 
 
 def test_a_kill_costs_a_slice_and_nothing_else(stack: LocalStack) -> None:

@@ -9,17 +9,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from deploy.local import LocalStack
 from tests.local_traffic import await_that, client, story
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.whole]
 
 
 def _environment(stack: LocalStack, backups: Path) -> dict[str, str]:
+    """Of a person on the stack's machine who has logged in nowhere."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("HEADGATE_")}
-    return kept | {"HEADGATE_DATA_DIR": str(stack.data_dir), "HEADGATE_BACKUP_DIR": str(backups)}
+    return kept | {
+        "HEADGATE_DATA_DIR": str(stack.data_dir), "HEADGATE_BACKUP_DIR": str(backups),
+        "HEADGATE_URL": stack.gateway_url, "XDG_CONFIG_HOME": str(backups.parent / "config"),
+    }  # fmt: skip
 
 
 def _headgate(stack: LocalStack, backups: Path, *arguments: str) -> tuple[int, Any, str]:
@@ -33,7 +38,7 @@ def _headgate(stack: LocalStack, backups: Path, *arguments: str) -> tuple[int, A
 
 def _rehearsed(stack: LocalStack, backups: Path) -> None:
     """A rehearsal that is asked for over HTTP is done by the administrator's process, and turns the gate's rule."""
-    environment = _environment(stack, backups) | {"HEADGATE_URL": stack.gateway_url, "HEADGATE_TOKEN": stack.token}
+    environment = _environment(stack, backups)
     command = [str(Path(sys.executable).with_name("headgate")), "dr", "work", "--every-s=1"]
     with client(stack) as http, subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
@@ -43,6 +48,8 @@ def _rehearsed(stack: LocalStack, backups: Path) -> None:
             assert (run["restore_valid"], run["notes"]) == (True, [])
             assert run["counts"]["rows"] > 100
             assert http.get("/api/ops/dr/rehearsal/pending").json()["count"] == 0
+            told = "/api/ops/backups/latest"
+            await_that("its backup", lambda: http.get(told).json().get("backup_id") == run["backup_file"])
 
             def passes() -> bool:
                 rules = http.post("/api/ops/governance/gate/run", json={}).json()["rules"]
@@ -52,6 +59,30 @@ def _rehearsed(stack: LocalStack, backups: Path) -> None:
         finally:
             process.terminate()
             assert process.wait(20) == 0
+
+
+def _kept(stack: LocalStack, backups: Path, http: httpx2.Client) -> None:
+    """The supervisor's keeper has made a first backup by itself; and whoever rehearses then need not log in."""
+
+    def newest() -> Any:
+        found = http.get("/api/ops/backups", params={"limit": 1}).json()
+        return found[0] if found and found[0]["place"] == "folder" and found[0]["backup_s"] is not None else None
+
+    first = await_that("the keeper's first backup", newest)
+    assert (first["good"], first["kept_count"]) == (True, 1)
+    code, done, said = _headgate(stack, backups, "dr", "rehearse")
+    assert (code, done["restore_valid"]) == (0, True), said
+    assert http.get("/api/ops/dr/rehearsal/latest").json()["backup_file"] == done["backup_id"]
+    assert http.get("/api/ops/backups/latest").json()["backup_id"] == done["backup_id"]
+    checks = {one["id"]: one["status"] for one in http.get("/api/ops/runbook/checks").json()["checks"]}
+    assert [checks[name] for name in ("backup_recent", "dr_rehearsal_recent")] == ["ok", "ok"]
+
+
+@pytest.mark.faults  # three installations after each other
+def rollovers_told(http: httpx2.Client) -> list[Any]:
+    """The entries that tell of rollovers."""
+    found: list[Any] = http.get("/api/audit/entries", params={"type": "audit.log.rolled_over"}).json()["items"]
+    return found
 
 
 def test_a_backup_is_restored_into_an_empty_folder(tmp_path: Path) -> None:
@@ -74,7 +105,8 @@ def test_a_backup_is_restored_into_an_empty_folder(tmp_path: Path) -> None:
     finally:
         first.stop()
 
-    second = LocalStack(tmp_path / "second", env={"HEADGATE_BOOTSTRAP_TOKEN": token})
+    env = {"HEADGATE_BOOTSTRAP_TOKEN": token, "HEADGATE_BACKUP_DIR": str(tmp_path / "new" / "backups")}
+    second = LocalStack(tmp_path / "second", env=env, keeper=True)
     code, restored, said = _headgate(second, backups, "backup", "restore", made["backup_id"])
     assert code == 0, said
     assert (restored["audit_seq"], restored["audit_hash"]) == (made["audit_seq"], made["audit_hash"])
@@ -90,12 +122,15 @@ def test_a_backup_is_restored_into_an_empty_folder(tmp_path: Path) -> None:
             (rollover,) = http.get("/api/audit/rollovers").json()
             assert rollover["reason"] == f"the backup {made['backup_id']} was restored"
             assert http.get("/api/audit/log").json()["origin"] == rollover["origin"] == "headgate/audit/2"
+            told = await_that("the rollover in the log", lambda: rollovers_told(http))
+            assert [one["event"]["data"] for one in told] == [rollover]
             found = http.get("/api/ops/governance/gate/remediation/tracker/items").json()
             assert {row["item_id"]: row["opened_at"] for row in found} == {
                 row["item_id"]: row["opened_at"] for row in items
             }
             report = next(one for one in signals if one["kind"] == "test.junit")
             assert http.get(f"/api/signals/{report['signal_id']}/report").status_code == 200  # from its bucket
+            _kept(second, tmp_path / "new" / "backups", http)
         story(second)
     finally:
         second.stop()

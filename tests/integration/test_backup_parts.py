@@ -26,8 +26,9 @@ from services.gateway.service import SERVICE as GATEWAY
 from tests.integration.audit_desk import record, verified
 from tests.integration.backup_desk import NO_KEYS, source_of, wait_for, worker
 from tests.stack import PASSWORDS, Stack
+from tests.unit.deploy.backups import folder_of
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.whole]
 
 KEYS = Keys((b"k" * 32,))
 
@@ -63,7 +64,7 @@ async def test_all_is_back_and_goes_on(stack: Stack, tmp_path: Path, keys: Keys)
     assert made.manifest.audit_head.hash == before["head_hash"]
     assert made.manifest.tables["audit.entry"].rows == 300
     assert made.manifest.key_id == keys.current_id
-    assert b"headgate.gateway" not in (made.folder / "database.dump").read_bytes()
+    assert b"headgate.gateway" not in (folder_of(made) / "database.dump").read_bytes()
     assert store.check(made, keys, stack.clock(), lambda _: None) == []
     # More happens, and then all of it goes back to the backup.
     await stack.start(make_audit(None))
@@ -118,7 +119,7 @@ async def test_damage_is_named_and_nothing_is_restored_from_it(stack: Stack, tmp
     made = await _backup(stack, store)
     assert made.manifest is not None
     for part in made.manifest.parts:
-        file = made.folder / part.file
+        file = folder_of(made) / part.file
         good = file.read_bytes()
         file.write_bytes(good[:100] + bytes([good[100] ^ 1]) + good[101:])
         problems = store.check(made, Keys(), stack.clock(), lambda _: None)
@@ -144,7 +145,7 @@ async def test_what_does_not_fit_is_refused_with_a_sentence(stack: Stack, tmp_pa
     def changed(**fields: Any) -> Found:
         assert made.manifest is not None
         manifest = made.manifest.model_copy(update=fields)
-        return Found(made.backup_id, made.folder, type(manifest).model_validate_json(encode(manifest, KEYS)))
+        return Found(made.backup_id, folder_of(made), type(manifest).model_validate_json(encode(manifest, KEYS)))
 
     newer = changed(migrations={**made.manifest.migrations, "audit": ["9999_from_the_future"]})
     await refused(newer, "newer than this one .*audit/9999_from_the_future")

@@ -6,9 +6,10 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,8 @@ import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
-from typer.testing import CliRunner, Result
 
 from deploy.demo.reports import watchdog
-from libs.client.cli import app
 from libs.client.errors import ApiError
 from libs.client.generated.build import Made
 from libs.client.generated.faces import by_hand
@@ -40,23 +39,27 @@ from services.metrics.service import SERVICE as METRICS
 from services.notifier.service import make_service as make_notifier
 from services.operations.service import make_service as make_operations
 from services.tracker.service import SERVICE as TRACKER
+from tests.command_line import Tool
 from tests.http_edge import OWNER, Http
-from tests.integration.backup_desk import report_rehearsal
+from tests.integration.backup_desk import record_deployment, report_rehearsal
 from tests.integration.notifier_desk import VAULT_SECRET
 from tests.integration.notifier_typed import archived, name_channel, subscribe
 from tests.integration.test_audit_mirror import LOG, log_signed
 from tests.stack import Stack
 from tests.unit.governance.samples import sarif
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.whole]
 
-Tool = Callable[..., Awaitable[Result]]
 JUDGING = ("tracker.readiness.get", "tracker.autopilot.anomalies", "tracker.escalation.check")  # by their exit codes
 DOCUMENTS = (
     *("chains", "calendar", "sla-rules", "assignment", "autopilot-policy", "freezes", "kinds", "signers", "groups"),
-    *("probes", "templates", "retention-policy", "mttr-slo-policy", "noise-policy"),
+    *("token-policy", "federation", "security-policy", "probes", "templates", "retention-policy", "mttr-slo-policy"),
+    *("noise-policy", "sign-in", "session-policy", "second-factor-policy"),
 )
 ABOUT = ("--subject", "app", "--version", "1.0")
+ACME = '{"providers": [{"name": "acme", "issuer": "https://login.acme.com", "client_id": "headgate"}]}'
+MORE = {"governance.freezes.preview": ABOUT[:2], "governance.plan.get": ("--gate", "release"),
+        "gateway.sign_in.try": ("--provider", "acme", "--claims", "{}", "--content", ACME)}  # fmt: skip
 JUNIT_ONE = b'<testsuite><testcase classname="t" name="a"/></testsuite>'
 JUNIT = (
     '<testsuite tests="2" failures="{failed}"><testcase classname="t" name="a"/>'
@@ -81,20 +84,6 @@ async def http(stack: Stack) -> AsyncIterator[Http]:
     edge = await Http(stack).open(vault_secret=SecretStr(VAULT_SECRET))
     yield edge
     await edge.close()
-
-
-@pytest.fixture
-def tool(http: Http, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tool:
-    """Run the tool in a thread: the gateway runs in this loop."""
-    monkeypatch.setenv("HEADGATE_URL", http.url)
-    monkeypatch.setenv("HEADGATE_TOKEN", OWNER)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("COLUMNS", "200")
-
-    async def run(*arguments: str, stdin: str | bytes | None = None) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, app, list(arguments), input=stdin)
-
-    return run
 
 
 async def send_reports(tool: Tool, http: Http, *, failed: bool) -> None:
@@ -197,6 +186,23 @@ async def accept_baseline(tool: Tool, folder: Path) -> str:
     return str(json.loads(asked.stdout)["accepted_id"])
 
 
+async def publish_documents(tool: Tool) -> None:
+    """Each as it is in force."""
+    for document in DOCUMENTS:
+        content = json.loads((await tool(document, "show", "--json")).stdout)["content"]
+        body = json.dumps({"content": content, "reason": "first"})
+        published = await tool(document, "publish", "--file", "-", stdin=body)
+        assert published.exit_code == 0, published.output
+
+
+async def archive_verified(http: Http, tool: Tool) -> None:
+    """An archive of the log up to now, and its verification begun."""
+    await log_signed(tool)
+    month = {"month": f"{http.stack.clock():%Y-%m}"}
+    assert (await tool("audit", "archive", "make", month["month"])).exit_code == 0
+    assert (await http.client.post("/api/audit/archive-verifications", json=month)).status_code == 201
+
+
 async def test_every_reading_command_reads_from_real_services(http: Http, tool: Tool, tmp_path: Path) -> None:
     await send_reports(tool, http, failed=True)
     run = json.loads((await tool("gate", "run", "release", *ABOUT, "--json")).stdout)
@@ -205,11 +211,7 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     for job in ("kpi", "escalation", "auto_assign", "autopilot"):
         assert (await tool("jobs", "run", f"ops_governance_remediation_{job}")).exit_code == 0
     checked = json.loads((await tool("ops", "check", "--json")).stdout)
-    for document in DOCUMENTS:
-        content = json.loads((await tool(document, "show", "--json")).stdout)["content"]
-        body = json.dumps({"content": content, "reason": "first"})
-        published = await tool(document, "publish", "--file", "-", stdin=body)
-        assert published.exit_code == 0, published.output
+    await publish_documents(tool)
     item = json.loads((await tool("items", "list", "--gate", "release", "--json")).stdout)[0]
     text = packaged_policies()["release"].text
     file = tmp_path / "release.yaml"
@@ -226,22 +228,31 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
     assert backtest.exit_code == 0, backtest.output
     keys = json.loads((await tool("capsule-keys", "list", "--json")).stdout)
     subscription_id, delivery_id = await subscribe(tool)
-    await log_signed(tool)
+    await archive_verified(http, tool)
     assert (await tool("guard", "recover-batch")).exit_code == 0
     await report_rehearsal(tool)
+    for words in (
+        ["accounts", "create", "--name", "api-availability", "--role", "viewer", "--purpose", "a name for all"],
+        ["audit", "verify", "--server"],
+        ["teams", "create", "ops", "--purpose", "runs all"],
+    ):
+        assert (await tool(*words)).exit_code == 0, words
+    work = json.loads((await tool("audit", "entries", "--actor", "owner", "--limit", "1", "--json")).stdout)["items"]
+    share = await tool("shares", "create", "run", "--gate", "release", "--run", str(run["run_id"]))
+    assert re.fullmatch(f"{http.url}/s#hgs_[0-9A-Za-z]{{49}}\n", share.stdout), share.output
     given = {
-        "subject": "app", "seq": "1", "from_size": "1",
-        "subscription_id": subscription_id,
-        "delivery_id": delivery_id,
-        "channel_id": await name_channel(tool),
-        "archive_id": await archived(http.stack, tool, delivery_id),
-        "key_id": keys[0]["key_id"],
-        "digest": hashlib.sha256(text.encode()).hexdigest(),
-        "backtest_id": str(json.loads(backtest.stdout)["backtest_id"]),
+        "share_id": "1", "team": "ops", "subject": "app", "seq": "1", "from_size": "1", "name": "api-availability",
+        "permission": "me:read", "trace_id": work[0]["trace_id"], "event_id": work[0]["event_id"], "actor": "owner",
+        "resource_type": "tracker.item", "resource_id": "1", "role": "viewer", "delivery_id": delivery_id,
+        "subscription_id": subscription_id, "channel_id": await name_channel(tool), "number": "1",
+        "archive_id": await archived(http.stack, tool, delivery_id), "key_id": keys[0]["key_id"],
+        "digest": hashlib.sha256(text.encode()).hexdigest(), "waiver_id": str(json.loads(waiver.stdout)["waiver_id"]),
+        "backtest_id": str(json.loads(backtest.stdout)["backtest_id"]), "deployment_id": await record_deployment(tool),
         "accepted_id": await accept_baseline(tool, tmp_path),
-        "waiver_id": str(json.loads(waiver.stdout)["waiver_id"]),
         "gate": "release", "run_id": str(run["run_id"]), "item_id": str(item["id"]), "username": "owner",
         "signal_id": str(run["rules"][0]["facts_used"][0]), "version": "1", "check_run_id": str(checked["run_id"]),
+        "report_run_id": str(json.loads((await tool("quality", "run", "--json")).stdout)["run_id"]),
+        "integrity_run_id": str(json.loads((await tool("integrity", "run", "--json")).stdout)["run_id"]),
     }  # fmt: skip
     read = 0
     for operation in with_routes():
@@ -250,12 +261,9 @@ async def test_every_reading_command_reads_from_real_services(http: Http, tool: 
         assert operation.http is not None
         made = Made(operation, operation.http)
         words = [*made.face.path.split(" "), *(given[word.lower()] for word in made.words if word.lower() in given)]
-        if operation.name == "governance.freezes.preview":
-            words += ["--subject", "app"]
+        words += MORE.get(operation.name, ())
         if made.face.target and operation.name != "governance.runs.list":
             words += ["app@1.0"]
-        if operation.name == "governance.plan.get":
-            words += ["--gate", "release"]
         for more in ((), ("--json",)):
             result = await tool(*words, *more)
             judged = made.face.judges or operation.name in JUDGING

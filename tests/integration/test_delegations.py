@@ -73,7 +73,12 @@ async def test_it_ends_by_the_clock_by_a_word_and_with_the_right_to_approve(stac
     await stack.publish(user_changed, user.model_copy(update={"role": "manager", "revision": 2}))
     await stack.idle("governance")
     assert (await word(stack, "eve", evidence, on_behalf_of="dee")).status == 403, "dee may not approve any more"
+    await hand_over(stack, "fay", "eve")
+    own = {"username": "fay", "role": "own", "own_permissions": ["gate:approve"]}
+    await stack.publish(user_changed, user.model_copy(update=own))
+    await stack.idle("governance")
     listed = (await stack.query(list_delegations, {"to_user": "eve"})).json["items"]
+    assert listed.pop(0)["in_force"], "a role of the installation's own that may approve"
     assert [(one["from_user"], one["in_force"]) for one in listed] == [("dee", False), ("cem", False), ("bob", False)]
 
 

@@ -22,7 +22,7 @@ from deploy.embedded import EmbeddedError, Server, free_port, start_nats, start_
 from deploy.embedded.server import lock_data
 from deploy.installation import NatsUser, nats_config
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.whole]
 PASSWORD = "a-password-for-tests-only"
 ADMIN = NatsUser("admin", PASSWORD, publish_allow=(">",), subscribe_allow=(">",))
 

@@ -149,18 +149,18 @@ async def test_there_are_not_more_streams_than_allowed(http: Http, monkeypatch: 
 
 
 async def test_one_token_can_not_take_all_streams(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "MAX_STREAMS_PER_TOKEN", 2)
+    monkeypatch.setattr(sse, "MAX_STREAMS_PER_CALLER", 2)
     ann = await http.user("ann", "viewer")
     async with reading(ann), reading(ann):
         answer = await ann.get("/api/events")
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "30")
-        assert "This token has 2 event streams" in answer.json()["detail"]
+        assert "You have 2 event streams" in answer.json()["detail"]
         async with reading(http.client):
             assert http.edge.streams.count == 3
     async with asyncio.timeout(5):
         while http.edge.streams.count:
             await asyncio.sleep(0.02)
-    assert not http.edge.streams.by_token
+    assert not http.edge.streams.by_caller
     async with reading(ann):
         pass
 

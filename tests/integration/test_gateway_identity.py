@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from libs.common.contracts.gateway.tokens import token_issued, token_revoked
 from libs.common.contracts.gateway.users import user_changed, user_created
-from services.gateway.bootstrap import BootstrapError, bootstrap
+from services.gateway.identity.bootstrap import BootstrapError, bootstrap
 from services.gateway.service import SERVICE
 from tests.http_edge import OWNER, Http
 from tests.stack import Stack
@@ -103,7 +103,7 @@ async def test_an_async_issue_shows_the_token_in_the_202(http: Http) -> None:
     assert shown.json()["result"]["token"] is None
 
 
-@pytest.mark.parametrize("field", ["secret_sha256", "caller_sites"])
+@pytest.mark.parametrize("field", ["secret_sha256", "caller_sites", "caller_bounds", "caller_token_id"])
 async def test_no_caller_can_say_what_the_edge_seals(http: Http, field: str) -> None:
     answer = await http.client.post("/api/tokens", json={"label": "x", field: "0" * 64})
     assert answer.status_code == 422
@@ -157,7 +157,7 @@ async def test_a_narrow_token_can_not_make_a_wider_one(http: Http) -> None:
     assert (await narrow.post("/api/tokens", json={"label": "b", "sites": ["plant-b"]})).status_code == 403
     answer = await narrow.post("/api/users", json={"username": "eve", "role": "owner", "sites": ["*"]})
     assert answer.status_code == 403
-    assert "whole installation" in answer.json()["detail"]
+    assert "it reaches all sites, and you don't" in answer.json()["detail"]
     assert [row["site"] for row in (await narrow.get("/api/sites")).json()] == ["plant-a"]
 
 

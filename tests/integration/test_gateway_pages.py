@@ -10,8 +10,8 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from services.gateway import explorer
-from services.gateway.explorer import AssetsMissing
+from services.gateway.documents import explorer
+from services.gateway.documents.explorer import AssetsMissing
 from services.gateway.pages import PUBLIC
 from tests.http_edge import Http
 from tests.stack import Stack

@@ -76,6 +76,7 @@ async def test_a_fault_of_an_own_handler_is_a_500_without_details(http: Http, mo
 async def test_an_own_question_without_a_database_is_a_503_with_advice(http: Http) -> None:
     assert (await http.client.get("/api/sites")).status_code == 200  # from now on the token is known for a while
     before = counted(503)
+    await http.stack.idle("gateway")  # whoever is at work would die of a connection that is gone under it
     http.running.pool.terminate()
     answer = await http.client.get("/api/sites")
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")

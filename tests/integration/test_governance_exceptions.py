@@ -6,6 +6,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+from prometheus_client import REGISTRY
+
 from libs.common.cloudevents import format_time
 from libs.common.contracts.governance.halts import lift_halt, line_halted, list_halts, stop_line
 from libs.common.contracts.governance.runs import list_runs
@@ -20,6 +22,7 @@ from libs.common.contracts.governance.waivers import (
     waiver_requested,
     withdraw_waiver,
 )
+from services.governance.exceptions.lifecycle import STATES
 from tests.integration.governance_desk import rule, run, send_ops, start
 from tests.stack import Answer, Stack
 
@@ -37,6 +40,11 @@ async def ask(stack: Stack, *, days: float = 5, actor: str = "ann", **more: Any)
 async def say(stack: Stack, command: Any, waiver_id: int, actor: str = "bob") -> Answer:
     """A word on a waiver."""
     return await stack.command(command, {"waiver_id": waiver_id, "reason": "looked at it"}, actor=actor)
+
+
+def requests_counted() -> dict[str, float]:
+    """What this process has counted as ``approval_requests_total``, by status."""
+    return {one: REGISTRY.get_sample_value("approval_requests_total", {"status": one}) or 0.0 for one in STATES}
 
 
 async def test_a_waiver_takes_two_persons_and_ends_by_the_clock(stack: Stack) -> None:
@@ -74,6 +82,7 @@ async def test_a_waiver_takes_two_persons_and_ends_by_the_clock(stack: Stack) ->
 async def test_what_nobody_needs_is_named_and_a_withdrawn_one_is_over(stack: Stack) -> None:
     await start(stack)
     await send_ops(stack)
+    before = requests_counted()
     waiver_id = (await ask(stack)).json["waiver_id"]
     await say(stack, approve_waiver, waiver_id)
     result = await run(stack)
@@ -86,6 +95,8 @@ async def test_what_nobody_needs_is_named_and_a_withdrawn_one_is_over(stack: Sta
     assert (await say(stack, approve_waiver, second)).status == 409
     listed = (await stack.query(list_waivers, {})).json["items"]
     assert [one["state"] for one in listed] == ["declined", "withdrawn"]
+    counted = {status: count - before[status] for status, count in requests_counted().items()}
+    assert counted == {"requested": 2, "approved": 1, "declined": 1, "withdrawn": 1, "revoked": 0}
 
 
 async def test_a_revoked_waiver_has_the_go_judged_again(stack: Stack) -> None:

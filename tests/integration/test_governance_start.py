@@ -12,6 +12,8 @@ import pytest
 from services.governance.startup import packaged_policies, read_policies
 from tests.unit.governance.samples import POLICIES_FOLDER
 
+pytestmark = pytest.mark.whole
+
 RELEASE = (POLICIES_FOLDER / "release.yaml").read_text()
 
 

@@ -19,7 +19,7 @@ from deploy.local.options import Options
 from libs.common.contracts import SERVICES
 from tests.local_traffic import await_that, client, story
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.whole]
 ROOT = Path(__file__).parents[2]
 PARTS = {"postgres", "nats", *SERVICES}
 
@@ -83,6 +83,7 @@ def _left(family: list[psutil.Process]) -> list[psutil.Process]:
     return [one for one in family if not is_dead(one)]
 
 
+@pytest.mark.faults
 def test_killed_parts_come_back_and_a_second_start_keeps_all(stack: LocalStack, said: list[tuple[str, str]]) -> None:
     stack.start()
     stack.wait_ready()
@@ -128,6 +129,7 @@ def test_killed_parts_come_back_and_a_second_start_keeps_all(stack: LocalStack, 
         again.stop()
 
 
+@pytest.mark.faults
 def test_a_killed_supervisor_leaves_nothing_and_the_next_one_starts(private: Path) -> None:
     first = _command(private, "up", "--quiet")
     _until_up(first)
@@ -199,7 +201,7 @@ def test_a_broken_service_is_named_and_retried_slowly(
     stack.start()
     try:
         line = await_that(
-            "the fifth end", lambda: next((text for _, text in said if "that was 5 times in a row" in text), "")
+            "the fifth end", lambda: next((text for _, text in said if "that was 5 times in a row" in text), ""), 90
         )
         assert "exit code 1" in line
         assert line.endswith("starting it again in 30 s")

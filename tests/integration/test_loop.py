@@ -48,7 +48,7 @@ class Fake:
         return Deferred(gate_decided, (cause,), {"kept": 7})
 
     async def resume(self, tx: Tx, command: CloudEvent, body: Any, state: Mapping[str, Any], data: Any) -> bytes:
-        tx.emit(board_synced, summary(data.run_number), subject="board")
+        tx.emit(board_synced, summary(data.run_number), subject="operations/site")
         if data.decision == "no_go":
             raise Conflict("not now", blockers=["one"])
         return orjson.dumps({"run_number": data.run_number, "kept": state["kept"], "actor": tx.actor})

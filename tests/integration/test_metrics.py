@@ -10,7 +10,9 @@ from libs.common.contracts.gateway.latency import latency_sampled
 from libs.common.contracts.metrics.latency import api_latency
 from libs.common.ids import uuid7
 from libs.common.latency import LatencyRecorder
-from services.metrics.service import SERVICE
+from services.metrics.domain.watched import watched
+from services.metrics.service import SERVICE, make_service
+from services.metrics.startup import packaged_slos
 from tests.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -39,6 +41,48 @@ async def test_nothing_known_is_no_data(stack: Stack) -> None:
     found = await asked(stack)
     assert (found["status"], found["endpoints"], found["burn_rate"]["status"]) == ("no_data", [], "no_data")
     assert found["burn_rate"]["long_burn_rate"] is None
+
+
+async def test_the_facility_systems_flow_with_its_numbers(stack: Stack) -> None:
+    """8 samples at the least, p95 from 450 and from 900 ms, two windows; and a restart changes no answer."""
+    await stack.start(SERVICE)
+    recorder = LatencyRecorder()
+    for route, count, ms in (("/seven", 7, 20), ("/quick", 8, 449.9), ("/slow", 8, 450), ("/worst", 8, 900)):
+        record(recorder, count, ms, route=route)
+    record(recorder, 2, 20, 500, route="/quick")
+    await send(stack, recorder)
+    await stack.idle("metrics")
+    found = await asked(stack)
+    shown = {one["route"]: (one["sample_count"], one["status"], one["p95_error_ms"]) for one in found["endpoints"]}
+    assert shown == {
+        "/seven": (7, "no_data", 10),
+        "/quick": (10, "ok", 50),
+        "/slow": (8, "warning", 50),
+        "/worst": (8, "critical", 300),
+    }
+    burn = found["burn_rate"]
+    keys = ("short_window_minutes", "long_window_minutes", "error_slo_percent", "latency_slo_percent", "status")
+    assert [burn[key] for key in keys] == [5, 60, 99, 95, "warning" if burn["short_burn_rate"] < 10 else "critical"]
+    assert burn["short_burn_rate"] == pytest.approx(max(100 * 2 / 33 / 1, 100 * 16 / 33 / 5))
+    await stack.stop("metrics")
+    await stack.start(SERVICE)
+    again = await asked(stack)
+    assert {**again, "generated_at": 0} == {**found, "generated_at": 0}
+
+
+async def test_of_watched_routes_goes_the_whole(stack: Stack) -> None:
+    await stack.start(make_service(packaged_slos(), watched(("GET /fast", "POST /api/gates/{gate}/runs"))))
+    recorder = LatencyRecorder()
+    record(recorder, 50, 5)
+    record(recorder, 3, 5000, route="/slow")
+    await send(stack, recorder)
+    await stack.idle("metrics")
+    found = await asked(stack)
+    assert [(one["endpoint_key"], one["watched"], one["status"]) for one in found["endpoints"]] == [
+        ("GET /fast", True, "ok"), ("GET /slow", False, "no_data"), ("POST /api/gates/{gate}/runs", True, "no_data"),
+    ]  # fmt: skip
+    assert [one["last_sample_at"] is None for one in found["endpoints"]] == [False, False, True]
+    assert found["status"] == "no_data"  # a route of the list that nobody asked
 
 
 async def test_samples_of_two_processes_are_merged_and_judged(stack: Stack) -> None:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
 import httpx2
 import pytest
 import pytest_asyncio
-from typer.testing import CliRunner, Result
 
-from libs.client.cli import app
 from libs.common.contracts.governance.runs import run_gate
 from libs.common.contracts.tracker.items import item_opened
 from services.audit.service import make_service as make_audit
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
 from services.tracker.service import SERVICE as TRACKER
-from tests.http_edge import OWNER, Http
+from tests.command_line import Tool
+from tests.http_edge import Http
 from tests.integration.governance_desk import event, send, start
 from tests.integration.test_gateway_events import reading
 from tests.stack import Stack
@@ -31,7 +28,6 @@ from tests.unit.governance.samples import case, junit
 
 pytestmark = pytest.mark.integration
 
-Tool = Callable[..., Awaitable[Result]]
 BOARD = "/api/ops/governance/gate/remediation/tracker"
 FRIENDLY = (
     ("acme/payments-api", "2"),
@@ -71,19 +67,6 @@ async def http(stack: Stack) -> AsyncIterator[Http]:
     edge = await Http(stack).open()
     yield edge
     await edge.close()
-
-
-@pytest.fixture
-def tool(http: Http, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tool:
-    monkeypatch.setenv("HEADGATE_URL", http.url)
-    monkeypatch.setenv("HEADGATE_TOKEN", OWNER)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("COLUMNS", "200")
-
-    async def run(*arguments: str, stdin: str | bytes | None = None) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, app, list(arguments), input=stdin)
-
-    return run
 
 
 async def ok(answer: httpx2.Response) -> Any:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.notary import move_in
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.whole]
 
 # What sweeps over all services finds the new one by itself.
 SWEEPS = (

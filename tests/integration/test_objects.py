@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from libs.common import buckets, topology
-from libs.common.objects import CHUNK_BYTES, Bucket, ObjectGone
+from libs.common.objects import CHUNK_BYTES, Bucket, ObjectAltered, ObjectGone
 from libs.common.problems import Unavailable
 from tests.stack import Stack
 
@@ -53,6 +53,29 @@ async def test_what_is_put_is_read(bucket: Bucket, content: bytes) -> None:
     await bucket.put(name, size, packed)
     assert (await bucket.find(name)).size == len(content)
     assert await content_of(bucket, name) == content
+
+
+async def test_a_file_inside_is_read_alone_and_checked_by_its_own_sum(bucket: Bucket) -> None:
+    name, size, packed = named(NOISE)
+    await bucket.put(name, size, packed)
+    stored = await bucket.find(name)
+    pieces: list[bytes] = []
+
+    async def read(start: int, size: int, sha256: str) -> None:
+        pieces.clear()
+        async for piece in bucket.read_part(stored, start, size, sha256):
+            pieces.append(piece)  # noqa: PERF401 - what came before an error is looked at
+
+    for start, end in ((0, 10), (5, CHUNK_BYTES), (CHUNK_BYTES - 1, CHUNK_BYTES + 9), (size - 7, size), (9, 9)):
+        await read(start, end - start, hashlib.sha256(NOISE[start:end]).hexdigest())
+        assert b"".join(pieces) == NOISE[start:end]
+    with pytest.raises(ObjectAltered) as caught:
+        await read(0, CHUNK_BYTES, "0" * 64)
+    assert caught.value.how.startswith("the SHA-256 of what lies in it")
+    assert 0 < sum(map(len, pieces)) < CHUNK_BYTES  # who counts sees that it is not whole
+    with pytest.raises(ObjectAltered) as caught:
+        await read(size - 7, 8, "0" * 64)
+    assert caught.value.how.startswith("it ends 1 bytes before")
 
 
 async def test_what_was_never_put_is_gone(bucket: Bucket) -> None:

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 
 from deploy.local import LocalStack
 from libs.common.admin import derived_password, service_url
-from libs.common.buckets import AUDIT, BUCKETS, BucketPlan
+from libs.common.buckets import AUDIT, BUCKETS, LIMITS, BucketPlan, counter_place
 from libs.common.contracts import CONTRACTS, SERVICES
 from libs.common.permissions import SYSTEM_USER, inbox_prefix
 from libs.common.topology import Topology, durables
@@ -23,6 +23,8 @@ from tests.local_traffic import client, story
 pytestmark = pytest.mark.integration
 NAMES = Topology()
 NOT_OURS = b"not a message of ours"
+# The server takes what is no JSON for an order to purge all, and others go by what lies in these streams.
+NOTHING_OF_IT = b'{"filter": "nothing.of.this.name"}'
 
 
 class User:
@@ -48,7 +50,8 @@ class User:
 
     async def may_publish(self, subject: str) -> bool:
         """Whether this user may publish there. Sends a message that no one takes for one of ours."""
-        return await self.may(lambda: self.client.publish(subject, NOT_OURS))
+        payload = NOTHING_OF_IT if ".STREAM.PURGE." in subject else NOT_OURS
+        return await self.may(lambda: self.client.publish(subject, payload))
 
     async def may_subscribe(self, subject: str) -> bool:
         """Whether this user may subscribe there."""
@@ -119,7 +122,8 @@ async def test_a_service_speaks_only_for_itself(local_stack: LocalStack, service
             f"{inbox_prefix(other)}.forged",
         ]
     forbidden += ["_INBOX.forged", f"headgate.tick.{service}.prune", "headgate.schedule", "other.event.global.x.y.z"]
-    if service != "gateway":
+    if service != "gateway":  # the edge sends every command, and tells of those that it refused
+        forbidden += [f"headgate.record.{other}.thing.do" for other in _others(service)]
         commands = ["gateway.user.create", "governance.gate.run", "tracker.item.patch", "audit.deadletter.drop"]
         forbidden += [f"headgate.command.{name}.1" for name in commands if name not in CONTRACTS[service].sends]
         forbidden += ["headgate.query.governance.gates.list", "headgate.telemetry.gateway.latency.sampled"]
@@ -133,6 +137,7 @@ async def test_a_service_speaks_only_for_itself(local_stack: LocalStack, service
 async def test_a_service_hears_only_what_is_its_own(local_stack: LocalStack, service: str) -> None:
     forbidden = [">", "_INBOX.>", "$JS.ACK.>", "$JS.API.>", "headgate.>", "headgate.command.>", "headgate.schedule.>"]
     forbidden += [f"headgate.command.{service}.>", f"headgate.tick.{service}.>", "headgate.telemetry.>", "$SYS.>"]
+    forbidden += ["headgate.record.>", f"headgate.record.{service}.>"]
     for other in _others(service):
         forbidden += [f"{inbox_prefix(other)}.>", f"headgate.query.{other}.>"]
     if service != "gateway":
@@ -200,6 +205,23 @@ async def test_only_audit_replaces_its_last_checkpoint(local_stack: LocalStack, 
     async with login(local_stack, service) as user:
         assert {subject: await user.may_publish(subject) for subject in rights} == rights
         assert not await user.may_subscribe("$KV.headgate-audit.>")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_only_the_gateway_counts_requests(local_stack: LocalStack, service: str) -> None:
+    mine, (stream, subject) = service == LIMITS.service, counter_place("headgate", LIMITS)
+    rights = {
+        f"{subject}.of-the-test.1": mine,  # without a number to add it is refused by the stream, not by the rights
+        f"{subject}.of-the-test": False,
+        f"$JS.API.DIRECT.GET.{stream}.{subject}.of-the-test.1": mine,
+        f"$JS.API.STREAM.INFO.{stream}": mine,
+        f"$JS.API.STREAM.MSG.GET.{stream}": False,
+        f"$JS.API.STREAM.PURGE.{stream}": False,
+        f"$JS.API.STREAM.MSG.DELETE.{stream}": False,
+    }
+    async with login(local_stack, service) as user:
+        assert {subject: await user.may_publish(subject) for subject in rights} == rights
+        assert not await user.may_subscribe(f"{subject}.>")
 
 
 async def test_a_schedule_reaches_no_command_and_no_other_stream(local_stack: LocalStack) -> None:

@@ -20,8 +20,9 @@ from services.audit.service import make_service as make_audit
 from tests.integration.audit_desk import record
 from tests.integration.backup_desk import NO_KEYS, source_of, wait_for, worker
 from tests.stack import Stack
+from tests.unit.deploy.backups import folder_of
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.whole]
 
 
 async def _rehearse(stack: Stack, store: Store, found: Found | None = None, keys: Keys = NO_KEYS) -> Rehearsal:
@@ -50,10 +51,10 @@ async def _scratch_left(stack: Stack) -> list[str]:
 
 def _rewritten(store: Store, found: Found, manifest: Manifest) -> Found:
     """The same backup with a manifest that lies, and is in itself all right."""
-    (found.folder / "manifest.json").unlink()
-    (found.folder / "checked.json").unlink(missing_ok=True)
+    (folder_of(found) / "manifest.json").unlink()
+    (folder_of(found) / "checked.json").unlink(missing_ok=True)
     partial = store.root / f".partial-{found.backup_id}"
-    found.folder.rename(partial)
+    folder_of(found).rename(partial)
     store.finish(partial, manifest, NO_KEYS)
     return store.look(found.backup_id)
 
@@ -104,7 +105,7 @@ def _scratch_folders(folder: Path) -> list[Path]:
 async def test_one_byte(stack: Stack, tmp_path: Path) -> None:
     store = Store(tmp_path)
     made = await _backup(stack, store)
-    file = made.folder / "database.dump"
+    file = folder_of(made) / "database.dump"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
@@ -127,8 +128,10 @@ async def test_one_missing_table_and_a_row_that_was_changed(
     await connection.execute("DELETE FROM audit.inbox WHERE event_id = (SELECT event_id FROM audit.inbox LIMIT 1)")
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         snapshot = await connection.fetchval("SELECT pg_export_snapshot()")
-        (made.folder / "database.dump").unlink()
-        writer = PartWriter(made.folder, "database.dump", made.backup_id, NO_KEYS, packed=False, moved=lambda _: None)
+        (folder_of(made) / "database.dump").unlink()
+        writer = PartWriter(
+            folder_of(made), "database.dump", made.backup_id, NO_KEYS, packed=False, moved=lambda _: None
+        )
         await database.dump(stack.database_url, list(made.manifest.migrations), snapshot, 18, writer.write)
     await connection.close()
     lying = _rewritten(store, made, made.manifest.model_copy(update={"database": writer.close()}))

@@ -111,3 +111,25 @@ async def test_what_can_not_be_is_refused(edge: Http) -> None:
     assert (await client.post(f"{DR}/report", json=_result(stack, seconds_ago=25))).status_code == 201
     older = await client.post(f"{DR}/report", json=_result(stack, seconds_ago=28))
     assert older.status_code == 409, older.text
+
+
+async def test_latest_and_history_as_callers_of_the_facility_system_know_them(edge: Http) -> None:
+    """Spec §6.6: newest first, 20 by default, 1 to 100, with the fields that they read."""
+    stack, client = edge.stack, edge.client
+    for number in range(22):
+        stack.clock.advance(minutes=5)
+        valid = number != 21
+        body = _result(stack, restore_valid=valid, problems=[] if valid else ["table tracker.item is missing"])
+        assert (await client.post(f"{DR}/report", json=body)).status_code == 201
+    shown = (await client.get(f"{DR}/history")).json()
+    assert len(shown) == 20
+    assert [one["finished_at"] for one in shown] == sorted((one["finished_at"] for one in shown), reverse=True)
+    assert {"run_id", "status", "trigger", "finished_at", "backup_file", "restore_valid", "pruned_files"} <= set(
+        shown[0]
+    )
+    assert {"enabled", "counts", "simulate_restore", "notes"} <= set(shown[0])
+    latest = (await client.get(f"{DR}/latest")).json()
+    assert (latest, latest["restore_valid"], latest["status"]) == (shown[0], False, "critical")
+    assert len((await client.get(f"{DR}/history", params={"limit": 100})).json()) == 22
+    for limit in (0, 101, -1):
+        assert (await client.get(f"{DR}/history", params={"limit": limit})).status_code == 422

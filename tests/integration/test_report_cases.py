@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from typer.testing import CliRunner, Result
 
-from libs.client.cli import app
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
 from services.tracker.service import SERVICE as TRACKER
-from tests.http_edge import OWNER, Http
+from tests.command_line import Tool, tool_at
+from tests.http_edge import Http
 from tests.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -51,7 +49,6 @@ NOTES = {
     "07-junit-failure-announced-as-error.xml": "0 failures and 1 error are announced; 1 failure and 0 errors are there",
 }
 RULES = {"junit": "tests_passed", "cobertura": "coverage_line", "sarif": "sarif_no_new_high"}
-Tool = Callable[..., Awaitable[Result]]
 
 
 @pytest_asyncio.fixture
@@ -59,15 +56,7 @@ async def tool(stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     # `gate explain` asks the tracker who mends what, and has patience while it is away.
     await stack.start(make_service(packaged_policies()), TRACKER)
     edge = await Http(stack).open()
-    monkeypatch.setenv("HEADGATE_URL", edge.url)
-    monkeypatch.setenv("HEADGATE_TOKEN", OWNER)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("COLUMNS", "250")
-
-    async def run(*arguments: str) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, app, list(arguments))
-
-    yield run
+    yield tool_at(edge.url, monkeypatch, tmp_path)
     await edge.close()
 
 

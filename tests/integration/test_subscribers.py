@@ -15,7 +15,7 @@ import pytest_asyncio
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.gateway.subscribers import subscriber_created, subscriber_gapped, subscriber_removed
 from libs.common.ids import uuid7
-from services.gateway.durables import filters_of
+from services.gateway.subscribing.durables import filters_of
 from tests.http_edge import OWNER, Http
 from tests.integration.bus_guest import Guest, until
 from tests.stack import Stack
@@ -248,7 +248,7 @@ async def test_a_removed_subscriber_or_user_ends_the_connection(http: Http) -> N
 
 async def test_a_token_ends_at_its_time(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
     made = await make(http)
-    monkeypatch.setattr("services.gateway.callout.LIFETIME_S", 1)
+    monkeypatch.setattr("services.gateway.subscribing.callout.LIFETIME_S", 1)
     guest = await enter(http, made)
     assert await ends(guest) < 5
 
@@ -314,8 +314,8 @@ async def test_what_an_operator_may_not_see_does_not_come(http: Http) -> None:
 
 
 async def test_each_user_and_each_subscriber_has_a_limit(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.gateway.subscribers.MAX_SUBSCRIBERS", 1)
-    monkeypatch.setattr("services.gateway.callout.MAX_CONNECTIONS", 2)
+    monkeypatch.setattr("services.gateway.subscribing.subscribers.MAX_SUBSCRIBERS", 1)
+    monkeypatch.setattr("services.gateway.subscribing.callout.MAX_CONNECTIONS", 2)
     made = await make(http)
     answer = await http.client.post("/api/subscribers", json={"name": "two"})
     assert (answer.status_code, "remove some first" in answer.text) == (409, True)

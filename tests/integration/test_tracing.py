@@ -6,13 +6,12 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-import structlog
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Kinds
 
 from libs.common import telemetry
 from libs.common.contracts.governance.runs import gate_decided
 from libs.common.contracts.tracker.items import item_opened
-from libs.common.telemetry import log, setup_logs, stop_tracing
+from libs.common.telemetry import log, stop_tracing
 from services.audit.service import make_service as make_audit
 from services.governance.service import make_service
 from services.governance.startup import packaged_policies
@@ -34,18 +33,6 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", made.url)
         yield made
         stop_tracing()
-
-
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    """The JSON log lines of this test."""
-    before, handlers = structlog.get_config(), logging.root.handlers[:]
-    stream = io.StringIO()
-    setup_logs("test", "info", "json", stream)
-    yield stream
-    structlog.configure(**before)
-    structlog.contextvars.unbind_contextvars("service")
-    logging.root.handlers[:] = handlers
 
 
 async def test_a_gate_run_is_one_tree_from_http_to_the_trackers_sql(stack: Stack, receiver: Receiver) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from libs.common.contracts.gateway.users import user_changed
+from libs.common.contracts.gateway.users import user_changed, user_created
 from libs.common.contracts.governance.runs import gate_decided
 from libs.common.contracts.tracker.assignment import JOB
 from libs.common.contracts.tracker.items import BASE
@@ -59,6 +59,24 @@ async def test_those_who_were_there_before_are_known(http: Http, stack: Stack) -
     assert after["candidate_usernames_by_role"] == {"owner": ["owner"], "manager": ["mia"], "operator": []}
     assert (await http.client.post(f"{BASE}/auto-assign/run?limit=501")).status_code == 422
     assert (await http.client.get(f"{BASE}/workload?max_suggestions=101")).status_code == 422
+
+
+async def test_the_name_that_people_read_is_shown_and_told_to_nobody(http: Http, stack: Stack) -> None:
+    mia = {"username": "mia", "role": "manager", "sites": ["global"], "display_name": "Mia Secretname"}
+    made = await http.client.post("/api/users", json=mia)
+    assert (made.status_code, made.json()["display_name"]) == (201, "Mia Secretname")
+    await stack.heard(user_created, lambda event: event.data["username"] == "mia")
+    await stack.idle("tracker")
+    listed = {one["username"]: one["display_name"] for one in (await http.client.get(f"{BASE}/people")).json()}
+    assert (listed["mia"], listed["owner"], listed["ole"]) == ("Mia Secretname", "First owner", "")
+    change = {"display_name": "Mia Othername"}
+    assert (await http.client.patch("/api/users/mia", json=change)).json() == made.json() | change | {"revision": 2}
+    told = await stack.heard(user_changed, lambda event: event.data["username"] == "mia")
+    assert [(one["field"], one["masked"]) for one in told.data["changes"]] == [("display_name", True)]
+    await stack.idle("tracker")
+    listed = {one["username"]: one["display_name"] for one in (await http.client.get(f"{BASE}/people")).json()}
+    assert listed["mia"] == "Mia Othername"
+    assert not any(word in event.encode().decode() for event in stack.events for word in ("Secretname", "Othername"))
 
 
 async def test_the_schedule_gives_items_out(http: Http, stack: Stack) -> None:

@@ -59,7 +59,7 @@ async def test_the_newest_that_is_told_of_a_user_counts(office: Office) -> None:
     await office.hire("far", "operator", sites=["elsewhere"])
     await office.hire("off", "operator", active=False)
     await office.hire("all", "manager", sites=["*"])
-    found = [(one.username, one.role) for one in await people.list_people(office.read(), Nothing())]
+    found = [(one.username, one.role) for one in await people.persons(office.read())]
     assert [one for one in found if one[0].endswith(office.site)] == [
         (f"all-{office.site}", "manager"),
         (ann, "operator"),
@@ -68,7 +68,7 @@ async def test_the_newest_that_is_told_of_a_user_counts(office: Office) -> None:
     await office.hire("all", "manager", active=False, revision=2)  # not to be seen by the other tests
     await office.hire("ann", "operator", active=False, revision=4)
     await office.hire("eve", "manager", active=False, revision=2)
-    assert await people.list_people(office.read(), Nothing()) == []
+    assert await people.persons(office.read()) == []
 
 
 async def test_a_workload_counts_and_suggests(office: Office) -> None:
@@ -189,7 +189,7 @@ async def test_the_policy_switches_off_and_sets_limits(office: Office) -> None:
     assert some["no_candidate_count"] == 1
     (more,) = [one for one in some["workload"]["suggestions"] if one["recommended_assignee"] is None]
     assert "no operator is free (2 at the limit)" in more["reason"]
-    listed = {one.username: one for one in await people.list_people(office.read(), Nothing())}
+    listed = {one.username: one for one in await people.persons(office.read())}
     assert (listed[pia].open_items, listed[pia].max_open_items, listed[ole].max_open_items) == (1, 1, None)
 
 

@@ -10,7 +10,6 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from libs.common.contracts.base import Nothing
 from libs.common.contracts.governance.runs import RuleStatus
 from libs.common.contracts.tracker.board import SyncBody, sync_board
 from libs.common.contracts.tracker.people import PersonLimit, limit_person
@@ -18,7 +17,7 @@ from libs.common.postgres import make_pool
 from services.tracker import people
 from tests.integration.tracker_crew import NEVER_ASKED, Office
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.whole]
 
 
 @pytest_asyncio.fixture
@@ -68,7 +67,7 @@ async def test_many_runs_at_once_give_nothing_twice_and_lose_nothing(office: Off
     assert dict(row) == {
         "items": SUBJECTS * RULES, "unassigned": 0, "torn": 0, "twice": 0, "lost": 0, "stale": 0,
     }  # fmt: skip
-    spread = {one.username: one.open_items for one in await people.list_people(office.read(), Nothing())}
+    spread = {one.username: one.open_items for one in await people.persons(office.read())}
     assert spread[names[0]] == 100, "the limit holds, however many runs there are at once"
     others = [count for name, count in spread.items() if name != names[0]]
     assert sum(others) == SUBJECTS * RULES - 100

@@ -16,9 +16,9 @@ import pytest
 
 from deploy.local import LocalStack
 from deploy.local.__main__ import summary
-from tests.local_traffic import WAIT_S
+from tests.local_traffic import WAIT_S, started
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.whole]
 
 TUTORIALS = Path(__file__).parents[2] / "docs" / "tutorials"
 PAGE_URL = "http://127.0.0.1:8080"  # where `make up` listens; a private stack takes a free port
@@ -106,12 +106,8 @@ def repository(tmp_path: Path) -> Path:
 def stack(repository: Path) -> Iterator[LocalStack]:
     """What `make up` starts."""
     made = LocalStack(repository / ".headgate")
-    made.start()
-    try:
-        made.wait_ready()
+    with started(made):
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.integration.old_version import OldVersion, check_out
 from tests.local_traffic import await_that, client, story
 from tests.receiver import Receiver
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.whole]
 ENVIRONMENT = {"HEADGATE_REQUESTS_PER_MINUTE": "1000000", "HEADGATE_OUTBOUND_NETWORKS": '["127.0.0.0/8"]'}
 
 
@@ -41,7 +41,7 @@ class Upgraded:
         return answer.json()
 
 
-@pytest.fixture(scope="module", params=["stopped", "killed"])
+@pytest.fixture(scope="module", params=["stopped", pytest.param("killed", marks=pytest.mark.faults)])
 def upgraded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
     """Filled by the old version, which was stopped as it should be or killed; then started by this one."""
     folder = tmp_path_factory.mktemp("upgrade")

@@ -108,9 +108,39 @@ async def test_what_is_in_force(kitchen: Kitchen) -> None:
 async def test_publishing_tells_what_and_why(kitchen: Kitchen) -> None:
     published = await kitchen.publish(soups=3, notes=["a"])
     (told,) = kitchen.told
-    assert (told.name, told.subject, told.site, told.actor) == ("tracker.menu.published", "north/1", "north", "ann")
+    assert (told.name, told.subject, told.site, told.actor) == ("tracker.menu.published", "north", "north", "ann")
     assert told.data["content"] == {"soups": 3, "notes": ["a"]}
     assert (told.data["version"], told.data["digest"], told.data["reason"]) == (1, published.digest, "as told")
+
+
+async def test_publishing_tells_from_what_to_what(kitchen: Kitchen) -> None:
+    await kitchen.publish("north", soups=3, notes=["a"])  # until then the default was in force
+    await kitchen.publish("north", soups=3, notes=["b", "c"])
+    await kitchen.publish("global", soups=5)
+    await kitchen.publish("south", soups=6)  # until then that of global was
+    await kitchen.publish("south", soups=6)
+    await kitchen.order(MENU.rollback, Rollback(version=1, reason="as it was"))
+    told = [
+        [(one["field"], one.get("before"), one.get("after")) for one in event.data["changes"]] for event in kitchen.told
+    ]
+    assert told == [
+        [("/notes/0", None, "a"), ("/soups", 1, 3)],
+        [("/notes/0", "a", "b"), ("/notes/1", None, "c")],
+        [("/soups", 1, 5)],
+        [("/soups", 5, 6)],
+        [],
+        [("/notes/0", "b", "a"), ("/notes/1", "c", None)],
+    ]
+    assert {event.data["changes_left_out"] for event in kitchen.told} == {0}
+
+
+async def test_of_very_many_changes_the_first_are_told_and_the_others_counted(kitchen: Kitchen) -> None:
+    await kitchen.publish(notes=[str(number) for number in range(700)])
+    await kitchen.publish(notes=[f"{number} {'x' * 1000}" for number in range(200)])
+    many, long = kitchen.told
+    assert (len(many.data["changes"]), many.data["changes_left_out"]) == (500, 200)
+    assert 50 < len(long.data["changes"]) < 70
+    assert len(long.data["changes"]) + long.data["changes_left_out"] == 700
 
 
 async def test_a_roll_back_restores_the_very_bytes(kitchen: Kitchen) -> None:

@@ -19,7 +19,7 @@ from libs.common.cloudevents import format_time
 from libs.common.contracts.gateway.refusals import refusals_counted
 from libs.common.contracts.governance.deliveries import delivery_ignored
 from libs.common.contracts.governance.policies import publish_policy
-from services.gateway import deliveries
+from services.gateway.doors import deliveries
 from tests.http_edge import Http
 from tests.integration.governance_desk import rule, run, start
 from tests.stack import Stack
@@ -169,7 +169,7 @@ async def test_only_who_knows_the_secret_may_deliver(http: Http, stack: Stack) -
     assert (await http.client.get("/api/signals")).json()["items"] == []
     await http.edge.refusals.flush()
     counted = await stack.heard(refusals_counted)
-    rows = {(row["route"], row["status"]): row["count"] for row in counted.data["items"]}
+    rows = {(row["route"], row["status"]): row["count"] for row in counted.data["strangers"]}
     assert rows[deliveries.PATH, 401] >= len(wrong) + 5
     assert (await github.send("workflow_run", body)).status_code == 200
 
@@ -338,3 +338,29 @@ async def test_a_gateway_without_a_key_says_so(stack: Stack) -> None:
     assert answer.status_code == 503
     assert "HEADGATE_WEBHOOK_SECRET" in answer.json()["detail"]
     await edge.close()
+
+
+async def test_a_webhook_goes_no_further_than_who_knows_its_secret(http: Http) -> None:
+    bea = await http.user("bea", "owner")
+    narrow = await bea.post("/api/tokens", json={"label": "narrow", "permissions": ["webhook:write"]})
+    client = http.of(narrow.json()["token"])
+    body = {"name": "ci", "system": "gitlab", "subjects": {"acme/shop": "shop"}}
+    refused = await client.post("/api/webhooks", json=body)
+    assert (refused.status_code, refused.json()["permission"]) == (403, "signal:write"), refused.text
+    made = (await bea.post("/api/webhooks", json=body)).json()
+    path = f"/api/webhooks/{made['webhook_id']}"
+    assert (made["secret_by"], made["orphaned"]) == ("bea", False)
+    assert (await client.post(f"{path}/rotate", json={})).status_code == 403
+    gitlab = Hook(http, made, "gitlab")
+    assert (await gitlab.send("Pipeline Hook", pipeline())).status_code == 200
+    assert (await http.client.patch("/api/users/bea", json={"active": False})).status_code == 200
+    http.edge.deliveries.forget()  # instead of waiting for 5 s
+    assert (await gitlab.send("Pipeline Hook", pipeline())).status_code == 401
+    (listed,) = (await http.client.get("/api/webhooks")).json()
+    assert (listed["secret_by"], listed["orphaned"]) == ("bea", True)
+    rotated = await http.client.post(f"{path}/rotate", json={"overlap_hours": 2})
+    assert (rotated.json()["secret_by"], rotated.json()["orphaned"]) == ("owner", False)
+    http.edge.deliveries.forget()
+    assert (await gitlab.send("Pipeline Hook", pipeline())).status_code == 401, "bea knows that one"
+    gitlab.secret = rotated.json()["secret"]
+    assert (await gitlab.send("Pipeline Hook", pipeline())).status_code == 200

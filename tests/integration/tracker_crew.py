@@ -26,7 +26,7 @@ class Office(Desk):
         username = f"{name}-{self.site}"
         given = {"display_name": name, "active": True, "created_at": START, "revision": 1, **more}
         given = {name: value for name, value in given.items() if value is not None}
-        data = UserView(username=username, role=role, sites=sites or [self.site], **given)  # type: ignore[arg-type]
+        data = UserView(username=username, role=role, sites=sites or [self.site], **given)
         message = CloudEvent(str(uuid7()), "/headgate/gateway", user_changed.type, site="global", actor="root")
         await self.apply(message, data, command=False)
         return username

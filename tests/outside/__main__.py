@@ -17,7 +17,18 @@ from rich.table import Table
 
 from deploy.local import LocalError
 from tests.otlp import Receiver
-from tests.outside import audit_log, bus, documents, fuzz, prometheus, subscribers, traces, webhooks
+from tests.outside import (
+    audit_log,
+    audit_log_tiles,
+    bus,
+    documents,
+    fuzz,
+    prometheus,
+    providers,
+    subscribers,
+    traces,
+    webhooks,
+)
 from tests.outside.tools import ToolMissing, Tools, fetch
 from tests.outside.world import open_world, tell
 
@@ -84,10 +95,14 @@ def _prove(
             take("bus", lambda: bus.step(world))
             take("webhooks", lambda: webhooks.step(world))
             take("audit log", lambda: audit_log.step(world))
+            take("audit log's tiles", lambda: audit_log_tiles.step(world))
             take("subscribers", lambda: subscribers.step(world))
+            take("providers", lambda: providers.step(world))
             take("series", lambda: prometheus.check_series(monitoring))
             take("gate", lambda: prometheus.check_gate(monitoring))
             take("probes", lambda: prometheus.check_probes(monitoring))
+        take("SLOs", lambda: prometheus.check_slos(world))
+        take("fork of the audit log", lambda: prometheus.check_fork(world))
         take("traces", lambda: traces.step(world))
         take("fuzz", lambda: fuzz.step(world))
     finally:

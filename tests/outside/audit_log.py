@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.outside.tools import run
-from tests.outside.world import World, check, until
+from tests.outside.world import WAIT_S, World, check, until
 
 PROGRAM = Path(__file__).with_name("audit_log.go")
 _MODULE = "golang.org/x/mod"
@@ -16,9 +16,9 @@ _MODULE = "golang.org/x/mod"
 
 def step(world: World) -> None:
     """Every entry by tile and bundle, samples by inclusion proofs, growth by a consistency proof; then tampering."""
-    before = _signed(world, 1)
+    before = signed(world, 1)
     world.post("/api/sites", status=201, json={"site": "outside-log", "title": "For the log"})
-    now = _signed(world, before["entry_count"] + 1)
+    now = signed(world, before["entry_count"] + 1)
     program = _built(world)
     given = {
         "Prefix": f"{world.stack.gateway_url}/audit",
@@ -44,14 +44,14 @@ def _partial(size: int) -> str:
     return "" if size >= 256 else f".p/{size}"
 
 
-def _signed(world: World, at_least: int) -> Any:
+def signed(world: World, at_least: int, within_s: float = WAIT_S) -> Any:
     """The state of the log once that much is signed."""
 
     def seen() -> Any:
         state = world.get("/api/audit/log")
         return state if state["state"] == "signed" and state["entry_count"] >= at_least else None
 
-    return until("the signed log", seen)
+    return until("the signed log", seen, within_s)
 
 
 def _built(world: World) -> Path:

@@ -11,7 +11,8 @@ from natsrpy import Nats  # type: ignore[import-not-found]  # in the environment
 USER, TOKEN = os.environ["HEADGATE_SUBSCRIBER"], os.environ["HEADGATE_TOKEN"]
 INBOX = "_INBOX_" + USER.replace("-", ".") + ".pulled"
 PULL, ACK = f"headgate.subscriber.CONSUMER.MSG.NEXT.EVENTS.{USER}", f"headgate.subscriber.ACK.{USER}"
-ASKED = json.dumps({"batch": 100, "expires": 1_000_000_000})
+BATCH = 100
+ASKED = json.dumps({"batch": BATCH, "expires": 1_000_000_000})
 
 
 async def main() -> None:
@@ -20,9 +21,14 @@ async def main() -> None:
     await client.startup()
     async with client.subscribe(INBOX) as answers:
         await client.publish(PULL, ASKED, reply=INBOX)
+        got = 0
         async for message in answers:
-            if message.status is not None:  # 404, 408 or 409: that pull is over
+            over = message.status is not None  # 404, 408 or 409: that pull is over; so is one that gave all it may
+            got = 0 if over else got + 1
+            if over or got == BATCH:
                 await client.publish(PULL, ASKED, reply=INBOX)
+                got = 0
+            if over:
                 continue
             event = json.loads(message.payload)
             print(event.get("type"), event.get("site"), flush=True)

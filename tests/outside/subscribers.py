@@ -69,7 +69,7 @@ def _prove(world: World, language: str, text: str, command: list[str]) -> tuple[
             caught_up = now["acked_seq"] and not now["pending_count"] and not now["unacked_count"]
             return now if caught_up and _heard(said) >= WANTED else None
 
-        until(f"the program in {language} has pulled and acknowledged all", done)
+        until(f"the program in {language} has pulled and acknowledged all", done, 120)
         heard = _heard(said)
         revoked = world.http.delete(f"/api/tokens/{issued['token_id']}")
         check(revoked.status_code == 200, revoked.text)

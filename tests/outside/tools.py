@@ -56,7 +56,7 @@ class Tools:
         """The first line that each says about itself."""
         asked = {"node": self.node, "schemathesis": self.schemathesis, "prometheus": self.prometheus}
         asked["alertmanager"] = self.amtool
-        return {name: _version(program) for name, program in asked.items()} | {"go": _version(self.go, "version")}
+        return {name: version(program) for name, program in asked.items()} | {"go": version(self.go, "version")}
 
 
 def fetch() -> Tools:
@@ -65,10 +65,10 @@ def fetch() -> Tools:
     if node is None or npm is None:
         raise ToolMissing("node (20 or newer) and npm are needed; install them and run make outside again")
     _npm_packages(npm)
-    found = {name: _find(choices) for name, choices in _NAMES.items()}
+    found = {name: find(choices) for name, choices in _NAMES.items()}
     if not all(found.values()):
         _unpack_debian()
-        found = {name: _find(choices) for name, choices in _NAMES.items()}
+        found = {name: find(choices) for name, choices in _NAMES.items()}
     if missing := [name for name, path in found.items() if not path]:
         raise ToolMissing(f"{', '.join(missing)} can't be found; put them on PATH")
     paths = {name: str(path) for name, path in found.items()}
@@ -123,7 +123,8 @@ def _environment() -> Path:
     return programs
 
 
-def _find(names: Sequence[str]) -> str | None:
+def find(names: Sequence[str]) -> str | None:
+    """The first of these programs on PATH, or among what was unpacked."""
     path = os.pathsep.join([os.environ.get("PATH", ""), str(_TOOLS / "usr" / "bin")])
     return next((found for name in names if (found := shutil.which(name, path=path))), None)
 
@@ -150,6 +151,7 @@ def _unpack_debian() -> None:
         package.unlink()
 
 
-def _version(program: str, asked: str = "--version") -> str:
+def version(program: str, asked: str = "--version") -> str:
+    """What the program calls its version."""
     found = re.search(r"\d+\.\d+[\w.+-]*", run([program, asked], 30)[1])
     return found[0] if found else "?"

@@ -148,6 +148,8 @@ def open_world(folder: Path, tools: Tools, receiver: Receiver) -> World:
         "HEADGATE_ANONYMOUS_REQUESTS_PER_MINUTE": "1000000",
         "HEADGATE_LOG_FORMAT": "json",
         "HEADGATE_OUTBOUND_NETWORKS": '["127.0.0.0/8"]',
+        "HEADGATE_SIGN_IN_SECRETS": '{"acme": "not so secret, but long enough"}',
+        "HEADGATE_AUDIT_PQ": "true",  # whoever reads checkpoints has to pass the second signature over, or verify it
     }
     stack = LocalStack(folder / "data", env=environment)
     stack.start()

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from libs.common.roster import SERVICES
+
 ROOT = Path(__file__).parents[2]
 CODE_FOLDERS = ("libs", "services", "deploy", "tests", "bench")
 MAX_FILE_LINES = 400
@@ -196,3 +198,20 @@ def test_no_file_names_a_registry_or_a_machine() -> None:
 
 def test_no_utils_module() -> None:
     assert [str(path) for path in _python_files() if path.name in {"utils.py", "helpers.py", "misc.py"}] == []
+
+
+def test_migrations_are_numbered_without_gaps_or_twins() -> None:
+    """Two of one number, written side by side, would run in the order of their names."""
+    folders = [ROOT / "libs/common/migrations", *sorted((ROOT / "services").glob("*/migrations"))]
+    assert len(folders) == len(SERVICES) + 1
+    for folder in folders:
+        numbers = sorted(int(path.name[:4]) for path in folder.glob("*.sql"))
+        assert numbers == list(range(1, len(numbers) + 1)), folder
+
+
+def test_decisions_are_numbered_without_gaps_or_twins() -> None:
+    """The number in the name is the one in the title, so that «0053» means one decision everywhere."""
+    pages = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    titles = [page.read_text().splitlines()[0] for page in pages]
+    assert [title.partition(".")[0] for title in titles] == [f"# {number}" for number in range(1, len(pages) + 1)]

@@ -5,7 +5,6 @@ The tool must not import the part that deploys, so it becomes it: signals then r
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -18,12 +17,13 @@ backups = typer.Typer(no_args_is_help=True, help="Backups of this installation: 
 rehearsals = typer.Typer(no_args_is_help=True, help="Rehearsed recovery: a backup is really restored, and compared.")
 
 Folder = Annotated[
-    Path | None, typer.Option("--dir", help="The folder of backups (else: HEADGATE_BACKUP_DIR, or in the data folder).")
+    str | None,
+    typer.Option("--dir", help="Folder or s3://bucket/prefix (else: HEADGATE_BACKUP_DIR, or in the data folder)."),
 ]
 
 
-def _become(session: Session, what: str, folder: Path | None, *arguments: str) -> NoReturn:
-    shared = [*(["--json"] if session.json else []), *(["--dir", str(folder)] if folder else [])]
+def _become(session: Session, what: str, folder: str | None, *arguments: str) -> NoReturn:
+    shared = [*(["--json"] if session.json else []), *(["--dir", folder] if folder else [])]
     become(session, "deploy.backup", what, *shared, *arguments)
 
 
@@ -67,14 +67,15 @@ def restore(
 @command(backups, "prune")
 def prune(
     session: Session,
-    daily: Annotated[int, typer.Option(min=0, help="Days that keep their last backup.")] = 7,
-    weekly: Annotated[int, typer.Option(min=0, help="Weeks that do.")] = 5,
-    monthly: Annotated[int, typer.Option(min=0, help="Months that do.")] = 12,
+    daily: Annotated[int | None, typer.Option(min=0, help="Days that keep their last backup (else: settings).")] = None,
+    weekly: Annotated[int | None, typer.Option(min=0, help="Weeks that do.")] = None,
+    monthly: Annotated[int | None, typer.Option(min=0, help="Months that do.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     folder: Folder = None,
 ) -> None:
     """Remove backups that no day, week or month keeps. The newest stays, and damaged ones are left to you."""
-    counts = (f"--daily={daily}", f"--weekly={weekly}", f"--monthly={monthly}")
+    given = {"daily": daily, "weekly": weekly, "monthly": monthly}
+    counts = [f"--{span}={number}" for span, number in given.items() if number is not None]
     _become(session, "prune", folder, *counts, *(["--dry-run"] if dry_run else []))
 
 
@@ -98,7 +99,7 @@ def work(
     every_s: Annotated[float, typer.Option(min=1, help="Seconds between two looks.")] = 60,
     folder: Folder = None,
 ) -> None:
-    """Until Ctrl-C: whenever a rehearsal is asked for, by a person or each week by the clock, do it and report."""
+    """The keeper, until Ctrl-C: makes the backups that are due, rehearses when that is asked for, and reports."""
     _become(session, "work", folder, f"--max-mib-s={max_mib_s}", f"--every-s={every_s}", *_url(session))
 
 

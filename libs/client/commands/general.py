@@ -5,21 +5,28 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import orjson
 import typer
 from rich.text import Text
 
+from libs.client import logins
+from libs.client.addresses import is_loopback
 from libs.client.config import config_path, forget, remember, resolve
-from libs.client.errors import ClientError, UsageProblem
+from libs.client.errors import BadAnswer, ClientError, UsageProblem
 from libs.client.files import read_input
 from libs.client.generated.places import places
-from libs.client.http import Client, is_loopback
+from libs.client.http import Client
+from libs.client.passwords import token_by_password, typed, typed_code
 from libs.client.requests import fields_of, operation_named
 from libs.client.session import Session, command
 from libs.client.show import clean, facts, plain, table
 from libs.common.contracts import CONTRACTS
+from libs.common.contracts.gateway.me import Me
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,18 +46,65 @@ def login(
     token_file: Annotated[
         str | None, typer.Option("--token-file", help="A file that holds the token; - is stdin.")
     ] = None,
+    username: Annotated[
+        str | None,
+        typer.Option("--user", help="Sign in as this user with a password, and keep a token of 12 hours."),
+    ] = None,
+    renewing: Annotated[
+        bool,
+        typer.Option("--renewing", help="Keep no token, but a login whose token lives for minutes and renews itself."),
+    ] = False,
 ) -> None:
-    """Keep a token for a gateway. It is asked for, or read from stdin, and never stands on the command line."""
+    """Keep a token for a gateway. It is asked for, or read from stdin, and never stands on the command line.
+
+    With --user a password is asked for instead, and a token made. What renews a login (hg_r_…, of POST /api/logins) is
+    taken as a token is.
+    """
     url = resolve(session.url, {**os.environ, "HEADGATE_TOKEN": ""}).url
-    token = _ask_token(url, token_file)
+    if username is not None and token_file is not None:
+        raise UsageProblem("Give a token (--token-file) or a user's name (--user), not both.")
+    token = _ask_token(url, token_file) if username is None else _by_password(url, username)
+    path = config_path(os.environ)
     if url.startswith("http://") and not is_loopback(url):
         session.note(f"headgate: {url} is not encrypted; whoever listens on the way can take the token.")
+    place = logins.logins_path(path)
+    if logins.is_refresh(token):
+        with logins.taking_turns(place):
+            logins.keep(place, url, logins.Login("", datetime.fromtimestamp(0, UTC), token))
+        remember(path, url, None)
+        me = _who(url, logins.Renewing(place, url))
+    elif renewing:
+        with Client(url, token) as client:
+            view = client.open_login()
+        with logins.taking_turns(place):
+            logins.keep(place, url, logins.taken_over(view, view.refresh_token or ""))
+        remember(path, url, None)
+        me = _who(url, logins.Renewing(place, url))
+    else:
+        me = _who(url, token)
+        remember(path, url, token)
+        with logins.taking_turns(place):
+            logins.keep(place, url, None)
+    kept = "the token" if not (renewing or logins.is_refresh(token)) else "a login that renews itself"
+    file = path if kept == "the token" else place
+    answer = {"url": url, "username": me.username, "role": me.role, "file": str(file)}
+    session.emit(answer, Text(f"Logged in at {url} as {clean(me.username)} ({me.role}); {kept} is kept in {file}."))
+
+
+def _who(url: str, token: str | Callable[[], str]) -> Me:
     with Client(url, token) as client:
-        me = client.me()
-    path = config_path(os.environ)
-    remember(path, url, token)
-    answer = {"url": url, "username": me.username, "role": me.role, "file": str(path)}
-    session.emit(answer, Text(f"Logged in at {url} as {clean(me.username)} ({me.role}); the token is kept in {path}."))
+        return client.me()
+
+
+def _by_password(url: str, username: str) -> str:
+    if url.startswith("http://") and not is_loopback(url):
+        raise UsageProblem(f"{url} is not encrypted, so no password is sent there; give an address with https://.")
+    password, code = typed(f"Password of {username} for {url}"), typed_code()
+    with Client(url, None) as client:
+        issued = token_by_password(client, username, password, code)
+    if issued.token is None:
+        raise BadAnswer(f"The token's secret was not shown: {issued.note}")
+    return issued.token
 
 
 def _ask_token(url: str, token_file: str | None) -> str:
@@ -69,11 +123,27 @@ def _ask_token(url: str, token_file: str | None) -> str:
 
 
 def logout(session: Session) -> None:
-    """Forget the token of a gateway (it stays valid until it is revoked)."""
+    """Forget the token of a gateway (it stays valid until it is revoked); a login that renews itself is ended there."""
     url = resolve(session.url, {**os.environ, "HEADGATE_TOKEN": ""}).url
-    found = forget(config_path(os.environ), url)
+    path = config_path(os.environ)
+    place = logins.logins_path(path)
+    ended = url in logins.load(place)
+    if ended:
+        _end_login(session, place, url)
+    found = forget(path, url) or ended
     text = f"The token for {url} is forgotten." if found else f"There was no token for {url}."
     session.emit({"url": url, "forgotten": found}, Text(text))
+
+
+def _end_login(session: Session, place: Path, url: str) -> None:
+    """End the login where it is, and forget it in any case."""
+    try:
+        with Client(url, logins.Renewing(place, url), attempts=1) as client:
+            client.call("gateway.session.end", session_id=client.me().session_id)
+    except ClientError as error:
+        session.note(f"headgate: the login may go on at {url}, end it there (headgate sessions): {error}")
+    with logins.taking_turns(place):
+        logins.keep(place, url, None)
 
 
 def status(session: Session) -> int:

@@ -137,7 +137,7 @@ class Made:
             fields |= target_fields(arguments.get("target"), target["subject"], target["version"])
         self._check(fields)
         if session.site is not None:
-            if self.operation.sited or self.face.site_field != "site":
+            if self.operation.sited or self.face.site_field != "site" or "site" in self.face.hidden:
                 fields[self.face.site_field] = session.site
             else:
                 session.note("headgate: this concerns the whole installation, so --site says nothing here.")

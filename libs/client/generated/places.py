@@ -10,7 +10,7 @@ from libs.common.contracts import CONTRACTS
 from libs.common.contracts.base import Operation
 
 VERBS = {"get": "show"}
-ALONE = frozenset({"login", "logout", "me", "status", "up", "migrate", "operations", "call", "command", "sla"})
+ALONE = frozenset({"login", "logout", "me", "status", "up", "migrate", "operations", "call", "command", "sla", "dora"})
 
 
 def with_routes() -> Iterator[Operation]:

@@ -22,6 +22,10 @@ from libs.client.views import (
     operations,
     people,
     policies,
+    quality,
+    security,
+    sessions,
+    shares,
     signals,
     subscribers,
     waivers,
@@ -50,6 +54,10 @@ BY_RESULT: dict[Any, View] = {
     **guard.BY_RESULT,
     **notifications.BY_RESULT,
     **operations.BY_RESULT,
+    **quality.BY_RESULT,
+    **security.BY_RESULT,
+    **sessions.BY_RESULT,
+    **shares.BY_RESULT,
 }
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from libs.client.http import read_as
 from libs.client.session import Session
-from libs.client.show import plain, table
+from libs.client.show import clean, plain, table
+from libs.common.contracts.operations.checklist import Checklist
 from libs.common.contracts.operations.daily import DailyCheck
+from libs.common.contracts.operations.deployments import Deployment
 from libs.common.contracts.operations.preflight import Preflight
 from libs.common.contracts.operations.runbook import Runbook, RunbookCheck
 
@@ -61,8 +64,34 @@ def preflight(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None
     session.emit(answer, *shown, *tables)
 
 
+def deployed(found: Deployment) -> list[RenderableType]:
+    """A recorded deployment: a line on the whole, and its checks, what is not ok first."""
+    said = found.detail
+    where = f"  {said.deploy_id} to {said.environment}, run {found.run_id}, checklist {said.checklist_version_expected}"
+    told = "" if said.tells_gates else "; gates go by another record"
+    ordered = sorted(said.checks, key=lambda one: _ORDER.index(one.status))
+    rows = table(("check", "status", "found"), [(one.id, one.status, one.message) for one in ordered])
+    return [Text.assemble(plain(found.status), clean(where), told), Text(), rows]
+
+
+def deployment(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """A recorded deployment."""
+    session.emit(answer, *deployed(read_as(Deployment, answer)))
+
+
+def checklist(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """The checklist: its version, the guide that is bound, and the steps."""
+    found = read_as(Checklist, answer)
+    guide = found.policy.rollback_guide_sha256 or "the server holds none: headgate guides upload FILE"
+    head = f"{found.version} (signature {found.signature}), {found.policy.rollback_guide_path}: {guide}"
+    rows = [(one.id, one.phase, one.title, one.done_by) for one in found.steps]
+    session.emit(answer, clean(head), Text(), table(("step", "phase", "what", "done by"), rows))
+
+
 BY_RESULT: dict[Any, Callable[[Session, Any, Mapping[str, Any]], int | None]] = {
     DailyCheck: daily,
     Runbook: runbook,
     Preflight: preflight,
+    Deployment: deployment,
+    Checklist: checklist,
 }

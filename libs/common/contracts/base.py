@@ -70,12 +70,35 @@ class Nothing(Model):
 class Csv:
     """How a result reads as CSV: ``rows`` names the list in the result, or makes the rows from it as JSON.
 
-    ``filename`` gets a time stamp added.
+    ``filename`` gets a time stamp added. ``more`` gives the cells of a row that it does not hold by their names.
     """
 
     rows: str | Callable[[Json], Iterable[Json]]
     columns: tuple[str, ...]
     filename: str
+    more: Callable[[Json], Json] | None = None
+
+    def filled(self, rows: Iterable[Json]) -> Iterable[Json]:
+        """The rows with their further cells."""
+        return rows if self.more is None else ({**row, **self.more(row)} for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole list as one download: as CSV, or as one JSON object a line."""
+
+    filename: str
+    csv: Csv | None = None
+
+    @property
+    def suffix(self) -> str:
+        """What the path and the file's name end with."""
+        return "ndjson" if self.csv is None else "csv"
+
+    @property
+    def media_type(self) -> str:
+        """The media type of the answer."""
+        return "application/x-ndjson" if self.csv is None else "text/csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +115,8 @@ class Http:
     ``revision`` names the field of the result that counts a thing's changes: its ETag begins with it. ``if_match``
     names the field of a command that says which revision it is about: the edge fills it from ``If-Match``, the service
     compares it where the thing is locked.
+    ``whole``: beside a list of pages with CSV, ``<whole>.csv`` and ``<whole>.ndjson`` answer all of it at once.
+    ``cost``: for how many requests one counts by the rate limit.
     """
 
     method: str
@@ -108,6 +133,8 @@ class Http:
     basic: bool = False
     revision: str | None = None
     if_match: str | None = None
+    whole: str | None = None
+    cost: int = 1
 
     @property
     def has_body(self) -> bool:
@@ -118,6 +145,11 @@ class Http:
     def path_fields(self) -> tuple[str, ...]:
         """The names in braces, in order."""
         return tuple(_PLACE.findall(self.path))
+
+    @property
+    def names_object(self) -> bool:
+        """Whether the path names a thing by its number, so that it may lie at any site and be about any subject."""
+        return any(name.endswith("_id") for name in self.path_fields)
 
 
 def GET(path: str, **more: Any) -> Http:  # noqa: N802
@@ -169,6 +201,10 @@ class Command(_Named):
     """An order that exactly one service applies once. ``sited`` false: it concerns the installation, not a site.
 
     ``job``: the job that runs by hand when this is ordered.
+    ``about`` gives the id of the thing that it is about, the one that its events say, in names of its body, of its
+    result (``{guide.path}:{guide.version}``), or ``{site}`` and ``{actor}``; or makes it of what was asked and what
+    came of it. Unsaid, it is the last name in the route, of a published document its site. ``kind``: what kind of thing
+    that is, where the name does not say it.
     """
 
     body: type[BaseModel] = Nothing
@@ -179,6 +215,8 @@ class Command(_Named):
     summary: str = ""
     sited: bool = True
     job: str = ""
+    about: str | Callable[[Json, Json], str] = ""
+    kind: str = ""
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -186,7 +224,10 @@ class Command(_Named):
 
 @dataclass(frozen=True, slots=True)
 class Query(_Named):
-    """A question to any replica of one service. It changes nothing."""
+    """A question to any replica of one service. It changes nothing.
+
+    ``logged``: who was answered over HTTP is told to the audit log (by reader, route and minute).
+    """
 
     params: type[BaseModel] = Nothing
     result: Any = Nothing
@@ -195,6 +236,7 @@ class Query(_Named):
     errors: tuple[type[Refusal], ...] = ()
     summary: str = ""
     sited: bool = True
+    logged: bool = False
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -227,6 +269,7 @@ class Contract:
 
     ``hears`` names events, ``sends`` commands and ``asks`` questions of other services; `EVERYTHING` stands for all.
     Durables and the rights on the bus follow from them. ``samples`` are events on the stream of telemetry.
+    ``hears_records``: it is told what became of each command, and where it came from (`libs.common.records`).
     """
 
     service: str
@@ -237,6 +280,7 @@ class Contract:
     hears: tuple[str, ...] = ()
     sends: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
+    hears_records: bool = False
     by_name: dict[str, Command | Query | Event] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -9,12 +9,20 @@ import zlib
 from libs.common.contracts.base import Open
 
 
+class Inside(Open):
+    """Where a file lies in one of the bucket: the SHA-256 of that (hex), and behind how many bytes it begins."""
+
+    sha256: str
+    start_bytes: int
+
+
 class Blob(Open):
     """A file as an answer, see `Http.file`. ``sha256`` (hex) and ``size`` (bytes) are of the file itself.
 
     A small one comes along in ``content_zlib_base64``; without that it lies in the operation's bucket under its
-    SHA-256. ``gone`` is what the caller is told if it does not lie there any more. ``may_be_kept``: who asked may keep
-    it, and asks each time whether it has changed.
+    SHA-256, or ``inside`` another file there. ``gone`` is what the caller is told if it does not lie there any more.
+    ``may_be_kept``: who asked may keep it, and asks each time whether it has changed. ``headers``: what the answer says
+    of it beside.
     """
 
     sha256: str
@@ -22,6 +30,8 @@ class Blob(Open):
     media_type: str
     filename: str
     content_zlib_base64: str | None = None
+    inside: Inside | None = None
+    headers: dict[str, str] = {}
     gone: str = "The file is not kept any more."
     may_be_kept: bool = False
 

@@ -20,7 +20,12 @@ from libs.common.contracts.vitals import vitals_query
 
 
 def collect(
-    package: str, *, hears: tuple[str, ...] = (), sends: tuple[str, ...] = (), asks: tuple[str, ...] = ()
+    package: str,
+    *,
+    hears: tuple[str, ...] = (),
+    sends: tuple[str, ...] = (),
+    asks: tuple[str, ...] = (),
+    hears_records: bool = False,
 ) -> Contract:
     """The contract of the service whose noun modules lie in ``package``, such as ``libs.common.contracts.tracker``.
 
@@ -54,6 +59,7 @@ def collect(
         hears=hears,
         sends=sends,
         asks=asks,
+        hears_records=hears_records,
     )
 
 

@@ -14,8 +14,10 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import AfterValidator, Field, StringConstraints
 
 from libs.common.contracts.base import GET, POST, PUT, Command, Event, Json, Model, Nothing, Open, Page, Query, Time
+from libs.common.contracts.changes import FieldChange
+from libs.common.contracts.granting import Granter
 from libs.common.contracts.names import printable_name
-from libs.common.problems import Conflict, Invalid, NotFound, TooLarge
+from libs.common.problems import Conflict, Forbidden, Invalid, NotFound, TooLarge
 
 C = TypeVar("C", bound=Model)
 
@@ -57,6 +59,14 @@ class Rollback(Model):
     version: int = Field(ge=1, le=MAX_VERSION, description="The version whose content is published again")
     reason: Reason = Field(description=WHY)
     expected_version: int | None = Field(None, ge=0, le=MAX_VERSION, description=EXPECTED)
+
+
+class PublicationSealed(Publication[C], Granter, Generic[C]):
+    """What travels on the bus of a document that gives rights: the edge adds what the caller may."""
+
+
+class RollbackSealed(Rollback, Granter):
+    """What travels on the bus, like `PublicationSealed`."""
 
 
 class VersionFilter(Model):
@@ -108,6 +118,11 @@ class Diff(Open):
 
 
 class DocumentPublished(Open):
+    """``changes``: against what was in force at the site until then, by JSON Pointers (RFC 6901) into the content.
+
+    ``changes_left_out`` counts those beyond the first 500, or 64 KiB.
+    """
+
     site: str
     version: int
     digest: str
@@ -116,6 +131,8 @@ class DocumentPublished(Open):
     restores: int | None
     published_at: Time
     content: Json
+    changes: list[FieldChange] = []
+    changes_left_out: int = 0
 
 
 @dataclass(eq=False)
@@ -125,7 +142,8 @@ class Document(Generic[C]):
     ``noun`` names it in operations (``<service>.<noun>.publish``), events (``….published``) and the table of versions.
     ``content`` refuses unknown keys; ``default`` is what holds where nobody has published. ``what`` names it in a
     sentence. Who publishes needs the permission ``write``; a version that is published for the site ``global`` is in
-    force at every site that has none of its own.
+    force at every site that has none of its own. ``sited`` false: there is one for the whole installation.
+    ``grants``: it gives rights, so the edge adds what the caller may, by the seal of the noun's name.
     """
 
     service: str
@@ -136,6 +154,8 @@ class Document(Generic[C]):
     what: str
     read: str = "policy:read"
     write: str = "policy:write"
+    sited: bool = True
+    grants: bool = False
     show: Query = field(init=False)
     publish: Command = field(init=False)
     rollback: Command = field(init=False)
@@ -148,7 +168,8 @@ class Document(Generic[C]):
         if self.content.model_config.get("extra") != "forbid":
             raise ValueError(f"{self.name}: its content must refuse unknown keys")
         result: Any = Published[self.content]  # type: ignore[name-defined]
-        body: Any = Publication[self.content]  # type: ignore[name-defined]
+        body: Any = (PublicationSealed if self.grants else Publication)[self.content]
+        denied = (Forbidden,) if self.grants else ()
         own = f"{self.path}/versions"
         self.show = self._query("show", Nothing, result, self.path, f"Show {self.what} in force")
         self.publish = Command(
@@ -156,18 +177,20 @@ class Document(Generic[C]):
             body=body,
             result=result,
             permission=self.write,
-            http=PUT(self.path),
-            errors=(Conflict, Invalid, TooLarge),
+            http=PUT(self.path, seal=self.noun if self.grants else None),
+            errors=(Conflict, Invalid, TooLarge, *denied),
             summary=f"Publish a new version of {self.what}",
+            sited=self.sited,
         )
         self.rollback = Command(
             f"{self.name}.rollback",
-            body=Rollback,
+            body=RollbackSealed if self.grants else Rollback,
             result=result,
             permission=self.write,
-            http=POST(f"{self.path}/rollback"),
-            errors=(NotFound, Conflict, Invalid),
+            http=POST(f"{self.path}/rollback", seal="granted_rollback" if self.grants else None),
+            errors=(NotFound, Conflict, Invalid, *denied),
             summary=f"Publish an earlier version of {self.what} again, exactly as it was",
+            sited=self.sited,
         )
         self.versions = self._query(
             "versions", VersionFilter, Page[VersionInfo], own, f"List the site's own versions of {self.what}"
@@ -196,6 +219,7 @@ class Document(Generic[C]):
             http=GET(path),
             errors=errors,
             summary=summary,
+            sited=self.sited,
         )
 
     def declared(self) -> Iterator[Command | Query | Event]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from libs.common.contracts.base import Event
+from libs.common.contracts.changes import newly
 from libs.common.contracts.governance import approvals as contract
 from libs.common.contracts.governance.approvals import (
     ApprovalEnd,
@@ -131,7 +132,7 @@ async def withdraw(tx: Tx, body: ApprovalEnd) -> ApprovalWithdrawn:
     row = await tx.connection.fetchrow(WITHDRAW_WORD, body.approval_id, tx.actor, tx.now, body.reason)
     if row is None:
         raise Conflict(f"The approval {body.approval_id} was withdrawn before.")
-    told = ApprovalWithdrawn(**row)
+    told = ApprovalWithdrawn(**row, changes=newly(dict(row), "withdrawn_by", "withdrawn_at", "withdraw_reason"))
     tx.emit(contract.approval_withdrawn, told, subject=str(told.approval_id))
     return told
 

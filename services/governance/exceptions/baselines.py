@@ -10,11 +10,13 @@ import asyncpg
 
 from libs.common.columns import listed, names_of
 from libs.common.contracts.base import Event, Page
+from libs.common.contracts.changes import told_of
 from libs.common.contracts.governance import baselines as contract
 from libs.common.contracts.governance.baselines import (
     MAX_DAYS,
     MAX_OPEN_BASELINES,
     Baseline,
+    BaselineChanged,
     BaselineFilter,
     BaselineKey,
     BaselinePart,
@@ -31,7 +33,7 @@ from libs.judge.policy import Policy
 from libs.judge.retirements import retire
 from services.governance.catalog import Catalog, Target
 from services.governance.exceptions.budget import lock_budget, spend
-from services.governance.exceptions.lifecycle import Lifecycle, Way
+from services.governance.exceptions.lifecycle import REQUESTS, Lifecycle, Way
 from services.governance.exceptions.voters import Thing, second_word
 from services.governance.gate import gather
 from services.governance.standing import parts_of
@@ -123,9 +125,12 @@ def _check_end(policy: Policy, ends_at: datetime, now: datetime) -> None:
         raise Invalid(f"This baseline may last {days} days at most; give an earlier ends_at.", max_days=days)
 
 
-def _tell(tx: Tx, event: Event, row: Any) -> Baseline:
+def _tell(tx: Tx, event: Event, row: Any, before: Any = None) -> Baseline:
     baseline = _to_baseline(row, tx.now)
-    tx.emit(event, baseline, subject=str(baseline.accepted_id))
+    # What is accepted is never another; it is shown in another form than it is stored.
+    told = baseline if before is None else told_of(BaselineChanged, baseline, before, unstated=("parts",))
+    tx.emit(event, told, subject=str(baseline.accepted_id))
+    REQUESTS.labels(row["state"]).inc()
     return baseline
 
 
@@ -147,7 +152,7 @@ async def approve_baseline(catalog: Catalog, tx: Tx, body: BaselineWord) -> Base
     _check_end(policy, row["ends_at"], tx.now)
     what = f"{row['finding_count']} findings, {row['vanished_count']} tests"
     await spend(catalog, tx, "baseline", str(body.accepted_id), row["gate"], row["subject"], what)
-    return await BASELINES.decided(tx, body.accepted_id, "approved", body.reason, contract.baseline_approved)
+    return await BASELINES.decided(tx, row, "approved", body.reason, contract.baseline_approved)
 
 
 async def decline_baseline(tx: Tx, body: BaselineWord) -> Baseline:

@@ -7,6 +7,7 @@ from typing import Any
 
 from libs.common.columns import listed, names_of
 from libs.common.contracts.base import Page
+from libs.common.contracts.changes import newly
 from libs.common.contracts.gateway.users import UserView, user_changed
 from libs.common.contracts.governance import delegations as contract
 from libs.common.contracts.governance.delegations import (
@@ -14,10 +15,11 @@ from libs.common.contracts.governance.delegations import (
     MAX_OPEN,
     Delegation,
     DelegationEnd,
+    DelegationEnded,
     DelegationFilter,
     SealedDelegation,
 )
-from libs.common.contracts.roles import may
+from libs.common.contracts.roles import held_by
 from libs.common.listing import Listing, newest
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
@@ -83,13 +85,18 @@ async def end(tx: Tx, body: DelegationEnd) -> Delegation:
     if row is None:
         raise Conflict(f"The delegation {body.delegation_id} was ended before.")
     ended = _shown(row, tx.now)
-    tx.emit(contract.delegation_ended, ended, subject=str(ended.delegation_id))
+    changes = newly(ended, "ended_by", "ended_at", "end_reason")
+    tx.emit(
+        contract.delegation_ended,
+        DelegationEnded(**ended.model_dump(), changes=changes),
+        subject=str(ended.delegation_id),
+    )
     return ended
 
 
 async def on_user(tx: Tx, data: UserView) -> None:
     """Whoever may not approve any more can't have others do it."""
-    able = data.active and may(data.role, "gate:approve")
+    able = data.active and "gate:approve" in held_by(data.role, data.own_permissions)
     await tx.connection.execute(NOTE_USER, data.username, data.role, able, data.sites, data.revision)
 
 

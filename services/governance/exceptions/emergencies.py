@@ -11,10 +11,12 @@ import asyncpg
 
 from libs.common.columns import listed, names_of
 from libs.common.contracts.base import Event, Page
+from libs.common.contracts.changes import newly
 from libs.common.contracts.governance import emergencies as contract
 from libs.common.contracts.governance.emergencies import (
     CONFIRM_HOURS,
     Override,
+    OverrideChanged,
     OverrideDone,
     OverrideFilter,
     OverrideRequest,
@@ -125,9 +127,11 @@ def _ends(policy: Policy, body: OverrideRequest, now: datetime) -> datetime:
     return now + timedelta(hours=hours)
 
 
-def _tell(tx: Tx, event: Event, row: Any) -> Override:
+def _tell(tx: Tx, event: Event, row: Any, *first_set: str) -> Override:
+    """``first_set``: what an UPDATE has filled, which its own condition saw empty."""
     told = Override(**row)
-    tx.emit(event, told, subject=str(told.override_id), site=told.site)
+    changed = OverrideChanged(**row, changes=newly(told, *first_set)) if first_set else told
+    tx.emit(event, changed, subject=str(told.override_id), site=told.site)
     return told
 
 
@@ -144,7 +148,7 @@ async def confirm(tx: Tx, body: OverrideWord) -> Override:
     row = await tx.connection.fetchrow(CONFIRM_OVERRIDE, body.override_id, tx.actor, tx.now, body.reason)
     if row is None:
         raise Conflict(f"The override {body.override_id} is confirmed or revoked already.")
-    return _tell(tx, contract.override_confirmed, row)
+    return _tell(tx, contract.override_confirmed, row, "confirmed_by", "confirmed_at", "confirm_reason")
 
 
 async def revoke(tx: Tx, body: OverrideWord) -> Override:
@@ -154,7 +158,7 @@ async def revoke(tx: Tx, body: OverrideWord) -> Override:
     row = await tx.connection.fetchrow(REVOKE_OVERRIDE, body.override_id, tx.actor, tx.now, body.reason)
     if row is None:
         raise Conflict(f"The override {body.override_id} was revoked before.")
-    return _tell(tx, contract.override_revoked, row)
+    return _tell(tx, contract.override_revoked, row, "revoked_by", "revoked_at", "revoke_reason")
 
 
 async def _known(tx: Tx, body: OverrideWord) -> asyncpg.Record:
@@ -174,7 +178,7 @@ async def list_overrides(read_: Read, wanted: OverrideFilter) -> Page[Override]:
 async def flag(tx: Tx) -> JobDone | None:
     """Tell of overrides that nobody has confirmed in time. The GO has ended by the clock alone; this makes it heard."""
     rows = await tx.connection.fetch(FLAG_UNCONFIRMED, tx.now, MAX_FLAGGED)
-    told = [_tell(tx, contract.exception_unconfirmed, row).override_id for row in rows]
+    told = [_tell(tx, contract.exception_unconfirmed, row, "flagged_at").override_id for row in rows]
     return JobDone(status="warning", detail={"override_ids": told}) if told else None
 
 

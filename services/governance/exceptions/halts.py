@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from libs.common.columns import listed, names_of
 from libs.common.contracts.base import Page
+from libs.common.contracts.changes import newly
 from libs.common.contracts.governance import halts as contract
-from libs.common.contracts.governance.halts import MAX_HALTS, Halt, HaltFilter, HaltLift, HaltRequest, HaltTold
+from libs.common.contracts.governance.halts import (
+    MAX_HALTS,
+    Halt,
+    HaltFilter,
+    HaltLift,
+    HaltLifted,
+    HaltRequest,
+    HaltTold,
+)
 from libs.common.listing import Filter, Listing, newest
 from libs.common.problems import Conflict, NotFound
 from libs.common.service import Read, Table, Tx
@@ -52,7 +61,8 @@ async def lift_halt(tx: Tx, body: HaltLift) -> Halt:
             raise NotFound(f"There is no halt {body.halt_id} in this site; one of everywhere is of the site global.")
         raise Conflict(f"{known['lifted_by']} lifted this halt at {known['lifted_at'].isoformat()}.")
     halt = Halt(**row)
-    tx.emit(contract.line_lifted, halt, subject=str(halt.halt_id))
+    told = HaltLifted(**row, changes=newly(halt, "lifted_by", "lifted_at", "lift_reason"))
+    tx.emit(contract.line_lifted, told, subject=str(halt.halt_id))
     return halt
 
 

@@ -6,8 +6,16 @@ from glob import escape
 
 from libs.common.columns import listed, names_of
 from libs.common.contracts.base import Page
+from libs.common.contracts.changes import newly
 from libs.common.contracts.governance import labels as contract
-from libs.common.contracts.governance.labels import MAX_LABELS, LabelFilter, LabelRemove, LabelSet, VersionLabel
+from libs.common.contracts.governance.labels import (
+    MAX_LABELS,
+    LabelFilter,
+    LabelRemove,
+    LabelSet,
+    VersionLabel,
+    VersionLabelRemoved,
+)
 from libs.common.listing import Filter, Listing, newest
 from libs.common.problems import Conflict, Forbidden, NotFound
 from libs.common.service import Read, Table, Tx
@@ -71,7 +79,8 @@ async def remove_label(tx: Tx, body: LabelRemove) -> VersionLabel:
     if row is None:
         raise Conflict(f"The label {known['label']} was removed before.")
     gone = VersionLabel(**row)
-    tx.emit(contract.label_removed, gone, subject=str(gone.label_id))
+    told = VersionLabelRemoved(**row, changes=newly(gone, "removed_by", "removed_at", "remove_reason"))
+    tx.emit(contract.label_removed, told, subject=str(gone.label_id))
     return gone
 
 

@@ -8,6 +8,7 @@ from glob import escape
 from typing import Any, Generic, TypeVar
 
 import asyncpg
+from prometheus_client import Counter
 
 from libs.common.contracts.base import Event
 from libs.common.problems import Conflict, Forbidden, NotFound
@@ -15,6 +16,14 @@ from libs.common.service import Tx
 from services.governance.recheck import recheck
 
 T = TypeVar("T")
+STATES = ("requested", "approved", "declined", "withdrawn", "revoked")
+REQUESTS = Counter(
+    "approval_requests",
+    "What became of requests to approve waivers and baselines; one that is rolled back and done again counts twice",
+    ["status"],
+)
+for _state in STATES:  # shown at zero, so that the first one is an increase
+    REQUESTS.labels(_state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +40,9 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle(Generic[T]):
-    """``noun`` and ``long_noun`` name it in sentences. Statements take its number first; ``decide`` and ``finish`` then
-    the state, who, when and why. ``tell`` emits an event about a row.
+    """``noun`` and ``long_noun`` name it in sentences; its number is the first column. Statements take that first;
+    ``decide`` and ``finish`` then the state, who, when and why. ``tell`` emits an event about a row, and about what it
+    was before.
     """
 
     noun: str
@@ -41,7 +51,7 @@ class Lifecycle(Generic[T]):
     lock: str
     decide: str
     finish: str
-    tell: Callable[[Tx, Event, Any], T]
+    tell: Callable[[Tx, Event, Any, Any], T]
 
     async def locked(self, tx: Tx, number: int, *states: str) -> asyncpg.Record:
         """The row, which nobody else changes until this transaction ends. Raises `NotFound`, and `Conflict` unless it
@@ -56,15 +66,15 @@ class Lifecycle(Generic[T]):
             raise Conflict(f"The {self.noun} {number} ended at {row['ends_at'].isoformat()}; ask for a new one.")
         return row
 
-    async def decided(self, tx: Tx, number: int, state: str, reason: str, event: Event) -> T:
+    async def decided(self, tx: Tx, row: asyncpg.Record, state: str, reason: str, event: Event) -> T:
         """Write down what was decided of a row that is `locked`, and tell it."""
-        done = await tx.connection.fetchrow(self.decide, number, state, tx.actor, tx.now, reason)
-        return self.tell(tx, event, done)
+        done = await tx.connection.fetchrow(self.decide, row[0], state, tx.actor, tx.now, reason)
+        return self.tell(tx, event, done, row)
 
     async def decline(self, event: Event, tx: Tx, number: int, reason: str) -> T:
         """Say no. Raises `NotFound`, `Conflict`."""
-        await self.locked(tx, number, "requested")
-        return await self.decided(tx, number, "declined", reason, event)
+        row = await self.locked(tx, number, "requested")
+        return await self.decided(tx, row, "declined", reason, event)
 
     async def end(self, way: Way, tx: Tx, number: int, reason: str) -> T:
         """End it before its day: a GO that rests on it is judged again.
@@ -78,7 +88,7 @@ class Lifecycle(Generic[T]):
                 f"{row['requested_by']} asked for this {self.noun}; who may approve {self.noun}s can revoke it."
             )
         done = await tx.connection.fetchrow(self.finish, number, way.state, tx.actor, tx.now, reason)
-        return self.tell(tx, way.event, done)
+        return self.tell(tx, way.event, done, row)
 
     async def look_again(self, tx: Tx, number: int) -> None:
         """Have the GOs of its subject judged again, before the row is locked: so nobody waits in a circle."""

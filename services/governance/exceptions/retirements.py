@@ -9,12 +9,14 @@ import asyncpg
 
 from libs.common.columns import listed, names_of
 from libs.common.contracts.base import Event, Page
+from libs.common.contracts.changes import told_of
 from libs.common.contracts.governance import facts as contract
 from libs.common.contracts.governance.facts import (
     MAX_RETIREMENTS,
     FactRetire,
     RetiredWhat,
     Retirement,
+    RetirementChanged,
     RetirementFilter,
     RetirementWord,
 )
@@ -162,16 +164,16 @@ async def approve_retirement(tx: Tx, body: RetirementWord) -> Retirement:
     thing = Thing(tx.site, "", row["subject"], row["version"], "retirement", str(body.retirement_id))
     await second_word(tx, thing, row["retired_by"], body.reason, dict(row))
     done = await tx.connection.fetchrow(APPROVE_RETIREMENT, body.retirement_id, tx.actor, tx.now, body.reason)
-    return _tell(tx, contract.retirement_approved, done)
+    return _tell(tx, contract.retirement_approved, done, row)
 
 
 async def revoke_retirement(tx: Tx, body: RetirementWord) -> Retirement:
     """Let the fact count again. Raises `NotFound`, `Conflict`."""
     known = await _known(tx, body.retirement_id)
     await recheck(tx, site=tx.site, subjects=escape(known["subject"]))
-    await _locked(tx, body.retirement_id)
+    row = await _locked(tx, body.retirement_id)
     done = await tx.connection.fetchrow(END_RETIREMENT, body.retirement_id, tx.actor, tx.now, body.reason)
-    return _tell(tx, contract.retirement_revoked, done)
+    return _tell(tx, contract.retirement_revoked, done, row)
 
 
 async def _known(tx: Tx, retirement_id: int) -> asyncpg.Record:
@@ -189,9 +191,10 @@ async def _locked(tx: Tx, retirement_id: int) -> asyncpg.Record:
     return row
 
 
-def _tell(tx: Tx, event: Event, row: Any) -> Retirement:
+def _tell(tx: Tx, event: Event, row: Any, before: Any = None) -> Retirement:
     retirement = Retirement(**row)
-    tx.emit(event, retirement, subject=str(retirement.retirement_id))
+    told = retirement if before is None else told_of(RetirementChanged, retirement, before)
+    tx.emit(event, told, subject=str(retirement.retirement_id))
     return retirement
 
 

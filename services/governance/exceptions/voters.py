@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
 
@@ -16,9 +16,6 @@ from libs.common.listing import Source
 from libs.common.problems import Conflict, Forbidden
 from libs.common.service import Tx
 from libs.common.versions import EVERYWHERE
-
-if TYPE_CHECKING:
-    pass
 
 MAX_WORDS = 2_000  # on one thing: each verdict reads them
 
@@ -34,6 +31,8 @@ SELECT username, actor, person, evidence_sha256 FROM approvals
 WHERE site = $1 AND gate = $2 AND subject = $3 AND version = $4 AND about = $5 AND ref = $6 AND withdrawn_at IS NULL
 """
 
+# An account is its owner's: whoever answers for a machine can't agree with what it told.
+SELECT_OWNERS = "SELECT actor, owner FROM account_owners"
 SELECT_DELEGATION = """
 SELECT role FROM delegations
 WHERE site = $1 AND from_user = $2 AND to_user = $3 AND begins_at <= $4 AND ends_at > $4 AND ended_at IS NULL
@@ -94,7 +93,9 @@ async def people_of(source: Source, site: str) -> People:
     """The groups in force at a site, and who is who there. Raises `Conflict` if a document can't be read."""
     own = (await versions.current(source, GROUPS, site)).content
     common = own if site == EVERYWHERE else (await versions.current(source, GROUPS, EVERYWHERE)).content
-    return _people(own, common)
+    people = _people(own, common)
+    owners = {row["actor"]: people.human(row["owner"]) for row in await source.fetch(SELECT_OWNERS)}
+    return People(people.groups, {**people.humans, **owners})
 
 
 def _people(own: Groups, common: Groups) -> People:

@@ -10,12 +10,14 @@ import asyncpg
 
 from libs.common.columns import listed, names_of
 from libs.common.contracts.base import Event, Page
+from libs.common.contracts.changes import told_of
 from libs.common.contracts.governance import waivers as contract
 from libs.common.contracts.governance.waivers import (
     MAX_DAYS,
     MAX_DAYS_WITHOUT_EVIDENCE,
     MAX_OPEN_WAIVERS,
     Waiver,
+    WaiverChanged,
     WaiverFilter,
     WaiverKey,
     WaiverRequest,
@@ -27,7 +29,7 @@ from libs.common.service import Read, Table, Tx
 from libs.judge.policy import Policy
 from services.governance.catalog import SITE_SUBJECT, Catalog
 from services.governance.exceptions.budget import spend
-from services.governance.exceptions.lifecycle import Lifecycle, Way
+from services.governance.exceptions.lifecycle import REQUESTS, Lifecycle, Way
 from services.governance.exceptions.voters import Thing, second_word
 
 _COLUMNS = listed(names_of(Waiver, without=("in_force",)))
@@ -102,9 +104,11 @@ def _check_end(policy: Policy, ends_at: datetime, now: datetime, without_evidenc
         raise Invalid(f"This waiver may last {days} days at most; give an earlier ends_at.", max_days=days)
 
 
-def _tell(tx: Tx, event: Event, row: Any) -> Waiver:
+def _tell(tx: Tx, event: Event, row: Any, before: Any = None) -> Waiver:
     waiver = _to_waiver(row, tx.now)
-    tx.emit(event, waiver, subject=str(waiver.waiver_id))
+    told = waiver if before is None else told_of(WaiverChanged, waiver, before)
+    tx.emit(event, told, subject=str(waiver.waiver_id))
+    REQUESTS.labels(waiver.state).inc()
     return waiver
 
 
@@ -121,7 +125,7 @@ async def approve_waiver(catalog: Catalog, tx: Tx, body: WaiverWord) -> Waiver:
     thing = Thing(tx.site, row["gate"], row["subject"], row["version"], "waiver", str(body.waiver_id))
     await second_word(tx, thing, row["requested_by"], body.reason, dict(row))
     await spend(catalog, tx, "waiver", str(body.waiver_id), row["gate"], row["subject"], row["rule_id"])
-    return await WAIVERS.decided(tx, body.waiver_id, "approved", body.reason, contract.waiver_approved)
+    return await WAIVERS.decided(tx, row, "approved", body.reason, contract.waiver_approved)
 
 
 async def decline_waiver(tx: Tx, body: WaiverWord) -> Waiver:

@@ -56,19 +56,32 @@ class Histogram:
 
         None without samples. In the open last bucket it is that bucket's lower bound: at least so long.
         """
-        total = self.sample_count
-        if total == 0:
+        found = self._place(percent)
+        if found is None:
             return None
-        wanted = total * percent / 100
-        before = 0
+        place, share = found
+        lower = self.bounds_ms[place - 1] if place else 0.0
+        return lower if place == len(self.bounds_ms) else lower + (self.bounds_ms[place] - lower) * share
+
+    def error_ms(self, percent: float) -> float | None:
+        """By how much `percentile_ms` is off at the most: the width of its bucket.
+
+        None without samples, and in the last bucket, which is open above.
+        """
+        found = self._place(percent)
+        if found is None or found[0] == len(self.bounds_ms):
+            return None
+        place = found[0]
+        return self.bounds_ms[place] - (self.bounds_ms[place - 1] if place else 0.0)
+
+    def _place(self, percent: float) -> tuple[int, float] | None:
+        """The bucket that holds the percentile, and how far inside it lies, from 0 to 1."""
+        wanted, before = self.sample_count * percent / 100, 0
         for place, count in enumerate(self.counts):
             if count and before + count >= wanted:
-                lower = self.bounds_ms[place - 1] if place else 0.0
-                if place == len(self.bounds_ms):
-                    return lower
-                return lower + (self.bounds_ms[place] - lower) * (wanted - before) / count
+                return place, (wanted - before) / count
             before += count
-        return self.bounds_ms[-1]  # pragma: no cover - the counts add up to the total
+        return None
 
 
 @dataclass(frozen=True, slots=True)

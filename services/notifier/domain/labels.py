@@ -72,6 +72,7 @@ _FIELDS: dict[str, tuple[str | None, str]] = {
     "label": (None, "라벨"),
     "labels": (None, "라벨"),
     "letter_id": ("Dead letter", "미처리 메시지 번호"),
+    "before": (None, "이전"),
     "level": (None, "단계"),
     "levels": (None, "전체 단계"),
     "lifted_by": (None, "해제한 사람"),

@@ -193,11 +193,29 @@ TITLES: dict[str, Title] = {
     ),
     "notifier.circuit.probed": ("info", "A receiver was probed by hand", "수신 측 수동 점검"),
     "notifier.verdict.given": ("info", "A person judged an alert", "알림 평가 기록"),
+    "metrics.slo.changed": ("warning", "SLO {title}: {status}", "SLO {title}: {status}"),
     "operations.alert.raised": (
         "critical",
         "A daily check found something",
         "일일 점검에서 문제 발견",
     ),
+    "operations.risk.raised": (
+        "warning",
+        "The security risk of {site} has risen to {level}",
+        "{site}의 보안 위험 상승: {level}",
+    ),
+    "operations.risk.lowered": (
+        "resolved",
+        "The security risk of {site} has fallen to {level}",
+        "{site}의 보안 위험 하락: {level}",
+    ),
+    "audit.fork.seen": (
+        "critical",
+        "The witness {witness} saw another history of the audit log",
+        "증인 {witness}이(가) 감사 로그의 다른 이력을 보았음",
+    ),
+    "audit.checkpoint.witnessed": ("info", "{witness} cosigns the audit log", "{witness}이(가) 감사 로그에 연서함"),
+    "audit.log_key.added": ("warning", "Another key signs the audit log", "감사 로그 서명 키 변경"),
     "audit.log.rolled_over": ("info", "The audit log was rolled over", "감사 로그 전환"),
     # what every service tells
     "*.command.refused": ("warning", "{service}: command refused: {operation}", "{service}: 명령 거부: {operation}"),

@@ -21,6 +21,7 @@ import aiosmtplib
 from aiosmtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
 
 from libs.common.contracts.notifier.channels import ChannelStop, check_address
+from libs.common.personal import without_mails
 from libs.common.settings import Settings
 from libs.common.unsubscribe_links import GOOD_FOR, Ticket, link_of
 from libs.common.vault import Vault
@@ -66,7 +67,7 @@ class Post:
 
     async def send(self, mail: EmailMessage) -> tuple[str, float]:
         """Hand over one mail; returns what the server said, and how many milliseconds it took. Raises `MailError`."""
-        started = time.perf_counter()
+        started, whose = time.perf_counter(), mail["To"].addresses[0].addr_spec
         client = aiosmtplib.SMTP(
             hostname=self.host,
             port=self.port,
@@ -82,26 +83,29 @@ class Post:
                 _, said = await client.send_message(mail)
         except SMTPRecipientsRefused as error:
             refusal = error.recipients[0]
-            raise _refused(refusal.code, refusal.message, final=True) from None
+            raise _refused(refusal.code, refusal.message, whose, final=True) from None
         except aiosmtplib.SMTPDataError as error:
-            raise _refused(error.code, error.message, final=True) from None
+            raise _refused(error.code, error.message, whose, final=True) from None
         except SMTPResponseException as error:  # of a login or a sender: ours to mend, so it is tried again
-            raise _refused(error.code, error.message, final=False) from None
+            raise _refused(error.code, error.message, whose, final=False) from None
         except TimeoutError:
             raise MailError(f"The mail server took nothing within {self.total_s:g} seconds.") from None
         except (SMTPException, OSError, ssl.SSLError) as error:
-            raise MailError(
-                f"The mail server was not reached: {line(error, MAX_SAID) or type(error).__name__}"
-            ) from None
+            raise MailError(f"The mail server was not reached: {_said(error, whose) or type(error).__name__}") from None
         finally:
             client.close()
-        return line(said, MAX_SAID), (time.perf_counter() - started) * 1000
+        return _said(said, whose), (time.perf_counter() - started) * 1000
 
 
-def _refused(code: int, said: object, *, final: bool) -> MailError:
+def _said(text: object, whose: str) -> str:
+    """What the server said, as it is kept: many read of deliveries who need not know whom they were for."""
+    return without_mails(line(text, MAX_SAID), whose)
+
+
+def _refused(code: int, said: object, whose: str, *, final: bool) -> MailError:
     """4xx is for now; 5xx is for good if it is about this recipient or this mail (RFC 5321, 4.2.1)."""
     text = said.decode(errors="replace") if isinstance(said, bytes) else said
-    return MailError(f"The mail server answered {code} {line(text, MAX_SAID)}", final=final and 500 <= code < 600)
+    return MailError(f"The mail server answered {code} {_said(text, whose)}", final=final and 500 <= code < 600)
 
 
 def mail_of(

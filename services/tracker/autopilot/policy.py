@@ -6,6 +6,7 @@ import asyncpg
 
 from libs.common import versions
 from libs.common.contracts.base import Nothing
+from libs.common.contracts.changes import stated
 from libs.common.contracts.tracker import autopilot as contract
 from libs.common.contracts.tracker import autopilot_policy as policies
 from libs.common.contracts.tracker.autopilot import AutopilotSwitched, StopBody, Switch, autopilot_switched
@@ -72,7 +73,7 @@ async def stop(tx: Tx, body: StopBody) -> Switch:
     """Stop it: once this is answered nothing that it does is stored. Raises `Conflict` if it is stopped here."""
     if await tx.connection.fetchval(STOP, tx.site, tx.now, tx.actor, body.reason) is None:
         raise Conflict("The autopilot is stopped here already.")
-    return await _switched(tx, body.reason, stopped=True)
+    return await _switched(tx, body.reason, stopped=True)  # its condition saw that it was not
 
 
 async def resume(tx: Tx, body: StopBody) -> Switch:
@@ -85,7 +86,8 @@ async def resume(tx: Tx, body: StopBody) -> Switch:
 
 
 async def _switched(tx: Tx, reason: str, *, stopped: bool) -> Switch:
-    told = AutopilotSwitched(site=tx.site, stopped=stopped, reason=reason)
+    changes = stated({"stopped": not stopped}, {"stopped": stopped})
+    told = AutopilotSwitched(site=tx.site, stopped=stopped, reason=reason, changes=changes)
     tx.emit(autopilot_switched, told, subject=tx.site)
     return await switch_of(tx.connection, tx.site)
 

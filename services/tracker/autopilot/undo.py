@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from libs.common.changes import changes_in
+from libs.common.contracts.changes import stated
 from libs.common.contracts.tracker import autopilot as contract
 from libs.common.contracts.tracker.autopilot import UndoBody, Undone, autopilot_undone
 from libs.common.contracts.tracker.escalation import EscalationChanged, escalation_snoozed
@@ -29,8 +31,14 @@ WHERE item.site = $1 AND item.id = ANY ($2::bigint[]) AND item.is_active AND ite
 REST_BEGUN = """
 UPDATE escalation SET snoozed_until = $3, snoozed_by = $4, reason = $5,
     look_at = CASE WHEN look_at IS NOT NULL THEN greatest(look_at, $3) END
-WHERE item = ANY ($1::bigint[]) AND started_at = $2 AND acknowledged_at IS NULL AND snoozed_by IS NULL
-RETURNING item, episode
+FROM (
+    SELECT item AS the_item, episode AS the_episode, snoozed_until AS was_snoozed_until, snoozed_by AS was_snoozed_by,
+        reason AS was_reason
+    FROM escalation
+    WHERE item = ANY ($1::bigint[]) AND started_at = $2 AND acknowledged_at IS NULL AND snoozed_by IS NULL
+    ORDER BY item FOR UPDATE
+) AS was
+WHERE item = the_item AND episode = the_episode RETURNING item, episode, snoozed_until, snoozed_by, reason, was.*
 """
 
 
@@ -52,7 +60,10 @@ async def undo(tx: Tx, body: UndoBody) -> Undone:
     rests = [item for item in begun if item in untouched]
     resting = await tx.connection.fetch(REST_BEGUN, rests, at, until, tx.actor, reason)
     for one in resting:
-        changed = EscalationChanged(item_id=one["item"], episode=one["episode"], reason=reason, until=until)
+        changes = changes_in(one)
+        changed = EscalationChanged(
+            item_id=one["item"], episode=one["episode"], reason=reason, until=until, changes=changes
+        )
         tx.emit(escalation_snoozed, changed, subject=str(one["item"]))
     await tx.connection.execute(MARK_UNDONE, body.run_id, tx.now, tx.actor, body.reason)
     undone = Undone(
@@ -60,6 +71,7 @@ async def undo(tx: Tx, body: UndoBody) -> Undone:
         undone_at=tx.now,
         undone_by=tx.actor,
         reason=body.reason,
+        changes=stated({}, {"undone_at": tx.now, "undone_by": tx.actor}),
         released_ids=[change.item.id for change in released],
         snoozed_ids=sorted(one["item"] for one in resting),
         left_ids=[item for item in every if item not in untouched],

@@ -8,21 +8,21 @@ from uuid import UUID
 
 import pytest
 
-from services.audit.domain.chain import (
+from services.audit.domain.chain import GENESIS, Link, Row, check, check_end, entry_hash, extend, verify_entries
+from services.audit.domain.content import (
+    ADDED,
     COPIED,
-    GENESIS,
+    VERSION,
+    Added,
     Copies,
-    Link,
-    Row,
-    check,
-    check_end,
+    added_of,
+    changes_of,
     copies_of,
-    entry_hash,
-    extend,
-    verify_entries,
+    derived,
 )
 
 NOW = datetime(2026, 3, 1, 9, 0, 0, 123456, tzinfo=UTC)
+MICROS = 1772355600123456
 
 
 def event(number: int, **changed: Any) -> bytes:
@@ -37,7 +37,15 @@ def event(number: int, **changed: Any) -> bytes:
         "subject": str(number),
         "causationid": str(UUID(int=1000 + number)),
         "correlationid": str(UUID(int=2000 + number)),
-        "data": {"n": number},
+        "traceparent": f"00-{number:032x}-00f067aa0ba902b7-01",
+        "outcome": "refused",
+        "data": {
+            "n": number,
+            "reason": "too late",
+            "item_id": number,
+            "client_address": "192.0.2.7",
+            "client_agent": "curl",
+        },
     }
     return json.dumps({**document, **changed}).encode()
 
@@ -47,9 +55,31 @@ def chain(count: int, **changed: Any) -> list[Row]:
     links = extend(Link(0, GENESIS), [hashlib.sha256(one).digest() for one in payloads], NOW)
     previous = [GENESIS, *(link.hash for link in links)]
     return [
-        Row(link.seq, NOW, before, link.hash, payload, *copies_of(json.loads(payload), NOW))
+        Row(
+            link.seq,
+            NOW,
+            before,
+            link.hash,
+            payload,
+            VERSION,
+            *copies_of(json.loads(payload), NOW),
+            *added_of(json.loads(payload)),
+        )
         for link, before, payload in zip(links, previous, payloads, strict=False)
     ]
+
+
+def old_chain(count: int) -> list[Row]:
+    """A chain as it was written before entries had a version."""
+    rows: list[Row] = []
+    last = GENESIS
+    for seq, payload in enumerate((event(number) for number in range(1, count + 1)), start=1):
+        digest = hashlib.sha256(payload).digest()
+        link = b"headgate.audit.v1\n" + last + seq.to_bytes(8, "big") + MICROS.to_bytes(8, "big") + digest
+        hashed = hashlib.sha256(link).digest()
+        rows.append(Row(seq, NOW, last, hashed, payload, None, *copies_of(json.loads(payload), NOW)))
+        last = hashed
+    return rows
 
 
 def exported(row: Row, *, with_payload: bool = True) -> str:
@@ -70,10 +100,9 @@ def first_bad(rows: list[Row]) -> int | None:
 
 def test_hash_by_hand() -> None:
     payload = b'{"id": 1}'
-    micros = 1772355600123456
     by_hand = hashlib.sha256(
-        b"headgate.audit.v1\n" + bytes(32) + bytes([0, 0, 0, 0, 0, 0, 0, 1])
-        + micros.to_bytes(8, "big") + hashlib.sha256(payload).digest()
+        b"headgate.audit.v2\n" + bytes(32) + bytes([0, 0, 0, 0, 0, 0, 0, 1])
+        + MICROS.to_bytes(8, "big") + hashlib.sha256(payload).digest()
     ).digest()  # fmt: skip
     assert entry_hash(GENESIS, 1, NOW, hashlib.sha256(payload).digest()) == by_hand
     assert extend(Link(0, GENESIS), [hashlib.sha256(payload).digest()], NOW) == [Link(1, by_hand)]
@@ -96,7 +125,7 @@ def test_every_byte_is_protected() -> None:
             assert first_bad([rows[0], bad, rows[2]]) == 2, (name, place)
 
 
-@pytest.mark.parametrize("column", ["recorded_at", *COPIED])
+@pytest.mark.parametrize("column", ["recorded_at", *COPIED, *ADDED])
 def test_every_column_is_protected(column: str) -> None:
     rows = chain(3)
     value = getattr(rows[1], column)
@@ -106,9 +135,64 @@ def test_every_column_is_protected(column: str) -> None:
     assert fault is not None
     assert fault.seq == 2
     assert column in fault.problem
-    if column in ("causationid", "correlationid"):
+    if column in ("causationid", "correlationid", *ADDED):
         rows[1] = changed_row(rows[1], column, None)
         assert first_bad(rows) == 2
+
+
+def test_a_log_of_before_fits_and_goes_on_with_the_new_form() -> None:
+    old = old_chain(3)
+    assert check(old, Link(0, GENESIS)).fault is None
+    payload = event(4)
+    [link] = extend(Link(3, old[-1].hash), [hashlib.sha256(payload).digest()], NOW)
+    document = json.loads(payload)
+    new = Row(4, NOW, old[-1].hash, link.hash, payload, VERSION, *copies_of(document, NOW), *added_of(document))
+    assert check([*old, new], Link(0, GENESIS)).checked_count == 4
+    # The version is hashed, so an entry can't be made an old one and lose its columns, nor an old one a new one.
+    stripped = Row(**(new._asdict() | dict.fromkeys(("version", *ADDED))))
+    for rows, bad in (([*old, stripped], 4), ([old[0], old[1]._replace(version=2), *old[2:]], 2)):
+        fault = check(rows, Link(0, GENESIS)).fault
+        assert fault is not None
+        assert (fault.seq, "version" in fault.problem) == (bad, True)
+    # What an old entry never said is not to be found in it.
+    assert first_bad([old[0], old[1]._replace(client_address="192.0.2.1"), *old[2:]]) == 2
+    assert first_bad([old[0]._replace(version=3), *old[1:]]) == 1
+
+
+@pytest.mark.parametrize(
+    ("type_", "more", "said"),
+    [
+        ("tracker.item.updated", {"data": {"item": {"id": 7}}}, Added("applied", None, "item:7", None, None, None)),
+        ("x.y.z", {"data": {"issue": "OPS-12", "item_id": 7}}, Added("applied", None, "OPS-12", None, None, None)),
+        ("x.y.z", {"data": {"item_id": "R-7", "reason": 5}}, Added("applied", None, None, None, None, None)),
+        ("x.y.z", {"data": {"reason": "\0" + "b" * 600}}, Added("applied", "\ufffd" + "b" * 499, *(None,) * 4)),
+        ("x.y.z", {"data": [1], "traceparent": "00-xyz"}, Added("applied", None, None, None, None, None)),
+        ("x.y.z", {"data": {"client_address": "192.0.2.7"}}, Added("applied", None, None, None, None, None)),
+        ("x.command.refused", {"data": {"problem": {"detail": "No"}}}, Added("refused", "No", *(None,) * 4)),
+        ("gateway.refusals.counted", {}, Added("refused", None, None, None, None, None)),
+        ("x.deadletter.buried", {"data": {"reason": "KeyError"}}, Added("failed", "KeyError", None, None, None, None)),
+        ("x.y.z", {"outcome": "failed", "data": {"client_agent": "a"}}, Added("failed", None, None, None, None, "a")),
+    ],
+)  # fmt: skip
+def test_what_an_event_says_besides(type_: str, more: dict[str, Any], said: Added) -> None:
+    assert added_of({"type": f"headgate.{type_}.v1", **more}) == said
+
+
+def test_what_follows_from_type_and_actor() -> None:
+    assert derived("headgate.tracker.item.patch.v1", "ann") == ("tracker.item.patch", "tracker.item", "person")
+    assert [derived("t", actor).actor_kind for actor in ("service:tracker", "webhook:ci", "", "a:b")] == [
+        "service", "webhook", "nobody", "person"
+    ]  # fmt: skip
+
+
+def test_changes_that_an_event_states() -> None:
+    row = {"field": "status", "before": "pending", "after": "done", "masked": False}
+    assert changes_of({"data": {"changes": [row, 5, {"before": 1}, {"field": "note"}]}}) == [
+        row, {"field": "note", "before": None, "after": None, "masked": False}
+    ]  # fmt: skip
+    nothings: tuple[Any, ...] = (None, [], {}, {"data": 1}, {"data": {"changes": "x"}})
+    for nothing in nothings:
+        assert changes_of(nothing) == []
 
 
 def test_infinite_time_is_a_fault_not_a_crash() -> None:

@@ -61,12 +61,13 @@ def me(**changed: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def entries(count: int, payload_of: Any = None) -> list[dict[str, Any]]:
+def entries(count: int, payload_of: Any = None, recorded_of: Any = None) -> list[dict[str, Any]]:
     """A chain of audit entries, oldest first, made as docs/audit-log.md says."""
     found: list[dict[str, Any]] = []
     previous = bytes(32)
     for seq in range(1, count + 1):
         recorded = datetime(2026, 3, 1, 9, tzinfo=UTC) + timedelta(seconds=seq, microseconds=123)
+        recorded = recorded if recorded_of is None else recorded_of(seq, recorded)
         event = {
             "specversion": "1.0", "id": str(uuid.UUID(int=seq)), "type": "headgate.tracker.item.opened.v1",
             "source": "/headgate/tracker", "subject": str(seq), "time": "2026-03-01T08:59:59.5Z", "site": "global",
@@ -84,7 +85,7 @@ def entries(count: int, payload_of: Any = None) -> list[dict[str, Any]]:
                 "causationid": event["causationid"], "correlationid": None,
                 "recorded_at": recorded.isoformat().replace("+00:00", "Z"), "prev_hash": previous.hex(),
                 "hash": hashed.hex(), "payload_bytes": len(payload), "payload_sha256": digest.hex(),
-                "payload": payload, "event": event,
+                "payload": payload, "event": json.loads(payload),
             }
         )  # fmt: skip
         previous = hashed

@@ -151,13 +151,31 @@ def test_the_log_must_go_on_from_what_was_kept(tool: Tool, mirror: Path, tmp_pat
     for chain, code, says in (
         (entries(200), 0, None),
         (rewritten(200, 150), 1, "the first 200 entries are others than were signed before"),
-        (entries(301), 1, "the log was cut: 301 entries were signed before, now only 300"),
     ):
         write(kept, chain)
         found, answer = verify(tool, mirror, "--key", LOG.verifier.text, "--checkpoint", str(kept / "checkpoint"))
         assert found == code
         assert (says is None) == (answer["tree"]["problem"] is None)
         assert says is None or says in answer["tree"]["problem"]
+
+
+def test_a_mirror_of_before_the_kept_checkpoint_is_no_log_that_was_cut(
+    tool: Tool, mirror: Path, tmp_path: Path
+) -> None:
+    """It proves nothing either: who cut the log, too, would hand out such a folder."""
+    kept = tmp_path / "kept"
+    write(kept, entries(301))
+    asked = ("--key", LOG.verifier.text, "--checkpoint", str(kept / "checkpoint"))
+    code, answer = verify(tool, mirror, *asked)
+    assert (code, answer["valid"], answer["tree"]["problem"], answer["tree"]["beyond_size"]) == (2, False, None, 301)
+    shown = " ".join(tool("audit", "verify", "--folder", str(mirror), *asked).stdout.split())
+    assert "The folder holds the first 300 entries, your checkpoint is over 301: it was mirrored earlier, or" in shown
+    assert "headgate audit mirror FOLDER" in shown
+    altered_entry(mirror)
+    assert verify(tool, mirror, *asked)[0] == 1
+    write(mirror, entries(301))
+    code, answer = verify(tool, mirror, *asked)
+    assert (code, answer["valid"], answer["tree"]["beyond_size"]) == (0, True, None)
 
 
 def test_what_is_no_mirror_or_key(tool: Tool, mirror: Path, tmp_path: Path) -> None:

@@ -35,3 +35,28 @@ def test_the_daily_check(gateway: FakeGateway, tool: Tool, status: str, code: in
         assert result.stdout.index("dead_letters_held") < result.stdout.index("outbox_age")
         assert "replay it" in result.stdout
     assert "look" not in result.stdout  # what is ok asks for nothing
+
+
+def posture(level: str) -> dict[str, Any]:
+    why = [] if level == "low" else [
+        {"rule": "tokens_shared", "count": 9, "points": 90, "raw_points": 90, "message": "9 come from many addresses",
+         "action": "give each its own"},
+    ]  # fmt: skip
+    risk = {"score": 90 if why else 0, "level": level, "complete": True, "missing": [], "why": why}
+    guards = [
+        {"id": "backup_recent", "status": "ok", "message": "an hour old", "action": "look"},
+        {"id": "audit_witnessed", "status": "warning", "message": "one has not", "action": "ask it"},
+    ]
+    return {"generated_at": NOW, "site": "plant-1", "overall_status": "warning", "risk": risk, "guards": guards,
+            "trend": []}  # fmt: skip
+
+
+@pytest.mark.parametrize(("level", "code"), [("low", 0), ("high", 0), ("critical", 1)])
+def test_the_security_of_a_site(gateway: FakeGateway, tool: Tool, level: str, code: int) -> None:
+    gateway.on("GET /api/ops/security/posture", Says(posture(level)))
+    result = tool("ops", "security", "--site", "plant-1")
+    assert result.exit_code == code, result.output
+    assert f"{level}  risk of plant-1: score" in result.stdout
+    assert ("give each its own" in result.stdout) is (level != "low")
+    assert result.stdout.index("audit_witnessed") < result.stdout.index("backup_recent")
+    assert "look" not in result.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.unit.client.conftest import Tool
-from tests.unit.client.gateway import FakeGateway, Says
+from tests.unit.client.gateway import FakeGateway, Says, refusal
 from tests.unit.client.samples import NOW
 from tests.unit.client.test_cli import ITEMS
 
@@ -61,3 +61,20 @@ def test_people_with_their_absences(gateway: FakeGateway, tool: Tool) -> None:
     assert " to " in shown
     gateway.on(f"GET {TRACKER}/people", Says([]))
     assert "Nobody works on the items" in tool("people", "list").stdout
+
+
+def test_whether_one_may_is_an_exit_code(gateway: FakeGateway, tool: Tool) -> None:
+    for allowed, code, word in ((True, 0, "yes: Ann is operator."), (False, 1, "no: Ann is operator.")):
+        reasons = [{"by": "role", "allowed": allowed, "text": "Ann is operator."}]
+        told = {
+            "username": "ann", "permission": "gate:run", "operation": None, "site": "plant-1", "subject": None,
+            "token_id": 1, "allowed": allowed, "because": "Ann is operator.", "reasons": reasons,
+        }  # fmt: skip
+        gateway.answers.clear()
+        gateway.on("GET /api/permissions/check", Says(told))
+        result = tool("can-i", "gate:run", "--site", "plant-1", "--user", "ann")
+        assert (result.exit_code, result.stdout.splitlines()[0]) == (code, word)
+        assert gateway.asked[-1].query == {"permission": ["gate:run"], "site": ["plant-1"], "username": ["ann"]}
+    gateway.answers.clear()
+    gateway.on("GET /api/permissions/check", refusal(403, "Not you."))
+    assert tool("can-i", "gate:run").exit_code == 2

@@ -39,6 +39,7 @@ def offered(gateway: FakeGateway, tool: Tool) -> FakeGateway:
     gateway.on("GET /api/gates", Says([{"gate": "release"}, {"gate": "operations"}]))
     gateway.on("GET /api/users", Says([{"username": "ann"}, {"username": "bob"}]))
     gateway.on("GET /api/sites", Says([{"site": "global"}]))
+    gateway.on("GET /api/roles", Says([{"role": "owner"}, {"role": "release-lead"}]))
     names = ["acme/payments-api", "acme/web", "Payments_API", "acme/web", *HOSTILE]
     gateway.on("GET /api/signals", Says({"items": [{"subject": name, "version": "2"} for name in names]}))
     return gateway
@@ -49,6 +50,7 @@ def test_names_of_the_server_are_offered(offered: FakeGateway) -> None:
     assert completion.gates("op") == ["operations"]
     assert completion.users("b") == ["bob"]
     assert completion.sites("") == ["global"]
+    assert (completion.roles("o"), completion.roles("re")) == (["operator", "owner"], ["release-lead"])
     assert completion.subjects("acme") == ["acme/payments-api", "acme/web"]
     assert completion.targets("P") == ["Payments_API@2"]
 
@@ -82,6 +84,7 @@ def test_offline_and_without_a_token_nothing_is_offered(monkeypatch: pytest.Monk
     assert completion.gates("") == []
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 def test_bash_completes_after_install_completion(offered: FakeGateway, tmp_path: Path) -> None:
     environment = {

@@ -29,36 +29,40 @@ ROOT = typer.main.get_command(app)
 MADE = [operation for operation in with_routes() if by_hand(operation) is None]
 # What a person could type for a field: text for those that only look like text to the schema.
 TYPED = {
-    "types": "*",
+    "types": "*", "permission": "gate:run", "permissions": "signal:write", "cidrs": "10.0.0.0/8",
     "artifact_digest": "sha256:" + "7" * 64,
     "command_id": "0" * 8, "content": "{}", "after": "2026-03-01T09:00:00Z", "before": "2026-03-02T09:00:00Z",
     "item_ids": "[1]", "patch": "{}", "patches": "[]", "policy": '{"shadow": true}', "plan_hash": "0" * 64,
-    "digest": "0" * 64,
+    "digest": "0" * 64, "trace_id": "0" * 32, "resource_type": "tracker.item",
     "subjects": "{}", "webhook_id": "0" * 32, "priorities": "[1]", "event_types": "*", "endpoint": "https://a.example",
     "address": "https://a.example", "zone": "UTC", "quiet_hours": "[]", "urgent_priorities": "[1]",
-    "backup_id": "20260501T120000Z-abcdef", "audit_hash": "0" * 64,
+    "month": "2026-03", "checks": "[]", "backup_id": "20260501T120000Z-abcdef", "audit_hash": "0" * 64,
     "urgent_event_types": "*", "signing_secret": "whsec_" + "A" * 43 + "=",
-    "reason": "a reason that has many words, so that it suits an emergency, too",
+    "reason": "a reason that has many words, so that it suits an emergency, too", "claims": "{}",
 }  # fmt: skip
 # What goes with what: of these operations a person types other values.
 TYPED_FOR = {
+    "audit.checkpoints.list": {"cursor": "0.300"},
+    "gateway.team.create": {"roles": "[]"},
+    "gateway.team.patch": {"roles": '[{"role": "viewer", "sites": ["*"]}]'},
     "notifier.templates.preview": {"template": '{"name": "night", "body": "b"}', "event": "{}"},
     "notifier.subscription.create": {"endpoint": ""},
     "operations.rehearsal.report": {"restore_valid": "no"},  # as there are problems
+    "operations.backup_report.send": {"good": "no", "removed": "20260501T120000Z-abcdef"},
     "notifier.subscription.change": {"endpoint": ""},
 }
 UUID = "01a1fbbb-89e7-78b2-af93-eb949575d519"
 
 
-def every_path() -> Iterator[str]:
+def every_path(group: Any = ROOT, before: str = "") -> Iterator[str]:
     """Every command of the tool, as it is typed."""
-    context = typer.Context(ROOT)
-    for name in ROOT.list_commands(context):  # type: ignore[attr-defined]
-        found = ROOT.get_command(context, name)  # type: ignore[attr-defined]
+    context = typer.Context(group)
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
         if hasattr(found, "list_commands"):
-            yield from (f"{name} {inner}" for inner in found.list_commands(context))
+            yield from every_path(found, f"{before}{name} ")
         else:
-            yield name
+            yield f"{before}{name}"
 
 
 def test_every_operation_with_a_route_has_one_command() -> None:

@@ -7,8 +7,9 @@ import threading
 
 import pytest
 
+from libs.client.addresses import checked_url
 from libs.client.errors import ApiError, BadAnswer, StillPending, Unreachable, UsageProblem
-from libs.client.http import Client, checked_url
+from libs.client.http import Client
 from tests.unit.client.gateway import FakeGateway, Says, refusal
 from tests.unit.client.samples import gate_run, item, me
 

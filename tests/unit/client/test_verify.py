@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from libs.client.verify import START, Anchor, NotAnEntry, verify
+from libs.client.verify import PROGRESS_EACH, START, Anchor, NotAnEntry, verify
 from services.audit.domain import chain as server
 from tests.unit.client.samples import entries
 
@@ -51,6 +51,13 @@ def rewrite(chain: Chain) -> Chain:
     ("tamper", "says"),
     [
         (change(2, payload="{}"), "entry 3 was changed"),
+        (change(2, event={"data": "forged"}), "entry 3 was changed: its event is not what its payload says"),
+        (change(2, event=entries(4)[3]["event"]), "entry 3 was changed: its event"),
+        (change(2, event=entries(3)[2]["event"] | {"data": {"n": True}}), "entry 3 was changed: its event"),
+        (change(0, event=entries(1)[0]["event"] | {"data": {"n": True}}), "entry 1 was changed: its event"),
+        (change(0, event=entries(1)[0]["event"] | {"data": {"n": 1.0}}), "entry 1 was changed: its event"),
+        (change(1, payload=None, payload_bytes=2**21), "entry 2 was changed: its event"),
+        (change(1, erased_at="2026-03-02T00:00:00Z"), "entry 2 has its body, though it is shown as removed"),
         (change(2, actor="mallory"), "entry 3 was changed: its actor"),
         (change(2, time="2026-03-01T08:59:58Z"), "entry 3 was changed: its time"),
         (change(2, causationid=None), "entry 3 was changed: its causationid"),
@@ -95,6 +102,16 @@ def test_a_payload_too_large_to_list_is_checked_by_its_hash() -> None:
     assert not verify(change(1, payload_sha256="00" * 32)(made)).valid
 
 
+def test_an_event_with_numbers_beyond_64_bits_is_what_its_payload_says() -> None:
+    def payload_of(event: dict[str, Any]) -> str:
+        event["data"] = {"n": 2**70, "x": 1.5, "s": "\u2028é"}
+        return json.dumps(event)
+
+    chain = entries(3, payload_of)
+    assert verify(chain).valid
+    assert not verify(change(1, event=chain[1]["event"] | {"data": {"n": 2**70}})(chain)).valid
+
+
 def test_no_entries_prove_nothing() -> None:
     report = verify([])
     assert not report.valid
@@ -109,5 +126,5 @@ def test_what_is_no_entry_is_named(bad: Any) -> None:
 
 def test_progress_counts() -> None:
     seen: list[int] = []
-    verify(entries(3), progress=seen.append)
-    assert seen == [1, 2, 3]
+    verify(entries(2 * PROGRESS_EACH + 3), progress=seen.append)
+    assert seen == [PROGRESS_EACH, 2 * PROGRESS_EACH]

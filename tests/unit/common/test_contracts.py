@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from libs.common import reference
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import CONTRACTS, SERVICES, check, find, heard
+from libs.common.contracts.audit.conduct import SENSITIVE
 from libs.common.contracts.base import Command, Contract, Event, Nothing, Query
 from libs.common.contracts.gateway.latency import latency_sampled
 from libs.common.contracts.governance.operations import ops_gate_run
@@ -34,7 +35,10 @@ OPERATIONS = [operation for contract in CONTRACTS.values() for operation in cont
 # Questions that services ask each other.
 FOR_SERVICES = (
     "outcomes.get", "preflight.get", "vitals.get", "gateway.backlogs.list", "gateway.tokens.expiring",
-    "gateway.sites.every", "audit.head.get",
+    "gateway.sites.every", "audit.head.get", "metrics.job_runs.count", "notifier.alerts.sum", "tracker.duties.count",
+    "gateway.tokens.survey", "audit.conduct.count", "integrity.sample", "audit.archiving.get", "keys.show",
+    "governance.kinds.wanted",
+    "gateway.clients.open", "notifier.personal.get",
 )  # fmt: skip
 
 
@@ -52,15 +56,40 @@ def test_every_route_has_a_permission_that_a_role_holds(operation: Command | Que
     if operation.http is None:
         # The edge serves outcomes and tiles itself, the last three without a token; others are for services that ask.
         links = ("tracker.escalation.link", "tracker.escalation.use_link", "notifier.channel.stop")
-        others = ("audit.tiles.get", "gateway.users.page", "governance.delivery.record", *links)
-        assert operation.name.endswith(FOR_SERVICES) or operation.name in others
+        others = (
+            "audit.tiles.get",
+            "gateway.users.page",
+            "gateway.users.name",
+            "governance.delivery.record",
+            "gateway.federation.exchange",
+            "gateway.login.open",
+            "gateway.login.renew",
+            "gateway.session.open",
+            "gateway.share.use",
+            "gateway.sign_in.enter",
+            "gateway.sign_in.turn_away",
+            "gateway.password.enter",
+            "gateway.password.set",
+            "gateway.sign_in.leave",
+            *links,
+        )
+        alerting = ("notifier.dispatches.get", "notifier.alerting.get", "notifier.deliveries.of_events")
+        assert operation.name.endswith(FOR_SERVICES) or operation.name in (*others, *alerting)
         return
     assert any(may(role, operation.permission) for role in ROLES)
     assert operation.summary
     if isinstance(operation, Query):
         # Webhooks send what they ask in a body, and a template to look at is too long for an address.
-        in_body = ("governance.gate.admit", "notifier.templates.preview")
+        in_body = ("governance.gate.admit", "notifier.templates.preview", "gateway.sign_in.try")
         assert operation.http.method == ("POST" if operation.name in in_body else "GET")
+
+
+def test_what_changes_who_may_do_what_counts_as_sensitive() -> None:
+    commands = [one for one in OPERATIONS if isinstance(one, Command)]
+    wanted = {one.name for one in commands if one.permission in ("identity:write", "user:write")}
+    assert wanted <= set(SENSITIVE), sorted(wanted - set(SENSITIVE))
+    assert set(SENSITIVE) <= {one.name for one in commands}, "a command that there is no more"
+    assert len(SENSITIVE) == len(set(SENSITIVE))
 
 
 def test_nobody_holds_an_empty_or_unknown_permission() -> None:
@@ -92,10 +121,13 @@ def test_who_hears_what() -> None:
     told = ("notifier.escalation.delivered", "notifier.escalation.failed")
     assert heard("tracker") == (*users, "governance.command.refused", "governance.gate.decided", *told)
     assert heard("audit") == (">",)
-    runs = sorted(["governance.gate.decided", *(f"{service}.job.finished" for service in SERVICES)])
+    runs = sorted(
+        ["governance.command.refused", "governance.gate.decided", *(f"{service}.job.finished" for service in SERVICES)]
+    )
     assert (heard("metrics"), heard("metrics", "telemetry")) == (tuple(runs), ("gateway.latency.sampled",))
     items = tuple(f"tracker.item.{verb}" for verb in ("assigned", "opened", "reopened", "resolved", "updated"))
-    assert (heard("gateway"), heard("governance")) == ((), ("gateway.user.changed", "tracker.board.completed", *items))
+    people = ("gateway.account.changed", "gateway.account.created", "gateway.user.changed")
+    assert (heard("gateway"), heard("governance")) == ((), (*people, "tracker.board.completed", *items))
 
 
 def test_nothing_is_declared_in_a_room_where_nobody_collects_it() -> None:
@@ -165,7 +197,7 @@ def test_each_service_may_publish_its_own_events_only() -> None:
         assert ">" not in allowed.publish
         assert not any("DELETE.COMMANDS" in s or "STREAM.DELETE" in s for s in allowed.publish)
         purges = [subject for subject in allowed.publish if "PURGE" in subject]
-        holds = {"governance": "reports", "notifier": "archives", "operations": "checks"}
+        holds = {"governance": "reports", "notifier": "archives", "operations": "checks", "audit": "audit-archives"}
         own = [f"$JS.API.STREAM.PURGE.OBJ_headgate-{holds[service]}"] if service in holds else []
         assert purges == own
         if service != "gateway":
@@ -222,3 +254,17 @@ def test_a_time_that_no_database_keeps_is_invalid(time: str) -> None:
 def test_the_reference_is_what_make_docs_writes(page: str) -> None:
     committed = Path(__file__).parents[3] / "docs" / "reference" / page
     assert committed.read_text(encoding="utf-8") == reference.PAGES[page](), "run `make docs` and commit"
+
+
+# Questions about the audit log whose answers hold no word of an entry: hashes, states, names of archives.
+SHOWS_NO_ENTRY = {
+    "audit.archives.list", "audit.archives.get", "audit.archives.verify", "audit.archives.stamp", "audit.chain.verify",
+    "audit.rollovers.list", "audit.log.get", "audit.log_keys.list", "audit.tiles.get", "audit.proofs.inclusion",
+    "audit.proofs.consistency", "audit.verifications.list", "audit.verifications.get", "audit.witnesses.list",
+    "audit.checkpoints.list", "audit.archive_verifications.list", "audit.archive_verifications.get",
+}  # fmt: skip
+
+
+def test_whoever_is_shown_entries_of_the_audit_log_stands_in_it() -> None:
+    questions = [one for one in OPERATIONS if isinstance(one, Query) and one.permission == "audit:read"]
+    assert {one.name for one in questions if not one.logged} == SHOWS_NO_ENTRY

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from deploy.backup.manifest import FORMAT, AuditHead, Manifest, Part, StreamContent, TableContent
+from deploy.backup.store import Found
 
 MOMENT = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def folder_of(found: Found) -> Path:
+    """The folder in which a backup lies."""
+    assert isinstance(found.folder, Path)
+    return found.folder
 
 
 def ignore(_: int) -> None:

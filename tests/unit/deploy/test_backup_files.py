@@ -17,7 +17,7 @@ from deploy.backup.manifest import BackupError, Part, check_mac, decode, encode
 from deploy.backup.retention import Keep, kept
 from deploy.backup.sealing import CHUNK_BYTES, TAG_BYTES, Keys, SealError, opened
 from deploy.backup.store import PARTIAL, Store
-from tests.unit.deploy.backups import a_manifest, ignore
+from tests.unit.deploy.backups import a_manifest, folder_of, ignore
 
 KEYS = Keys((b"k" * 32, b"o" * 32))
 HEAD = len(sealing.MAGIC) + sealing.SALT_BYTES
@@ -156,7 +156,7 @@ def test_only_what_has_its_manifest_and_all_files_is_whole(tmp_path: Path) -> No
     assert not list(tmp_path.glob(f"{PARTIAL}*"))
     assert store.check(whole, Keys(), now, ignore) == []
     assert store.look(backup_id).checked_at == now
-    file = whole.folder / "database.dump"
+    file = folder_of(whole) / "database.dump"
     good = file.read_bytes()
     file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     assert "database.dump is damaged: its SHA-256 differs." in store.check(whole, Keys(), now, ignore)
@@ -165,7 +165,7 @@ def test_only_what_has_its_manifest_and_all_files_is_whole(tmp_path: Path) -> No
     assert "instead of" in store.look(backup_id).problem
     file.unlink()
     assert store.look(backup_id).problem == "database.dump is missing"
-    (whole.folder / "manifest.json").unlink()
+    (folder_of(whole) / "manifest.json").unlink()
     assert store.look(backup_id).problem == "it has no manifest"
     with pytest.raises(BackupError, match="no whole backup"):
         store.newest()

@@ -1,6 +1,8 @@
 """Secrets that are made once, what each container gets of them, and logs that stay small."""
 
+import hashlib
 import os
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -11,14 +13,16 @@ import yaml
 from deploy.container import files, healthcheck
 from deploy.container.steps import load_environment, write_secrets
 from deploy.embedded import free_ports
-from deploy.installation import InstallationError, kept_secret, nats_users
+from deploy.installation import InstallationError, keeper_token, kept_secret, nats_users
 from deploy.local.options import Options
 from deploy.local.process import BoundedLog, bound_log
 from libs.common.admin import passwords
 from libs.common.contracts import SERVICES
+from libs.common.settings import Settings
 from libs.common.topology import Topology
 
 SECRET = "a-cluster-secret-for-tests-only"
+FILES_VOLUME = "${HEADGATE_FILES:-files}:/etc/headgate:ro"
 
 
 def _mode(path: Path) -> int:
@@ -148,13 +152,46 @@ def test_what_compose_and_prometheus_know_of_the_services_is_what_make_docs_writ
         assert text.count("# >>> ") == text.count("# <<< ") > 0
 
 
+def test_every_setting_can_be_said_in_compose_or_is_made_there() -> None:
+    text = (Path(__file__).parents[3] / "deploy" / "compose.yml").read_text(encoding="utf-8")
+    fields = set(Settings.model_fields)
+    assert fields | {"cluster_secret"} >= files.MADE_HERE | files.BY_HAND
+    unsayable = {name for name in fields if f"${{HEADGATE_{name.upper()}:-}}" not in text}
+    assert unsayable == files.MADE_HERE & fields
+    volumes = {name: one.get("volumes", []) for name, one in yaml.safe_load(text)["services"].items()}
+    assert [name for name in (*SERVICES, "admin", "keeper") if FILES_VOLUME not in volumes[name]] == []
+    assert [name for name in SERVICES if "/tmp" not in volumes[name]] == [], "scratch files are no memory"
+
+
 def test_a_further_service_stands_in_every_region() -> None:
     top = Path(__file__).parents[3]
-    more = (*SERVICES, "notary")
-    compose, prometheus = (yaml.safe_load(files.filled((top / path).read_text(), more)) for path in files.FILES)
-    assert compose["services"]["notary"]["expose"] == [str(8080 + len(SERVICES))]
-    assert compose["services"]["notary"]["environment"]["HEADGATE_SERVICE"] == "notary"
-    assert "secrets-notary" in compose["volumes"]
-    assert "secrets-notary:/secrets/notary" in compose["services"]["secrets"]["volumes"]
+    more = (*SERVICES, "registrar")
+    compose, prometheus, rules, chart = (
+        yaml.safe_load(files.filled((top / path).read_text(), more)) for path in files.FILES
+    )
+    assert compose["services"]["registrar"]["expose"] == [str(8080 + len(SERVICES))]
+    assert compose["services"]["registrar"]["environment"]["HEADGATE_SERVICE"] == "registrar"
+    assert "secrets-registrar" in compose["volumes"]
+    assert "secrets-registrar:/secrets/registrar" in compose["services"]["secrets"]["volumes"]
     labels = [one["labels"]["service"] for one in prometheus["scrape_configs"][0]["static_configs"]]
     assert labels == list(more)
+    assert list(chart["services"]) == list(more)
+    missing = next(one for one in rules["groups"][0]["rules"] if one.get("alert") == "HeadgateServiceMissing")
+    assert re.findall(r'absent\(up\{job="headgate", service="(\w+)"\}\)', missing["expr"]) == list(more)
+
+
+def test_the_keeper_of_the_containers_finds_what_it_needs_and_the_gateway_knows_only_a_hash(tmp_path: Path) -> None:
+    write_secrets(tmp_path, SECRET, "headgate")
+    keeper = dict(line.split("=", 1) for line in (tmp_path / "admin" / "environment").read_text().splitlines())
+    gateway = (tmp_path / "gateway" / "environment").read_text()
+    digest = hashlib.sha256(keeper_token(SECRET).encode()).hexdigest()
+    assert f"HEADGATE_KEEPER_TOKEN_SHA256={digest}" in gateway
+    assert keeper_token(SECRET) not in gateway
+    bus = (tmp_path / "rehearsal" / "nats.conf").read_text()
+    user, _, place = keeper["HEADGATE_REHEARSAL_NATS_URL"].removeprefix("nats://").partition("@")
+    assert user.partition(":")[2] in bus
+    assert place == "nats-rehearsal:4223"
+    compose = yaml.safe_load((Path(__file__).parents[3] / "deploy" / "compose.yml").read_text())["services"]
+    assert "8223" in " ".join(compose["nats-rehearsal"]["healthcheck"]["test"])
+    assert compose["keeper"]["command"] == ["dr", "work"]
+    assert compose["keeper"]["restart"] == "unless-stopped"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from deploy.installation import Callout, NatsUser, callout, nats_config
 from libs.common.topology import Topology
 from libs.common.user_jwt import BadClaims, account_seed, public_key, read, sign
-from services.gateway.carrier import MAX_BATCH, MAX_EXPIRES_NS, ack_of, answers_home, pull_of
 from services.gateway.domain.filters import matches, names_of, shortest
-from services.gateway.subscribers import subjects, visible
+from services.gateway.domain.narrowing import Narrowing, narrowing
+from services.gateway.subscribing.callout import may_stay
+from services.gateway.subscribing.carrier import MAX_BATCH, MAX_EXPIRES_NS, ack_of, answers_home, pull_of
+from services.gateway.subscribing.durables import Wanted
+from services.gateway.subscribing.subscribers import subjects, visible
 
 EVERY = ("a.x.one", "a.x.two", "a.y.one", "b.x.one")
 SEED = account_seed("a secret of a test only")
@@ -39,6 +44,9 @@ def test_a_type_means_whole_tokens() -> None:
 def test_no_role_hears_what_it_may_not_read() -> None:
     assert not any(name.startswith("gateway.") or ".deadletter." in name for name in visible("operator"))
     assert visible("nobody") == frozenset()
+    own = visible("own", None, ["event:read", "identity:read"])
+    assert own >= visible("viewer") | {"gateway.user.created"}
+    assert not any(".deadletter." in name for name in own)
     found = subjects(Topology(), ["north"], ["*"], "operator")
     assert not any(subject.endswith(".north.>") or "gateway" in subject or "deadletter" in subject for subject in found)
     assert subjects(Topology(), ["*"], ["*"], "owner") == ["headgate.event.*.>"]
@@ -132,3 +140,30 @@ def test_every_user_of_the_file_is_the_servers_own_business() -> None:
     for broken in (Callout("A'; x", made.system), Callout(made.issuer, users[0])):
         with pytest.raises(ValueError, match=r"issuer|same name"):
             nats_config(**places, callout=broken)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "may"),
+    [
+        (narrowing(None, None, None), True),
+        (narrowing(["event:read"], None, None), True),
+        (narrowing(["event:read", "identity:read"], None, ["10.0.0.0/8"]), True),
+        (narrowing(["signal:write"], None, None), False),
+        (narrowing(["event:read"], ["app"], None), False),
+        (narrowing(None, ["*"], None), False),
+    ],
+)
+def test_a_narrow_token_comes_in_where_it_may_hear_all_that_is_to_be_heard(bounds: Narrowing, may: bool) -> None:
+    row = {"removed_at": None, "active": True, "sites": ["*"], "owner_sites": ["*"], "types": ["tracker.item.*"]}
+    assert may_stay(Wanted({**row, "role": "owner", "own_permissions": None}), ["*"], bounds) is may
+
+
+def test_a_narrow_token_hears_no_guarded_events_of_its_user() -> None:
+    row: dict[str, Any] = {"removed_at": None, "active": True, "sites": ["*"], "owner_sites": ["*"], "types": ["*"]}
+    row |= {"role": "owner", "own_permissions": None}
+    assert may_stay(Wanted(row), ["*"], narrowing(None, None, None))
+    assert not may_stay(Wanted(row), ["*"], narrowing(["event:read"], None, None))
+    assert not may_stay(Wanted({**row, "types": ["gateway.*"]}), ["*"], narrowing(["event:read"], None, None))
+    operators = Wanted({**row, "role": "operator"})
+    assert not may_stay(operators, ["*"], narrowing(["event:read"], None, None))
+    assert may_stay(operators, ["*"], narrowing(["event:read", "channel:read"], None, None))

@@ -20,6 +20,14 @@ OPERATIONS = POLICIES["operations"]
 RELEASE = POLICIES["release"]
 RECENT = "2026-03-01T06:00:00Z"
 
+GOOD_SLOS: dict[str, Any] = {
+    "status": "ticket",
+    **dict.fromkeys(("page_count", "spent_count", "no_data_count"), 0),
+    "slo_count": 2,
+    "ticket_count": 1,
+    "lowest_budget_left_percent": 12.5,
+    "slos": [{"name": "answers", "status": "ticket", "budget_left_percent": None}],
+}
 GOOD_OPERATIONS: Mapping[str, dict[str, Any]] = {
     "ops.preflight": {"overall_status": "ok", "error_count": 0, "warning_count": 1},
     "ops.runbook": {"overall_status": "warning", "critical_count": 0, "check_count": 25},
@@ -45,6 +53,13 @@ GOOD_OPERATIONS: Mapping[str, dict[str, Any]] = {
         "ui_main_shell_status": "ok",
     },
     "ops.quality_streak": {"current_streak_weeks": 4},
+}
+
+GOOD_INTEGRITY: Mapping[str, Any] = {
+    "status": "ok",
+    "checked_count": 3,
+    **dict.fromkeys(("missing_blob_count", "missing_hash_count", "digest_mismatch_count"), 0),
+    **dict.fromkeys(("read_error_count", "unread_count"), 0),
 }
 
 

@@ -13,10 +13,20 @@ from libs.common.contracts.governance.reports import FORMATS
 from libs.judge.checks import MAX_TEXT_CHARS
 from libs.judge.kinds import KINDS, check_data, schema_of
 from services.governance.domain.readers.reports import TABLE
-from tests.unit.governance.samples import GOOD_OPERATIONS, coverage_data, finding, junit_data, scan_data
+from tests.unit.governance.samples import (
+    GOOD_INTEGRITY,
+    GOOD_OPERATIONS,
+    GOOD_SLOS,
+    coverage_data,
+    finding,
+    junit_data,
+    scan_data,
+)
 
 GOOD: Mapping[str, dict[str, Any]] = {
     **GOOD_OPERATIONS,
+    "ops.slo": GOOD_SLOS,
+    "ops.integrity": dict(GOOD_INTEGRITY),
     "test.junit": {**junit_data("a", failed=("b",)), "flaky": 0, "host": "", "tests_packed": ""},
     "coverage.cobertura": {**coverage_data(9, 10), "summary": "", "notes": ["odd"], "incomplete": []},
     "scan.sarif": scan_data(finding("x")),

@@ -153,6 +153,23 @@ def test_the_runbook_gate_of_a_deploy_may_be_switched_off() -> None:
     assert rule(judge(off, facts, NOW), "deploy_smoke_binding_recent").passed is True
 
 
+@pytest.mark.parametrize(
+    ("weeks", "begun", "passed", "target"),
+    [(1, 0, True, 1), (1, 1, True, 1), (1, 2, False, 2), (3, 3, True, 3), (3, 4, False, 4), (3, 90, False, 4),
+     (4, 90, True, 4), (0, 0, False, 1), (3, None, False, 4), (4, None, True, 4)],
+)  # fmt: skip
+def test_the_streak_needs_no_more_weeks_than_have_begun(
+    weeks: int, begun: int | None, target: int, *, passed: bool
+) -> None:
+    told = {"current_streak_weeks": weeks, "weeks_since_first_success": begun}
+    found = rule(judge(OPERATIONS, operations_facts(quality_streak=told), NOW), "weekly_streak_target_met")
+    assert (found.passed, found.detail) == (passed, {"current_streak_weeks": weeks, "target_weeks": target})
+    # A policy that wants more is not undercut by who says less.
+    strict = replace(OPERATIONS, parameters={**OPERATIONS.parameters, "weekly_streak_target_weeks": 8})
+    asked = rule(judge(strict, operations_facts(quality_streak=told), NOW), "weekly_streak_target_met")
+    assert asked.detail["target_weeks"] == (8 if begun is None else max(1, min(8, begun)))
+
+
 def test_the_score_decides_at_its_edge() -> None:
     at_edge = operations_facts(daily_check=None, deploy_smoke=None)
     verdict = judge(OPERATIONS, at_edge, NOW)

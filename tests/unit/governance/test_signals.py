@@ -8,10 +8,26 @@ import pytest
 
 from libs.judge.checks import parse_time
 from libs.judge.kinds import KINDS, check_data
-from tests.unit.governance.samples import GOOD_OPERATIONS, coverage_data, finding, junit_data, scan_data, watchdog
+from tests.unit.governance.samples import (
+    GOOD_INTEGRITY,
+    GOOD_OPERATIONS,
+    GOOD_SLOS,
+    coverage_data,
+    finding,
+    junit_data,
+    scan_data,
+    watchdog,
+)
 
 GOOD: dict[str, Any] = {
     **GOOD_OPERATIONS,
+    "ops.slo": GOOD_SLOS,
+    "ops.integrity": dict(GOOD_INTEGRITY),
+    "audit.witnessed": {
+        **dict.fromkeys(("witness_count", "cosigned_count", "size"), 2),
+        "forked": False,
+        "witnessed_at": "2026-03-01T06:00:00Z",
+    },
     "test.junit": junit_data("a", failed=("b",), skipped=("c",)),
     "coverage.cobertura": coverage_data(2, 3),
     "scan.sarif": scan_data(finding("f")),
@@ -152,3 +168,9 @@ def test_other_times_are_refused(text: object) -> None:
 def test_a_finding_may_have_no_place_and_no_rule() -> None:
     nowhere = {"fingerprint": "x", "rule_id": "", "severity": "high"}
     assert check_data("scan.sarif", scan_data(nowhere, {**nowhere, "path": None, "line": None}, finding("y"))) == []
+
+
+@pytest.mark.parametrize("wrong", [{"checked_count": 0}, {"digest_mismatch_count": 1}, {"unread_count": 1}])
+def test_evidence_that_nobody_looked_at_is_not_ok(wrong: dict[str, int]) -> None:
+    assert check_data("ops.integrity", {**GOOD_INTEGRITY, **wrong}) != []
+    assert check_data("ops.integrity", {**GOOD_INTEGRITY, **wrong, "status": "critical"}) == []

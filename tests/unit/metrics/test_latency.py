@@ -21,6 +21,7 @@ from libs.common.contracts.gateway.latency import (
 from libs.common.latency import OTHER, LatencyRecorder
 from services.metrics.domain import latency as rules
 from services.metrics.domain.latency import Histogram
+from services.metrics.domain.watched import EVERYTHING, watched
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 
@@ -62,6 +63,29 @@ def test_percentiles_by_hand() -> None:
     assert Histogram((10.0,), (0, 0)).percentile_ms(95) is None
 
 
+def test_the_error_is_the_width_of_the_bucket() -> None:
+    one = Histogram((10.0, 30.0), (4, 4, 2))
+    assert [one.error_ms(percent) for percent in (20, 50, 99)] == [10, 20, None]  # the last bucket has no end
+    assert Histogram((10.0,), (0, 0)).error_ms(95) is None
+    spread = histogram(*[10.0] * 90, *[460.0] * 10)
+    assert (spread.percentile_ms(95), spread.error_ms(95)) == (475, 50)
+
+
+def test_routes_are_watched_by_their_templates() -> None:
+    found = watched(("/api/gates/{gate}/runs", "GET /api/ops/*", "POST /api/signals"))
+    for method, route, holds in (
+        ("POST", "/api/gates/{gate}/runs", True), ("GET", "/api/gates/{gate}/runs", True),
+        ("GET", "/api/gates/{gate}/runs/{run_id}", False), ("GET", "/api/ops/slo/{name}", True),
+        ("POST", "/api/ops/x", False), ("GET", "/api/gatesX{gate}/runs", False),
+    ):  # fmt: skip
+        assert found.holds(method, route) is holds, (method, route)
+    assert found.whole == (("POST", "/api/signals"),)
+    assert EVERYTHING.holds("OTHER", "(other)")
+    for wrong in ((), ("api/x",), ("FETCH /api",), ("/a b",), ("",), ("*",) * 201):
+        with pytest.raises(ValueError, match=r"no route such as|patterns are watched"):
+            watched(wrong)
+
+
 @given(st.lists(st.floats(0, 29_999), min_size=1, max_size=200), st.sampled_from([50, 95, 99]))
 def test_an_estimate_is_in_the_bucket_of_the_true_value(durations: list[float], percent: int) -> None:
     estimate = histogram(*durations).percentile_ms(percent)
@@ -71,6 +95,9 @@ def test_an_estimate_is_in_the_bucket_of_the_true_value(durations: list[float], 
     below = max((bound for bound in BOUNDS_MS if bound <= true), default=0.0)
     assert estimate is not None
     assert below <= estimate <= above
+    error = histogram(*durations).error_ms(percent)
+    assert error is not None
+    assert abs(estimate - true) <= error
 
 
 @pytest.mark.parametrize(

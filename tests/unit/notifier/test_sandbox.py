@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.notifier.sandbox import MAX_SOURCE_BYTES, BadTemplate, compiled, html_problem, render
+from services.notifier.words.sandbox import MAX_SOURCE_BYTES, BadTemplate, compiled, html_problem, render
 
 DATA: dict[str, Any] = {
     "gate": "release",

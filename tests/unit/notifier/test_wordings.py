@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from libs.common.contracts.notifier.templates import Template, Templates
-from services.notifier.samples import sample
-from services.notifier.templates import Wordings
-from services.notifier.words import message_of
+from services.notifier.words.messages import message_of
+from services.notifier.words.samples import sample
+from services.notifier.words.templates import Wordings
 
 SITE = "plant-a"
 

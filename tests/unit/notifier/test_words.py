@@ -13,9 +13,9 @@ from libs.common.cloudevents import CloudEvent
 from services.notifier.domain import escaping, message
 from services.notifier.domain.message import Language, Message
 from services.notifier.domain.titles import TITLES, title_of
-from services.notifier.samples import AT, EVENTS
-from services.notifier.samples import sample as sample_at
-from services.notifier.words import digest_of, message_of
+from services.notifier.words.messages import digest_of, message_of
+from services.notifier.words.samples import AT, EVENTS
+from services.notifier.words.samples import sample as sample_at
 
 BASE = "https://headgate.example.com"
 LANGUAGES: tuple[Language, ...] = ("en", "ko")

@@ -16,7 +16,11 @@ class VerifyRange(Model):
 
 
 class Verification(Open):
-    """``valid`` only if every link from ``from_seq`` to ``to_seq`` was recomputed and fits; else where it broke.
+    """``valid`` only if every link from ``from_seq`` to ``to_seq`` was recomputed and fits, and if the newest
+    checkpoint is signed by a key of the log and is of the very tree that is stored; else what does not fit.
+
+    ``first_bad_seq`` is null where no entry is to blame. ``checkpoint_size``: how many entries that checkpoint is over;
+    null: nothing was signed yet, so nothing vouches for the tree.
 
     ``next_seq`` is set while entries behind ``to_seq`` are still unchecked. Note ``head_seq`` and ``head_hash`` outside
     Headgate: who can rewrite the whole database can't rewrite your note.
@@ -31,6 +35,7 @@ class Verification(Open):
     first_bad_seq: int | None = None
     problem: str | None = None
     next_seq: int | None = None
+    checkpoint_size: int | None = None
     verified_at: Time
 
 
@@ -41,6 +46,6 @@ verify_chain = Query(
     permission="audit:read",
     http=GET("/api/audit/verify"),
     errors=(Invalid, TooMany),
-    summary="Recompute the hash chain from the stored rows",
+    summary="Recompute the hash chain from the stored rows; check the tree's root and the newest checkpoint",
     sited=False,
 )

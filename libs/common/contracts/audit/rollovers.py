@@ -12,6 +12,11 @@ from libs.common.problems import Conflict, Unavailable
 Reason = Annotated[str, StringConstraints(min_length=3, max_length=1000, pattern=r"^[^\x00]+$")]
 
 
+def name_after(base: str, rollovers: int) -> str:
+    """The log's name: after each rollover another one."""
+    return f"{base}/{rollovers + 1}" if rollovers else base
+
+
 class RolloverCreate(Model):
     lost_size: int = Field(ge=1, le=2**62, description="The size that was signed and is lost, as the refusal names it")
     reason: Reason = Field(description="Why the older copy is accepted")
@@ -35,6 +40,8 @@ class Rollover(Open):
 
 create_rollover = Command(
     "audit.rollover.create",
+    about="{number}",
+    kind="audit.log",
     body=RolloverCreate,
     result=Rollover,
     permission="audit:write",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from libs.common.contracts.base import GET, Model, Open, Query, Time
+from libs.common.contracts.base import GET, Event, Model, Open, Query, Time
 from libs.common.problems import Invalid, NotFound
 
 MAX_SEQ = 2**62
@@ -16,11 +16,14 @@ class LogState(Open):
     """``entry_count`` entries are stored, ``tree_size`` of them are in the tree; a checkpoint covers a whole tree only.
 
     ``state``: signed; behind (a checkpoint follows within seconds); unsigned (no key is set); filling (older entries
-    are being taken into the tree); forked (the database was set back, see ``problem``); unknown (NATS can't be asked).
-    ``checkpoint`` is the last signed note, ``verifier`` the key to check it by.
+    are being taken into the tree); forked (the database was set back, see ``problem``); disarmed (NATS does not
+    hold the last checkpoint any more, so whether it was set back can't be told); unknown (NATS can't be asked).
+    ``checkpoint`` is the last signed note, ``verifier`` the key to check it by; ``published`` is the note under
+    /audit/checkpoint: the last one, or one hardly older that witnesses have cosigned. ``fork``: what witnesses say who
+    saw another history of this log.
     """
 
-    state: Literal["signed", "behind", "unsigned", "filling", "forked", "unknown"]
+    state: Literal["signed", "behind", "unsigned", "filling", "forked", "disarmed", "unknown"]
     entry_count: int
     tree_size: int
     origin: str
@@ -28,18 +31,33 @@ class LogState(Open):
     checkpoint: str | None
     signed_at: Time | None
     problem: str | None
+    published: str | None = None
+    fork: str | None = None
 
 
 class LogKey(Open):
     """A key as verifiers are handed on: name, id in hex and public key, joined by plus signs.
 
-    ``first_size``: how many entries the log had when it first signed.
+    ``algorithm``: Ed25519 or ML-DSA-44. ``first_size``: how many entries the log had when it first signed.
     """
 
     verifier: str
+    algorithm: str
     first_used_at: Time
     first_size: int
     in_use: bool
+
+
+class LogKeyAdded(Open):
+    """A key signs from here on that never signed before. ``beside``: all those of the same algorithm that did.
+
+    ``size``: how many entries its first checkpoint is over.
+    """
+
+    verifier: str
+    algorithm: str
+    size: int
+    beside: list[str]
 
 
 class TileKey(Model):
@@ -130,4 +148,7 @@ prove_consistency = Query(
     errors=(NotFound, Invalid),
     summary="Prove that a tree goes on from an older one",
     sited=False,
+)
+log_key_added = Event(
+    "audit.log_key.added", data=LogKeyAdded, summary="Another key than before signs the audit log's checkpoints"
 )

@@ -5,22 +5,45 @@ from __future__ import annotations
 from pydantic import Field
 
 from libs.common.contracts.base import Http, Model, Open, Query, Time
-from libs.common.contracts.gateway.users import Role
 
 
 class CallerKey(Model):
-    """Filled in by the edge: the token that the caller came with."""
+    """Filled in by the edge: the token or the session that the caller came with."""
 
-    token_id: int = Field(ge=1, le=2**63 - 1)
+    token_id: int = Field(ge=0, le=2**63 - 1)
+    session_id: int | None = None
+
+
+class Held(Open):
+    """A role that is held beside one's own: by what (``grant 7``), where, and until when; null: no end."""
+
+    source: str
+    role: str
+    sites: list[str]
+    permissions: list[str]
+    ends_at: Time | None
 
 
 class Me(Open):
+    """``sites`` and ``permissions`` are what user and token both allow; ``subjects`` and ``cidrs`` what the token is
+    bound to, null: to none. ``narrowed``: the token may less than its user. ``owner``: who answers for an account.
+    ``grants``: what you hold beside your role, each at its own sites. With such, ``sites`` are all where you may
+    anything, and ``permissions`` what you may at every one of them.
+    ``session_id``: you came with a session, which was opened with the token ``token_id``.
+    """
+
     username: str
-    role: Role
+    role: str
     sites: list[str]
     permissions: list[str]
-    token_id: int
+    token_id: int | None
+    session_id: int | None = None
     expires_at: Time
+    narrowed: bool = False
+    owner: str | None = None
+    subjects: list[str] | None = None
+    cidrs: list[str] | None = None
+    grants: list[Held] = []
 
 
 get_me = Query(

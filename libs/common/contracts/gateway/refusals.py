@@ -6,7 +6,9 @@ from libs.common.contracts.base import Event, Open, Time
 
 
 class RefusalCount(Open):
-    """``who`` is a username, or ``address:<ip>`` of a caller without a valid token."""
+    """``who`` is a username. In the record of the same name, which only the audit log gets, it is ``address:<ip>`` of
+    a caller without a valid token; so it was in events, too, before there was that record.
+    """
 
     who: str
     route: str
@@ -14,12 +16,21 @@ class RefusalCount(Open):
     count: int
 
 
+class StrangerCount(Open):
+    """Refused requests of all callers without a valid token, wherever they came from."""
+
+    route: str
+    status: int
+    count: int
+
+
 class RefusalsCounted(Open):
-    """Refused requests of one minute; ``overflow_count`` is how many did not fit the list."""
+    """Refused requests of one minute; ``overflow_count`` is how many did not fit the list. No event says an address."""
 
     minute: Time
     instance: str
     items: list[RefusalCount]
+    strangers: list[StrangerCount] = []
     overflow_count: int = 0
 
 

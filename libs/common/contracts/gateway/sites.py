@@ -21,6 +21,7 @@ class SiteView(Open):
 
 create_site = Command(
     "gateway.site.create",
+    about="{site}",
     body=SiteCreate,
     result=SiteView,
     permission="site:write",

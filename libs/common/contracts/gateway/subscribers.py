@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from libs.common.contracts.base import DELETE, GET, POST, Command, Event, Line, Model, Open, Query, Time, Token
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.gateway.users import Scope
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
 
@@ -34,9 +35,10 @@ class SubscriberCreate(Model):
 
 
 class SubscriberSealed(SubscriberCreate):
-    """What travels on the bus: the edge adds the caller's own scope."""
+    """What travels on the bus: the edge adds the caller's own scope, and whether it reaches what others have."""
 
     caller_sites: Scope
+    for_others: bool = True
 
 
 class SubscriberKey(Model):
@@ -44,9 +46,10 @@ class SubscriberKey(Model):
 
 
 class SubscriberRemove(SubscriberKey):
-    """What travels on the bus: the edge adds the caller's own scope."""
+    """What travels on the bus: the edge adds the caller's own scope, and whether it reaches what others have."""
 
     caller_sites: Scope
+    for_others: bool = True
 
 
 class SubscriberView(Open):
@@ -80,6 +83,10 @@ class SubscriberView(Open):
     gap_before_seq: int | None = None
 
 
+class SubscriberChanged(SubscriberView, Changed):
+    """A subscriber that was removed."""
+
+
 class SubscriberGap(Open):
     """``lost_count_at_most`` events between the two numbers went by age before the subscriber took them."""
 
@@ -93,6 +100,7 @@ class SubscriberGap(Open):
 
 create_subscriber = Command(
     "gateway.subscriber.create",
+    about="{user}",
     body=SubscriberSealed,
     result=SubscriberView,
     permission="subscriber:write",
@@ -103,6 +111,7 @@ create_subscriber = Command(
 )
 remove_subscriber = Command(
     "gateway.subscriber.remove",
+    about="subscriber-{subscriber_id}",
     body=SubscriberRemove,
     result=SubscriberView,
     permission="subscriber:write",
@@ -120,7 +129,7 @@ list_subscribers = Query(
     sited=False,
 )
 subscriber_created = Event("gateway.subscriber.created", data=SubscriberView, summary="A subscriber was made")
-subscriber_removed = Event("gateway.subscriber.removed", data=SubscriberView, summary="A subscriber was removed")
+subscriber_removed = Event("gateway.subscriber.removed", data=SubscriberChanged, summary="A subscriber was removed")
 subscriber_gapped = Event(
     "gateway.subscriber.gapped",
     data=SubscriberGap,

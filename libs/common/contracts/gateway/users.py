@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from libs.common.contracts.base import GET, PATCH, POST, Command, Event, Model, Open, Query, Time, Token
-from libs.common.problems import Conflict, Invalid, NotFound
+from libs.common.contracts.changes import FieldChange
+from libs.common.contracts.granting import Granter
+from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
 
-Role = Literal["owner", "manager", "commander", "operator", "auditor", "viewer"]
+Role = Literal["owner", "manager", "commander", "operator", "auditor", "viewer", "keeper"]
+RoleName = Token  # one of these, or a role of the installation's own
 Scope = Annotated[list[Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]{1,40}|\*)$")]], Field(max_length=200)]
 
 
@@ -17,9 +20,13 @@ class UserCreate(Model):
     """``sites`` holds site names, or ``*`` for all."""
 
     username: Token = Field(description="The user's name: a-z, 0-9 and -")
-    role: Role = Field(description="What the user may do")
+    role: RoleName = Field(description="What the user may do: owner, manager, …, or a role of your own")
     sites: Scope = Field(["global"], description="Names of sites, or * for all")
     display_name: Annotated[str, StringConstraints(max_length=120)] = Field("", description="The name that people read")
+
+
+class UserCreateSealed(UserCreate, Granter):
+    """What travels on the bus: the edge adds what the caller may."""
 
 
 class UserKey(Model):
@@ -27,27 +34,71 @@ class UserKey(Model):
 
 
 class UserPatch(UserKey):
-    role: Role | None = Field(None, description="What the user may do")
+    role: RoleName | None = Field(None, description="What the user may do: owner, manager, …, or a role of your own")
     sites: Scope | None = Field(None, description="Names of sites, or * for all")
     display_name: Annotated[str, StringConstraints(max_length=120)] | None = Field(
         None, description="The name that people read"
     )
-    active: bool | None = Field(None, description="Whether the user may come in")
+    active: bool | None = Field(
+        None,
+        description="Whether the user may come in; false ends all sessions and revokes all tokens, so that who is made "
+        "active again needs new ones",
+    )
+
+
+class UserPatchSealed(UserPatch, Granter):
+    """What travels on the bus, like `UserCreateSealed`."""
 
 
 class UserView(Open):
     """``revision`` counts the user's changes: who hears of them in another order keeps the highest.
 
-    0: told by a version that did not count yet.
+    0: told by a version that did not count yet. ``own_permissions``: what the role holds, if it is one of the
+    installation's own; null: what the table of roles says.
     """
 
     username: str
-    role: Role
+    role: str
     sites: list[str]
     display_name: str
     active: bool
     created_at: Time
     revision: int = 0
+    own_permissions: list[str] | None = None
+
+
+class ByRule(Open):
+    """Which rule of sign-in decided, and about whom: the provider's issuer and what it calls the person."""
+
+    rule: str
+    provider: str
+    issuer: str
+    sub: str
+
+
+class UserTold(UserView):
+    """A user as events tell of one: ``display_name`` is always empty.
+
+    Events go to many and stay in the audit log for ever, so the name that people read is not in them; who shows it asks
+    `name_users`. The field stays for readers of before, and what older events say in it is not believed either.
+    """
+
+    display_name: str = ""
+
+    @field_validator("display_name")
+    @classmethod
+    def _untold(cls, _name: str) -> str:
+        return ""
+
+
+class UserChanged(UserTold):
+    """A user after a change. Of the name that people read it is told that it changed, not from what to what.
+
+    ``by``: a rule made the change at a sign-in.
+    """
+
+    changes: list[FieldChange] = []
+    by: ByRule | None = None
 
 
 class UsersAfter(Model):
@@ -57,23 +108,35 @@ class UsersAfter(Model):
     limit: int = Field(500, ge=1, le=1000)
 
 
+class UsersNamed(Model):
+    usernames: Annotated[list[Token], Field(max_length=1000)]
+
+
+class UserName(Open):
+    """``display_name``: the name that people read; empty if there is none."""
+
+    username: str
+    display_name: str
+
+
 create_user = Command(
     "gateway.user.create",
-    body=UserCreate,
+    about="{username}",
+    body=UserCreateSealed,
     result=UserView,
-    permission="identity:write",
-    http=POST("/api/users", status=201),
-    errors=(Conflict, Invalid),
+    permission="user:write",
+    http=POST("/api/users", status=201, seal="user"),
+    errors=(Conflict, Invalid, Forbidden),
     summary="Create a user with a role and a site scope",
     sited=False,
 )
 patch_user = Command(
     "gateway.user.patch",
-    body=UserPatch,
+    body=UserPatchSealed,
     result=UserView,
-    permission="identity:write",
-    http=PATCH("/api/users/{username}"),
-    errors=(NotFound, Conflict, Invalid),
+    permission="user:write",
+    http=PATCH("/api/users/{username}", seal="user_change"),
+    errors=(NotFound, Conflict, Invalid, Forbidden),
     summary="Change a user's role, scope or state; the last active owner stays",
     sited=False,
 )
@@ -97,5 +160,7 @@ get_user = Query(
 )
 # For services that keep their own list of people and come to know of users who were there before them.
 page_users = Query("gateway.users.page", params=UsersAfter, result=list[UserView], sited=False)
-user_created = Event("gateway.user.created", data=UserView, summary="A user was created")
-user_changed = Event("gateway.user.changed", data=UserView, summary="A user's role, scope or state changed")
+# For services that show people: names are kept in one place only, so that they can be changed and erased there.
+name_users = Query("gateway.users.name", params=UsersNamed, result=list[UserName], sited=False)
+user_created = Event("gateway.user.created", data=UserTold, summary="A user was created")
+user_changed = Event("gateway.user.changed", data=UserChanged, summary="A user's role, scope or state changed")

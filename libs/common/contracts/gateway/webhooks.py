@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from libs.common.contracts.base import DELETE, GET, POST, PUT, Command, Event, Line, Model, Nothing, Open, Query, Time
 from libs.common.contracts.base import Token as Word
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.senders import System, WebhookMapping
 from libs.common.problems import Conflict, Invalid, NotFound
 
@@ -52,7 +53,11 @@ class WebhookRotateSealed(WebhookRotate):
 
 
 class WebhookView(Open):
-    """``path`` is where the other system sends to. ``fingerprint`` tells secrets apart and opens nothing."""
+    """``path`` is where the other system sends to. ``fingerprint`` tells secrets apart and opens nothing.
+
+    ``secret_by``: who was shown the secret last. ``orphaned``: that person is not active any more, so that nothing is
+    taken until somebody rotates the secret.
+    """
 
     webhook_id: str
     site: str
@@ -67,9 +72,15 @@ class WebhookView(Open):
     fingerprint: str
     created_at: Time
     created_by: str
+    secret_by: str | None = None
+    orphaned: bool = False
     rotated_at: Time | None = None
     previous_until: Time | None = Field(None, description="Until when the secret before the last rotation is good")
     removed_at: Time | None = None
+
+
+class WebhookChanged(WebhookView, Changed):
+    """A webhook after a change. That it has another secret is told, and nothing of it."""
 
 
 class WebhookIssued(WebhookView):
@@ -81,12 +92,13 @@ class WebhookIssued(WebhookView):
 
 create_webhook = Command(
     "gateway.webhook.create",
+    about="{webhook_id}",
     body=WebhookSealed,
     result=WebhookIssued,
     permission="webhook:write",
     http=POST("/api/webhooks", status=201, seal="webhook"),
     errors=(Conflict, Invalid),
-    summary="Let another system tell of its runs; the secret is shown once",
+    summary="Let another system tell of its runs (takes signal:write, too); the secret is shown once",
 )
 change_webhook = Command(
     "gateway.webhook.change",
@@ -104,7 +116,7 @@ rotate_webhook = Command(
     permission="webhook:write",
     http=POST("/api/webhooks/{webhook_id}/rotate", seal="webhook_secret"),
     errors=(NotFound,),
-    summary="Give a webhook another secret; the one before stays good for a while",
+    summary="Give a webhook another secret (takes signal:write, too); the one before stays good for a while",
 )
 remove_webhook = Command(
     "gateway.webhook.remove",
@@ -125,5 +137,5 @@ list_webhooks = Query(
 )
 webhook_created = Event("gateway.webhook.created", data=WebhookView, summary="A webhook was made (without its secret)")
 webhook_changed = Event(
-    "gateway.webhook.changed", data=WebhookView, summary="A webhook has another mapping or secret, or was removed"
+    "gateway.webhook.changed", data=WebhookChanged, summary="A webhook has another mapping or secret, or was removed"
 )

@@ -8,6 +8,8 @@ CONTRACT = collect(
     __name__,
     hears=(
         "gateway.user.changed",
+        "gateway.account.created",
+        "gateway.account.changed",
         "tracker.board.completed",
         *(f"tracker.item.{verb}" for verb in ("opened", "updated", "reopened", "assigned", "resolved")),
     ),

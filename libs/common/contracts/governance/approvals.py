@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Query, Time, Token
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.governance.runs import GateRun, GateTarget
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
@@ -105,7 +106,7 @@ class ApprovalTold(Open):
     given_at: Time
 
 
-class ApprovalWithdrawn(ApprovalTold):
+class ApprovalWithdrawn(ApprovalTold, Changed):
     withdrawn_by: str
     withdrawn_at: Time
     withdraw_reason: str
@@ -125,6 +126,7 @@ class ApprovalsGranted(Open):
 
 approve_candidate = Command(
     "governance.approval.give",
+    about="{approval_id}",
     body=SealedWord,
     result=ApprovalSaid,
     permission="gate:approve",
@@ -134,6 +136,7 @@ approve_candidate = Command(
 )
 decline_candidate = Command(
     "governance.approval.decline",
+    about="{approval_id}",
     body=SealedWord,
     result=ApprovalSaid,
     permission="gate:approve",

@@ -90,6 +90,7 @@ class BacktestShown(Backtest):
 
 begin_backtest = Command(
     "governance.policies.backtest",
+    about="{backtest_id}",
     body=BacktestOrder,
     result=Backtest,
     permission="policy:write",

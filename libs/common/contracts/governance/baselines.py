@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Page, Query, Time, Token
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.issues import IssueId
 from libs.common.contracts.names import Line, Subject, Version
 from libs.common.contracts.versions import Reason
@@ -82,8 +83,13 @@ class BaselineFilter(Model):
     limit: int = Field(50, ge=1, le=200, description="How many at the most")
 
 
+class BaselineChanged(Baseline, Changed):
+    """A baseline that was decided, or ended before its day."""
+
+
 request_baseline = Command(
     "governance.baseline.request",
+    about="{accepted_id}",
     body=BaselineRequest,
     result=Baseline,
     permission="exception:write",
@@ -146,7 +152,11 @@ get_baseline = Query(
     summary="Show an accepted baseline",
 )
 baseline_requested = Event("governance.baseline.requested", data=Baseline, summary="Somebody asked for a baseline")
-baseline_approved = Event("governance.baseline.approved", data=Baseline, summary="A baseline is accepted")
-baseline_declined = Event("governance.baseline.declined", data=Baseline, summary="A baseline was declined")
-baseline_withdrawn = Event("governance.baseline.withdrawn", data=Baseline, summary="Who asked for a baseline ended it")
-baseline_revoked = Event("governance.baseline.revoked", data=Baseline, summary="A baseline was ended before its day")
+baseline_approved = Event("governance.baseline.approved", data=BaselineChanged, summary="A baseline is accepted")
+baseline_declined = Event("governance.baseline.declined", data=BaselineChanged, summary="A baseline was declined")
+baseline_withdrawn = Event(
+    "governance.baseline.withdrawn", data=BaselineChanged, summary="Who asked for a baseline ended it"
+)
+baseline_revoked = Event(
+    "governance.baseline.revoked", data=BaselineChanged, summary="A baseline was ended before its day"
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Page, Query, Time, Token
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
 
@@ -59,8 +60,13 @@ class DelegationFilter(Model):
     limit: int = Field(50, ge=1, le=200, description="How many at the most")
 
 
+class DelegationEnded(Delegation, Changed):
+    """A delegation that was ended."""
+
+
 delegate = Command(
     "governance.delegation.give",
+    about="{delegation_id}",
     body=SealedDelegation,
     result=Delegation,
     permission="gate:approve",
@@ -87,4 +93,4 @@ list_delegations = Query(
     summary="List delegations, newest first",
 )
 delegation_given = Event("governance.delegation.given", data=Delegation, summary="Somebody has others approve for them")
-delegation_ended = Event("governance.delegation.ended", data=Delegation, summary="A delegation was ended")
+delegation_ended = Event("governance.delegation.ended", data=DelegationEnded, summary="A delegation was ended")

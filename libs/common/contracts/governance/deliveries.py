@@ -41,6 +41,7 @@ class DeliveryIgnored(Open):
 # Without a route of its own: the edge's `/api/webhooks/{webhook_id}` asks for no token, but for a signature.
 record_delivery = Command(
     "governance.delivery.record",
+    about="{webhook}",
     body=DeliveryRecord,
     result=DeliveryReceipt,
     permission="signal:write",

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Page, Query, Time, Token
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.governance.runs import GateRun, RunKey
 from libs.common.contracts.issues import IssueId
 from libs.common.contracts.names import Subject, printable_name
@@ -91,8 +92,13 @@ class OverrideFilter(Model):
     limit: int = Field(50, ge=1, le=200, description="How many at the most")
 
 
+class OverrideChanged(Override, Changed):
+    """An override that was confirmed, ended, or not confirmed in time."""
+
+
 override_run = Command(
     "governance.override.give",
+    about="{override_id}",
     body=OverrideRequest,
     result=OverrideDone,
     permission="gate:override",
@@ -128,8 +134,10 @@ list_overrides = Query(
     summary="List emergency overrides, newest first",
 )
 override_given = Event("governance.override.given", data=Override, summary="Somebody made a NO-GO a GO")
-override_confirmed = Event("governance.override.confirmed", data=Override, summary="A second person confirmed it")
-override_revoked = Event("governance.override.revoked", data=Override, summary="Somebody ended an override")
+override_confirmed = Event(
+    "governance.override.confirmed", data=OverrideChanged, summary="A second person confirmed it"
+)
+override_revoked = Event("governance.override.revoked", data=OverrideChanged, summary="Somebody ended an override")
 exception_unconfirmed = Event(
-    "governance.exception.unconfirmed", data=Override, summary="Nobody confirmed an override in time; it is over"
+    "governance.exception.unconfirmed", data=OverrideChanged, summary="Nobody confirmed an override in time; it is over"
 )

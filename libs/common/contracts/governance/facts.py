@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Page, Query, Time
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.governance.signals import Kind
 from libs.common.contracts.issues import IssueId
 from libs.common.contracts.names import Subject, Version
@@ -112,6 +113,10 @@ class RetirementFilter(Model):
     limit: int = Field(50, ge=1, le=200, description="How many at the most")
 
 
+class RetirementChanged(Retirement, Changed):
+    """A retirement that was approved, or taken back."""
+
+
 list_facts = Query(
     "governance.facts.list",
     params=FactFilter,
@@ -123,6 +128,7 @@ list_facts = Query(
 )
 retire_fact = Command(
     "governance.fact.retire",
+    about="{retirement_id}",
     body=FactRetire,
     result=Retirement,
     permission="fact:retire",
@@ -158,5 +164,9 @@ list_retirements = Query(
     summary="List retirements, newest first",
 )
 fact_retired = Event("governance.fact.retired", data=Retirement, summary="Somebody ended a fact")
-retirement_approved = Event("governance.retirement.approved", data=Retirement, summary="A second person approved it")
-retirement_revoked = Event("governance.retirement.revoked", data=Retirement, summary="A retirement was taken back")
+retirement_approved = Event(
+    "governance.retirement.approved", data=RetirementChanged, summary="A second person approved it"
+)
+retirement_revoked = Event(
+    "governance.retirement.revoked", data=RetirementChanged, summary="A retirement was taken back"
+)

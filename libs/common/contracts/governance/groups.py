@@ -50,4 +50,5 @@ GROUPS = Document(
     path="/api/groups",
     what="the groups of people who approve",
     write="identity:write",
+    grants=True,
 )

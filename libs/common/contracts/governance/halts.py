@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Page, Query, Time, Token
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.names import printable_name
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Invalid, NotFound
@@ -55,8 +56,13 @@ class HaltFilter(Model):
     limit: int = Field(50, ge=1, le=200, description="How many at the most")
 
 
+class HaltLifted(Halt, Changed):
+    """A halt that was lifted."""
+
+
 stop_line = Command(
     "governance.line.halt",
+    about="{halt_id}",
     body=HaltRequest,
     result=HaltTold,
     permission="gate:halt",
@@ -83,4 +89,4 @@ list_halts = Query(
     summary="List the site's own halts, newest first (site global: those of the whole installation)",
 )
 line_halted = Event("governance.line.halted", data=HaltTold, summary="Somebody stopped the line")
-line_lifted = Event("governance.line.lifted", data=Halt, summary="A halt was lifted")
+line_lifted = Event("governance.line.lifted", data=HaltLifted, summary="A halt was lifted")

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from libs.common.contracts.base import GET, Nothing, Open, Query
+from libs.common.contracts.base import GET, Model, Nothing, Open, Query
 
 
 class KindFormat(Open):
@@ -34,6 +34,20 @@ class SignalKind(Open):
     )
 
 
+class KindName(Model):
+    kind: str = Field(max_length=200)
+
+
+class KindWanted(Open):
+    """That rules in force at a site read a kind. ``site`` is `global` for rules that are in force everywhere.
+
+    ``max_age_s``: how old the least patient of them lets a fact be, in seconds; null: none sets a limit.
+    """
+
+    site: str
+    max_age_s: float | None
+
+
 list_kinds = Query(
     "governance.signals.kinds",
     params=Nothing,
@@ -42,4 +56,7 @@ list_kinds = Query(
     http=GET("/api/signals/kinds"),
     summary="List the kinds of signals that gates can judge, each with the JSON Schema of its data",
     sited=False,
+)
+wanted_kinds = Query(  # for services that make such facts: how fresh they are wanted, and where
+    "governance.kinds.wanted", params=KindName, result=list[KindWanted], sited=False
 )

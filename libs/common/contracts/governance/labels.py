@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Page, Query, Time, Token
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.names import Subject, Version
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
@@ -49,8 +50,13 @@ class LabelFilter(Model):
     limit: int = Field(50, ge=1, le=200, description="How many at the most")
 
 
+class VersionLabelRemoved(VersionLabel, Changed):
+    """A label that was removed."""
+
+
 set_label = Command(
     "governance.label.set",
+    about="{label_id}",
     body=LabelSet,
     result=VersionLabel,
     permission="exception:write",
@@ -77,4 +83,4 @@ list_labels = Query(
     summary="List the labels of versions, newest first",
 )
 label_set = Event("governance.label.created", data=VersionLabel, summary="Somebody labelled a version")
-label_removed = Event("governance.label.removed", data=VersionLabel, summary="Somebody removed a label")
+label_removed = Event("governance.label.removed", data=VersionLabelRemoved, summary="Somebody removed a label")

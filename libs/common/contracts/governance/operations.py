@@ -76,6 +76,8 @@ ops_gate = Query(
 )
 ops_gate_run = Command(
     "governance.ops_gate.run",
+    about="{run_id}",
+    kind="governance.gate",
     body=Nothing,
     result=OpsGateRun,
     permission="gate:run",

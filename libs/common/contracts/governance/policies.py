@@ -26,6 +26,7 @@ from libs.common.contracts.base import (
     Token,
 )
 from libs.common.contracts.blobs import Blob
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.issues import IssueId
 from libs.common.contracts.versions import EXPECTED, MAX_VERSION, WHY, Reason
 from libs.common.problems import Conflict, Invalid, NotFound
@@ -178,12 +179,17 @@ class PolicyDiff(Open):
     lines: list[str]
 
 
-class PolicyPublished(PolicyVersionShown):
+class PolicyPublished(PolicyVersionShown, Changed):
+    """``diff``: of the texts. ``changes``: by JSON Pointers (RFC 6901) into the YAML, rules and tests by their ids,
+    against the site's own version before; ``changes_left_out`` counts those beyond the first 500, or 64 KiB.
+    """
+
     site: str
     diff: list[str]
+    changes_left_out: int = 0
 
 
-class PolicyDraftChanged(Open):
+class PolicyDraftChanged(Changed):
     """A draft was saved, or dropped (``digest`` is "" then)."""
 
     gate: str

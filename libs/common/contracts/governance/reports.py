@@ -73,6 +73,8 @@ class ReportRecord(Model):
 
 record_report = Command(
     "governance.report.record",
+    about="{items.0.signal_id}",
+    kind="governance.signal",
     body=ReportRecord,
     result=SignalReceipts,
     permission="signal:write",

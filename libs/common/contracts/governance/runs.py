@@ -38,6 +38,11 @@ def verdict_word(decision: Decision, status: RunStatus) -> VerdictWord:
     return "GO_WITH_WARNINGS" if status == "warning" else "GO"
 
 
+def receipt_of(decided_event: UUID) -> str:
+    """Where the receipt of a decision's event in the audit log is."""
+    return f"/api/audit/events/{decided_event}/receipt"
+
+
 class GateTarget(Model):
     """What to judge. A gate over a site takes only its name; a gate over software wants subject and version."""
 
@@ -166,7 +171,8 @@ class GateRun(Open):
     those that were given, where the policy wants any. ``labels``: of the version. ``override``: an emergency override
     by which it is GO.
     ``valid_until``: until when a GO holds at the most, by what is known then. ``capsule_sha256``: of the body of its
-    capsule; none for runs of before there were capsules.
+    capsule; none for runs of before there were capsules. ``receipt``: where the proof lies that the event of this
+    decision, which names that capsule, stands in the audit log.
     """
 
     run_id: int
@@ -199,11 +205,19 @@ class GateRun(Open):
     labels: list[str] = []
     override: OverrideUsed | None = None
 
+    decided_event: UUID | None = None
+
     @computed_field(description="GO, also with warnings, or not")  # type: ignore[prop-decorator]
     @property
     def verdict(self) -> VerdictWord:
         """Decision and status in one word."""
         return verdict_word(self.decision, self.status)
+
+    @computed_field(description="The receipt of this decision's event in the audit log")  # type: ignore[prop-decorator]
+    @property
+    def receipt(self) -> str | None:
+        """Its address; None for a run of before its event was noted."""
+        return receipt_of(self.decided_event) if self.decided_event else None
 
 
 class RunFilter(Model):
@@ -258,6 +272,7 @@ class GateDecided(Open):
 
 run_gate = Command(
     "governance.gate.run",
+    about="{run_id}",
     body=GateTarget,
     result=GateRun,
     permission="gate:run",

@@ -138,6 +138,7 @@ class SignalsRepeated(Open):
 
 record_signals = Command(
     "governance.signal.record",
+    about="{items.0.signal_id}",
     body=SignalRecord,
     result=SignalReceipts,
     permission="signal:write",

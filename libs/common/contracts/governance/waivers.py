@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Page, Query, Time, Token
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.issues import IssueId
 from libs.common.contracts.names import Name, Subject, Version
 from libs.common.contracts.versions import Reason
@@ -78,8 +79,13 @@ class WaiverFilter(Model):
     limit: int = Field(50, ge=1, le=200, description="How many at the most")
 
 
+class WaiverChanged(Waiver, Changed):
+    """A waiver that was decided, or ended before its day."""
+
+
 request_waiver = Command(
     "governance.waiver.request",
+    about="{waiver_id}",
     body=WaiverRequest,
     result=Waiver,
     permission="exception:write",
@@ -142,7 +148,9 @@ get_waiver = Query(
     summary="Show a waiver",
 )
 waiver_requested = Event("governance.waiver.requested", data=Waiver, summary="Somebody asked for a waiver")
-waiver_approved = Event("governance.waiver.approved", data=Waiver, summary="A waiver is in force")
-waiver_declined = Event("governance.waiver.declined", data=Waiver, summary="A waiver was declined")
-waiver_withdrawn = Event("governance.waiver.withdrawn", data=Waiver, summary="Who asked for a waiver has ended it")
-waiver_revoked = Event("governance.waiver.revoked", data=Waiver, summary="A waiver was ended before its day")
+waiver_approved = Event("governance.waiver.approved", data=WaiverChanged, summary="A waiver is in force")
+waiver_declined = Event("governance.waiver.declined", data=WaiverChanged, summary="A waiver was declined")
+waiver_withdrawn = Event(
+    "governance.waiver.withdrawn", data=WaiverChanged, summary="Who asked for a waiver has ended it"
+)
+waiver_revoked = Event("governance.waiver.revoked", data=WaiverChanged, summary="A waiver was ended before its day")

@@ -12,4 +12,6 @@ CONTRACT = collect(
         "governance.gate.decided",
         *(f"{service}.job.finished" for service in SERVICES),
     ),
+    sends=("governance.signal.record",),
+    asks=("gateway.sites.every",),
 )

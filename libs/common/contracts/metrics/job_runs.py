@@ -6,8 +6,10 @@ from pydantic import Field
 
 from libs.common.contracts.base import GET, Json, Model, Open, Query, Time
 from libs.common.contracts.jobs import JobStatus, JobTrigger
+from libs.common.problems import Invalid
 
 MAX_OFFSET = 10_000
+MAX_COUNTED_DAYS = 32
 
 
 class JobRunFilter(Model):
@@ -33,6 +35,26 @@ class ListedRun(Open):
     policy_version: str | None
 
 
+class JobRunWindow(Model):
+    """Runs that finished at ``since`` or later and before ``until``."""
+
+    since: Time
+    until: Time
+
+
+class JobRunCount(Open):
+    job_name: str
+    status: JobStatus
+    run_count: int
+
+
+class JobRunCounts(Open):
+    """How often each job ended how, over all sites. Of what ended before ``kept_since`` nothing is known any more."""
+
+    kept_since: Time
+    counts: list[JobRunCount]
+
+
 list_job_runs = Query(
     "metrics.job_runs.list",
     params=JobRunFilter,
@@ -41,3 +63,6 @@ list_job_runs = Query(
     http=GET("/api/ops/job-runs"),
     summary="List runs of jobs of all services, newest first",
 )
+count_job_runs = Query(
+    "metrics.job_runs.count", params=JobRunWindow, result=JobRunCounts, errors=(Invalid,), sited=False
+)  # for services

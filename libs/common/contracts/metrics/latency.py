@@ -22,8 +22,9 @@ class LatencyWindow(Model):
 class EndpointLatency(Open):
     """One route template. ``error_count``: status >= 500; ``slow_count``: 450 ms or longer, counted exactly.
 
-    Percentiles are estimates, interpolated inside histogram buckets: off by at most the width of a bucket. The status
-    goes by p95 (warning 450 ms, critical 900 ms); fewer than 8 requests are ``no_data``.
+    Percentiles are estimates, interpolated inside histogram buckets: off by at most the width of the bucket, which is
+    the ``…_error_ms`` beside each; null in the last bucket, from 30 s on, which has no end. The status goes by p95
+    (warning 450 ms, critical 900 ms); fewer than 8 requests are ``no_data``. ``watched``: it counts for the whole.
     """
 
     endpoint_key: str
@@ -35,6 +36,11 @@ class EndpointLatency(Open):
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
+    p50_error_ms: float | None = None
+    p95_error_ms: float | None = None
+    p99_error_ms: float | None = None
+    last_sample_at: Time | None = None
+    watched: bool = True
     status: Health
     message: str
 
@@ -60,7 +66,10 @@ class BurnRate(Open):
 
 
 class ApiLatency(Open):
-    """Routes that had requests in the window. ``status`` is the worst of all: critical, warning, no_data, ok."""
+    """Routes that had requests in the window, and those that `HEADGATE_WATCHED_ROUTES` names in full.
+
+    ``status`` is the worst of the watched routes and of the burn rate: critical, warning, no_data, ok.
+    """
 
     generated_at: Time
     window_minutes: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal
 from uuid import UUID
 
@@ -105,6 +106,21 @@ class ChannelKpi(Open):
     windows: list[ChannelWindow]
 
 
+class DeliveryDays(Model):
+    """UTC days, both of them included."""
+
+    first_day: date
+    last_day: date
+
+
+class DeliverySums(Open):
+    """Deliveries of all sites that ended on those days. Of days before ``kept_since`` nothing is known any more."""
+
+    kept_since: date
+    delivered_count: int
+    failed_count: int
+
+
 list_alerts = Query(
     "notifier.alerts.list",
     params=AlertFilter,
@@ -116,6 +132,7 @@ list_alerts = Query(
 )
 retry_alerts = Command(
     "notifier.alerts.retry",
+    about="{site}",
     body=AlertRetries,
     result=AlertsRetried,
     permission="subscription:write",
@@ -130,3 +147,4 @@ channel_kpi = Query(
     http=GET(f"{BASE}/kpi/channels"),
     summary="How well each target takes its deliveries, over 7 and over 30 days",
 )
+sum_deliveries = Query("notifier.alerts.sum", params=DeliveryDays, result=DeliverySums, sited=False)  # for services

@@ -14,6 +14,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints, model_validator
 
 from libs.common.contracts.base import DELETE, GET, POST, PUT, Command, Event, Model, Open, Page, Query, Time, Token
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Invalid, NotFound, Unavailable
 
@@ -191,6 +192,10 @@ class ChannelView(Open):
     changed_by: str
 
 
+class ChannelChanged(ChannelView, Changed):
+    """A channel after a change. That it leads elsewhere (``address``) is told, not from where to where."""
+
+
 class ChannelTested(Open):
     """A sample that only this channel gets. Its delivery has the number of this event."""
 
@@ -202,6 +207,7 @@ class ChannelTested(Open):
 
 create_channel = Command(
     "notifier.channel.create",
+    about="{channel_id}",
     body=ChannelSealed,
     result=ChannelView,
     permission="channel:write",
@@ -256,6 +262,7 @@ remove_channel = Command(
 )
 stop_channel = Command(
     "notifier.channel.stop",
+    about="{channel_id}",
     body=ChannelStop,
     result=ChannelStopped,
     permission="channel:write",
@@ -282,6 +289,8 @@ show_channel = Query(
 )
 create_own_channel = Command(
     "notifier.own_channel.create",
+    about="{channel_id}",
+    kind="notifier.channel",
     body=ChannelSealed,
     result=ChannelView,
     permission="me:write",
@@ -292,6 +301,7 @@ create_own_channel = Command(
 )
 change_own_channel = Command(
     "notifier.own_channel.change",
+    kind="notifier.channel",
     body=ChannelChangeSealed,
     result=ChannelView,
     permission="me:write",
@@ -302,6 +312,7 @@ change_own_channel = Command(
 )
 disable_own_channel = Command(
     "notifier.own_channel.disable",
+    kind="notifier.channel",
     body=ChannelDisable,
     result=ChannelView,
     permission="me:write",
@@ -312,6 +323,7 @@ disable_own_channel = Command(
 )
 enable_own_channel = Command(
     "notifier.own_channel.enable",
+    kind="notifier.channel",
     body=ChannelKey,
     result=ChannelView,
     permission="me:write",
@@ -322,6 +334,7 @@ enable_own_channel = Command(
 )
 test_own_channel = Command(
     "notifier.own_channel.test",
+    kind="notifier.channel",
     body=ChannelKey,
     result=ChannelTested,
     permission="me:write",
@@ -332,6 +345,7 @@ test_own_channel = Command(
 )
 remove_own_channel = Command(
     "notifier.own_channel.remove",
+    kind="notifier.channel",
     body=ChannelKey,
     result=ChannelView,
     permission="me:write",
@@ -354,9 +368,9 @@ channel_created = Event(
     "notifier.channel.created", data=ChannelView, summary="A channel was made (without where it leads)"
 )
 channel_changed = Event(
-    "notifier.channel.changed", data=ChannelView, summary="A channel was changed, disabled, enabled or removed"
+    "notifier.channel.changed", data=ChannelChanged, summary="A channel was changed, disabled, enabled or removed"
 )
 channel_disabled = Event(
-    "notifier.channel.disabled", data=ChannelView, summary="Who is there wants no more: the answer was 410 Gone"
+    "notifier.channel.disabled", data=ChannelChanged, summary="Who is there wants no more: the answer was 410 Gone"
 )
 channel_tested = Event("notifier.channel.tested", data=ChannelTested, summary="A sample for one channel")

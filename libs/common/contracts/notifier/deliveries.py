@@ -81,6 +81,21 @@ class DeliveryDetail(DeliveryView):
     event: Json | None = Field(description="The event, while it is kept, for those who may be told of it")
 
 
+class EventIds(Model):
+    event_ids: Annotated[list[UUID], Field(max_length=1000)]
+
+
+class DeliveryBrief(Open):
+    """A delivery as it stands in a trace: that there is one, what for, and how far it is."""
+
+    delivery_id: int
+    event_id: UUID
+    site: str
+    purpose: str
+    state: State
+    created_at: Time
+
+
 class DeliveriesRetry(Model):
     """Which of the site's dead deliveries are tried again."""
 
@@ -122,6 +137,8 @@ list_deliveries = Query(
     errors=(Invalid,),
     summary="List the site's deliveries, newest first",
 )
+# For the audit log, which shows what a request set off.
+deliveries_of_events = Query("notifier.deliveries.of_events", params=EventIds, result=list[DeliveryBrief], sited=False)
 show_delivery = Query(
     "notifier.deliveries.get",
     params=DeliveryKey,
@@ -142,6 +159,7 @@ retry_delivery = Command(
 )
 retry_deliveries = Command(
     "notifier.delivery.retry_many",
+    about="{site}",
     body=DeliveriesRetry,
     result=Retried,
     permission="subscription:write",

@@ -144,6 +144,8 @@ show_guard = Query(
 )
 recover_target = Command(
     "notifier.guard.recover",
+    about="{recovery_id}",
+    kind="notifier.recovery",
     body=Recover,
     result=Recovery,
     permission="subscription:write",
@@ -153,6 +155,8 @@ recover_target = Command(
 )
 recover_batch = Command(
     "notifier.guard.recover_batch",
+    about="{recovery_id}",
+    kind="notifier.recovery",
     body=RecoverBatch,
     result=Recovery,
     permission="subscription:write",

@@ -126,6 +126,7 @@ get_policy = MTTR_SLO.get
 set_policy = MTTR_SLO.configure
 run_check = Command(
     "notifier.mttr_slo.check",
+    about="{site}",
     body=MttrSloBody,
     result=MttrSloCheck,
     permission="subscription:write",

@@ -92,6 +92,7 @@ get_policy = RETENTION.get
 set_policy = RETENTION.configure
 run_retention = Command(
     "notifier.retention.run",
+    about="{site}",
     body=RetentionBody,
     result=RetentionRun,
     permission="subscription:write",

@@ -22,6 +22,7 @@ from libs.common.contracts.base import (
     Time,
     Token,
 )
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.names import Name
 from libs.common.contracts.notifier.channels import WEBHOOK, Language
 from libs.common.contracts.notifier.pacing import EventType, Pacing, QuietWindow
@@ -176,6 +177,10 @@ class SubscriptionView(Open):
     previous_until: Time | None = Field(None, description="Until when the secret before the last rotation signs too")
 
 
+class SubscriptionChanged(SubscriptionView, Changed):
+    """A subscription after a change. Of its endpoint and its secret it is told that they are others."""
+
+
 class SubscriptionIssued(SubscriptionView):
     """``signing_secret`` is for the receiver. It is shown in this one answer and never again."""
 
@@ -193,6 +198,7 @@ class SubscriptionTested(Open):
 
 create_subscription = Command(
     "notifier.subscription.create",
+    about="{subscription_id}",
     body=SubscriptionSealed,
     result=SubscriptionIssued,
     permission="subscription:write",
@@ -277,11 +283,11 @@ subscription_created = Event(
 )
 subscription_changed = Event(
     "notifier.subscription.changed",
-    data=SubscriptionView,
+    data=SubscriptionChanged,
     summary="A subscription was changed, rotated, paused, resumed or removed",
 )
 subscription_disabled = Event(
-    "notifier.subscription.disabled", data=SubscriptionView, summary="A receiver wants no more: it answered 410 Gone"
+    "notifier.subscription.disabled", data=SubscriptionChanged, summary="A receiver wants no more: it answered 410 Gone"
 )
 subscription_tested = Event(
     "notifier.subscription.tested", data=SubscriptionTested, summary="A sample for one subscription"

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from libs.common.contracts.base import GET, POST, Command, Event, Line, Model, Open, Page, Query, Time
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.notifier.deliveries import MAX_ID, DeliveryKey
 from libs.common.contracts.notifier.outages import ALERTS
 from libs.common.contracts.versions import Reason
@@ -77,6 +78,10 @@ class Missed(Open):
     withdrawn_reason: str | None
 
 
+class MissedWithdrawn(Missed, Changed):
+    """One that was withdrawn."""
+
+
 class MissedFilter(Model):
     cursor: str | None = Field(None, max_length=40, description="Where the page before ended")
     limit: int = Field(50, ge=1, le=200, description="How many at the most")
@@ -102,6 +107,7 @@ list_verdicts = Query(
 )
 record_missed = Command(
     "notifier.missed.record",
+    about="{missed_id}",
     body=MissedBody,
     result=Missed,
     permission="remediation:write",
@@ -129,4 +135,4 @@ list_missed = Query(
 )
 verdict_given = Event("notifier.verdict.given", data=Verdict, summary="Somebody said whether an alert was right")
 missed_recorded = Event("notifier.missed.recorded", data=Missed, summary="Somebody recorded an alert that did not come")
-missed_withdrawn = Event("notifier.missed.withdrawn", data=Missed, summary="An alert was not missed after all")
+missed_withdrawn = Event("notifier.missed.withdrawn", data=MissedWithdrawn, summary="An alert was not missed after all")

@@ -20,7 +20,9 @@ Format = Literal["json", "csv"]
 class CheckedAlert(Open):
     """``attempted``: the result reached ``level``, so `operations.alert.raised` was told to whoever subscribed to it.
 
-    ``dispatched`` and ``error`` are null: the deliveries say what became of it.
+    ``dispatched``: at least one delivery arrived; false also where nobody has subscribed. Null as long as nobody can
+    say. ``error``: how many deliveries failed, or that all did, with the newest reason. Deliveries are tried for hours,
+    so both may change after the run; its files say what was known then.
     """
 
     level: Literal["off", "critical", "warning", "always"]
@@ -113,6 +115,7 @@ class AlertRaised(Open):
 
 run_check = Command(
     "operations.check.run",
+    about="{run_id}",
     result=DailyCheck,
     permission="operations:run",
     http=POST("/api/ops/runbook/checks/run"),

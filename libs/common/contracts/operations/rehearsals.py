@@ -101,6 +101,7 @@ class RehearsalHistory(Model):
 
 request_rehearsal = Command(
     "operations.rehearsal.run",
+    about="{request_id}",
     body=RehearsalWanted,
     result=RehearsalRequest,
     permission="operations:run",
@@ -110,6 +111,7 @@ request_rehearsal = Command(
 )
 report_rehearsal = Command(
     "operations.rehearsal.report",
+    about="{run_id}",
     body=RehearsalResult,
     result=RehearsalRun,
     permission="operations:rehearse",

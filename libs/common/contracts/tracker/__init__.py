@@ -14,5 +14,5 @@ CONTRACT = collect(
         "notifier.escalation.failed",
     ),
     sends=("governance.gate.run",),
-    asks=("gateway.users.page",),
+    asks=("gateway.users.page", "gateway.users.name"),
 )

@@ -50,6 +50,7 @@ show_link = Query(
 )
 use_link = Command(
     "tracker.escalation.use_link",
+    about="{item_id}",
     body=LinkKey,
     result=Escalation,
     permission="remediation:write",

@@ -127,6 +127,7 @@ get_workload = Query(
 )
 run_auto_assign = Command(
     "tracker.auto_assign.run",
+    about="{site}",
     body=AutoAssign,
     result=AutoAssigned,
     permission="remediation:assign",

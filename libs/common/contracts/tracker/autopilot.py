@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from libs.common.contracts.base import GET, POST, Command, Event, Model, Nothing, Open, Query, Time
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.jobs import JobStatus, JobTrigger
 from libs.common.contracts.tracker.assignment import AutoAssigned
 from libs.common.contracts.tracker.autopilot_policy import AUTOPILOT, AutopilotChange, AutopilotPolicy
@@ -204,7 +205,7 @@ class UndoBody(RunKey):
     reason: Reason = Field(description="Why, in a line")
 
 
-class Undone(Open):
+class Undone(Changed):
     """``released_ids``: items that nobody has again. ``snoozed_ids``: items whose escalation rests for a day.
 
     ``left_ids``: items that somebody has worked on since; they stay as they are.
@@ -226,7 +227,7 @@ class AutopilotPreviewed(Open):
     step_count: int
 
 
-class AutopilotSwitched(Open):
+class AutopilotSwitched(Changed):
     site: str
     stopped: bool
     reason: str
@@ -243,6 +244,7 @@ get_guard = Query(
 )
 preview = Command(
     "tracker.autopilot.preview",
+    about="{site}",
     body=PreviewBody,
     result=Preview,
     permission="remediation:write",
@@ -252,6 +254,7 @@ preview = Command(
 )
 run_autopilot = Command(
     "tracker.autopilot.run",
+    about="{run_id}",
     body=RunBody,
     result=AutopilotRun,
     permission="remediation:assign",
@@ -271,6 +274,7 @@ latest_autopilot = Query(
 )
 stop_autopilot = Command(
     "tracker.autopilot.stop",
+    about="{site}",
     body=StopBody,
     result=Switch,
     permission="remediation:write",
@@ -280,6 +284,7 @@ stop_autopilot = Command(
 )
 resume_autopilot = Command(
     "tracker.autopilot.resume",
+    about="{site}",
     body=StopBody,
     result=Switch,
     permission="remediation:assign",

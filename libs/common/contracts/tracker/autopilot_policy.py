@@ -115,6 +115,8 @@ get_policy = Query(
 )
 set_policy = Command(
     "tracker.autopilot.configure",
+    about="{site}",
+    kind="tracker.autopilot_policy",
     body=PolicyBody,
     result=PolicyShown,
     permission="policy:write",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Query, Time, Token
+from libs.common.contracts.base import GET, POST, Command, Event, Json, Model, Open, Query, Time, Token
 from libs.common.contracts.governance.runs import Decision
 from libs.common.contracts.names import LineFilter, Subject, Version
 from libs.common.contracts.tracker.items import BASE, Item
@@ -20,6 +20,14 @@ class Board(Model):
     gate: Token = Field("operations", description="The gate whose board this is")
     subject: Subject = "site"
     line: LineFilter | None = None
+
+
+def board_id(asked: Json, made: Json) -> str:
+    """How events name a board: ``gate/subject``, of a line ``gate/subject#line``. A line that was not said is in what
+    came of it.
+    """
+    line = asked.get("line") or made.get("line") or (made.get("readiness") or {}).get("line")
+    return f"{asked.get('gate')}/{asked.get('subject')}" + (f"#{line}" if line else "")
 
 
 class SyncBody(Board):
@@ -81,6 +89,7 @@ class BoardReopened(Open):
 
 sync_board = Command(
     "tracker.board.sync",
+    about=board_id,
     body=SyncBody,
     result=SyncResult,
     permission="remediation:write",

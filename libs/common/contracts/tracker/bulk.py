@@ -65,6 +65,7 @@ class BulkPatched(Open):
 
 patch_bulk = Command(
     "tracker.bulk.patch",
+    about="items",
     body=BulkPatch,
     result=BulkResult,
     permission="remediation:write",

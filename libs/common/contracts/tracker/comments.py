@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from libs.common.contracts.base import DELETE, GET, POST, Command, Event, Open, Page, Query, Time
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.tracker.items import BASE, ItemKey, printable_lines
 from libs.common.problems import Conflict, Forbidden, NotFound
 
@@ -62,6 +63,10 @@ class CommentTold(Open):
     withdrawn_at: Time | None = None
 
 
+class CommentWithdrawn(CommentTold, Changed):
+    """A comment that was withdrawn."""
+
+
 add_comment = Command(
     "tracker.comment.add",
     body=CommentAdd,
@@ -73,6 +78,7 @@ add_comment = Command(
 )
 withdraw_comment = Command(
     "tracker.comment.withdraw",
+    about="{item_id}",
     body=CommentWithdraw,
     result=Comment,
     permission="remediation:write",
@@ -90,4 +96,4 @@ list_comments = Query(
     summary="List the comments on an item, newest first",
 )
 comment_added = Event("tracker.comment.added", data=CommentTold, summary="Somebody commented on an item")
-comment_withdrawn = Event("tracker.comment.withdrawn", data=CommentTold, summary="A comment was withdrawn")
+comment_withdrawn = Event("tracker.comment.withdrawn", data=CommentWithdrawn, summary="A comment was withdrawn")

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from libs.common.contracts.base import GET, POST, Command, Event, Open, Query, Time
 from libs.common.contracts.names import Version
-from libs.common.contracts.tracker.board import Board, Overview
+from libs.common.contracts.tracker.board import Board, Overview, board_id
 from libs.common.contracts.tracker.items import BASE, Note
 from libs.common.problems import Conflict, Invalid, TimedOut
 
@@ -55,6 +55,7 @@ class BoardCompleted(Open):
 
 complete_board = Command(
     "tracker.board.complete",
+    about=board_id,
     body=CompleteBody,
     result=Completion,
     permission="remediation:complete",

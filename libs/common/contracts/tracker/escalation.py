@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from libs.common.contracts.base import GET, POST, Command, Event, Json, Model, Nothing, Open, Query, Time
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.governance.runs import CountedStatus
 from libs.common.contracts.notifier.escalations import EscalationDelivery
 from libs.common.contracts.tracker.items import BASE, Item, ItemKey, ItemStatus
@@ -233,7 +234,7 @@ class EscalationUnreached(Open):
     error: str
 
 
-class EscalationChanged(Open):
+class EscalationChanged(Changed):
     """``by_link``: with the link of a message; who holds it speaks as who was told, or as ``link:<channel>``."""
 
     item_id: int
@@ -245,6 +246,7 @@ class EscalationChanged(Open):
 
 run_escalation = Command(
     "tracker.escalation.run",
+    about="{site}",
     body=EscalateBody,
     result=Escalated,
     permission="remediation:write",

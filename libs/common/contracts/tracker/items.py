@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from libs.common.contracts.base import GET, PATCH, Command, Event, Json, Model, Open, Query, Time
+from libs.common.contracts.changes import FieldChange
 from libs.common.contracts.governance.runs import CountedStatus
 from libs.common.contracts.names import printable_name
 from libs.common.problems import Conflict, NotFound, PreconditionFailed
@@ -126,10 +127,14 @@ class ItemPatch(PatchFields, ItemKey):
 
 
 class ItemChanged(Open):
-    """An item after a change; ``changed`` names the fields."""
+    """An item after a change; ``changed`` names the fields, ``changes`` says from what to what.
+
+    The detail of a rule is kept by its run and not again here, and a new item has no values of before.
+    """
 
     item: Item
     changed: list[str] = []
+    changes: list[FieldChange] = []
 
 
 patch_item = Command(

@@ -145,6 +145,14 @@ class KpiSeries(Open):
     by_rule: dict[str, int]
 
 
+class Duties(Open):
+    """Open items of all sites."""
+
+    open_count: int
+    critical_open_count: int
+    unassigned_open_count: int
+
+
 get_kpi = Query(
     "tracker.kpi.get",
     params=KpiWindow,
@@ -163,6 +171,7 @@ get_series = Query(
 )
 run_kpi = Command(
     "tracker.kpi.run",
+    about="{site}",
     body=KpiWindow,
     result=KpiRun,
     permission="remediation:write",
@@ -178,3 +187,4 @@ latest_kpi = Query(
     errors=(NotFound,),
     summary="The newest run of the KPIs",
 )
+count_duties = Query("tracker.duties.count", result=Duties, sited=False)  # for services

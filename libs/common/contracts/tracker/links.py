@@ -74,6 +74,7 @@ add_link = Command(
 )
 remove_link = Command(
     "tracker.link.remove",
+    about="{item_id}",
     body=LinkKey,
     result=Link,
     permission="remediation:write",

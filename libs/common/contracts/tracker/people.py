@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from libs.common.contracts.base import DELETE, GET, POST, PUT, Command, Event, Model, Nothing, Open, Query, Time, Token
+from libs.common.contracts.changes import Changed
 from libs.common.contracts.tracker.items import BASE
 from libs.common.problems import Conflict, Invalid, NotFound
 
@@ -70,9 +71,13 @@ class PersonLimit(PersonKey):
     )
 
 
-class PersonLimited(Open):
+class PersonLimited(Changed):
     username: str
     max_open_items: int | None
+
+
+class AbsenceCancelled(AbsenceView, Changed):
+    """An absence that was taken back."""
 
 
 list_people = Query(
@@ -85,6 +90,7 @@ list_people = Query(
 )
 set_own_absence = Command(
     "tracker.absence.set_own",
+    about="{absence_id}",
     body=OwnAbsence,
     result=AbsenceView,
     permission="remediation:write",
@@ -103,6 +109,7 @@ cancel_own_absence = Command(
 )
 set_absence = Command(
     "tracker.absence.set",
+    about="{absence_id}",
     body=PersonAbsence,
     result=AbsenceView,
     permission="remediation:assign",
@@ -129,5 +136,7 @@ limit_person = Command(
     summary="Limit how many open items a person is given",
 )
 absence_set = Event("tracker.absence.added", data=AbsenceView, summary="A person will be away")
-absence_cancelled = Event("tracker.absence.cancelled", data=AbsenceView, summary="A person will not be away after all")
+absence_cancelled = Event(
+    "tracker.absence.cancelled", data=AbsenceCancelled, summary="A person will not be away after all"
+)
 person_limited = Event("tracker.person.limited", data=PersonLimited, summary="A person's limit of open items changed")

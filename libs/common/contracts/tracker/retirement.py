@@ -6,6 +6,7 @@ from pydantic import Field
 
 from libs.common.contracts.base import POST, Command, Event, Model, Open, Time, Token
 from libs.common.contracts.names import LineFilter, Subject
+from libs.common.contracts.tracker.board import board_id
 from libs.common.contracts.tracker.items import BASE
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Invalid, NotFound
@@ -34,6 +35,7 @@ class Retired(Open):
 
 retire_board = Command(
     "tracker.board.retire",
+    about=board_id,
     body=Retire,
     result=Retired,
     permission="remediation:complete",

@@ -1,0 +1,65 @@
+"""What must be whole after something broke: the audit log, messages that were buried, services that began anew."""
+
+from __future__ import annotations
+
+from deploy.dashboards.parts import COUNT, SECONDS, Board, Page, Query, graph, number
+from deploy.dashboards.queries import DEAD_LETTERS, JOBS, OUTBOX_DEPTH
+
+LOG = Page("The state of the log", "/api/audit/log")
+WITNESSES = Page("Witnesses", "/api/audit/witnesses")
+VERIFICATIONS = Page("Verifications", "/api/audit/verifications")
+
+AUDIT = (
+    number(
+        "The log refuses to append", "1 while the database stands behind what was signed.", COUNT,
+        Query("max(headgate_audit_forked)", "forked"), pages=(LOG,), bad_from=1,
+    ),
+    number(
+        "The log was found broken", "1 from a verification that found it broken, until a whole one is valid.", COUNT,
+        Query("max(headgate_audit_verification_broken)", "broken"), pages=(VERIFICATIONS,), bad_from=1,
+    ),
+    number(
+        "Witnesses with another history", "How many witnesses saw another history of the log.", COUNT,
+        Query("max(headgate_audit_witness_forks)", "forks"), pages=(WITNESSES,), bad_from=1,
+    ),
+    number(
+        "Witnesses", "How many are asked to cosign the log; without any nobody outside knows its head.", COUNT,
+        Query("max(headgate_audit_witnesses)", "asked"), pages=(WITNESSES,),
+    ),
+    graph(
+        "Since the log was last verified", "The alert fires after ten days.", SECONDS,
+        Query("time() - (max(headgate_audit_verified_timestamp_seconds) > 0)", "verified"), pages=(VERIFICATIONS,),
+    ),
+    graph(
+        "Since the log was last witnessed", "By the witness that cosigned longest ago; no line without witnesses.",
+        SECONDS, Query("time() - (max(headgate_audit_witnessed_timestamp_seconds) > 0)", "witnessed"),
+        pages=(WITNESSES,),
+    ),
+    graph(
+        "Entries and what the tree covers", "Both grow together; the tree lags while older entries are taken in.",
+        COUNT, Query("max(headgate_audit_head_seq)", "entries"), Query("max(headgate_audit_tree_size)", "in the tree"),
+    ),
+)  # fmt: skip
+LEFT_OVER = (
+    graph(
+        "Dead letters held", "By service; replay or drop each.", COUNT,
+        Query("max by (service) (headgate_dead_letters_held)", "{{service}}"), DEAD_LETTERS,
+    ),
+    graph("Waiting in the outboxes", "After a break this falls to 0 by itself.", COUNT, OUTBOX_DEPTH),
+    graph(
+        "Since each service began", "A line that falls to 0 is a start: ours, or a crash.", SECONDS,
+        Query('time() - max by (service) (process_start_time_seconds{job="headgate"})', "{{service}}"), pages=(JOBS,),
+    ),
+)  # fmt: skip
+
+
+def board() -> Board:
+    """After a crash, a restore or a full disk: is all whole again?"""
+    return Board(
+        "recovery",
+        "headgate-recovery",
+        "Headgate: recovery and the audit log",
+        "After a crash, a restore or a full disk: is all whole again?",
+        (("The audit log", AUDIT), ("What was left over", LEFT_OVER)),
+        period="now-24h",
+    )

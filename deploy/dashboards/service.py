@@ -1,0 +1,131 @@
+"""One service: what it answers, applies and sends, and what its process takes."""
+
+from __future__ import annotations
+
+from deploy.dashboards.parts import (
+    BYTES,
+    COUNT,
+    PER_SECOND,
+    REQUESTS,
+    SECONDS,
+    SHARE,
+    THIRD,
+    Board,
+    Query,
+    Shown,
+    graph,
+)
+from deploy.dashboards.queries import BY_STATUS, LATENCY, PERCENTILES, STATUS, dead_letters_of
+from libs.common.contracts import CONTRACTS
+
+# What only the edge has.
+EDGE = (
+    graph("Requests by status", "HTTP requests a second, by the status of the answer.", REQUESTS, BY_STATUS),
+    graph("Time to answer", "Without live event streams.", SECONDS, *PERCENTILES, pages=(LATENCY,)),
+    graph(
+        "Requests by route", "The ten most used, a second.", REQUESTS,
+        Query("topk(10, sum by (method, route) (rate(http_requests_total[5m])))", "{{method}} {{route}}"),
+    ),
+    graph(
+        "Permission checks", "A second, by role and result. Many denials of one role: a client is set up wrongly.",
+        PER_SECOND, Query("sum by (result, role) (rate(rbac_permission_checks_total[5m]))", "{{role}} {{result}}"),
+    ),
+)  # fmt: skip
+
+
+def _work(service: str) -> tuple[Shown, ...]:
+    here = f'{{service="{service}"}}'
+    return (
+        graph(
+            "Commands by outcome", "A second. Failed ones are ours, refused ones the caller's.", PER_SECOND,
+            Query(
+                f"sum by (operation, outcome) (rate(headgate_commands_total{here}[5m])) > 0",
+                "{{operation}} {{outcome}}",
+            ),
+        ),
+        graph(
+            "Questions answered", "A second, by status.", PER_SECOND,
+            Query(f"sum by (operation, status) (rate(headgate_queries_total{here}[5m]))", "{{operation}} {{status}}"),
+        ),
+        *(_heard(here) if _hears(service) else ()),
+        graph(
+            "Messages in one transaction", "On average, 0 while it rests. Many: a backlog is worked off.", COUNT,
+            Query(
+                f"sum by (consumer) (rate(headgate_batch_messages_sum{here}[5m])) "
+                f"/ clamp_min(sum by (consumer) (rate(headgate_batch_messages_count{here}[5m])), 1e-9)",
+                "{{consumer}}",
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _hears(service: str) -> bool:
+    contract = CONTRACTS.get(service)
+    return contract is None or bool(contract.hears)
+
+
+def _heard(here: str) -> tuple[Shown, ...]:
+    return (
+        graph(
+            "Events applied", "A second, by type.", PER_SECOND,
+            Query(f"sum by (type) (rate(headgate_events_handled_total{here}[5m]))", "{{type}}"),
+        ),
+    )  # fmt: skip
+
+
+def _trouble(service: str) -> tuple[Shown, ...]:
+    here = f'{{service="{service}"}}'
+    return (
+        graph(
+            "Messages that came again, failed or were buried", "A second, by consumer.", PER_SECOND,
+            Query(f"sum by (consumer) (rate(headgate_redeliveries_total{here}[5m]))", "{{consumer}} again"),
+            Query(f"sum by (consumer) (rate(headgate_duplicates_total{here}[5m]))", "{{consumer}} seen before"),
+            Query(f"sum by (consumer) (rate(headgate_handler_failures_total{here}[5m]))", "{{consumer}} failed"),
+            Query(f"sum by (consumer) (rate(headgate_dead_letters_total{here}[5m]))", "{{consumer}} buried"),
+        ),
+        graph(
+            "Dead letters and outbox", "What waits for a decision, and what is not yet sent.", COUNT,
+            Query(f"max(headgate_dead_letters_held{here})", "dead letters"),
+            Query(f"max(headgate_outbox_depth{here})", "outbox"), pages=(dead_letters_of(service),),
+        ),
+        graph(
+            "Age of the oldest unsent message", "Above a minute the bus can't be reached, or is full.", SECONDS,
+            Query(f"max(headgate_outbox_oldest_age_seconds{here})", "oldest"),
+        ),
+        graph(
+            "Servers that it reaches", "1 if it does; measured by readiness checks.", COUNT,
+            Query(f"min by (dependency) (headgate_dependency_up{here})", "{{dependency}}"), pages=(STATUS,),
+        ),
+    )  # fmt: skip
+
+
+def _process(service: str) -> tuple[Shown, ...]:
+    here = f'{{job="headgate", service="{service}"}}'
+    return (
+        graph(
+            "Memory", "Resident memory of each process.", BYTES,
+            Query(f"process_resident_memory_bytes{here}", "{{instance}}"), width=THIRD,
+        ),
+        graph(
+            "Processor", "1 is a whole core.", COUNT,
+            Query(f"rate(process_cpu_seconds_total{here}[5m])", "{{instance}}"), width=THIRD,
+        ),
+        graph(
+            "Open files", "Of those that the process may open.", SHARE,
+            Query(f"process_open_fds{here} / process_max_fds{here}", "{{instance}}"), width=THIRD,
+        ),
+    )  # fmt: skip
+
+
+def board(service: str) -> Board:
+    """The board of one service of the roster."""
+    rows = [("Work", _work(service)), ("Trouble", _trouble(service)), ("Process", _process(service))]
+    if service == "gateway":
+        rows.insert(0, ("HTTP", EDGE))
+    return Board(
+        f"service-{service}",
+        f"headgate-service-{service}",
+        f"Headgate: {service}",
+        f"What {service} answers, applies and sends, and what its process takes.",
+        tuple(rows),
+    )

@@ -1,0 +1,132 @@
+"""Service accounts: callers that are no persons. A person answers for each, and it never may more than that person."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from libs.common.contracts.base import GET, PATCH, POST, Command, Event, Line, Model, Open, Query, Time, Token
+from libs.common.contracts.changes import FieldChange
+from libs.common.contracts.gateway.users import Scope
+from libs.common.contracts.granting import Granter
+from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
+
+PREFIX = "account:"
+# Whoever may hold a token: a user, or an account by its name as an actor.
+Holder = Annotated[str, StringConstraints(pattern=r"^(account:)?[a-z0-9-]{1,40}$")]
+AccountRole = Literal["manager", "operator", "auditor", "viewer"]
+
+
+class AccountCreate(Model):
+    """``sites`` holds site names, or ``*`` for all that the owner may see."""
+
+    name: Token = Field(description="The account's name: a-z, 0-9 and -; as an actor it is account:<name>")
+    owner: Token | None = Field(None, description="The person who answers for it; else you")
+    role: AccountRole = Field(description="What its tokens may at most, as far as the owner may it, too")
+    sites: Scope = Field(["global"], description="Names of sites, or * for all that its owner has")
+    purpose: Line = Field(description="What it is for, in a sentence")
+
+
+class AccountCreateSealed(AccountCreate, Granter):
+    """What travels on the bus: the edge adds what the caller may."""
+
+
+class AccountKey(Model):
+    name: Token = Field(description="The account's name, without account:")
+
+
+class AccountPatch(AccountKey):
+    owner: Token | None = Field(None, description="The person who answers for it")
+    role: AccountRole | None = Field(None, description="What its tokens may at most")
+    sites: Scope | None = Field(None, description="Names of sites, or * for all that its owner has")
+    purpose: Line | None = Field(None, description="What it is for, in a sentence")
+    active: bool | None = Field(None, description="Whether its tokens work")
+    keep_tokens: bool = Field(
+        False, description="Whether its tokens go on under another owner, though the owner before may know them"
+    )
+
+
+class AccountPatchSealed(AccountPatch, Granter):
+    """What travels on the bus, like `AccountCreateSealed`."""
+
+
+class AccountFilter(Model):
+    owner: Token | None = Field(None, description="Only of this person")
+    orphaned_only: bool = Field(False, description="Only those whose owner is not active any more")
+
+
+class AccountTold(Open):
+    """``actor``: how the account is named in the audit log and everywhere else. ``revision`` counts its changes."""
+
+    name: str
+    actor: str
+    owner: str
+    role: AccountRole
+    sites: list[str]
+    purpose: str
+    active: bool
+    created_at: Time
+    revision: int
+
+
+class AccountView(AccountTold):
+    """``orphaned``: the owner is not active any more, so that none of its tokens works until it has another one.
+
+    ``live_token_count``: tokens that work; ``last_used_at``: of any of its tokens.
+    """
+
+    orphaned: bool
+    live_token_count: int
+    last_used_at: Time | None = None
+
+
+class AccountChanged(AccountTold):
+    changes: list[FieldChange] = []
+
+
+create_account = Command(
+    "gateway.account.create",
+    about="account:{name}",
+    body=AccountCreateSealed,
+    result=AccountView,
+    permission="identity:write",
+    http=POST("/api/accounts", status=201, seal="account"),
+    errors=(NotFound, Conflict, Invalid, Forbidden),
+    summary="Create a service account for a machine; a person answers for it",
+    sited=False,
+)
+patch_account = Command(
+    "gateway.account.patch",
+    about="account:{name}",
+    body=AccountPatchSealed,
+    result=AccountView,
+    permission="identity:write",
+    http=PATCH("/api/accounts/{name}", seal="account_change"),
+    errors=(NotFound, Conflict, Invalid, Forbidden),
+    summary="Change a service account's owner, role, scope, purpose or state",
+    sited=False,
+)
+list_accounts = Query(
+    "gateway.accounts.list",
+    params=AccountFilter,
+    result=list[AccountView],
+    permission="identity:read",
+    http=GET("/api/accounts"),
+    summary="List the service accounts: who answers for them, and when they were last used",
+    sited=False,
+)
+get_account = Query(
+    "gateway.accounts.get",
+    params=AccountKey,
+    result=AccountView,
+    permission="identity:read",
+    http=GET("/api/accounts/{name}"),
+    errors=(NotFound,),
+    summary="Show a service account",
+    sited=False,
+)
+account_created = Event("gateway.account.created", data=AccountTold, summary="A service account was created")
+account_changed = Event(
+    "gateway.account.changed", data=AccountChanged, summary="A service account's owner, role, scope or state changed"
+)

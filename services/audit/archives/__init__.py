@@ -1,0 +1,1 @@
+"""Archives of the log by the month: cut, written, kept and verified."""

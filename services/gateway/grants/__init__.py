@@ -1,0 +1,1 @@
+"""Roles that are held beside one's own."""

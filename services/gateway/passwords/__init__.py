@@ -1,0 +1,1 @@
+"""People with passwords: for installations without a provider of OpenID Connect."""

@@ -1,0 +1,1 @@
+"""What is personal: from where people come, who may read that, and how it is forgotten."""

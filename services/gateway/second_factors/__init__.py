@@ -1,0 +1,1 @@
+"""Second factors: what an app shows, and codes on paper for when it is lost."""

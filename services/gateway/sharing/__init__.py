@@ -1,0 +1,1 @@
+"""Share links: one thing is shown to whoever has the link."""

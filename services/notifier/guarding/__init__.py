@@ -1,0 +1,1 @@
+"""When a target that fails is left alone, and how it is taken back."""

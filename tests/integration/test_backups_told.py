@@ -1,0 +1,185 @@
+"""Backups as the operations service knows them: reported by the keeper's own login, judged by the runbook."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from deploy.installation import gateway_secrets, keeper_token
+from libs.common.contracts.gateway.tokens import token_issued, token_revoked
+from libs.common.contracts.operations.backups import backup_finished
+from libs.common.settings import Settings
+from services.gateway.identity.keeper import USER, admit_keeper
+from services.operations.service import make_service
+from tests.http_edge import Http
+from tests.integration.backup_desk import SECRET
+from tests.stack import Stack
+
+pytestmark = [pytest.mark.integration, pytest.mark.whole]
+BACKUPS, DUTIES = "/api/ops/backups", "/api/ops/keeper/duties"
+DIGEST = gateway_secrets(SECRET)["HEADGATE_KEEPER_TOKEN_SHA256"]
+
+
+@pytest_asyncio.fixture
+async def edge(stack: Stack) -> AsyncIterator[Http]:
+    await stack.start(make_service(Settings()))
+    made = await Http(stack).open(keeper_token_sha256=DIGEST)
+    yield made
+    await made.close()
+
+
+def result(stack: Stack, *, hours_ago: float = 0.0, **changed: Any) -> dict[str, Any]:
+    """A good backup whose work ended a moment ago."""
+    ended = stack.clock() - timedelta(seconds=1)
+    values: dict[str, Any] = {
+        "backup_id": "20260501T021500Z-abcdef",
+        "started_at": (ended - timedelta(seconds=20)).isoformat(),
+        "finished_at": ended.isoformat(),
+        "recovery_point": (ended - timedelta(hours=hours_ago)).isoformat(),
+        "good": True,
+        "backup_s": 12.5,
+        "size_bytes": 100 << 20,
+        "free_bytes": 1000 << 20,
+        "kept_count": 1,
+        **changed,
+    }
+    return values
+
+
+async def checks(client: httpx2.AsyncClient) -> dict[str, Any]:
+    """The runbook's word on recovery, by check."""
+    answer = await client.get("/api/ops/runbook/checks")
+    assert answer.status_code == 200, answer.text
+    watched = ("backup_recent", "backup_room", "dr_rehearsal_recent")
+    return {one["id"]: one for one in answer.json()["checks"] if one["id"] in watched}
+
+
+async def test_the_keeper_comes_in_by_itself_and_may_do_nothing_else(edge: Http) -> None:
+    keeper = edge.of(keeper_token(SECRET))
+    me = (await keeper.get("/api/me")).json()
+    assert (me["username"], me["role"], me["permissions"]) == (USER, "keeper", ["me:read", "operations:rehearse"])
+    assert (await keeper.get(DUTIES)).status_code == 200
+    for path in ("/api/ops/backups", "/api/ops/runbook/checks", "/api/users", "/api/signals", "/api/events"):
+        assert (await keeper.get(path)).status_code == 403, path
+    for path in (
+        "/api/ops/runbook/checks/run",
+        "/api/ops/dr/rehearsal/run",
+        "/api/tokens",
+        "/api/ops/governance/gate/run",
+    ):
+        assert (await keeper.post(path, json={"label": "x"} if path == "/api/tokens" else {})).status_code == 403, path
+    # Operators read what was told and tell nothing.
+    operator = await edge.user("olga", "operator")
+    assert (await operator.get(BACKUPS)).status_code == 200
+    assert (await operator.post(f"{BACKUPS}/report", json=result(edge.stack))).status_code == 403
+    assert (await operator.get(DUTIES)).status_code == 403
+
+
+async def test_a_new_cluster_secret_is_a_new_token_and_what_people_decided_stays(edge: Http) -> None:
+    stack, old, new = edge.stack, edge.of(keeper_token(SECRET)), edge.of(keeper_token("another cluster secret"))
+    await admit_keeper(edge.running)  # a start like any other changes nothing
+    issued = [one for one in stack.events if one.type == token_issued.type and one.data["username"] == USER]
+    assert len(issued) <= 1
+    digest = hashlib.sha256(keeper_token("another cluster secret").encode()).hexdigest()
+    edge.running.settings = edge.running.settings.model_copy(update={"keeper_token_sha256": digest})
+    assert (await new.get("/api/me")).status_code == 401
+    await admit_keeper(edge.running)
+    await stack.heard(token_revoked, lambda event: event.data["username"] == USER)
+    await stack.heard(token_issued, lambda event: event.data["username"] == USER)
+    assert (await edge.of(keeper_token("another cluster secret")).get("/api/me")).status_code in (200, 401)
+    current = partial(edge.edge.identity.current, address="127.0.0.1")
+    assert await current(keeper_token("another cluster secret")) is not None
+    assert await current(keeper_token(SECRET)) is None
+    del old
+    number = next(row["token_id"] for row in (await edge.client.get("/api/tokens")).json() if row["standing"])
+    refused = await edge.client.post(f"/api/tokens/{number}/rotate", json={})
+    assert (refused.status_code, "made of the cluster secret" in refused.json()["detail"]) == (409, True)
+    # An owner who shuts the keeper out is not overruled by the next start.
+    shut = await edge.client.patch(f"/api/users/{USER}", json={"active": False})
+    assert shut.status_code == 200, shut.text
+    await admit_keeper(edge.running)
+    assert await current(keeper_token("another cluster secret")) is None
+
+
+async def test_a_backup_is_reported_kept_and_judged(edge: Http) -> None:
+    stack, client, keeper = edge.stack, edge.client, edge.of(keeper_token(SECRET))
+    assert (await client.get(f"{BACKUPS}/latest")).status_code == 404
+    assert (await keeper.get(DUTIES)).json() == {
+        "rehearsal_count": 0, "last_backup_id": None, "last_good": None, "last_finished_at": None,
+    }  # fmt: skip
+    fresh = await checks(client)
+    assert {one["status"] for one in fresh.values()} == {"warning"}  # no chance yet, and no word is not ok
+    assert "headgate backup create" in fresh["backup_recent"]["action"]
+
+    told = await keeper.post(f"{BACKUPS}/report", json=result(stack))
+    assert told.status_code == 201, told.text
+    run = told.json()
+    assert (run["status"], run["job_name"], run["good"]) == ("success", "backup", True)
+    assert (await client.get(f"{BACKUPS}/latest")).json() == run
+    heard = await stack.heard(backup_finished)
+    assert (heard.actor, heard.data["run_id"]) == (USER, run["run_id"])
+    assert (await keeper.get(DUTIES)).json()["last_backup_id"] == run["backup_id"]
+    good = await checks(client)
+    assert (good["backup_recent"]["status"], good["backup_room"]["status"]) == ("ok", "ok")
+
+    for hours, word in ((25.9, "ok"), (0.2, "warning"), (23.8, "warning"), (0.2, "critical")):
+        stack.clock.advance(hours=hours)
+        assert (await checks(client))["backup_recent"]["status"] == word
+    # One that could not be made is a warning with its reason; a damaged one is critical, whatever there was before.
+    assert (await keeper.post(f"{BACKUPS}/report", json=result(stack))).status_code == 201
+    stack.clock.advance(minutes=1)
+    failed = result(stack, backup_id=None, recovery_point=None, good=False, problems=["The disk is full."])
+    assert (await keeper.post(f"{BACKUPS}/report", json=failed)).json()["status"] == "warning"
+    found = (await checks(client))["backup_recent"]
+    assert (found["status"], "The disk is full." in found["message"]) == ("warning", True)
+    stack.clock.advance(minutes=1)
+    bad = result(stack, good=False, problems=["database.dump is damaged: its SHA-256 differs."], free_bytes=100 << 20)
+    assert (await keeper.post(f"{BACKUPS}/report", json=bad)).json()["status"] == "critical"
+    found = await checks(client)
+    assert (found["backup_recent"]["status"], found["backup_room"]["status"]) == ("critical", "critical")
+    history = (await client.get(BACKUPS, params={"limit": 2})).json()
+    assert [one["status"] for one in history] == ["critical", "warning"]
+
+
+async def test_an_installation_that_never_had_a_backup_is_critical_after_its_chance(edge: Http) -> None:
+    run = await edge.client.post("/api/ops/runbook/checks/run")
+    assert run.status_code == 200, run.text
+    edge.stack.clock.advance(hours=49)
+    assert (await checks(edge.client))["backup_recent"]["status"] == "warning"
+    edge.stack.clock.advance(hours=2)
+    assert (await checks(edge.client))["backup_recent"]["status"] == "critical"
+
+
+async def test_what_can_not_be_is_refused(edge: Http) -> None:
+    stack, keeper = edge.stack, edge.of(keeper_token(SECRET))
+    later = (stack.clock() + timedelta(hours=1)).isoformat()
+    for changed in (
+        {"problems": ["something"]},  # good with a problem
+        {"good": False},  # not good, and no word why
+        {"backup_id": None},  # good, and nothing there
+        {"recovery_point": None},
+        {"recovery_point": later},
+        {"finished_at": later},
+        {"started_at": "2026-05-01T12:00:00"},
+        {"started_at": (stack.clock() - timedelta(days=8)).isoformat()},
+        {"backup_id": "../../etc"},
+        {"place": "ftp"},
+    ):
+        refused = await keeper.post(f"{BACKUPS}/report", json=result(stack, **changed))
+        assert refused.status_code == 422, (changed, refused.text)
+    first = result(stack)
+    assert (await keeper.post(f"{BACKUPS}/report", json=first)).status_code == 201
+    # The same again, and one that comes late, are no news: they never push out what is known.
+    late = {**first, "started_at": (stack.clock() - timedelta(hours=3)).isoformat(),
+            "finished_at": (stack.clock() - timedelta(hours=2)).isoformat(),
+            "recovery_point": (stack.clock() - timedelta(hours=3)).isoformat()}  # fmt: skip
+    for body in (first, late):
+        refused = await keeper.post(f"{BACKUPS}/report", json=body)
+        assert refused.status_code == 409, refused.text

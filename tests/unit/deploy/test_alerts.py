@@ -1,0 +1,121 @@
+"""Each alert says what it means and leads to a section of the guide, and what the guide tells people to say exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import typer
+import yaml
+
+from deploy.container.files import FIRST_PORT
+from libs.client.cli import app
+from libs.common.contracts import CONTRACTS
+from libs.common.roster import SERVICES
+
+ROOT = Path(__file__).parents[3]
+RULES, OPS = ROOT / "deploy" / "prometheus", ROOT / "docs" / "ops"
+GUIDE = "docs/ops/MONITORING_GUIDE.md"
+PAGES = sorted(OPS.glob("*.md"))
+OWN_PAGES = {"/api/status", "/api/events", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}
+# Of Prometheus' own page.
+FOREIGN = {"/alerts", "/status"}
+
+
+def alerts() -> list[dict[str, Any]]:
+    """All alert rules, also those of the SLOs."""
+    files = [yaml.safe_load((RULES / name).read_text()) for name in ("rules.yml", "slo-rules.yml")]
+    every = [rule for file in files for group in file["groups"] for rule in group["rules"] if "alert" in rule]
+    assert len(every) >= 23
+    return every
+
+
+def sections() -> dict[str, str]:
+    """The guide's text by heading."""
+    parts = re.split(r"^### (\w+)$", (ROOT / GUIDE).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_each_alert_says_what_it_means_and_where_to_read_on() -> None:
+    for rule in alerts():
+        said = rule["annotations"]
+        assert rule["labels"]["severity"] in {"critical", "warning", "none"}, rule["alert"]
+        assert said["summary"], rule["alert"]
+        assert re.fullmatch(r"[A-Z][^{}]*\.", said["description"]), rule["alert"]
+        assert said["runbook"] == f"{GUIDE}#{rule['alert'].lower()}"
+        assert "for" in rule or rule["alert"] == "Watchdog" or "Slo" in rule["alert"], rule["alert"]
+
+
+def test_the_guide_has_a_section_for_each_alert_and_no_other() -> None:
+    found = sections()
+    assert set(found) == {rule["alert"] for rule in alerts()}
+    for name, text in found.items():
+        assert re.findall(r"^\*\*(\w+)\.\*\* \S", text, re.MULTILINE) == ["Means", "Look", "Do"], name
+
+
+def test_each_alert_is_tried_by_promtool() -> None:
+    tested: dict[str, set[bool]] = {}
+    for path in sorted(RULES.glob("*.test.yml")):
+        for case in yaml.safe_load(path.read_text())["tests"]:
+            for row in case["alert_rule_test"]:
+                tested.setdefault(row["alertname"], set()).add(bool(row["exp_alerts"]))
+    assert set(tested) == {rule["alert"] for rule in alerts()}
+    assert {name for name, seen in tested.items() if seen != {True, False}} == {"Watchdog"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_tells_people_to_say_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    tree = typer.main.get_command(app)
+    said = re.findall(r"(?:`|^|\$ )headgate ([a-z][a-z -]*)", text, re.MULTILINE)
+    for words in said:
+        assert _command(tree, words.split()), f"headgate {words}"
+    routes = OWN_PAGES | FOREIGN
+    for contract in CONTRACTS.values():
+        routes |= {re.sub(r"\{\w+\}", "*", one.http.path) for one in contract.commands if one.http is not None}
+        routes |= {re.sub(r"\{\w+\}", "*", one.http.path) for one in contract.queries if one.http is not None}
+    for path in re.findall(r"`(?:[A-Z]+ )?(/[a-z][\w/{}.-]*)`", text):
+        assert re.sub(r"\{\w+\}", "*", path) in routes, path
+
+
+def _command(tree: Any, words: list[str]) -> bool:
+    """Whether the tool knows what these words begin with."""
+    at = tree
+    for word in words:
+        if not isinstance(at, click.Group) and not hasattr(at, "commands"):
+            break
+        found = at.get_command(click.Context(at), word)
+        if found is None:
+            return False
+        at = found
+    return not hasattr(at, "commands")
+
+
+def test_a_command_that_is_none_is_seen() -> None:
+    tree = typer.main.get_command(app)
+    assert _command(tree, ["dead-letters", "list"])
+    assert not _command(tree, ["dead-letters"])
+    assert not _command(tree, ["dead-letters", "bury"])
+
+
+def test_the_guide_to_ci_tells_of_each_job() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    told = re.findall(r"^\| (\w+) \| `make ", (OPS / "CI_CD_GUIDE.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(told) == sorted(jobs)
+
+
+def test_the_readme_names_the_last_page_of_metrics() -> None:
+    last = FIRST_PORT + len(SERVICES) - 1
+    assert f"`:{last}/metrics`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_make_targets_and_files_that_pages_name_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert set(re.findall(r"`make ([a-z-]+)", text)) <= targets, page.name
+        for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"

@@ -1,0 +1,207 @@
+"""The boards are what their code says, each panel explains itself, and each expression asks for what exists."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.dashboards.boards import boards, written
+from libs.common.contracts import CONTRACTS
+from tests.promql import Series, declared, faults, look, names_in, outside, variables_in
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+FILES = DEPLOY / "grafana" / "dashboards"
+# Each has few values, which a person could list: what a label may be is a decision.
+BOUNDED = {
+    "service": "the roster", "consumer": "one or a few of each service", "dependency": "postgres and nats",
+    "method": "seven, else OTHER", "route": "templates of the contracts", "status": "of HTTP, of items, of requests",
+    "operation": "the contracts", "outcome": "applied, refused, failed", "type": "events of the contracts",
+    "result": "allowed and denied", "role": "built in", "gate": "policies in force", "decision": "go and no_go",
+    "channel": "kinds of channels", "state": "of deliveries and circuits",
+}  # fmt: skip
+# What no label may ever be: it grows with people, releases or time, or it tells who somebody is.
+UNBOUNDED = {"actor", "user", "username", "subject", "version", "item", "item_id", "token", "address", "ip", "path",
+             "url", "trace_id", "request_id", "command_id", "id", "name", "email", "reason", "error"}  # fmt: skip
+# Series that stand in no board and no alert, and why.
+UNSHOWN: dict[str, str] = {}
+UNITS = {"short", "ops", "reqps", "s", "percentunit", "bytes"}
+OWN_PAGES = {"/api/status", "/readyz", "/docs"}
+
+
+def loaded() -> list[dict[str, Any]]:
+    """The boards as Grafana reads them."""
+    return [json.loads(path.read_text()) for path in sorted(FILES.glob("*.json"))]
+
+
+def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
+    """Its panels without the headings."""
+    return [one for one in board["panels"] if one["type"] != "row"]
+
+
+def rules(name: str) -> list[dict[str, Any]]:
+    """All rules of a file."""
+    return [
+        rule
+        for group in yaml.safe_load((DEPLOY / "prometheus" / name).read_text())["groups"]
+        for rule in group["rules"]
+    ]
+
+
+def known() -> dict[str, Series]:
+    """Every series that can be asked for, also those that rules record."""
+    recorded = {
+        rule["record"]: Series(rule["record"], "Gauge", frozenset(rule.get("labels", {})))
+        for rule in rules("slo-rules.yml")
+        if "record" in rule
+    }
+    return {**declared(), **outside(), **recorded}
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """(where, PromQL) of each panel and each rule."""
+    for board in loaded():
+        for panel in panels(board):
+            yield from ((f"{board['title']}, {panel['title']}", target["expr"]) for target in panel["targets"])
+    for name in ("rules.yml", "slo-rules.yml"):
+        yield from ((f"{name} {rule.get('alert') or rule['record']}", rule["expr"]) for rule in rules(name))
+
+
+def test_the_files_are_what_the_code_says() -> None:
+    found = {path.name: path.read_text(encoding="utf-8") for path in FILES.glob("*")}
+    assert found == written(), "run `make docs`"
+
+
+def test_a_service_more_has_a_board_of_its_own() -> None:
+    assert "service-notary.json" in written(("gateway", "notary"))
+
+
+def test_grafana_s_home_is_a_board() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yml").read_text())["services"]["grafana"]["environment"]
+    assert Path(compose["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]).name == f"{boards()[0].name}.json"
+
+
+def test_expressions_ask_for_what_exists_in_a_way_that_makes_sense() -> None:
+    series = known()
+    wrong = [f"{where}: {fault}" for where, text in expressions() for fault in faults(text, series)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "fault"),
+    [
+        ("rate(g[5m])", "which is a gauge"),
+        ("sum by (x) (increase(g[1h]))", "which is a gauge"),
+        ("delta(c_total[5m])", "which is a counter"),
+        ("avg_over_time(h_count[5m])", "which is a counter"),
+        ("sum(c_total)", "by its rate or increase"),
+        ("histogram_quantile(0.9, sum by (le) (rate(h_sum[5m])))", "has no buckets"),
+        ("nowhere > 0", "nobody exports"),
+        ('g{person="me"}', "['person'], which it has not"),
+        ("sum by (y) (g)", "groups by ['y']"),
+        ("sum(rate(c_total[5m])", "no PromQL"),
+        ("sum by (x) (s)", "once for each replica"),
+        ("s > 0", "once for each replica"),
+        ("sum(sum(s) + max(s))", "once for each replica"),
+    ],
+)
+def test_the_lint_sees(expression: str, fault: str) -> None:
+    series = {
+        "g": Series("g", "Gauge", frozenset({"x"})),
+        "s": Series("s", "Gauge", frozenset({"x"}), shared=True),
+        "c_total": Series("c", "Counter", frozenset({"x"})),
+        **{f"h_{part}": Series("h", "Counter", frozenset()) for part in ("bucket", "sum", "count")},
+    }
+    assert any(fault in one for one in faults(expression, series))
+    assert list(faults('sum by (x, service) (rate(c_total{x=~"$x"}[5m])) / on (x) max by (x) (g)', series)) == []
+    assert list(faults("sum(max by (x) (s)) or vector(0)", series)) == []
+
+
+def test_names_are_found_in_promql() -> None:
+    assert names_in('sum by (le) (rate(a_bucket{x!="/b"}[5m])) / b_total > 0.05 or vector(1)') == {
+        "a_bucket",
+        "b_total",
+    }
+    assert names_in('x unless x{a="b"} offset 10m') == {"x"}
+    assert names_in("topk(5, histogram_quantile(0.95, sum by (le, r) (rate(q_bucket[5m]))))") == {"q_bucket"}
+    assert look("max_over_time(a[5m:1m])").uses[0].within == ("max_over_time",)
+
+
+def test_every_series_stands_in_a_board_or_an_alert_or_says_why_not() -> None:
+    series = declared()
+    shown = {series[name].family for _, text in expressions() for name in names_in(text) if name in series}
+    families = {one.family for one in series.values()}
+    assert families - shown == set(UNSHOWN)
+    assert len(families) >= 33
+    assert all(UNSHOWN.values())
+
+
+def test_labels_have_few_values() -> None:
+    used = {label for one in declared().values() for label in one.labels}
+    assert not used & UNBOUNDED
+    assert used == set(BOUNDED), "a new label: say in BOUNDED why it has few values"
+
+
+def test_each_panel_explains_itself() -> None:
+    for board in loaded():
+        titles = [panel["title"] for panel in panels(board)]
+        assert len(titles) == len(set(titles)), board["title"]
+        for panel in panels(board):
+            where = f"{board['title']}, {panel['title']}"
+            assert panel["description"].endswith("."), where
+            assert panel["fieldConfig"]["defaults"]["unit"] in UNITS, where
+            assert [one["refId"] for one in panel["targets"]] == [chr(65 + at) for at in range(len(panel["targets"]))]
+            assert panel["datasource"]["uid"] == _source_uid(), where
+
+
+def _source_uid() -> Any:
+    return yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"][0][
+        "uid"
+    ]
+
+
+def test_boards_fit_on_the_grid_and_have_names_of_their_own() -> None:
+    every = loaded()
+    assert len({one["uid"] for one in every}) == len({one["title"] for one in every}) == len(every)
+    for board in every:
+        assert len({one["id"] for one in board["panels"]}) == len(board["panels"])
+        taken: set[tuple[int, int]] = set()
+        for panel in board["panels"]:
+            at = panel["gridPos"]
+            cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+            assert not cells & taken, f"{board['title']}, {panel['title']} lies over another one"
+            assert at["x"] + at["w"] <= 24
+            taken |= cells
+
+
+def test_variables_are_declared_used_and_of_labels_that_exist() -> None:
+    series = known()
+    for board in loaded():
+        chosen = {one["name"]: one for one in board["templating"]["list"]}
+        used = {name for panel in panels(board) for target in panel["targets"] for name in variables_in(target["expr"])}
+        used |= {name for panel in panels(board) for link in panel["links"] for name in variables_in(link["url"])}
+        assert used - {"address"} == set(chosen) - {"address"}, board["title"]
+        for one in chosen.values():
+            if one["type"] == "query":
+                asked = re.fullmatch(r"label_values\(([\w:]+), (\w+)\)", one["query"]["query"])
+                assert asked is not None
+                assert asked[2] in series[asked[1]].labels
+
+
+def test_links_lead_to_pages_that_exist() -> None:
+    paths = OWN_PAGES | {
+        re.sub(r"\{\w+\}", "*", operation.http.path)
+        for contract in CONTRACTS.values()
+        for operation in contract.queries
+        if operation.http is not None and operation.http.method == "GET"
+    }
+    asked = [link["url"] for board in loaded() for panel in panels(board) for link in panel["links"]]
+    assert asked
+    for url in asked:
+        assert url.startswith("${address}/"), url
+        assert re.sub(r"\$\{[\w.]+\}", "*", url.removeprefix("${address}")) in paths, url
