@@ -6,6 +6,7 @@ far it is behind, and whom it speaks to, of which its NetworkPolicy is made.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -20,6 +21,8 @@ from libs.common.topology import Topology, durables
 
 CHART = Path(__file__).parent / "helm" / "headgate"
 KNOWN = CHART / "files" / "known.yaml"
+PROMETHEUS = Path(__file__).parent / "prometheus"
+RULES = ("rules.yml", "slo-rules.yml")
 HEAD = """\
 # Written by `make docs` from the contracts and settings (deploy/chart.py); the templates read it.
 # `reaches` is all that a service opens connections to. Services never speak to each other but on the bus, where the
@@ -91,9 +94,11 @@ def text() -> str:
 
 
 def main() -> None:
-    """Write it."""
+    """Write it, and the rules for Prometheus as they are: a chart is packed without what lies outside its folder."""
     KNOWN.parent.mkdir(parents=True, exist_ok=True)
     KNOWN.write_text(text(), encoding="utf-8")
+    for name in RULES:
+        shutil.copyfile(PROMETHEUS / name, KNOWN.parent / name)
     sys.stdout.write(f"{KNOWN.relative_to(Path.cwd())}\n")
 
 

@@ -196,6 +196,12 @@ def test_no_file_names_a_registry_or_a_machine() -> None:
     assert found == []
 
 
+def test_no_file_is_a_link() -> None:
+    """Archives, patches and Windows turn links into small files that hold a path."""
+    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-s"], capture_output=True, text=True, check=True)
+    assert [line for line in listed.stdout.splitlines() if line.startswith("120000")] == []
+
+
 def test_no_utils_module() -> None:
     assert [str(path) for path in _python_files() if path.name in {"utils.py", "helpers.py", "misc.py"}] == []
 

@@ -16,7 +16,7 @@ from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 
 from deploy import chart
 from deploy.backup.__main__ import COMMANDS
-from deploy.chart import CHART, OUTWARD
+from deploy.chart import CHART, OUTWARD, PROMETHEUS, RULES
 from deploy.container.files import MADE_HERE
 from deploy.installation import nats_config
 from libs.common.roster import SERVICES
@@ -133,9 +133,9 @@ def test_the_readme_tells_of_each_value() -> None:
 
 
 def test_the_rules_are_those_of_deploy_prometheus() -> None:
-    for name in ("rules.yml", "slo-rules.yml"):
-        ours = CHART / "files" / name
-        assert ours.resolve() == TOP / "deploy" / "prometheus" / name
+    for name in RULES:
+        ours = (CHART / "files" / name).read_bytes()
+        assert ours == (PROMETHEUS / name).read_bytes(), f"make docs writes {name} anew"
         assert f'"files/{name}"' in _templates()
 
 
