@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ASSETS := services/gateway/console/web/vendor/licences.txt
 TOOLS := .tool-venv
 # Folders with Python code; only those that exist are checked.
 CODE := $(wildcard libs services deploy tests bench)
@@ -17,7 +18,7 @@ WORKERS ?= 2
 # Must say the same as requires-python in pyproject.toml.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 .DEFAULT_GOAL := help
-.PHONY: help install test whole unit integration coverage security bandit audit test-install lint format lock demo picture up bench docs faults faults-long sweep outside chart image sbom release-notes clean
+.PHONY: help install assets test whole unit integration coverage security bandit audit test-install lint format lock demo picture up bench docs faults faults-long sweep outside chart image sbom release-notes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +35,12 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m pip check --disable-pip-version-check --quiet && touch $(STAMP)
+
+assets: $(ASSETS) ## take from npm, locked, what the console needs (instant when nothing changed)
+
+$(ASSETS): deploy/assets/package-lock.json deploy/assets/build.mjs $(wildcard deploy/assets/entries/*)
+	@command -v npm >/dev/null || { echo "make assets: 'npm' was not found. Install Node.js 20 or newer with npm; all but the console works without." >&2; exit 1; }
+	@cd deploy/assets && npm ci --silent && node build.mjs
 
 # Without coverage, whose tracing doubles the time: `make unit integration coverage` measures that, as CI's stages do.
 test: install ## run unit, contract, integration and browser tests
@@ -88,6 +95,7 @@ lock: ## write both locks anew from pyproject.toml (LOCK_ARGS=--upgrade for newe
 	@bash deploy/lock.sh "$(PYTHON)" $(TOOLS) $(LOCK_ARGS)
 
 demo: install ## the whole story on a private stack, in about a minute
+	@$(MAKE) --no-print-directory assets || echo "make demo: the demo goes on without the console."
 	@$(BIN)/python -m deploy.demo
 
 picture: install ## tell the story and draw its main part for the README: docs/demo.svg

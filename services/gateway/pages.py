@@ -18,16 +18,17 @@ from libs.common.problems import NotFound
 from services.gateway.access import Access
 from services.gateway.answers import etag_of, json_answer, unchanged
 from services.gateway.bodies import path_values
+from services.gateway.console import serving as console
 from services.gateway.context import context_of
 from services.gateway.documents import asyncapi, explorer, openapi, reference
 from services.gateway.health import Health
+from services.gateway.static_files import file_answer
 
 # Everything that needs no token. /metrics holds counts by route template and no names; it is meant for the scraper on
 # the same host or network, so the gateway listens on loopback unless it is told otherwise.
 DOCUMENTS = ("/", "/openapi.json", "/asyncapi.json", "/reference")
 ASSET = explorer.FOLDER + "/{name}"
-PUBLIC = (*DOCUMENTS, "/docs", ASSET, "/healthz", "/readyz", "/metrics")
-FOR_EVER = "public, max-age=31536000, immutable"
+PUBLIC = (*DOCUMENTS, "/docs", ASSET, *console.PATHS, "/healthz", "/readyz", "/metrics")
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 Page = Callable[[Request], Awaitable[Response]]
 
@@ -39,6 +40,7 @@ def routes(access: Access, health: Health, public_url: str | None) -> list[Route
         **dict.fromkeys(DOCUMENTS, document),
         "/docs": _explorer(access),
         ASSET: _asset(access),
+        **console.pages(access),
         "/healthz": _healthz,
         "/readyz": _readyz(health),
         "/metrics": _metrics,
@@ -105,7 +107,7 @@ def _explorer(access: Access) -> Page:
 
 
 def _asset(access: Access) -> Page:
-    files = {asset.name: asset for asset in explorer.assets().values()}
+    files = {explorer.address_of(name): found for name, found in explorer.assets().items()}
 
     async def asset(request: Request) -> Response:
         context = context_of(request)
@@ -114,26 +116,9 @@ def _asset(access: Access) -> Page:
         found = files.get(path_values(request)["name"])
         if found is None:
             raise NotFound("There is no such file; load /docs again.")
-        body, headers = found.body, {"ETag": f'"{found.digest}"', "Cache-Control": FOR_EVER}
-        if found.packed is not None:
-            headers["Vary"] = "Accept-Encoding"
-            if _takes_gzip(request):
-                body = found.packed
-                headers |= {"ETag": f'"{found.digest}-gzip"', "Content-Encoding": "gzip"}
-        if unchanged(request, headers["ETag"]):
-            return Response(status_code=304, headers=headers)
-        return Response(body, 200, headers, media_type=found.kind)
+        return file_answer(request, found)
 
     return asset
-
-
-def _takes_gzip(request: Request) -> bool:
-    """Whether ``Accept-Encoding`` names gzip and does not refuse it (RFC 9110, 12.5.3)."""
-    for part in request.headers.get("accept-encoding", "").lower().split(","):
-        name, _, weight = part.replace(" ", "").partition(";q=")
-        if name == "gzip":
-            return weight.strip("0.") != "" or not weight
-    return False
 
 
 async def _healthz(request: Request) -> Response:
@@ -160,6 +145,7 @@ async def _metrics(request: Request) -> Response:
 def _index() -> dict[str, str]:
     return {
         "name": "Headgate",
+        "console": "/console",
         "docs": "/docs",
         "reference": "/reference",
         "openapi": "/openapi.json",

@@ -86,7 +86,7 @@ async def test_every_file_that_the_page_names_is_served_here_and_may_be_kept(htt
 
 async def test_large_files_travel_packed_where_the_caller_reads_gzip(http: Http) -> None:
     bundle = explorer.assets()["swagger-ui-bundle.js"]
-    address = f"{explorer.FOLDER}/{bundle.name}"
+    address = f"{explorer.FOLDER}/{explorer.address_of('swagger-ui-bundle.js')}"
     anonymous = http.of(None)
     tags = set()
     for accepted, packed in (("gzip, br", True), ("gzip;q=0.5", True), ("gzip;q=0", False), ("br", False), ("", False)):

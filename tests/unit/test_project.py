@@ -34,6 +34,7 @@ TEXT_SUFFIXES = {
     ".conf",
     ".cfg",
 }
+MADE = {"build", "dist", "__pycache__", "node_modules", "vendor"}
 TEXT_NAMES = {"Makefile", "Dockerfile", "run", ".gitignore"}
 # Put together here, so that this file does not name them itself.
 FORBIDDEN = [
@@ -57,7 +58,9 @@ def _text_files() -> Iterator[Path]:
     for folder, folders, names in os.walk(ROOT):
         kept = {".ci", ".github"}
         folders[:] = [
-            f for f in folders if f in kept or not (f.startswith(".") or f in {"build", "dist", "__pycache__"})
+            f
+            for f in folders
+            if f in kept or not (f.startswith(".") or f in {"build", "dist", "__pycache__", "node_modules", "vendor"})
         ]
         for name in names:
             if Path(name).suffix in TEXT_SUFFIXES - {".lock"} or name in TEXT_NAMES | set(LOCKS):

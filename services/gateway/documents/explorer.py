@@ -6,10 +6,7 @@ own start it. Each file has the hash of its bytes in its address, so that browse
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import secrets
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from importlib.machinery import PathFinder
@@ -17,47 +14,30 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template
 
+from services.gateway.static_files import Asset, asset_of
+
 FOLDER = "/docs/assets"
 PACKAGE = "fastapi_swagger"
 STYLES = ("swagger-ui.css", "explorer.css")
 SCRIPTS = ("swagger-ui-bundle.js", "explorer.js")
 ICON = "favicon-32x32.png"
 OURS = frozenset({"explorer.css", "explorer.js"})
-KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".png": "image/png"}
 
 
 class AssetsMissing(RuntimeError):
     """The files of Swagger UI are not installed; the message says what to do. Found at start, never by a caller."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """A file as it is sent. ``name`` holds ``digest``; ``packed`` is the body in gzip, None if that saves nothing."""
-
-    name: str
-    digest: str
-    kind: str
-    body: bytes
-    packed: bytes | None
-
-
 @cache
 def assets() -> dict[str, Asset]:
     """Every file of the page by its plain name. Raises `AssetsMissing`."""
-    return {name: _asset(name, _read(name)) for name in (*STYLES, *SCRIPTS, ICON)}
+    return {name: asset_of(name, _read(name)) for name in (*STYLES, *SCRIPTS, ICON)}
 
 
-def _asset(name: str, body: bytes) -> Asset:
+def address_of(name: str) -> str:
+    """The name of a file in its address, which holds its digest."""
     stem, dot, suffix = name.rpartition(".")
-    packed = gzip.compress(body, 6, mtime=0)
-    digest = hashlib.sha256(body).hexdigest()[:16]
-    return Asset(
-        name=f"{stem}.{digest}{dot}{suffix}",
-        digest=digest,
-        kind=KINDS[dot + suffix],
-        body=body,
-        packed=packed if len(packed) < len(body) else None,
-    )
+    return f"{stem}.{assets()[name].digest}{dot}{suffix}"
 
 
 def _read(name: str) -> bytes:
@@ -75,9 +55,8 @@ def _read(name: str) -> bytes:
 def page() -> tuple[bytes, str]:
     """The page with a nonce of its own, and the content security policy that goes with it."""
     nonce = secrets.token_urlsafe(16)
-    files = assets()
     # Relative to /docs, so that a proxy may put a path before both.
-    address = {name: f"{FOLDER.removeprefix('/')}/{files[name].name}" for name in files}
+    address = {name: f"{FOLDER.removeprefix('/')}/{address_of(name)}" for name in assets()}
     text = _template().render(
         nonce=nonce,
         icon=address[ICON],

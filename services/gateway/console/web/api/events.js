@@ -1,0 +1,151 @@
+// What happens, live: one stream of `GET /api/events` for all of the page, resumed where it broke off.
+
+const SILENCE_MS = 40_000; // a heartbeat comes every 15 s
+const FIRST_WAIT_MS = 1_000;
+const MAX_WAIT_MS = 30_000;
+
+/** @typedef {{type: string, subject?: string, site: string, time: string, data: any}} HeardEvent */
+/** @typedef {"off"|"connecting"|"live"|"lost"} LineState */
+
+/** @type {Set<{names: string[], tell: (event: HeardEvent|null) => void}>} */
+const listeners = new Set();
+/** @type {Set<(state: LineState) => void>} */
+const watchers = new Set();
+/** @type {LineState} */
+let state = "off";
+let position = "";
+/** @type {AbortController|null} */
+let running = null;
+
+/** Hear events by name (`governance.gate.decided`, or `tracker.` for all of a service). ``null``: some may be missing, ask
+ * for all anew. Returns what ends it.
+ * @param {string[]} names @param {(event: HeardEvent|null) => void} tell */
+export function listen(names, tell) {
+  const listener = { names, tell };
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Be told how the line is, now and at each change. @param {(state: LineState) => void} tell */
+export function watchLine(tell) {
+  watchers.add(tell);
+  tell(state);
+  return () => watchers.delete(tell);
+}
+
+/** Begin to hear, from now on, of one site or of all that the reader may see. @param {string} [site] */
+export function connect(site) {
+  disconnect();
+  running = new AbortController();
+  void keep(site ?? "", running.signal);
+}
+
+/** Hear nothing any more. */
+export function disconnect() {
+  running?.abort();
+  running = null;
+  position = "";
+  set("off");
+}
+
+/** @param {LineState} next */
+function set(next) {
+  if (state === next) return;
+  state = next;
+  for (const tell of watchers) tell(next);
+}
+
+/** @param {HeardEvent|null} event @param {string} [name] */
+function tellAll(event, name = "") {
+  for (const one of listeners) {
+    if (event === null || one.names.some((wanted) => name === wanted || (wanted.endsWith(".") && name.startsWith(wanted)))) one.tell(event);
+  }
+}
+
+/** @param {string} site @param {AbortSignal} signal */
+async function keep(site, signal) {
+  let wait = FIRST_WAIT_MS;
+  set("connecting");
+  while (!signal.aborted) {
+    const resumes = position !== "";
+    const before = Date.now();
+    try {
+      await read(site, signal, () => {
+        wait = FIRST_WAIT_MS;
+        // Without a position nothing can be resumed: what happened meanwhile is asked for.
+        if (state === "lost" && !resumes) tellAll(null);
+        set("live");
+      });
+    } catch {
+      // The line broke, or was refused: both are shown, and tried again.
+    }
+    if (signal.aborted) return;
+    set("lost");
+    if (Date.now() - before < FIRST_WAIT_MS) wait = Math.min(wait * 2, MAX_WAIT_MS);
+    await new Promise((resolve) => setTimeout(resolve, wait * (0.75 + Math.random() / 2)));
+  }
+}
+
+/** @param {string} site @param {AbortSignal} signal @param {() => void} opened */
+async function read(site, signal, opened) {
+  const silent = new AbortController();
+  let timer = setTimeout(() => silent.abort(), SILENCE_MS);
+  try {
+    const answer = await fetch(site ? `/api/events?site=${encodeURIComponent(site)}` : "/api/events", {
+      headers: { Accept: "text/event-stream", ...(position ? { "Last-Event-ID": position } : {}) },
+      credentials: "same-origin",
+      cache: "no-store",
+      signal: AbortSignal.any([signal, silent.signal]),
+    });
+    if (!answer.ok || !answer.body) throw new Error(`HTTP ${answer.status}`);
+    opened();
+    const parse = parser(heard);
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      clearTimeout(timer);
+      timer = setTimeout(() => silent.abort(), SILENCE_MS);
+      parse(value);
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** @param {{id: string, event: string, data: string}} frame */
+function heard(frame) {
+  if (frame.id) position = frame.id;
+  if (frame.event === "gap") tellAll(null);
+  else if (frame.event !== "end") {
+    try {
+      tellAll(JSON.parse(frame.data), frame.event);
+    } catch {
+      tellAll(null); // what can't be read may have been anything
+    }
+  }
+}
+
+/** Server-sent events (WHATWG HTML, 9.2.6) from pieces of text of any length.
+ * @param {(frame: {id: string, event: string, data: string}) => void} tell */
+export function parser(tell) {
+  let rest = "";
+  let frame = { id: "", event: "message", data: /** @type {string[]} */ ([]) };
+  return (/** @type {string} */ text) => {
+    const lines = (rest + text).split(/\r\n|\n|\r(?!$)/);
+    rest = lines.pop() ?? "";
+    for (const line of lines) {
+      if (line === "") {
+        if (frame.data.length) tell({ id: frame.id, event: frame.event, data: frame.data.join("\n") });
+        frame = { id: "", event: "message", data: [] };
+        continue;
+      }
+      const colon = line.indexOf(":");
+      const name = colon < 0 ? line : line.slice(0, colon);
+      const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
+      if (name === "data") frame.data.push(value);
+      else if (name === "event") frame.event = value;
+      else if (name === "id") frame.id = value;
+    }
+  };
+}

@@ -1,0 +1,80 @@
+// Who is reading: signing in and out, rights, and the site that is looked at.
+import { Problem, get, order } from "./client.js";
+import { connect, disconnect } from "./events.js";
+
+/** @typedef {{username: string, role: string, sites: string[], permissions: string[], grants: any[], session_id: number|null}} Me */
+
+/** @type {Me|null} */
+let me = null;
+/** @type {Set<() => void>} */
+const watchers = new Set();
+const SITE = "headgate.site";
+
+/** Be told when somebody came in, left or chose another site. @param {() => void} tell */
+export function watchSession(tell) {
+  watchers.add(tell);
+  return () => watchers.delete(tell);
+}
+
+const tellAll = () => watchers.forEach((tell) => tell());
+
+/** Who is signed in; null: nobody. */
+export const reader = () => me;
+
+/** Whether the reader may do this somewhere: what the page offers. The API decides. @param {string} permission */
+export function may(permission) {
+  return me !== null && (me.permissions.includes(permission) || me.grants.some((held) => held.permissions.includes(permission)));
+}
+
+/** The site that is looked at: what was chosen, else the only one, else `global`. */
+export function site() {
+  const chosen = localStorage.getItem(SITE);
+  if (chosen) return chosen;
+  return me?.sites.length === 1 && me.sites[0] !== "*" ? me.sites[0] : "global";
+}
+
+/** @param {string} name */
+export function chooseSite(name) {
+  localStorage.setItem(SITE, name);
+  connect(name);
+  tellAll();
+}
+
+/** Find out who is reading. Raises `Problem`, but not where nobody is signed in. */
+export async function begin() {
+  try {
+    me = await get("/api/me");
+    connect(site());
+  } catch (problem) {
+    if (!(problem instanceof Problem) || problem.status !== 401) throw problem;
+    me = null;
+  }
+  tellAll();
+}
+
+/** @param {string} username @param {string} password @param {string} code "" where no second factor is */
+export async function signInByPassword(username, password, code) {
+  await order("POST", "/api/sign-in", { username, password, ...(code ? { code } : {}) });
+  await begin();
+}
+
+/** A token is exchanged for a session and kept nowhere. @param {string} token */
+export async function signInByToken(token) {
+  await order("POST", "/api/sessions", {}, { headers: { Authorization: `Bearer ${token}` } });
+  await begin();
+}
+
+/** The API said that nobody is signed in any more. */
+export function lost() {
+  if (me === null) return;
+  me = null;
+  disconnect();
+  tellAll();
+}
+
+/** Leave, also at the provider, if that can be. */
+export async function signOut() {
+  const left = await order("POST", "/api/sign-out?next=/console");
+  lost();
+  if (left?.provider_sign_out) window.location.assign(left.provider_sign_out);
+}

@@ -1,0 +1,16 @@
+// Begins the console: words, who is reading, then the layout with the page of the address.
+import { html, render } from "./vendor/preact.js";
+import { hear } from "./api/client.js";
+import { begin, lost } from "./api/session.js";
+import { Layout } from "./parts/layout.js";
+import { askForCode } from "./parts/step_up.js";
+import { applyTheme } from "./parts/theme.js";
+import { followLinks } from "./router.js";
+import { loadWords } from "./words/index.js";
+
+applyTheme();
+hear({ signedOut: lost, stepUp: askForCode });
+document.addEventListener("click", followLinks);
+const place = /** @type {HTMLElement} */ (document.getElementById("console"));
+const [, problem] = await Promise.all([loadWords(), begin().then(() => null, (error) => error)]);
+render(html`<${Layout} unreachable=${problem} />`, place);

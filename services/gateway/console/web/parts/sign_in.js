@@ -1,0 +1,35 @@
+// Signing in: with the organization's provider, a password, or a token.
+import { html, useEffect, useState } from "../vendor/preact.js";
+import { get } from "../api/client.js";
+import { signInByPassword, signInByToken } from "../api/session.js";
+import { LANGUAGES, languageNow, t } from "../words/index.js";
+import { Field, Form } from "./form.js";
+
+/** @param {{speak: (language: any) => void, inside?: boolean}} props */
+export function SignIn({ speak, inside }) {
+  const [how, setHow] = useState("password");
+  const [providers, setProviders] = useState(/** @type {any[]} */ ([]));
+  useEffect(() => {
+    get("/api/sign-in").then((found) => setProviders(found.providers), () => {}); // passwords and tokens work without
+  }, []);
+  const next = encodeURIComponent(window.location.pathname + window.location.search);
+  const password = (/** @type {any} */ said) => signInByPassword(said.username.trim(), said.password, said.code.trim());
+  const token = (/** @type {any} */ said) => signInByToken(said.token.trim());
+  return html`<section class="sign-in">
+    ${!inside && html`<h1 tabindex="-1">${t("sign-in.title")}</h1>`}
+    ${providers.map((one) => html`<p><a class="button primary" href="/api/sign-in/${one.name}?next=${next}">${t("sign-in.with", { name: one.name })}</a></p>`)}
+    <fieldset class="choice"><legend class="hidden">${t("sign-in.how")}</legend>
+      ${["password", "token"].map((one) => html`<label><input type="radio" name="how" value=${one} checked=${how === one} onChange=${() => setHow(one)} /> ${t(`sign-in.${one}`)}</label>`)}
+    </fieldset>
+    ${how === "password"
+      ? html`<${Form} key="password" deed=${password} submit=${t("sign-in.go")}>
+          <${Field} name="username" label=${t("sign-in.username")} autocomplete="username" required />
+          <${Field} name="password" type="password" label=${t("sign-in.password")} autocomplete="current-password" required />
+          <${Field} name="code" label=${t("sign-in.code")} autocomplete="one-time-code" />
+        <//>`
+      : html`<${Form} key="token" deed=${token} submit=${t("sign-in.go")}>
+          <${Field} name="token" type="password" label=${t("sign-in.token.field")} hint=${t("sign-in.token.hint")} autocomplete="off" required />
+        <//>`}
+    ${!inside && html`<p class="languages">${Object.entries(LANGUAGES).map(([code, name]) => html`<button type="button" class="plain" lang=${code} aria-pressed=${code === languageNow()} onClick=${() => speak(code)}>${name}</button>`)}</p>`}
+  </section>`;
+}

@@ -1,0 +1,11 @@
+// The table of contents: which address shows which page, and what it takes to see it. Pages load when they are looked at.
+
+/**
+ * @typedef {{pattern: string, load: () => Promise<{default: any}>, permission?: string, nav?: string}} Route
+ * `nav`: the key of its entry in the menu; pages without one belong to that of the entry before.
+ */
+
+/** @type {Route[]} */
+export const ROUTES = [
+  { pattern: "/", load: () => import("./pages/overview.js"), permission: "gate:read", nav: "nav.overview" },
+];

@@ -1,0 +1,21 @@
+// The overview.
+export default {
+  "overview.title": "May we release?",
+  "overview.gate": "Gate",
+  "overview.verdict": "Verdict",
+  "overview.find": "Find a subject or version",
+  "overview.counts": "{go} may go, {no} may not",
+  "overview.judged": "judged {time}",
+  "overview.until": "holds until {time}",
+  "overview.changes-at": "may change {time}",
+  "overview.score": "{score} % of the score",
+  "overview.trend": "Scores of the last runs: {values}",
+  "overview.empty": "No gate has judged anything here yet",
+  "overview.empty.more": "Send signals and run a gate: headgate gate run GATE SUBJECT@VERSION",
+  "overview.none-found": "Nothing fits the filter",
+  "overview.changed": "What changed in 24 hours",
+  "overview.changed.none": "No verdict changed in the last 24 hours.",
+  "overview.line": "line {line}",
+  "overview.from-to": "{from} → {to}",
+  "overview.site-itself": "the site itself",
+};

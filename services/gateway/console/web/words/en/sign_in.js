@@ -1,0 +1,14 @@
+// Signing in.
+export default {
+  "sign-in.title": "Sign in to Headgate",
+  "sign-in.with": "Sign in with {name}",
+  "sign-in.password": "Password",
+  "sign-in.token": "Token",
+  "sign-in.username": "Name",
+  "sign-in.code": "Code of your app, if you have a second factor",
+  "sign-in.token.field": "Token",
+  "sign-in.token.hint": "It is exchanged for a session of this browser and kept nowhere.",
+  "sign-in.go": "Sign in",
+  "sign-in.how": "How to sign in",
+  "sign-in.again": "Your session is over. Sign in again; this page stays as it is.",
+};

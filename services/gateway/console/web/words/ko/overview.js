@@ -1,0 +1,21 @@
+// 개요.
+export default {
+  "overview.title": "출시해도 됩니까?",
+  "overview.gate": "게이트",
+  "overview.verdict": "판정",
+  "overview.find": "대상 또는 버전 찾기",
+  "overview.counts": "가능 {go}, 불가 {no}",
+  "overview.judged": "{time} 판정",
+  "overview.until": "{time}까지 유효",
+  "overview.changes-at": "{time} 바뀔 수 있음",
+  "overview.score": "점수 {score} %",
+  "overview.trend": "최근 판정 점수: {values}",
+  "overview.empty": "아직 판정한 게이트가 없습니다",
+  "overview.empty.more": "신호를 보내고 게이트를 실행하세요: headgate gate run GATE SUBJECT@VERSION",
+  "overview.none-found": "조건에 맞는 것이 없습니다",
+  "overview.changed": "지난 24시간에 바뀐 것",
+  "overview.changed.none": "지난 24시간 동안 바뀐 판정이 없습니다.",
+  "overview.line": "라인 {line}",
+  "overview.from-to": "{from} → {to}",
+  "overview.site-itself": "사이트 자체",
+};
