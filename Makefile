@@ -18,7 +18,7 @@ WORKERS ?= 2
 # Must say the same as requires-python in pyproject.toml.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 .DEFAULT_GOAL := help
-.PHONY: help install assets test whole unit integration coverage security bandit audit test-install lint format lock demo picture up bench docs faults faults-long sweep outside chart image sbom release-notes clean
+.PHONY: help install assets test whole again unit integration coverage security bandit audit test-install lint format lock demo picture up bench docs faults faults-long sweep outside chart image sbom release-notes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test: install ## run unit, contract, integration and browser tests
 
 whole: install ## the tests that run whole installations, older versions, backups, loads and the tool (about 10 minutes)
 	$(BIN)/python -m pytest $(TESTS) -m "whole and not faults" -n $(WORKERS) --dist loadfile
+
+again: install ## only the tests that failed last, one after the other; fails if there were none
+	$(BIN)/python -m pytest $(TESTS) --last-failed --last-failed-no-failures none -n 0 -v
 
 unit: install ## the tests that need no server; keeps their coverage for `make coverage`
 	@mkdir -p build/coverage-data

@@ -5,10 +5,14 @@ Nothing is ever created on subscribe: a stream or durable that is missing or dif
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from typing import TypeVar
 
+import nats.errors
+import stamina
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
@@ -19,7 +23,7 @@ from nats.js.api import (
     StreamConfig,
 )
 from nats.js.client import JetStreamContext
-from nats.js.errors import NotFoundError
+from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from libs.common import buckets
 from libs.common.cloudevents import CloudEvent
@@ -32,6 +36,10 @@ MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 ACK_WAIT_S = 60
 MAX_ACK_PENDING = 5000
 _GIB = 1024**3
+# While a cluster chooses who leads a stream, nobody answers for it.
+LEADERLESS = (nats.errors.TimeoutError, nats.errors.NoRespondersError, ServiceUnavailableError)
+LEADER_WAIT_S = 30.0
+T = TypeVar("T")
 
 
 class TopologyError(RuntimeError):
@@ -268,34 +276,43 @@ def _differences(want: object, have: object, fields: Iterable[str]) -> list[str]
     return rows
 
 
+async def _led(ask: Callable[[], Awaitable[T]]) -> T:
+    """The answer of a stream's leader. To ask again does no harm: it is looked at, or made as it is already."""
+    async for attempt in stamina.retry_context(on=LEADERLESS, attempts=None, timeout=LEADER_WAIT_S, wait_max=2.0):
+        with attempt:
+            return await ask()
+    raise AssertionError("the last attempt raises")
+
+
 async def apply(js: JetStreamContext, topology: Topology, *, replicas: int | None = None) -> list[str]:
     """Make or update every stream and durable (the admin step); returns what was done, a line each.
 
     ``replicas`` is how many servers hold each stream. None: one holds a new stream, and others stay as they are, so
-    that an update by somebody who does not know of the cluster takes no copy away.
+    that an update by somebody who does not know of the cluster takes no copy away. A stream whose copies move has no
+    leader for a moment: that is waited for.
     """
     done = []
     for stream in topology.streams():
         wanted = 1 if stream.persist_mode else replicas  # what is not synced is not replicated either
         try:
-            info = await js.stream_info(stream.name or "")
+            info = await _led(partial(js.stream_info, stream.name or ""))
         except NotFoundError:
             stream.num_replicas = wanted or 1
-            await js.add_stream(stream)
+            await _led(partial(js.add_stream, stream))
             done.append(f"stream {stream.name} made")
             continue
         stream.num_replicas = wanted or info.config.num_replicas
         if _differences(stream, info.config, (*_STREAM_FIELDS, "num_replicas")):
-            await js.update_stream(stream)
+            await _led(partial(js.update_stream, stream))
             done.append(f"stream {stream.name} updated")
     for stream_name, config in durables(topology):
         try:
-            have = (await js.consumer_info(stream_name, config.durable_name or "")).config
+            have = (await _led(partial(js.consumer_info, stream_name, config.durable_name or ""))).config
             if not _differences(config, have, _CONSUMER_FIELDS):
                 continue
         except NotFoundError:
             pass
-        await js.add_consumer(stream_name, config)
+        await _led(partial(js.add_consumer, stream_name, config))
         done.append(f"durable {config.durable_name} on {stream_name} made")
     return done
 

@@ -13,7 +13,7 @@ from tests.integration.old_version import OldVersion, check_out
 from tests.local_traffic import await_that, client
 
 pytestmark = [pytest.mark.integration, pytest.mark.whole]
-BEFORE = "c7f7055c570b8ce17b7d788000c22a48086e941d"
+BEFORE = "05859b05f9e4caf8674118a7b7e689920a03f3be"
 SERVICES = ("gateway", "governance", "tracker", "audit", "metrics", "notifier", "operations")
 ENTRIES = "/api/audit/entries?limit=500"
 
