@@ -98,13 +98,14 @@ lock: ## write both locks anew from pyproject.toml (LOCK_ARGS=--upgrade for newe
 	@bash deploy/lock.sh "$(PYTHON)" $(TOOLS) $(LOCK_ARGS)
 
 demo: install ## the whole story on a private stack, in about a minute
-	@$(MAKE) --no-print-directory assets || echo "make demo: the demo goes on without the console."
+	@$(MAKE) --no-print-directory assets || echo "make demo: going on without the console."
 	@$(BIN)/python -m deploy.demo
 
 picture: install ## tell the story and draw its main part for the README: docs/demo.svg
 	@$(BIN)/python -m deploy.demo --picture docs/demo.svg
 
 up: install ## run everything here until Ctrl-C; data stays in .headgate/
+	@$(MAKE) --no-print-directory assets || echo "make up: going on without the console."
 	@$(BIN)/python -m deploy.local up
 
 bench: install ## measure throughput and latency beside floors of the same machine

@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from deploy.demo import notified
+from deploy.demo import looking, notified
 from deploy.demo.clocked import program
 from deploy.demo.reports import (
     BANDIT,
@@ -233,13 +233,14 @@ class Demo:
         self.screen.answer("\n".join(log.read_text(errors="replace").splitlines()[-10:]), cut=True)
 
     def look_further(self) -> None:
-        """Where to go from here."""
-        self.step("Stop everything, and look further")
+        """The console of what was told, as long as a person looks at it, and where to go from here."""
+        self.step("Look at it in the console, stop everything, and look further")
+        looking.show(self)
         with self.console.status("  stopping"):
             self.close()
         self.screen.done("All stopped; nothing is left running.")
         self.screen.say(
-            "make up                 run Headgate here and keep its data; then open http://127.0.0.1:8080/docs"
+            "make up                 run Headgate here and keep its data; then open http://127.0.0.1:8080/console"
         )
         self.screen.say("headgate login          with the token that `make up` shows; then `headgate --help`")
         self.screen.say(
