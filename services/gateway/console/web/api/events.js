@@ -3,9 +3,14 @@
 const SILENCE_MS = 40_000; // a heartbeat comes every 15 s
 const FIRST_WAIT_MS = 1_000;
 const MAX_WAIT_MS = 30_000;
+// Browsers open six connections to a place over HTTP/1.1, for all tabs together: one that nobody looks at gives its own back.
+const HIDDEN_MS = 5_000;
 
 /** @typedef {{type: string, subject?: string, site: string, time: string, data: any}} HeardEvent */
 /** @typedef {"off"|"connecting"|"live"|"lost"} LineState */
+
+/** The API will not let this reader hear: to ask again changes nothing. */
+class Refused extends Error {}
 
 /** @type {Set<{names: string[], tell: (event: HeardEvent|null) => void}>} */
 const listeners = new Set();
@@ -16,6 +21,10 @@ let state = "off";
 let position = "";
 /** @type {AbortController|null} */
 let running = null;
+/** What is listened to, null: nothing. @type {string|null} */
+let wanted = null;
+let hiding = 0;
+let heardBefore = false;
 
 /** Hear events by name (`governance.gate.decided`, or `tracker.` for all of a service). ``null``: some may be missing, ask
  * for all anew. Returns what ends it.
@@ -36,17 +45,35 @@ export function watchLine(tell) {
 /** Begin to hear, from now on, of one site or of all that the reader may see. @param {string} [site] */
 export function connect(site) {
   disconnect();
-  running = new AbortController();
-  void keep(site ?? "", running.signal);
+  wanted = site ?? "";
+  resume();
 }
 
 /** Hear nothing any more. */
 export function disconnect() {
-  running?.abort();
-  running = null;
+  pause();
+  wanted = null;
+  heardBefore = false;
   position = "";
   set("off");
 }
+
+function resume() {
+  if (wanted === null || running !== null) return;
+  running = new AbortController();
+  void keep(wanted, running.signal);
+}
+
+function pause() {
+  running?.abort();
+  running = null;
+}
+
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hiding);
+  if (document.visibilityState === "hidden") hiding = window.setTimeout(pause, HIDDEN_MS);
+  else resume(); // from where it was left, so nothing is missed
+});
 
 /** @param {LineState} next */
 function set(next) {
@@ -73,11 +100,13 @@ async function keep(site, signal) {
       await read(site, signal, () => {
         wait = FIRST_WAIT_MS;
         // Without a position nothing can be resumed: what happened meanwhile is asked for.
-        if (state === "lost" && !resumes) tellAll(null);
+        if (heardBefore && !resumes) tellAll(null);
+        heardBefore = true;
         set("live");
       });
-    } catch {
-      // The line broke, or was refused: both are shown, and tried again.
+    } catch (error) {
+      if (error instanceof Refused) return set("off");
+      // The line broke, or there are too many: both are shown, and tried again.
     }
     if (signal.aborted) return;
     set("lost");
@@ -97,6 +126,7 @@ async function read(site, signal, opened) {
       cache: "no-store",
       signal: AbortSignal.any([signal, silent.signal]),
     });
+    if (answer.status === 401 || answer.status === 403) throw new Refused();
     if (!answer.ok || !answer.body) throw new Error(`HTTP ${answer.status}`);
     opened();
     const parse = parser(heard);

@@ -26,11 +26,11 @@ export function may(permission) {
   return me !== null && (me.permissions.includes(permission) || me.grants.some((held) => held.permissions.includes(permission)));
 }
 
-/** The site that is looked at: what was chosen, else the only one, else `global`. */
+/** The site that is looked at: what was chosen, else the first of the reader's, `global` for who may see all. */
 export function site() {
   const chosen = localStorage.getItem(SITE);
-  if (chosen) return chosen;
-  return me?.sites.length === 1 && me.sites[0] !== "*" ? me.sites[0] : "global";
+  if (chosen && (me === null || me.sites.includes("*") || me.sites.includes(chosen))) return chosen;
+  return me?.sites.length && !me.sites.includes("*") ? me.sites[0] : "global";
 }
 
 /** @param {string} name */

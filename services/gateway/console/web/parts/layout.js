@@ -1,5 +1,5 @@
 // The frame of every page: menu, site, language, colours, the state of the line, and the page itself.
-import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { Component, html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { forgetAll } from "../api/asking.js";
 import { watchLine } from "../api/events.js";
 import { chooseSite, may, reader, signOut, site, watchSession } from "../api/session.js";
@@ -36,10 +36,34 @@ export function Layout({ unreachable }) {
     <${Top} me=${me} speak=${speak} />
     <div class="columns">
       <${Menu} />
-      <main id="content" tabindex="-1"><${PageOf} key="${version} ${site()} ${who.current}" /></main>
+      <main id="content" tabindex="-1"><${Boundary} key="${version} ${site()} ${who.current}"><${PageOf} /><//></main>
     </div>
     <${Notices} />
     ${me === null && html`<${Dialog} title=${t("sign-in.title")} close=${() => {}}><p>${t("sign-in.again")}</p><${SignIn} speak=${speak} inside /><//>`}`;
+}
+
+/** A page that breaks takes only itself with it. */
+class Boundary extends Component {
+  constructor() {
+    super();
+    this.state = { error: null };
+  }
+
+  /** @param {any} error */
+  static getDerivedStateFromError(error) {
+    return { error };
+  }
+
+  /** @param {any} error */
+  componentDidCatch(error) {
+    console.error(error);
+  }
+
+  /** @param {any} props @param {any} state */
+  render(props, state) {
+    const problem = { status: 0, slug: "broken", body: { detail: String(state.error) } };
+    return state.error ? html`<${Refused} problem=${problem} retry=${() => this.setState({ error: null })} />` : props.children;
+  }
 }
 
 /** @param {Event} event */
@@ -75,7 +99,8 @@ function Top({ me, speak }) {
 /** Which site is looked at. Who may see all sites may name any. @param {{me: any}} props */
 function Sites({ me }) {
   const now = site();
-  const known = [...new Set([now, "global", ...(me?.sites ?? []).filter((/** @type {string} */ one) => one !== "*")])].sort();
+  const sites = me?.sites ?? [];
+  const known = [...new Set([now, ...(sites.includes("*") ? ["global"] : []), ...sites.filter((/** @type {string} */ one) => one !== "*")])].sort();
   const [named, setNamed] = useState(known);
   useEffect(() => {
     if (!may("site:read")) return;

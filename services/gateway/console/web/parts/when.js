@@ -21,13 +21,20 @@ export const local = (at) => new Date(at).toLocaleString(languageNow(), { dateSt
 /** In UTC, as it stands in answers of the API. @param {string|number} at */
 export const utc = (at) => `${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
-/** The component is drawn anew each so many ms, for ages. @param {number} [every] */
-export function useNow(every = 30_000) {
+const TICK_MS = 30_000;
+/** All ages of a page grow by one clock. @type {Set<(now: number) => void>} */
+const ageing = new Set();
+setInterval(() => ageing.forEach((tell) => tell(Date.now())), TICK_MS);
+
+/** The present moment, ms; the component is drawn anew twice a minute. */
+export function useNow() {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {
-    const ticking = setInterval(() => setNow(Date.now()), every);
-    return () => clearInterval(ticking);
-  }, [every]);
+    ageing.add(setNow);
+    return () => {
+      ageing.delete(setNow);
+    };
+  }, []);
   return now;
 }
 
