@@ -12,6 +12,7 @@ from deploy.dashboards.queries import (
     PERCENTILES,
     STATUS,
     TIMED,
+    TIMED_NOTE,
 )
 
 NOW = (
@@ -44,7 +45,7 @@ WORK = (
     ),
     graph("Requests by status", "HTTP requests a second, by the status of the answer.", REQUESTS, BY_STATUS),
     graph(
-        "Time to answer", "Without live event streams.", SECONDS, *PERCENTILES, pages=(LATENCY,),
+        "Time to answer", TIMED_NOTE, SECONDS, *PERCENTILES, pages=(LATENCY,),
     ),
     graph(
         "Slowest routes", "19 of 20 requests are faster.", SECONDS,

@@ -36,10 +36,14 @@ _STAT_HEIGHT, _GRAPH_HEIGHT = 4, 8
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A PromQL expression, and the legend of each of its series (labels in double braces)."""
+    """A PromQL expression, and the legend of each of its series (labels in double braces).
+
+    ``exemplars``: show single requests, each of which leads to its trace.
+    """
 
     expr: str
     legend: str
+    exemplars: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,4 +210,6 @@ def _link(page: Page) -> dashboard.DashboardLink:
 
 def _target(query: Query, letter: str, *, instant: bool) -> prometheus.Dataquery:
     made = prometheus.Dataquery().expr(query.expr).legend_format(query.legend).ref_id(letter)
+    if query.exemplars:
+        made.exemplar(True)
     return made.instant() if instant else made.range()

@@ -15,13 +15,13 @@ from deploy.dashboards.parts import (
     Shown,
     graph,
 )
-from deploy.dashboards.queries import BY_STATUS, LATENCY, PERCENTILES, STATUS, dead_letters_of
+from deploy.dashboards.queries import BY_STATUS, LATENCY, PERCENTILES, STATUS, TIMED_NOTE, dead_letters_of
 from libs.common.contracts import CONTRACTS
 
 # What only the edge has.
 EDGE = (
     graph("Requests by status", "HTTP requests a second, by the status of the answer.", REQUESTS, BY_STATUS),
-    graph("Time to answer", "Without live event streams.", SECONDS, *PERCENTILES, pages=(LATENCY,)),
+    graph("Time to answer", TIMED_NOTE, SECONDS, *PERCENTILES, pages=(LATENCY,)),
     graph(
         "Requests by route", "The ten most used, a second.", REQUESTS,
         Query("topk(10, sum by (method, route) (rate(http_requests_total[5m])))", "{{method}} {{route}}"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 import prometheus_client
+from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -72,9 +73,10 @@ async def read_sync(url: str | None) -> str:
         return "unknown"
 
 
-def metrics_page() -> Response:
-    """The Prometheus text format."""
-    return Response(prometheus_client.generate_latest(), media_type="text/plain; version=0.0.4; charset=utf-8")
+def metrics_page(request: Request) -> Response:
+    """OpenMetrics, which has exemplars, for whoever accepts it, as Prometheus does; else the Prometheus text format."""
+    encode, kind = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(prometheus_client.REGISTRY), headers={"Content-Type": kind, "Vary": "Accept"})
 
 
 def app(running: Running) -> Starlette:
@@ -87,7 +89,7 @@ def app(running: Running) -> Starlette:
         ready, checks = await readiness(running)
         return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
 
-    async def metrics(_: Request) -> Response:
-        return metrics_page()
+    async def metrics(request: Request) -> Response:
+        return metrics_page(request)
 
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])

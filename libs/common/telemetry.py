@@ -50,6 +50,12 @@ def trace_id(traceparent: str = "") -> str:
     return (traceparent or _current.get())[3:35]
 
 
+def exemplar(service: str, traceparent: str) -> dict[str, str] | None:
+    """What a sample of a histogram points to: the trace, if its spans are exported and it was sampled; else nothing."""
+    sampled = service in _tracers and int(traceparent[53:] or "0", 16) & 1
+    return {"trace_id": traceparent[3:35]} if sampled else None
+
+
 def ids_of(traceparent: str, request_id: str) -> dict[str, str]:
     """The ids of a message for a log line that is written outside its span."""
     return {name: value for name, value in (("trace_id", traceparent[3:35]), ("request_id", request_id)) if value}

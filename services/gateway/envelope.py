@@ -23,7 +23,7 @@ from libs.common.problems import Invalid, Refusal, Unavailable, problem
 from libs.common.security_headers import secured
 from libs.common.series import HTTP_DURATION, HTTP_REQUESTS
 from libs.common.service import Clock
-from libs.common.telemetry import bind_request, describe, log, span, valid_traceparent
+from libs.common.telemetry import bind_request, describe, exemplar, log, span, valid_traceparent
 from services.gateway.answers import problem_answer, refusal_answer
 from services.gateway.context import KEY, Context
 from services.gateway.identity.token_addresses import place_of
@@ -179,7 +179,7 @@ class Envelope:
             self._log_reads.count(context.who, context.route)
         if context.route == "/api/events" and status == 200:
             return  # a stream lasts as long as its reader likes: that is no latency
-        _durations(method, context.route).observe(seconds)
+        _durations(method, context.route).observe(seconds, exemplar("gateway", context.traceparent))
         self._latency.record(method, context.route, status, seconds * 1000)
 
 

@@ -139,7 +139,7 @@ def _readyz(health: Health) -> Page:
 
 async def _metrics(request: Request) -> Response:
     context_of(request).route = "/metrics"
-    return metrics_page()
+    return metrics_page(request)
 
 
 def _index() -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Kinds
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from libs.common import telemetry
 from libs.common.contracts.governance.runs import gate_decided
@@ -121,6 +122,43 @@ async def test_a_collector_that_is_away_costs_three_seconds_at_the_most(
     await stack.stop("gateway")
     stop_tracing()  # pytest would hang here, and at its end, if it waited for the collector
     assert answer.status_code == 200
+
+
+OPEN_METRICS = {"Accept": "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2"}
+
+
+async def exemplars(http: Http, route: str) -> set[str]:
+    """The trace ids to which the times of a route point."""
+    page = await http.client.get("/metrics", headers=OPEN_METRICS)
+    assert page.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    return {
+        sample.exemplar.labels["trace_id"]
+        for family in text_string_to_metric_families(page.text)
+        for sample in family.samples
+        if sample.name == "http_request_duration_seconds_bucket" and sample.labels["route"] == route and sample.exemplar
+    }
+
+
+async def test_a_time_to_an_answer_points_to_its_trace_if_there_is_one(stack: Stack, receiver: Receiver) -> None:
+    route, other = "/api/me/sessions", "/api/roles"
+    http = await Http(stack).open()
+    try:
+        for path in (route, other):
+            flags = "01" if path == route else "00"  # of the second the caller says that it is not sampled
+            headers = {"traceparent": f"00-{TRACE}-{PARENT}-{flags}"}
+            assert (await http.client.get(path, headers=headers)).status_code == 200
+        assert await exemplars(http, route) == {TRACE}
+        assert await exemplars(http, other) == set()
+        plain = await http.client.get("/metrics")
+        assert plain.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        assert TRACE not in plain.text
+        stop_tracing()
+        assert [span.attributes["http.route"] for span in receiver.tree(TRACE)[0]] == [route]
+        headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+        assert (await http.client.get(other, headers=headers)).status_code == 200
+        assert await exemplars(http, other) == set()  # nobody takes spans any more
+    finally:
+        await http.close()
 
 
 async def test_logs_carry_the_trace_and_the_request(stack: Stack, lines: io.StringIO) -> None:

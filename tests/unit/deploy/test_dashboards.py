@@ -165,6 +165,19 @@ def _source_uid() -> Any:
     ]
 
 
+def test_times_to_an_answer_lead_to_traces() -> None:
+    shown = {
+        board["uid"]
+        for board in loaded()
+        for panel in panels(board)
+        for target in panel["targets"]
+        if target.get("exemplar") and "http_request_duration_seconds_bucket" in target["expr"]
+    }
+    assert shown == {"headgate", "headgate-service-gateway"}
+    compose = yaml.safe_load((DEPLOY / "compose.yml").read_text())["services"]
+    assert "--enable-feature=exemplar-storage" in compose["prometheus"]["command"]
+
+
 def test_boards_fit_on_the_grid_and_have_names_of_their_own() -> None:
     every = loaded()
     assert len({one["uid"] for one in every}) == len({one["title"] for one in every}) == len(every)
