@@ -133,7 +133,7 @@ async def exemplars(http: Http, route: str) -> set[str]:
     assert page.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
     return {
         sample.exemplar.labels["trace_id"]
-        for family in text_string_to_metric_families(page.text)
+        for family in text_string_to_metric_families(page.text)  # type: ignore[no-untyped-call]
         for sample in family.samples
         if sample.name == "http_request_duration_seconds_bucket" and sample.labels["route"] == route and sample.exemplar
     }
