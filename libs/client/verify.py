@@ -186,14 +186,18 @@ def _ended(report: Report, anchor: Anchor | None, whole: bool) -> Report:
     """What can only be said at the end: that the beginning and the noted entry are there."""
     if not report.sound:
         return report
-    missing = None
+    missing, more = None, ""
     if whole and report.first_seq != 1:
         missing = report.first_seq - 1
     elif anchor is not None and not report.anchored:
         missing = anchor.seq
+        if missing > report.last_seq:
+            more = (
+                f": what is here ends at {report.last_seq}, so it is a copy of before that head, or its end was cut off"
+            )
     if missing is None:
         return report
-    return replace(report, bad_seq=missing, problem=f"entry {missing} is missing", anchored=False)
+    return replace(report, bad_seq=missing, problem=f"entry {missing} is missing{more}", anchored=False)
 
 
 def _report(

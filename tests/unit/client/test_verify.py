@@ -70,7 +70,10 @@ def rewrite(chain: Chain) -> Chain:
         (lambda chain: [chain[1], chain[0], *chain[2:]], "is missing"),
         (lambda chain: [*chain[:3], chain[2], *chain[3:]], "entry 4 is missing"),
         (rewrite, "entry 2 was changed"),
-        (lambda chain: chain[:4], "entry 5 is missing"),
+        (
+            lambda chain: chain[:4],
+            "entry 5 is missing: what is here ends at 4, so it is a copy of before that head, or its end",
+        ),
     ],
 )
 def test_whatever_is_changed_is_found(tamper: Callable[[Chain], Chain], says: str) -> None:
