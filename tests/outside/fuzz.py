@@ -33,7 +33,7 @@ CALLERS = {
     "viewer": 30,
     "a narrow token": 20,
 }
-LEAST = {"owner": 100}  # of answers 2xx and 4xx; of the others one each, which shows that they came in
+LEAST = {"owner": 20}  # of answers 2xx and 4xx, also on a loaded machine; of the others one each: they came in
 
 
 def step(world: World) -> None:

@@ -8,4 +8,5 @@
 /** @type {Route[]} */
 export const ROUTES = [
   { pattern: "/", load: () => import("./pages/overview.js"), permission: "gate:read", nav: "nav.overview" },
+  { pattern: "/board", load: () => import("./pages/board.js"), permission: "remediation:read", nav: "nav.board" },
 ];

@@ -1,0 +1,166 @@
+// The board: what must be done, by whom, until when. As a table, in columns, on the calendar; by mouse, keys or both.
+import { html, useCallback, useEffect, useMemo, useState } from "../vendor/preact.js";
+import { useAsked } from "../api/asking.js";
+import { address } from "../api/client.js";
+import { may, reader } from "../api/session.js";
+import { Title } from "../parts/layout.js";
+import { Empty, Shown } from "../parts/states.js";
+import { useNow } from "../parts/when.js";
+import { useQueryValue } from "../router.js";
+import { number, t, word } from "../words/index.js";
+import { Assign, BulkResult } from "./board/asking.js";
+import { Calendar } from "./board/calendar.js";
+import { Columns } from "./board/columns.js";
+import { Drawer } from "./board/drawer.js";
+import { isLate, select, useItems } from "./board/items.js";
+import { KeysHelp, useKeys } from "./board/keys.js";
+import { STATUSES, Table } from "./board/table.js";
+
+const VIEWS = ["table", "columns", "calendar"];
+
+export default function Board() {
+  const gates = useAsked("/api/gates");
+  const [gate, setGate] = useQueryValue("gate", "operations");
+  const [all, setAll] = useQueryValue("all");
+  const items = useItems(gate, all === "1");
+  const csv = address("/api/ops/governance/gate/remediation/csv", {});
+  const side = html`<label>${t("board.gate")} <select value=${gate} onChange=${(/** @type {any} */ event) => setGate(event.target.value)}>
+      ${[...new Set([gate, ...(gates.data ?? []).map((/** @type {any} */ one) => one.gate)])].sort().map((one) => html`<option value=${one} selected=${one === gate}>${one}</option>`)}</select></label>
+    <label><input type="checkbox" checked=${all === "1"} onChange=${(/** @type {any} */ event) => setAll(event.target.checked ? "1" : "")} /> ${t("board.resolved-too")}</label>
+    ${gate === "operations" && html`<a class="button" href=${csv} download>CSV</a>`}`;
+  return html`<${Title} side=${side}>${t("board.title")}<//>
+    <${Shown} asked=${items.asked}>${(/** @type {any} */ found) => html`<${Loaded} ...${items} items=${found.items} truncated=${found.truncated} />`}<//>`;
+}
+
+/** The filters, which all stand in the address. */
+function useWanted() {
+  const [text, setText] = useQueryValue("q");
+  const [status, setStatus] = useQueryValue("status");
+  const [assignee, setAssignee] = useQueryValue("assignee");
+  const [late, setLate] = useQueryValue("late");
+  const [label, setLabel] = useQueryValue("label");
+  const [day, setDay] = useQueryValue("day");
+  const [sort, setSort] = useQueryValue("sort", "priority");
+  return { wanted: { text, status, assignee, late, label, day, sort }, setText, setStatus, setAssignee, setLate, setLabel, setDay, setSort };
+}
+
+/** @param {any} props */
+function Loaded({ items, truncated, change, changeMany, place }) {
+  const [view, setView] = useQueryValue("view", "table");
+  const filters = useWanted();
+  const { wanted } = filters;
+  const now = useNow();
+  const [openId, setOpenId] = useQueryValue("item");
+  const [at, setAt] = useState(-1);
+  const [chosen, setChosen] = useState(() => new Set());
+  const [assigning, setAssigning] = useState(/** @type {any[]|null} */ (null));
+  const [result, setResult] = useState(/** @type {any} */ (null));
+  const [help, setHelp] = useState(false);
+  const me = reader()?.username ?? "";
+  const writes = may("remediation:write");
+  const shown = useMemo(() => {
+    const found = select(items, wanted, me, now);
+    return wanted.day ? found.filter((one) => one.due_at && new Date(one.due_at).toLocaleDateString("sv") === wanted.day) : found;
+  }, [items, now, me, ...Object.values(wanted)]);
+  const open = items.find((/** @type {any} */ one) => String(one.id) === openId);
+  const current = shown[Math.min(at, shown.length - 1)];
+  const toggle = useCallback((/** @type {any} */ item) => setChosen((before) => {
+    const next = new Set(before);
+    if (!next.delete(item.id)) next.add(item.id);
+    return next;
+  }), []);
+  const selection = items.filter((/** @type {any} */ one) => chosen.has(one.id));
+  const many = async (/** @type {any} */ fields) => {
+    const done = await changeMany(selection, fields);
+    if (done === null) return;
+    setChosen(new Set());
+    setResult(done);
+  };
+  useBoardKeys({ shown, at, setAt, current, chosen, setChosen, toggle, setOpenId, setAssigning, selection, setHelp, writes });
+  const assigned = async (/** @type {string|null} */ assignee) => {
+    const whom = assigning ?? [];
+    setAssigning(null);
+    if (whom.length === 1) await change(whom[0], { assignee });
+    else await many({ assignee });
+  };
+  return html`
+    ${truncated && html`<p class="stale">${t("board.too-many")}</p>`}
+    <${Figures} items=${items} now=${now} />
+    <${Filters} ...${filters} view=${view} setView=${setView} help=${() => setHelp(true)} labels=${[...new Set(items.flatMap((/** @type {any} */ one) => one.labels))].sort()} />
+    ${chosen.size > 0 && html`<${Bulk} count=${selection.length} many=${many} assign=${() => setAssigning(selection)} clear=${() => setChosen(new Set())} />`}
+    ${!shown.length
+      ? html`<${Empty} title=${t(items.length ? "board.none-found" : "board.empty")} />`
+      : view === "columns"
+        ? html`<${Columns} items=${shown} writes=${writes} open=${(/** @type {any} */ one) => setOpenId(String(one.id))} setStatus=${(/** @type {any} */ one, /** @type {string} */ status) => change(one, { status })} />`
+        : view === "calendar"
+          ? html`<${Calendar} items=${shown} open=${(/** @type {any} */ one) => setOpenId(String(one.id))} pickDay=${(/** @type {string} */ day) => { filters.setDay(day); setView("table"); }} />`
+          : html`<${Table} items=${shown} at=${at} chosen=${chosen} writes=${writes} pick=${setAt} open=${(/** @type {any} */ one) => setOpenId(String(one.id))} toggle=${toggle}
+              setStatus=${(/** @type {any} */ one, /** @type {string} */ status) => change(one, { status })} assign=${(/** @type {any} */ one) => setAssigning([one])} />`}
+    ${open && html`<${Drawer} key=${open.id} item=${open} close=${() => setOpenId("")} change=${change} place=${place} assign=${(/** @type {any} */ one) => setAssigning([one])} />`}
+    ${assigning && html`<${Assign} items=${assigning} me=${me} close=${() => setAssigning(null)} done=${assigned} />`}
+    ${result && html`<${BulkResult} result=${result} close=${() => setResult(null)} />`}
+    ${help && html`<${KeysHelp} close=${() => setHelp(false)} />`}`;
+}
+
+/** @param {any} props */
+function useBoardKeys({ shown, at, setAt, current, chosen, setChosen, toggle, setOpenId, setAssigning, selection, setHelp, writes }) {
+  const focus = (/** @type {string} */ selector) => /** @type {HTMLElement|null} */ (document.querySelector(selector))?.focus();
+  useEffect(() => {
+    if (at >= shown.length) setAt(shown.length - 1);
+  }, [shown.length]);
+  useKeys({
+    j: () => setAt(Math.min(at + 1, shown.length - 1)),
+    k: () => setAt(Math.max(at - 1, 0)),
+    Enter: () => current && setOpenId(String(current.id)),
+    x: () => current && writes && toggle(current),
+    a: () => writes && (chosen.size ? setAssigning(selection) : current?.is_active && setAssigning([current])),
+    s: () => current && focus(`#item-${current.id} select`),
+    c: () => {
+      if (!current) return;
+      setOpenId(String(current.id));
+      setTimeout(() => focus("dialog.drawer textarea[name=text]"), 100);
+    },
+    "/": () => focus("#board-search"),
+    "?": () => setHelp(true),
+    Escape: () => setChosen(new Set()),
+  });
+}
+
+/** @param {{items: any[], now: number}} props */
+function Figures({ items, now }) {
+  const active = items.filter((one) => one.is_active);
+  const figures = [
+    ["board.active", active.length],
+    ["board.late", active.filter((one) => isLate(one, now)).length],
+    ["board.unassigned", active.filter((one) => one.assignee === null).length],
+    ["board.blocked", active.filter((one) => one.status === "blocked").length],
+  ];
+  return html`<dl class="figures">${figures.map(([key, count]) => html`<div><dt>${t(String(key))}</dt><dd>${number(Number(count))}</dd></div>`)}</dl>`;
+}
+
+/** @param {any} props */
+function Filters({ wanted, setText, setStatus, setAssignee, setLate, setLabel, setDay, setSort, view, setView, help, labels }) {
+  const value = (/** @type {any} */ event) => event.target.value;
+  return html`<form class="bar" role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
+    <label>${t("search")}<br /><input id="board-search" type="search" value=${wanted.text} onInput=${(/** @type {any} */ event) => setText(value(event))} /></label>
+    <label>${t("board.status")}<br /><select value=${wanted.status} onChange=${(/** @type {any} */ event) => setStatus(value(event))}><option value="">${t("all")}</option>${STATUSES.map((one) => html`<option value=${one} selected=${one === wanted.status}>${word("item", one)}</option>`)}</select></label>
+    <label>${t("board.assignee")}<br /><select value=${wanted.assignee} onChange=${(/** @type {any} */ event) => setAssignee(value(event))}>${[["", t("all")], ["me", t("board.me")], ["none", t("board.nobody")]].map(([one, text]) => html`<option value=${one} selected=${one === wanted.assignee}>${text}</option>`)}</select></label>
+    ${labels.length > 0 && html`<label>${t("board.label")}<br /><select value=${wanted.label} onChange=${(/** @type {any} */ event) => setLabel(value(event))}><option value="">${t("all")}</option>${labels.map((/** @type {string} */ one) => html`<option value=${one} selected=${one === wanted.label}>${one}</option>`)}</select></label>`}
+    <label>${t("board.sort")}<br /><select value=${wanted.sort} onChange=${(/** @type {any} */ event) => setSort(value(event))}>${["priority", "due", "updated"].map((one) => html`<option value=${one} selected=${one === wanted.sort}>${t(`board.sort.${one}`)}</option>`)}</select></label>
+    <label><input type="checkbox" checked=${wanted.late === "1"} onChange=${(/** @type {any} */ event) => setLate(event.target.checked ? "1" : "")} /> ${t("board.only-late")}</label>
+    ${wanted.day && html`<button type="button" onClick=${() => setDay("")}>${wanted.day} ✕</button>`}
+    <span role="group" aria-label=${t("board.view")}>${VIEWS.map((one) => html`<button type="button" class="plain" aria-pressed=${view === one} onClick=${() => setView(one)}>${t(`board.view.${one}`)}</button>`)}</span>
+    <button type="button" class="plain" onClick=${help}>${t("keys.title")}</button>
+  </form>`;
+}
+
+/** @param {{count: number, many: (fields: any) => void, assign: () => void, clear: () => void}} props */
+function Bulk({ count, many, assign, clear }) {
+  return html`<div class="bar bulk" role="region" aria-label=${t("board.bulk")}>
+    <strong role="status">${t("board.chosen-count", { count })}</strong>
+    <button type="button" onClick=${assign}>${t("board.assign")}</button>
+    ${STATUSES.map((status) => html`<button type="button" onClick=${() => many({ status })}>${word("item", status)}</button>`)}
+    <button type="button" class="plain" onClick=${clear}>${t("cancel")}</button>
+  </div>`;
+}
+

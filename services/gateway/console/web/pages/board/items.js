@@ -1,0 +1,106 @@
+// The items of a board: loaded whole, kept up to date by events, changed at once and set right again if that is refused.
+import { useCallback, useEffect } from "../../vendor/preact.js";
+import { order, get, path } from "../../api/client.js";
+import { askAllPages, sited, useAsked } from "../../api/asking.js";
+import { listen } from "../../api/events.js";
+import { site } from "../../api/session.js";
+import { sayRefused } from "../../parts/notices.js";
+
+export const BASE = "/api/ops/governance/gate/remediation/tracker";
+
+/**
+ * @typedef {{id: number, item_id: string, gate: string, subject: string, version: string, rule_id: string, rule_status: string, required: boolean,
+ *   priority: number, owner_role: string, due_at: string|null, action: string, reason: string, assignee: string|null, status: string,
+ *   completion_checked: boolean, completion_note: string, is_active: boolean, episode: number, opened_at: string, updated_at: string, updated_by: string,
+ *   revision: number, labels: string[], paused_at: string|null, pause_reason: string, due_by_hand: boolean, due_reason: string,
+ *   gate_run_id: number, detail: any, line: string, completed_at: string|null, verified_at: string|null}} Item
+ */
+
+/** The address of an item's part, such as `comments`. @param {number} id @param {string} [part] */
+export const ofItem = (id, part = "") => sited(path`/api/ops/governance/gate/remediation/tracker/items/${id}` + (part && `/${part}`));
+
+/** An item in its place: newer ones win, so events may come in any order. @param {Item[]} items @param {Item} item */
+function put(items, item) {
+  const place = items.findIndex((one) => one.id === item.id);
+  if (place < 0) return [item, ...items];
+  if (items[place].revision > item.revision) return items;
+  const changed = items.slice();
+  changed[place] = item;
+  return changed;
+}
+
+/** @param {string} gate @param {boolean} all resolved ones, too */
+export function useItems(gate, all) {
+  const asked = useAsked(gate ? sited(`${BASE}/items/page`, { gate, include_inactive: all || undefined, limit: 500 }) : null, { ask: askAllPages });
+  const { patch, reload } = asked;
+  const place = useCallback((/** @type {Item} */ item) => patch((data) => ({ ...data, items: put(data.items, item) })), [patch]);
+  useEffect(
+    () =>
+      listen(["tracker.item.", "tracker.board."], (event) => {
+        const item = event?.data?.item;
+        if (event === null || !item) reload();
+        else if (item.gate === gate && event.site === site()) {
+          // Events leave out the rule's detail, which stays as it was.
+          patch((data) => ({ ...data, items: put(data.items, { ...data.items.find((/** @type {Item} */ one) => one.id === item.id), ...item }) }));
+        }
+      }),
+    [gate, patch, reload],
+  );
+
+  /** Change an item at once; what is refused is taken back, and what stands at the API is shown.
+   * @param {Item} item @param {Record<string, any>} fields @returns {Promise<boolean>} whether it was taken */
+  async function change(item, fields) {
+    patch((data) => ({ ...data, items: data.items.map((/** @type {Item} */ one) => (one.id === item.id ? { ...one, ...fields } : one)) }));
+    try {
+      place(await order("PATCH", ofItem(item.id), fields, { ifMatch: item.revision }));
+      return true;
+    } catch (problem) {
+      sayRefused(problem);
+      patch((data) => ({ ...data, items: data.items.map((/** @type {Item} */ one) => (one.id === item.id ? item : one)) }));
+      get(ofItem(item.id)).then(place, reload);
+      return false;
+    }
+  }
+
+  /** Change many by one order. @param {Item[]} items @param {Record<string, any>} fields @returns {Promise<any>} outcomes, null if refused */
+  async function changeMany(items, fields) {
+    try {
+      const result = await order("POST", sited(`${BASE}/items/bulk`), { item_ids: items.map((one) => one.id), patch: fields });
+      reload();
+      return result;
+    } catch (problem) {
+      sayRefused(problem);
+      return null;
+    }
+  }
+  return { asked, place, change, changeMany };
+}
+
+/** Whether an item needs somebody now. @param {Item} item @param {number} now */
+export const isLate = (item, now) => item.is_active && item.due_at !== null && item.paused_at === null && Date.parse(item.due_at) < now;
+
+/**
+ * What fits the filters, in the order that is wanted.
+ * @param {Item[]} items @param {{text: string, status: string, assignee: string, late: string, label: string, sort: string}} wanted @param {string} me @param {number} now
+ */
+export function select(items, wanted, me, now) {
+  const text = wanted.text.trim().toLowerCase();
+  const who = wanted.assignee === "me" ? me : wanted.assignee;
+  const found = items.filter(
+    (one) =>
+      (!wanted.status || one.status === wanted.status) &&
+      (!who || (who === "none" ? one.assignee === null : one.assignee === who)) &&
+      (!wanted.late || isLate(one, now)) &&
+      (!wanted.label || one.labels.includes(wanted.label)) &&
+      (!text || `${one.rule_id} ${one.reason} ${one.action} ${one.subject} ${one.version} ${one.assignee ?? ""} #${one.id}`.toLowerCase().includes(text)),
+  );
+  return found.sort(ORDERS[/** @type {keyof typeof ORDERS} */ (wanted.sort)] ?? ORDERS.priority);
+}
+
+const due = (/** @type {Item} */ one) => (one.due_at === null ? Infinity : Date.parse(one.due_at));
+/** @type {Record<string, (one: Item, other: Item) => number>} */
+const ORDERS = {
+  priority: (one, other) => Number(other.is_active) - Number(one.is_active) || one.priority - other.priority || due(one) - due(other) || one.id - other.id,
+  due: (one, other) => Number(other.is_active) - Number(one.is_active) || due(one) - due(other) || one.id - other.id,
+  updated: (one, other) => Date.parse(other.updated_at) - Date.parse(one.updated_at) || one.id - other.id,
+};
