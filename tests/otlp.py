@@ -1,4 +1,4 @@
-"""A small OTLP/HTTP receiver: what an OpenTelemetry collector would get of our spans (OTLP 1.x, binary protobuf)."""
+"""A small OTLP/HTTP receiver: what a collector would get of our spans and log lines (OTLP 1.x, binary protobuf)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -28,8 +29,20 @@ class Span:
     failed: bool
 
 
+@dataclass(frozen=True)
+class Line:
+    """One line of a log; `trace_id` is hex digits, empty outside a trace."""
+
+    service: str
+    level: str
+    severity: int
+    nanoseconds: int
+    trace_id: str
+    body: str
+
+
 class Receiver:
-    """Listens on a free loopback port between `start` and `stop`; `spans` is all that came."""
+    """Listens on a free loopback port between `start` and `stop`; `spans` and `lines` are all that came."""
 
     def __init__(self) -> None:
         receiver = self
@@ -37,10 +50,12 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                good = self.path == "/v1/traces" and self.headers["Content-Type"] == "application/x-protobuf"
+                takes = {"/v1/traces": receiver.take, "/v1/logs": receiver.take_lines}
+                good = self.path in takes and self.headers["Content-Type"] == "application/x-protobuf"
                 if good:
-                    receiver.take(body)
-                answer = ExportTraceServiceResponse().SerializeToString()
+                    takes[self.path](body)
+                answered = ExportLogsServiceResponse() if self.path == "/v1/logs" else ExportTraceServiceResponse()
+                answer = answered.SerializeToString()
                 self.send_response(200 if good else 404)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
@@ -50,6 +65,7 @@ class Receiver:
                 """Say nothing."""
 
         self.spans: list[Span] = []
+        self.lines: list[Line] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -88,6 +104,20 @@ class Receiver:
                             failed=span.status.code == 2,
                         )
                     )
+
+    def take_lines(self, body: bytes) -> None:
+        """Keep the lines of one export request."""
+        for resource in ExportLogsServiceRequest.FromString(body).resource_logs:
+            named = {one.key: one.value.string_value for one in resource.resource.attributes}
+            service = named["service.name"].removeprefix("headgate-")
+            self.lines += [
+                Line(
+                    service, one.severity_text, one.severity_number, one.time_unix_nano, one.trace_id.hex(),
+                    one.body.string_value,
+                )
+                for scope in resource.scope_logs
+                for one in scope.log_records
+            ]  # fmt: skip
 
     def tree(self, trace_id: str) -> tuple[list[Span], list[Span]]:
         """The spans of a trace: those that hang on nothing that came (a whole tree has one), and all."""

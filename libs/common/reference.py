@@ -176,6 +176,10 @@ def settings_reference() -> str:
         lines.append(f"| `HEADGATE_{name.upper()}` | {default} | {field.description} |")
     lines.append("| `OTEL_EXPORTER_OTLP_ENDPOINT` | | Where spans go (OTLP over HTTP); tracing is off without it. |")
     lines.append(
+        "| `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT` | | Where lines of the log go, too, such as "
+        "`http://loki:3100/otlp/v1/logs`; standard output has them all the same. |"
+    )
+    lines.append(
         "| `GOVERNANCE_GATE_…` | | Overrides of the operations gate's parameters; see "
         "[the policy](../../services/governance/policies/operations.yaml). |"
     )

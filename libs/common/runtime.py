@@ -18,7 +18,19 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from libs.common import contracts, deadletters, health, jobs, migrations, outcomes, preflight, series, topology, vitals
+from libs.common import (
+    contracts,
+    deadletters,
+    health,
+    jobs,
+    log_export,
+    migrations,
+    outcomes,
+    preflight,
+    series,
+    topology,
+    vitals,
+)
 from libs.common.asking import Asker
 from libs.common.bus import NATS_ERRORS, connect
 from libs.common.dispatch import Applied, Dispatcher
@@ -284,3 +296,5 @@ def main(service: Service, app: Callable[[Running], ASGIApp] | None = None, cloc
     except (StartError, Unavailable) as error:
         sys.stderr.write(f"headgate {service.name}: {error}\n")
         sys.exit(1)
+    finally:
+        log_export.stop()

@@ -32,6 +32,7 @@ BATCH_SIZE = Histogram(
     "headgate_batch_messages", "Messages applied in one transaction", ["service", "consumer"],
     buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500),
 )  # fmt: skip
+LOG_LINES_LOST = Counter("headgate_log_lines_lost", "Lines of the log that the collector did not take", ["service"])
 UP = Gauge("headgate_dependency_up", "1 if the service reaches it", ["service", "dependency"])
 
 

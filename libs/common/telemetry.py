@@ -25,6 +25,8 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, SpanKind, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from libs.common import log_export
+
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _current: contextvars.ContextVar[str] = contextvars.ContextVar("traceparent", default="")
 _request: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
@@ -227,7 +229,7 @@ def _add_ids(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mut
 
 
 def setup_logs(service: str, level: str, style: str, stream: TextIO | None = None) -> None:
-    """Structured logs on stdout: JSON lines, or coloured text for a terminal."""
+    """Structured logs on stdout: JSON lines, or text for a terminal. Also to a collector, if there is one."""
     target = stream or sys.stdout
     renderer: Any = (
         structlog.processors.JSONRenderer()
@@ -247,15 +249,22 @@ def setup_logs(service: str, level: str, style: str, stream: TextIO | None = Non
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
+    export = log_export.begin(service)
+
+    def send(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if export is not None:
+            export.put(event)
+        return event
+
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, send, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(target),
         cache_logger_on_first_use=False,
     )
     # What libraries log goes the same way, so that a reader of JSON lines never meets another kind of line.
     handler = logging.StreamHandler(target)
-    last = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+    last = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, send, renderer]
     chain = [structlog.stdlib.add_logger_name, *shared]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=last, foreign_pre_chain=chain))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
