@@ -96,6 +96,10 @@ def _trouble(service: str) -> tuple[Shown, ...]:
             "Servers that it reaches", "1 if it does; measured by readiness checks.", COUNT,
             Query(f"min by (dependency) (headgate_dependency_up{here})", "{{dependency}}"), pages=(STATUS,),
         ),
+        graph(
+            "Lines of the log that got lost", "A second, on the way to the collector. Standard output has them.",
+            PER_SECOND, Query(f"sum(rate(headgate_log_lines_lost_total{here}[5m]))", "lost"),
+        ),
     )  # fmt: skip
 
 
