@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from libs.common import log_export, series
@@ -34,7 +34,7 @@ def began(service: str) -> LogExport:
 
 
 def lost(service: str) -> float:
-    return series.LOG_LINES_LOST.labels(service)._value.get()
+    return float(series.LOG_LINES_LOST.labels(service)._value.get())
 
 
 def schema() -> dict[str, Any]:
