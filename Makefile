@@ -119,7 +119,7 @@ docs: install ## write docs/reference from the contracts, and what compose and P
 	@$(BIN)/python -m deploy.dashboards
 	@$(BIN)/python -m deploy.chart
 
-faults: install ## do harm to a running Headgate and check that nothing is lost (about half an hour)
+faults: install ## do harm to a running Headgate and check that nothing is lost (about 40 minutes)
 	$(BIN)/python -m pytest tests/faults tests/integration -m faults -s
 
 faults-long: install ## the same for FAULTS_MINUTES from the next seed on; needs root; results add up in .faults/

@@ -23,6 +23,7 @@ from tests.faults.link import CannotCut, link
 from tests.faults.mounts import CannotMount
 from tests.faults.power import power
 from tests.faults.rig import Verdict
+from tests.faults.rolling import rolling
 from tests.faults.scenarios import run_on_rig
 
 Scenario = Callable[[int, float, Path], Coroutine[Any, Any, Verdict]]
@@ -40,6 +41,7 @@ SCENARIOS: dict[str, Scenario] = {
     "short": _short,
     "kills": _kills,
     "cluster": cluster,
+    "rolling": rolling,
     "nats-disk": nats_disk,
     "postgres-disk": postgres_disk,
     "power": power,

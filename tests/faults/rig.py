@@ -233,16 +233,30 @@ class Rig:
         """A second replica of each service, with a gateway of its own that the driver uses in turn."""
         first = free_ports(len(SERVICES))
         for place, name in enumerate(SERVICES):
-            environment = {**self.stack.servers.environment(name), "HEADGATE_HTTP_PORT": str(first)}
-            log = self.stack.data_dir / "logs" / f"{name}-2.log"
-            self.twins[name] = ServiceProcess(name, environment, log, silent)
             self._twin_ports[name] = first + place
+            self._begin_twin(name)
         async with asyncio.timeout(NEVER_S):
-            for name, port in self._twin_ports.items():
-                while not await asyncio.to_thread(is_ready, "127.0.0.1", port):
-                    assert self.twins[name].alive, list(self.twins[name].last_lines)
-                    await asyncio.sleep(0.1)
+            for name in SERVICES:
+                await self._twin_ready(name)
         self.driver.urls = [self.stack.gateway_url, f"http://127.0.0.1:{first}"]
+
+    def _begin_twin(self, name: str) -> None:
+        first = self._twin_ports[SERVICES[0]]
+        environment = {**self.stack.servers.environment(name), "HEADGATE_HTTP_PORT": str(first)}
+        log = self.stack.data_dir / "logs" / f"{name}-2.log"
+        self.twins[name] = ServiceProcess(name, environment, log, silent)
+
+    async def _twin_ready(self, name: str) -> None:
+        while not await asyncio.to_thread(is_ready, "127.0.0.1", self._twin_ports[name]):
+            assert self.twins[name].alive, list(self.twins[name].last_lines)
+            await asyncio.sleep(0.1)
+
+    async def restart_twin(self, name: str) -> None:
+        """Stop a second replica cleanly, start it again and return when it is ready."""
+        await asyncio.to_thread(self.twins[name].stop)
+        self._begin_twin(name)
+        async with asyncio.timeout(NEVER_S):
+            await self._twin_ready(name)
 
     async def no_twins(self) -> None:
         """End the second replicas cleanly."""
