@@ -20,7 +20,7 @@ import orjson
 from libs.common.problems import Invalid
 
 MAX_PAGE = 500
-MAX_CURSOR = 400  # characters
+MAX_CURSOR = 2_000  # characters: two names of 200 signs and a line, packed
 MAX_INTEGER = 2**63 - 1
 # What asyncpg reads and writes for infinity. Its own word in a cursor, since it has no zone as other times have.
 FOREVER, _INFINITY = datetime.max, "infinity"  # noqa: DTZ901 - it has no zone there

@@ -19,7 +19,7 @@ from libs.common.contracts.gateway.logins import RENEW_PATH
 from libs.common.contracts.gateway.passwords import SET_PATH
 from libs.common.contracts.gateway.passwords import SIGN_IN_PATH as PASSWORD_PATH
 from libs.common.contracts.gateway.sessions import PATH as SESSIONS_PATH
-from libs.common.contracts.gateway.sign_in import CALLBACK_PATH, LOGOUT_PATH, SIGN_OUT_PATH, SIGNED_OUT_PATH
+from libs.common.contracts.gateway.sign_in import CALLBACK_PATH, LIST_PATH, LOGOUT_PATH, SIGN_OUT_PATH, SIGNED_OUT_PATH
 from libs.common.contracts.gateway.sign_in import PATH as SIGN_IN_PATH
 from libs.common.latency import LatencyRecorder
 from libs.common.objects import Bucket
@@ -268,6 +268,7 @@ def _own_routes(edge: Edge) -> list[Route]:
         Route(SET_PATH, edge.password_door.choose, methods=["POST"]),
         Route(LOGINS_PATH, edge.login_door.open, methods=["POST"]),
         Route(RENEW_PATH, edge.login_door.renew, methods=["POST"]),
+        Route(LIST_PATH, edge.sign_in.offer, methods=["GET"]),
         Route(SIGN_IN_PATH, edge.sign_in.begin, methods=["GET"]),
         Route(CALLBACK_PATH, edge.sign_in.finish, methods=["GET"]),
         Route(SIGN_OUT_PATH, edge.leaving.leave, methods=["POST"]),

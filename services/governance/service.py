@@ -28,6 +28,7 @@ from services.governance import (
     rejudging,
     runs,
     stages,
+    verdicts,
     wanted,
 )
 from services.governance import catalog as gates
@@ -87,6 +88,7 @@ def make_service(
         backtests.table(catalog),
         runs.table(judging),
         admission.table(catalog),
+        verdicts.TABLE,
         badges.table(catalog),
         paths.table(catalog),
         loads.TABLE,

@@ -21,6 +21,7 @@ from services.governance import (
     rejudging,
     runs,
     stages,
+    verdicts,
 )
 from services.governance.exceptions import approvals
 from services.governance.inputs import failures, heads, parts, reports, signals
@@ -60,8 +61,8 @@ FROM generate_series(20001, 26000) AS n;
 INSERT INTO governance.gate_heads (gate, site, subject, run_number)
 SELECT gate, site, subject, max(run_number) FROM governance.runs GROUP BY 1, 2, 3;
 INSERT INTO governance.gate_lines (gate, site, subject, line, version, decision, last_go_run_id, baseline_version)
-SELECT gate, site, subject, n::text, '1.0', 'go', max(run_id), '1.0'
-FROM governance.runs, generate_series(0, 50) AS n GROUP BY 1, 2, 3, 4;
+SELECT gate, site, subject, n::text, '1.0', CASE WHEN n % 3 = 0 THEN 'no_go' ELSE 'go' END, max(run_id), '1.0'
+FROM governance.runs, generate_series(0, 50) AS n GROUP BY 1, 2, 3, 4, 6;
 INSERT INTO governance.versions_seen (site, subject, version, first_at)
 SELECT 'site-' || n % 3, 'subject-' || n % 7, '1.' || n, now() FROM generate_series(1, 20000) AS n;
 INSERT INTO governance.valid_gos (gate, site, subject, version, run_id, decided_at, since, valid_until, kinds,
@@ -109,6 +110,16 @@ def _pages(name: str, listing: Listing, **given: Any) -> dict[str, tuple[str, tu
     }
 
 
+def _texts(name: str, **given: Any) -> dict[str, tuple[str, tuple[Any, ...]]]:
+    """The same of the newest verdicts, whose place is three texts."""
+    listing = verdicts.LIST_VERDICTS
+    behind = listing.cursor({"gate": "gate-1", "subject": "subject-2", "line": "7"})
+    return {
+        name: listing.query(given, limit=51),
+        f"{name}, further on": listing.query(given, limit=51, cursor=behind),
+    }
+
+
 HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "facts": (
         gate.SELECT_FACTS,
@@ -144,6 +155,9 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "resolved groups": (parts.DROP_RESOLVED, ("site-1", ["subject-3"], "kind-7", None)),
     **_pages("runs", runs.LIST_RUNS, gate="gate-1", site="site-1"),
     **_pages("runs of a subject", runs.LIST_RUNS, gate="gate-1", site="site-1", subject="subject-3"),
+    **_texts("verdicts", site="site-1"),
+    **_texts("verdicts that are no GO", site="site-1", decision="no_go"),
+    **_texts("verdicts of a gate", site="site-1", gate="gate-1"),
     "one run": (runs.SELECT_RUN, ("gate-1", "site-1", 77)),
     "last of a version": (badges.SELECT_LAST, ("gate-1", "site-1", "subject-3", "1.0", None, 200)),
     "who asked": (approvals.SELECT_ASKED, ("gate-1", "site-1", "subject-3", "1.0")),
@@ -171,6 +185,12 @@ RARE: dict[str, tuple[str, tuple[Any, ...], tuple[str, ...]]] = {
         failures.SELECT_NEWER,
         ("site-1", "subject-3", "1.7", "part-3", None, 7, 1_000, ""),
         ("signals",),
+    ),
+    "verdicts of a subject": (
+        *verdicts.LIST_VERDICTS.query(
+            {"site": "site-1", "gate": "gate-1", "subject": "subject-3", "decision": "go"}, limit=51
+        ),
+        ("runs", "gate_lines"),
     ),
     "pruning": (pruning.PRUNE, (0, 5_000, None), ("signals", "runs")),
 }

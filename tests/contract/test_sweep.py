@@ -111,6 +111,7 @@ def test_the_sweep_sees_every_route() -> None:
         ("POST", "/api/webhooks/{webhook_id}"),
         ("POST", "/api/federation/token"),
         ("POST", "/api/sessions"),
+        ("GET", "/api/sign-in"),
         ("POST", "/api/sign-in"),
         ("POST", "/api/sign-out"),
         ("GET", "/api/sign-in/{provider}/signed-out"),

@@ -1,4 +1,4 @@
-"""What a sign-in leaves in the audit log, and what of it a service of the version before is told."""
+"""What a stranger reads of sign-in, what one leaves in the audit log, and what an older service is told of it."""
 
 from __future__ import annotations
 
@@ -29,6 +29,13 @@ async def http(stack: Stack, provider: str) -> AsyncIterator[Http]:
     edge = await opened(stack, provider)
     yield edge
     await edge.close()
+
+
+async def test_a_stranger_reads_the_names_of_the_providers_and_nothing_else_of_them(http: Http) -> None:
+    answer = await http.of(None).get("/api/sign-in")
+    assert (answer.status_code, answer.json()) == (200, {"providers": [{"name": "acme"}]})
+    assert "RateLimit" in answer.headers, "it is not counted"
+    assert (await http.of(None).get("/api/sign-in?site=x")).status_code == 422
 
 
 async def test_from_where_somebody_came_is_noted_under_a_key_of_their_own_or_not_at_all(http: Http) -> None:

@@ -72,6 +72,7 @@ FACES: dict[str, Face] = {
     "governance.approvals.show": Face("gate approvals", target=True),
     "governance.approval.withdraw": Face("gate withdraw"),
     "governance.runs.list": Face("gate history", target=True),
+    "governance.verdicts.list": Face("gate verdicts"),
     "governance.runs.get": Face("gate verdict", "Show a stored verdict. Exit code as of that verdict.", judges=True),
     "governance.plan.get": Face(
         "plan show", flags={"gate": "--gate", "include_warnings": "--warnings/--no-warnings"},

@@ -20,6 +20,7 @@ from libs.common.contracts.governance.paths import Path, Repair
 from libs.common.contracts.governance.plans import Plan
 from libs.common.contracts.governance.runs import AcceptedUsed, GateRun, OverrideUsed, RuleResult, WaiverUsed
 from libs.common.contracts.governance.stages import Stages
+from libs.common.contracts.governance.verdicts import LatestVerdict
 
 MOST_SHOWN = 1_000  # of a role's open items; the server counts no further
 
@@ -140,6 +141,17 @@ def verdicts(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     session.emit(answer, table(columns, rows))
 
 
+def all_verdicts(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """The newest verdict of each line, one a line."""
+    rows = [
+        (one.gate, one.subject, one.line, one.version, one.decision, f"{one.score_percent:g} %", one.decided_at,
+         one.changed_at, one.run_id)
+        for one in read_as(Page[LatestVerdict], answer).items
+    ]  # fmt: skip
+    columns = ("gate", "subject", "line", "version", "verdict", "score", "decided at", "so since", "run")
+    session.emit(answer, table(columns, rows))
+
+
 def stages(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     """Where versions stand, one gate of a version a line."""
     found = read_as(Stages, answer)
@@ -238,6 +250,7 @@ BY_RESULT: dict[Any, Callable[[Session, Any, Mapping[str, Any]], int | None]] = 
     Admission: admission,
     GateRun: verdict,
     Page[GateRun]: verdicts,
+    Page[LatestVerdict]: all_verdicts,
     Path: path,
     Forecast: forecast,
     Plan: plan,

@@ -43,7 +43,7 @@ def doors(schemas: Schemas) -> dict[str, Any]:
         WEBHOOK_PATH: {"post": _delivers(schemas)},
         LOGIN_PATH: {"post": _logs_in(schemas)},
         SESSIONS_PATH: {"post": _opens_session(schemas)},
-        PASSWORD_PATH: {"post": _signs_in_by_password(schemas)},
+        PASSWORD_PATH: {"get": _offers(), "post": _signs_in_by_password(schemas)},
         SET_PATH: {"post": _chooses_password(schemas)},
         LOGINS_PATH: {"post": _opens_login(schemas)},
         RENEW_PATH: {"post": _renews_login(schemas)},
@@ -52,6 +52,23 @@ def doors(schemas: Schemas) -> dict[str, Any]:
         LOGOUT_PATH: {"post": _signs_out()},
         SIGN_OUT_PATH: {"post": _leaves()},
         SIGNED_OUT_PATH: {"get": _signs_in("left", "Back from the provider after a sign-out", "state")},
+    }
+
+
+def _offers() -> dict[str, Any]:
+    name = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
+    found = {"type": "object", "required": ["providers"], "properties": {"providers": {"type": "array", "items": name}}}
+    return {
+        "operationId": "sign_in.offer",
+        "summary": "The names of the providers by which people sign in here",
+        "tags": ["gateway"],
+        "x-headgate-permission": "none: who signs in has none yet",
+        "security": [],
+        "parameters": [],
+        "responses": {
+            "200": {"description": "Their names", "content": {"application/json": {"schema": found}}},
+            **problems(Invalid, TooMany, Unavailable),
+        },
     }
 
 

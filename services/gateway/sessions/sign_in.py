@@ -1,4 +1,4 @@
-"""``/api/sign-in/{provider}`` and its ``…/callback``: a person signs in with a provider of OpenID Connect.
+"""``/api/sign-in``, ``…/{provider}`` and ``…/callback``: a person signs in with a provider of OpenID Connect.
 
 Between the two, what belongs to this sign-in is in a cookie that only this installation can read (`Ticket`, sealed by
 the vault), so nobody fills a table by beginning. A ticket counts once, over all gateways.
@@ -22,6 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from libs.common import sealed_links, versions
 from libs.common.contracts.gateway.sign_in import (
     CALLBACK_PATH,
+    LIST_PATH,
     PATH,
     SIGN_IN,
     SignIn,
@@ -77,11 +78,16 @@ class Rules:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def of(self, name: str) -> tuple[SignInProvider, SignIn]:
+    async def now(self) -> SignIn:
+        """Those in force. Raises `Unavailable`."""
         try:
-            rules = (await versions.current(self._pool, SIGN_IN, EVERYWHERE)).content
+            return (await versions.current(self._pool, SIGN_IN, EVERYWHERE)).content
         except UNREACHABLE as error:
             raise Unavailable("Nobody can sign in now: the database can't be reached. Try again.") from error
+
+    async def of(self, name: str) -> tuple[SignInProvider, SignIn]:
+        """A provider by its name, and the rules. Raises `NotFound`, `Unavailable`."""
+        rules = await self.now()
         provider = next((one for one in rules.providers if one.name == name), None)
         if provider is None:
             raise NotFound("Nobody signs in here by a provider of that name; an owner publishes them.")
@@ -104,6 +110,15 @@ class SignInDoor:
         self._pool, self._access, self._commands, self._providers = pool, access, commands, providers
         self.rules = Rules(pool)
         self._vault, self._clock, self._public_url = vault, clock, public_url
+
+    async def offer(self, request: Request) -> Response:
+        """The names of the providers, for a page that asks people how they come in. Raises `Unavailable`."""
+        context = context_of(request)
+        context.route = LIST_PATH
+        await self._access.limit_stranger(context)
+        read_query(request, frozenset())
+        names = [{"name": one.name} for one in (await self.rules.now()).providers]
+        return Response(orjson.dumps({"providers": names}), media_type="application/json")
 
     async def begin(self, request: Request) -> Response:
         """To the provider. Raises `NotFound`, `Forbidden` without HTTPS, `Invalid`, `Unavailable`."""

@@ -100,7 +100,7 @@ def _packed(*keys: Any) -> str:
         _packed(True, "2026-03-01T09:00:00Z", "a\x00", 7),
         _packed(True, "2026-03-01T09:00:00Z", "a", True),
         _packed(True, "2026-03-01T09:00:00Z", "a", 2**63),
-        _packed(True, "2026-03-01T09:00:00Z", "a" * 400, 7),
+        _packed(True, "2026-03-01T09:00:00Z", "a" * 2_000, 7),
         base64.urlsafe_b64encode(b'{"open": true}').decode(),
     ],
 )

@@ -14,6 +14,7 @@ from libs.common.contracts.roles import KEEPER
 from libs.common.contracts.versions import Document
 from libs.common.problems import Conflict, Forbidden, NotFound, Refusal, Unauthorized
 
+LIST_PATH = "/api/sign-in"
 PATH = "/api/sign-in/{provider}"
 CALLBACK_PATH = "/api/sign-in/{provider}/callback"
 SIGN_OUT_PATH = "/api/sign-out"
