@@ -9,4 +9,5 @@
 export const ROUTES = [
   { pattern: "/", load: () => import("./pages/overview.js"), permission: "gate:read", nav: "nav.overview" },
   { pattern: "/board", load: () => import("./pages/board.js"), permission: "remediation:read", nav: "nav.board" },
+  { pattern: "/jobs", load: () => import("./pages/jobs.js"), permission: "job:read", nav: "nav.jobs" },
 ];

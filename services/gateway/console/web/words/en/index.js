@@ -1,7 +1,8 @@
 // All words in English.
 import board from "./board.js";
 import common from "./common.js";
+import jobs from "./jobs.js";
 import overview from "./overview.js";
 import signIn from "./sign_in.js";
 
-export default { ...common, ...board, ...overview, ...signIn };
+export default { ...common, ...board, ...jobs, ...overview, ...signIn };
