@@ -10,4 +10,8 @@ export const ROUTES = [
   { pattern: "/", load: () => import("./pages/overview.js"), permission: "gate:read", nav: "nav.overview" },
   { pattern: "/board", load: () => import("./pages/board.js"), permission: "remediation:read", nav: "nav.board" },
   { pattern: "/jobs", load: () => import("./pages/jobs.js"), permission: "job:read", nav: "nav.jobs" },
+  { pattern: "/admin", load: () => import("./pages/admin.js"), nav: "nav.admin" },
+  { pattern: "/admin/users", load: () => import("./pages/admin/users.js"), permission: "identity:read" },
+  { pattern: "/admin/users/:name", load: () => import("./pages/admin/user.js"), permission: "identity:read" },
+  { pattern: "/admin/tokens", load: () => import("./pages/admin/tokens.js"), permission: "token:read" },
 ];

@@ -93,14 +93,19 @@ async function again(ask) {
   }
 }
 
-/** Wait for an order that was accepted while its service was busy or away. @param {Response} accepted */
+/** Wait for an order that was accepted while its service was busy or away. A secret stands only in the first answer.
+ * @param {Response} accepted */
 async function settled(accepted) {
   const place = /** @type {string} */ (accepted.headers.get("Location"));
+  const { command: _command, state: _state, status_url: _url, ...once } = (await body(accepted)) ?? {};
   const until = Date.now() + PENDING_MS;
   while (Date.now() < until) {
     await new Promise((resolve) => setTimeout(resolve, PENDING_EVERY_MS));
-    const answer = await send("GET", place, {});
-    if (answer.status !== 202) return body(answer);
+    const outcome = await get(place);
+    if (outcome.state === "pending" || outcome.state === "waiting") continue;
+    if (outcome.http_status >= 400) throw new Problem(outcome.http_status, outcome.result ?? { title: outcome.state });
+    const ours = once.fingerprint !== undefined && once.fingerprint === outcome.result?.fingerprint;
+    return ours ? { ...outcome.result, ...once } : outcome.result;
   }
   throw new Problem(202, { title: "pending", detail: place, type: "console:pending" });
 }

@@ -1,8 +1,9 @@
 // All words in Korean.
 import board from "./board.js";
+import admin from "./admin.js";
 import common from "./common.js";
 import jobs from "./jobs.js";
 import overview from "./overview.js";
 import signIn from "./sign_in.js";
 
-export default { ...common, ...board, ...jobs, ...overview, ...signIn };
+export default { ...common, ...admin, ...board, ...jobs, ...overview, ...signIn };

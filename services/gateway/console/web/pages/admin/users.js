@@ -1,0 +1,55 @@
+// People: who is there, in which role and where.
+import { html, useMemo } from "../../vendor/preact.js";
+import { order, path } from "../../api/client.js";
+import { useAsked } from "../../api/asking.js";
+import { may } from "../../api/session.js";
+import { Chip } from "../../parts/marks.js";
+import { Shown } from "../../parts/states.js";
+import { When } from "../../parts/when.js";
+import { BASE, useQueryValue } from "../../router.js";
+import { t } from "../../words/index.js";
+import { Names, Rows, Section, listed, useDeeds } from "./parts.js";
+
+export default function Users() {
+  const users = useAsked("/api/users", { on: ["gateway.user."] });
+  const passwords = useAsked("/api/passwords", { on: ["gateway.password.", "gateway.second_factor."] });
+  const roles = useAsked("/api/roles");
+  const { ask, dialog } = useDeeds(users.reload);
+  const create = () =>
+    ask({
+      title: t("admin.user.create"),
+      fields: [
+        { name: "username", label: t("admin.user"), required: true, pattern: "[a-z0-9\\-]{1,40}", hint: t("admin.name.hint") },
+        { name: "display_name", label: t("admin.user.display") },
+        { name: "role", label: t("admin.role"), value: "viewer", options: (roles.data ?? []).map((/** @type {any} */ one) => [one.role, one.role]) },
+        { name: "sites", label: t("admin.sites"), value: "global", hint: t("admin.sites.hint"), required: true },
+      ],
+      submit: t("admin.create"),
+      run: ({ username, display_name, role, sites, _key }) => order("POST", "/api/users", { username, display_name, role, sites: listed(sites) }, { key: _key }),
+    });
+  const side = may("user:write") && html`<button type="button" class="primary" onClick=${create}>${t("admin.user.create")}</button>`;
+  return html`<${Section} title=${t("admin.users")} side=${side}>
+    <${Shown} asked=${users}>${(/** @type {any[]} */ found) => html`<${List} users=${found} passwords=${passwords.data ?? []} />`}<//>${dialog}<//>`;
+}
+
+/** @param {{users: any[], passwords: any[]}} props */
+function List({ users, passwords }) {
+  const [text, setText] = useQueryValue("q");
+  const [state, setState] = useQueryValue("state", "active");
+  const kept = useMemo(() => new Map(passwords.map((one) => [one.username, one])), [passwords]);
+  const wanted = text.trim().toLowerCase();
+  const shown = users.filter((one) => (state === "all" || one.active) && `${one.username} ${one.display_name} ${one.role}`.toLowerCase().includes(wanted));
+  return html`<form class="bar" role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
+      <label>${t("search")}<br /><input type="search" value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)} /></label>
+      <label><input type="checkbox" checked=${state === "all"} onChange=${(/** @type {any} */ event) => setState(event.target.checked ? "all" : "active")} /> ${t("admin.inactive-too")}</label>
+      <p role="status" class="quiet">${t("admin.people", { count: shown.length })}</p>
+    </form>
+    <${Rows} rows=${shown} keyOf=${(/** @type {any} */ one) => one.username} empty=${t("admin.none-found")} label=${t("admin.users")} columns=${[
+      [t("admin.user"), (/** @type {any} */ one) => html`<a href=${BASE + path`/admin/users/${one.username}`}>${one.username}</a> <span class="quiet">${one.display_name}</span>`],
+      [t("admin.role"), (/** @type {any} */ one) => one.role],
+      [t("admin.sites"), (/** @type {any} */ one) => html`<${Names} names=${one.sites} />`],
+      [t("admin.state"), (/** @type {any} */ one) => html`<${Chip} kind=${one.active ? "good" : "none"}>${t(one.active ? "admin.active" : "admin.inactive")}<//>`],
+      [t("admin.second-factor"), (/** @type {any} */ one) => t(kept.get(one.username)?.second_factor ? "yes" : "no")],
+      [t("admin.created"), (/** @type {any} */ one) => html`<${When} at=${one.created_at} />`],
+    ]} />`;
+}
