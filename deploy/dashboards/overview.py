@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from deploy.dashboards.parts import COUNT, PER_SECOND, REQUESTS, SECONDS, Board, Page, Query, graph, number
+from deploy.dashboards.parts import (
+    COUNT,
+    PER_SECOND,
+    REQUESTS,
+    SECONDS,
+    WHOLE,
+    Board,
+    Page,
+    Query,
+    Typed,
+    counted,
+    graph,
+    lines,
+    number,
+)
 from deploy.dashboards.queries import (
     BY_STATUS,
     DEAD_LETTERS,
@@ -71,6 +85,23 @@ STUCK = (
 )  # fmt: skip
 
 
+ALL = '{service_name=~"headgate-.+"}'
+LOGGED = (
+    counted(
+        "Errors by service", "Lines of level error in five minutes: something is lost, or stands still.",
+        Query(
+            f'sum by (service_name) (count_over_time({ALL} | severity_text=~"error|critical"[5m]))',
+            "{{service_name}}",
+        ),
+        width=WHOLE,
+    ),
+    lines(
+        "Lines of a trace", "What all services said of the trace whose id stands above; of none, while that is empty.",
+        f'{ALL} | trace_id="$trace"',
+    ),
+)  # fmt: skip
+
+
 def board() -> Board:
     """Grafana's home."""
     return Board(
@@ -78,5 +109,6 @@ def board() -> Board:
         "headgate",
         "Headgate",
         "Does it run, may we release, is anything stuck.",
-        (("Now", NOW), ("Work", WORK), ("What is stuck", STUCK)),
+        (("Now", NOW), ("Work", WORK), ("What is stuck", STUCK), ("Log", LOGGED)),
+        typed=(Typed("trace", "Trace", "32 hex digits, as in the answer's traceparent or a problem document"),),
     )

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
-from grafana_foundation_sdk.models.common import DataSourceRef, LegendDisplayMode, LegendPlacement
+from grafana_foundation_sdk.builders import common, dashboard, logs, loki, prometheus, stat, timeseries
+from grafana_foundation_sdk.models.common import DataSourceRef, LegendDisplayMode, LegendPlacement, LogsSortOrder
 from grafana_foundation_sdk.models.dashboard import (
     Dashboard,
     DashboardCursorSync,
@@ -20,7 +20,9 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 TAG = "headgate"
-SOURCE = DataSourceRef("prometheus", "headgate-prometheus")  # the uid that provisioning/datasources gives
+# The uids that provisioning/datasources gives.
+SOURCE = DataSourceRef("prometheus", "headgate-prometheus")
+LOG = DataSourceRef("loki", "headgate-loki")
 # What a browser reaches Headgate by: a person changes it on the board, once.
 ADDRESS = "http://127.0.0.1:8080"
 Unit = Literal["short", "ops", "reqps", "s", "percentunit", "bytes"]
@@ -36,7 +38,7 @@ _STAT_HEIGHT, _GRAPH_HEIGHT = 4, 8
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A PromQL expression, and the legend of each of its series (labels in double braces).
+    """A PromQL expression (of the log: LogQL), and the legend of each of its series (labels in double braces).
 
     ``exemplars``: show single requests, each of which leads to its trace.
     """
@@ -56,9 +58,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One panel. ``bad_from``: the value from which a single number is red; None if none is."""
+    """One panel. ``bad_from``: the value from which a single number is red; None if none is.
 
-    kind: Literal["stat", "timeseries"]
+    ``of_log``: its queries are LogQL.
+    """
+
+    kind: Literal["stat", "timeseries", "logs"]
     title: str
     description: str
     unit: Unit
@@ -67,6 +72,7 @@ class Shown:
     width: int = HALF
     bad_from: float | None = None
     bad_below: float | None = None
+    of_log: bool = False
 
 
 def graph(
@@ -74,6 +80,16 @@ def graph(
 ) -> Shown:
     """A panel of lines over time."""
     return Shown("timeseries", title, description, unit, queries, tuple(pages), width)
+
+
+def counted(title: str, description: str, query: Query, *, width: int = HALF) -> Shown:
+    """A panel that counts lines of the log over time."""
+    return Shown("timeseries", title, description, COUNT, (query,), width=width, of_log=True)
+
+
+def lines(title: str, description: str, expr: str) -> Shown:
+    """A panel of lines of the log, the newest first."""
+    return Shown("logs", title, description, COUNT, (Query(expr, ""),), width=WHOLE, of_log=True)
 
 
 def number(
@@ -99,6 +115,15 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Typed:
+    """A variable that a person types, empty at first."""
+
+    name: str
+    title: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """A page: ``rows`` are (heading, panels). ``name`` is its file, ``uid`` what bookmarks hold."""
 
@@ -109,6 +134,7 @@ class Board:
     rows: tuple[tuple[str, tuple[Shown, ...]], ...]
     choices: tuple[Choice, ...] = ()
     period: str = "now-1h"
+    typed: tuple[Typed, ...] = ()
 
     def built(self) -> Dashboard:
         """What Grafana loads."""
@@ -127,6 +153,8 @@ class Board:
         )
         for choice in self.choices:
             made.with_variable(_variable(choice))
+        for typed in self.typed:
+            made.with_variable(_text_box(typed))
         number_of_panel = 0
         for heading, panels in self.rows:
             number_of_panel += 1
@@ -157,6 +185,10 @@ def _address() -> dashboard.TextBoxVariable:
     )
 
 
+def _text_box(typed: Typed) -> dashboard.TextBoxVariable:
+    return dashboard.TextBoxVariable(typed.name).label(typed.title).description(typed.description).default_value("")
+
+
 def _variable(choice: Choice) -> dashboard.QueryVariable:
     return (
         dashboard.QueryVariable(choice.label)
@@ -172,13 +204,27 @@ def _variable(choice: Choice) -> dashboard.QueryVariable:
     )
 
 
-def _panel(shown: Shown) -> stat.Panel | timeseries.Panel:
-    made: stat.Panel | timeseries.Panel = _stat(shown) if shown.kind == "stat" else _timeseries(shown)
-    made.title(shown.title).description(shown.description).unit(shown.unit).datasource(SOURCE).span(shown.width)
+def _panel(shown: Shown) -> stat.Panel | timeseries.Panel | logs.Panel:
+    made: stat.Panel | timeseries.Panel | logs.Panel
+    if shown.kind == "logs":
+        made = _lines()
+    else:
+        made = _stat(shown) if shown.kind == "stat" else _timeseries(shown)
+    made.title(shown.title).description(shown.description).unit(shown.unit).span(shown.width)
+    made.datasource(LOG if shown.of_log else SOURCE)
     made.links([_link(page) for page in shown.pages])
     for place, query in enumerate(shown.queries):
-        made.with_target(_target(query, chr(ord("A") + place), instant=shown.kind == "stat"))
+        letter = chr(ord("A") + place)
+        if shown.of_log:
+            made.with_target(loki.Dataquery().expr(query.expr).legend_format(query.legend).ref_id(letter).range(True))
+        else:
+            made.with_target(_target(query, letter, instant=shown.kind == "stat"))
     return made
+
+
+def _lines() -> logs.Panel:
+    made = logs.Panel().height(_GRAPH_HEIGHT).show_time(True).wrap_log_message(True).enable_log_details(True)
+    return made.sort_order(LogsSortOrder.DESCENDING)
 
 
 def _stat(shown: Shown) -> stat.Panel:

@@ -13,7 +13,9 @@ from deploy.dashboards.parts import (
     Board,
     Query,
     Shown,
+    counted,
     graph,
+    lines,
 )
 from deploy.dashboards.queries import BY_STATUS, LATENCY, PERCENTILES, STATUS, TIMED_NOTE, dead_letters_of
 from libs.common.contracts import CONTRACTS
@@ -103,6 +105,25 @@ def _trouble(service: str) -> tuple[Shown, ...]:
     )  # fmt: skip
 
 
+def _log(service: str) -> tuple[Shown, ...]:
+    here = f'{{service_name="headgate-{service}"}}'
+    bad = f'{here} | severity_text=~"warning|error|critical"'
+    return (
+        counted(
+            "Lines of the log by level", "In five minutes.",
+            Query(f"sum by (severity_text) (count_over_time({here}[5m]))", "{{severity_text}}"),
+        ),
+        counted(
+            "What it warns of most", "The ten sentences that came most often in five minutes.",
+            Query(
+                f'topk(10, sum by (event) (count_over_time({bad} | json event="event"[5m])))',
+                "{{event}}",
+            ),
+        ),
+        lines("Warnings and errors", "A line leads to the spans of its trace.", bad),
+    )  # fmt: skip
+
+
 def _process(service: str) -> tuple[Shown, ...]:
     here = f'{{job="headgate", service="{service}"}}'
     return (
@@ -123,7 +144,8 @@ def _process(service: str) -> tuple[Shown, ...]:
 
 def board(service: str) -> Board:
     """The board of one service of the roster."""
-    rows = [("Work", _work(service)), ("Trouble", _trouble(service)), ("Process", _process(service))]
+    rows = [("Work", _work(service)), ("Trouble", _trouble(service)), ("Log", _log(service))]
+    rows.append(("Process", _process(service)))
     if service == "gateway":
         rows.insert(0, ("HTTP", EDGE))
     return Board(

@@ -25,6 +25,7 @@ from tests.outside import (
     fuzz,
     prometheus,
     providers,
+    queries,
     subscribers,
     traces,
     webhooks,
@@ -88,6 +89,7 @@ def _prove(
 
     try:
         take("rules", lambda: prometheus.check_files(world))
+        take("queries", lambda: queries.step(world))
         take("documents", lambda: documents.step(world))
         with prometheus.Monitoring(world) as monitoring:
             take("monitoring", lambda: prometheus.wait_up(monitoring))

@@ -13,6 +13,7 @@ import yaml
 
 from deploy.dashboards.boards import boards, written
 from libs.common.contracts import CONTRACTS
+from libs.common.roster import SERVICES
 from tests.promql import Series, declared, faults, look, names_in, outside, variables_in
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -66,7 +67,7 @@ def known() -> dict[str, Series]:
 def expressions() -> Iterator[tuple[str, str]]:
     """(where, PromQL) of each panel and each rule."""
     for board in loaded():
-        for panel in panels(board):
+        for panel in (one for one in panels(board) if one["datasource"]["type"] == "prometheus"):
             yield from ((f"{board['title']}, {panel['title']}", target["expr"]) for target in panel["targets"])
     for name in ("rules.yml", "slo-rules.yml"):
         yield from ((f"{name} {rule.get('alert') or rule['record']}", rule["expr"]) for rule in rules(name))
@@ -156,13 +157,30 @@ def test_each_panel_explains_itself() -> None:
             assert panel["description"].endswith("."), where
             assert panel["fieldConfig"]["defaults"]["unit"] in UNITS, where
             assert [one["refId"] for one in panel["targets"]] == [chr(65 + at) for at in range(len(panel["targets"]))]
-            assert panel["datasource"]["uid"] == _source_uid(), where
+            assert panel["datasource"]["uid"] == _uid_of(panel["datasource"]["type"]), where
 
 
-def _source_uid() -> Any:
-    return yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"][0][
-        "uid"
-    ]
+def _uid_of(kind: str) -> Any:
+    file = DEPLOY / "grafana" / "provisioning" / "datasources" / f"{kind}.yml"
+    return yaml.safe_load(file.read_text())["datasources"][0]["uid"]
+
+
+def test_each_service_s_board_shows_its_log_by_the_name_that_lines_carry() -> None:
+    """What the export names itself, and Loki makes of it: `service.name` is the label `service_name`."""
+    shown = {
+        board["uid"].removeprefix("headgate-service-"): [
+            target["expr"]
+            for panel in panels(board)
+            if panel["datasource"]["type"] == "loki"
+            for target in panel["targets"]
+        ]
+        for board in loaded()
+    }
+    assert {name for name, found in shown.items() if found} == {*SERVICES, "headgate"}
+    for name in SERVICES:
+        assert len(shown[name]) == 3
+        assert all(f'{{service_name="headgate-{name}"}}' in text for text in shown[name])
+    assert any('| trace_id="$trace"' in text for text in shown["headgate"])
 
 
 def test_times_to_an_answer_lead_to_traces() -> None:
