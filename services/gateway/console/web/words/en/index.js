@@ -1,9 +1,12 @@
 // All words in English.
-import board from "./board.js";
 import admin from "./admin.js";
+import audit from "./audit.js";
+import backups from "./backups.js";
+import board from "./board.js";
 import common from "./common.js";
+import deliveries from "./deliveries.js";
 import jobs from "./jobs.js";
 import overview from "./overview.js";
 import signIn from "./sign_in.js";
 
-export default { ...common, ...admin, ...board, ...jobs, ...overview, ...signIn };
+export default { ...common, ...admin, ...audit, ...backups, ...board, ...deliveries, ...jobs, ...overview, ...signIn };
