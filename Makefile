@@ -18,7 +18,7 @@ WORKERS ?= 2
 # Must say the same as requires-python in pyproject.toml.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 .DEFAULT_GOAL := help
-.PHONY: help install assets test whole again unit integration coverage security bandit audit test-install lint format lock demo picture up bench docs faults faults-long sweep outside chart image sbom release-notes clean
+.PHONY: help install assets test whole again unit integration coverage security bandit audit test-install lint format lock demo picture up bench docs faults faults-long sweep outside console-test chart image sbom release-notes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -128,6 +128,10 @@ faults-long: install ## the same for FAULTS_MINUTES from the next seed on; needs
 
 sweep: install ## every route and subject against strangers, wrong roles, foreign sites and hostile input
 	$(BIN)/python -m pytest tests/contract/test_sweep.py tests/contract/test_live_sweep.py tests/contract/test_http_wire.py tests/integration/test_permissions.py
+
+console-test: install assets ## check the console's types, and use it in a real Chromium
+	@cd deploy/assets && { [ -x node_modules/.bin/tsc ] || npm ci --silent; } && node_modules/.bin/tsc -p tsconfig.json
+	$(BIN)/python -m pytest tests/console -m console
 
 outside: install ## proof with clients and tools that aren't ours, on a live stack (minutes)
 	@$(BIN)/python -m tests.outside

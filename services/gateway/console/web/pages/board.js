@@ -1,5 +1,5 @@
 // The board: what must be done, by whom, until when. As a table, in columns, on the calendar; by mouse, keys or both.
-import { html, useCallback, useEffect, useMemo, useState } from "../vendor/preact.js";
+import { html, useCallback, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { useAsked } from "../api/asking.js";
 import { address } from "../api/client.js";
 import { may, reader } from "../api/session.js";
@@ -63,7 +63,6 @@ function Loaded({ items, truncated, change, changeMany, place }) {
     return wanted.day ? found.filter((one) => one.due_at && new Date(one.due_at).toLocaleDateString("sv") === wanted.day) : found;
   }, [items, now, me, ...Object.values(wanted)]);
   const open = items.find((/** @type {any} */ one) => String(one.id) === openId);
-  const current = shown[Math.min(at, shown.length - 1)];
   const toggle = useCallback((/** @type {any} */ item) => setChosen((before) => {
     const next = new Set(before);
     if (!next.delete(item.id)) next.add(item.id);
@@ -76,7 +75,7 @@ function Loaded({ items, truncated, change, changeMany, place }) {
     setChosen(new Set());
     setResult(done);
   };
-  useBoardKeys({ shown, at, setAt, current, chosen, setChosen, toggle, setOpenId, setAssigning, selection, setHelp, writes });
+  useBoardKeys({ shown, at, setAt, chosen, setChosen, toggle, setOpenId, setAssigning, selection, setHelp, writes });
   const assigned = async (/** @type {string|null} */ assignee) => {
     const whom = assigning ?? [];
     setAssigning(null);
@@ -103,23 +102,30 @@ function Loaded({ items, truncated, change, changeMany, place }) {
 }
 
 /** @param {any} props */
-function useBoardKeys({ shown, at, setAt, current, chosen, setChosen, toggle, setOpenId, setAssigning, selection, setHelp, writes }) {
+function useBoardKeys({ shown, at, setAt, chosen, setChosen, toggle, setOpenId, setAssigning, selection, setHelp, writes }) {
   const focus = (/** @type {string} */ selector) => /** @type {HTMLElement|null} */ (document.querySelector(selector))?.focus();
+  // Who types fast is ahead of what is drawn: where the keys are is known at once.
+  const now = useRef(at);
+  now.current = Math.min(at, shown.length - 1);
+  const move = (/** @type {number} */ to) => {
+    now.current = Math.max(0, Math.min(to, shown.length - 1));
+    setAt(now.current);
+  };
+  const withCurrent = (/** @type {(item: any) => void} */ deed) => () => shown[now.current] && deed(shown[now.current]);
   useEffect(() => {
     if (at >= shown.length) setAt(shown.length - 1);
   }, [shown.length]);
   useKeys({
-    j: () => setAt(Math.min(at + 1, shown.length - 1)),
-    k: () => setAt(Math.max(at - 1, 0)),
-    Enter: () => current && setOpenId(String(current.id)),
-    x: () => current && writes && toggle(current),
-    a: () => writes && (chosen.size ? setAssigning(selection) : current?.is_active && setAssigning([current])),
-    s: () => current && focus(`#item-${current.id} select`),
-    c: () => {
-      if (!current) return;
-      setOpenId(String(current.id));
+    j: () => move(now.current + 1),
+    k: () => move(now.current - 1),
+    Enter: withCurrent((item) => setOpenId(String(item.id))),
+    x: withCurrent((item) => writes && toggle(item)),
+    a: () => writes && (chosen.size ? setAssigning(selection) : withCurrent((item) => item.is_active && setAssigning([item]))()),
+    s: withCurrent((item) => focus(`#item-${item.id} select`)),
+    c: withCurrent((item) => {
+      setOpenId(String(item.id));
       setTimeout(() => focus("dialog.drawer textarea[name=text]"), 100);
-    },
+    }),
     "/": () => focus("#board-search"),
     "?": () => setHelp(true),
     Escape: () => setChosen(new Set()),

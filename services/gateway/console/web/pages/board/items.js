@@ -16,6 +16,9 @@ export const BASE = "/api/ops/governance/gate/remediation/tracker";
  *   gate_run_id: number, detail: any, line: string, completed_at: string|null, verified_at: string|null}} Item
  */
 
+/** The last change on its way of each item: who changes one twice quickly does not stand in their own way. @type {Map<number, Promise<Item>>} */
+const running = new Map();
+
 /** The address of an item's part, such as `comments`. @param {number} id @param {string} [part] */
 export const ofItem = (id, part = "") => sited(path`/api/ops/governance/gate/remediation/tracker/items/${id}` + (part && `/${part}`));
 
@@ -51,14 +54,24 @@ export function useItems(gate, all) {
    * @param {Item} item @param {Record<string, any>} fields @returns {Promise<boolean>} whether it was taken */
   async function change(item, fields) {
     patch((data) => ({ ...data, items: data.items.map((/** @type {Item} */ one) => (one.id === item.id ? { ...one, ...fields } : one)) }));
+    const before = running.get(item.id);
+    const asked = (async () => {
+      const known = await before?.catch(() => null); // after a refusal this one is judged by itself
+      return order("PATCH", ofItem(item.id), fields, { ifMatch: Math.max(item.revision, known?.revision ?? 0) });
+    })();
+    running.set(item.id, asked);
     try {
-      place(await order("PATCH", ofItem(item.id), fields, { ifMatch: item.revision }));
+      const changed = await asked;
+      if (running.get(item.id) === asked) place(changed); // else what the next change shows is newer
       return true;
     } catch (problem) {
       sayRefused(problem);
-      patch((data) => ({ ...data, items: data.items.map((/** @type {Item} */ one) => (one.id === item.id ? item : one)) }));
+      // What an event brought meanwhile is newer than what this change began with.
+      patch((data) => ({ ...data, items: data.items.map((/** @type {Item} */ one) => (one.id === item.id && one.revision === item.revision ? item : one)) }));
       get(ofItem(item.id)).then(place, reload);
       return false;
+    } finally {
+      if (running.get(item.id) === asked) running.delete(item.id);
     }
   }
 

@@ -1,5 +1,5 @@
 // The board's keys. They rest while somebody types, while a dialog is open, and for who has switched them off.
-import { html, useEffect, useState } from "../../vendor/preact.js";
+import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { Dialog } from "../../parts/dialog.js";
 import { t } from "../../words/index.js";
 
@@ -11,6 +11,8 @@ export const keysOn = () => localStorage.getItem(OFF) !== "off";
 
 /** @param {Record<string, () => void>} deeds by key */
 export function useKeys(deeds) {
+  const latest = useRef(deeds);
+  latest.current = deeds;
   useEffect(() => {
     const pressed = (/** @type {KeyboardEvent} */ event) => {
       const target = /** @type {HTMLElement} */ (event.target);
@@ -22,14 +24,14 @@ export function useKeys(deeds) {
       // Enter on a button or link is theirs.
       if (event.key === "Enter" && target.matches("button, a")) return;
       const key = event.key === "ArrowDown" ? "j" : event.key === "ArrowUp" ? "k" : event.key;
-      const deed = deeds[key];
+      const deed = latest.current[key];
       if (!deed) return;
       event.preventDefault();
       deed();
     };
     document.addEventListener("keydown", pressed);
     return () => document.removeEventListener("keydown", pressed);
-  });
+  }, []);
 }
 
 /** @param {{close: () => void}} props */
