@@ -118,8 +118,8 @@ def fill(stack: LocalStack) -> Filled:
         assert no_go["verdict"] == "NO_GO", no_go
         ok(http.post(f"{OPS}/run", json={}))
         items = f"{OPS}/remediation/tracker/items"
-        found = await_that("the item of the failed tests", lambda: ok(http.get(items, params={"gate": GATE})))
-        item = next(one for one in found if one["rule_id"] == "tests_pass")
+        wanted = {"gate": GATE, "rule_id": "tests_pass"}
+        item = await_that("the item of the failed tests", lambda: ok(http.get(items, params=wanted)))[0]
         await_that("the items of the operations gate", lambda: ok(http.get(items)))
         ok(http.patch(f"{items}/{item['id']}", json={"assignee": PEOPLE["operator"], "status": "in_progress"}))
         ok(http.post(f"{items}/{item['id']}/comments", json={"text": "Looking into it."}))

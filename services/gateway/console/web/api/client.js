@@ -62,6 +62,7 @@ export function getAnswer(url, how = {}) {
 /**
  * Give an order and wait for its outcome. A lost answer is asked for again under the same key, so nothing is done twice.
  * @param {"POST"|"PUT"|"PATCH"|"DELETE"} method @param {string} url @param {any} [content]
+ * `ifMatch`: an ETag, or a revision; what has another by now is refused (412).
  * @param {{ifMatch?: string|number, key?: string, headers?: Record<string, string>}} [how]
  * @returns {Promise<any>} the result, null if there is none
  */
@@ -69,7 +70,9 @@ export async function order(method, url, content, how = {}) {
   const key = how.key ?? crypto.randomUUID();
   /** @type {Record<string, string>} */
   const headers = { "Idempotency-Key": key, ...how.headers };
-  if (how.ifMatch !== undefined) headers["If-Match"] = `"${String(how.ifMatch).replaceAll('"', "")}"`;
+  // What was read in a list has no ETag, but the number that an ETag begins with.
+  if (typeof how.ifMatch === "number") content = { ...content, if_revision: how.ifMatch };
+  else if (how.ifMatch !== undefined) headers["If-Match"] = how.ifMatch;
   const ask = () => send(method, url, { content, headers });
   let answer;
   try {
