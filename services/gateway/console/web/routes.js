@@ -8,6 +8,8 @@
 /** @type {Route[]} */
 export const ROUTES = [
   { pattern: "/", load: () => import("./pages/overview.js"), permission: "gate:read", nav: "nav.overview" },
+  { pattern: "/gates/:gate", load: () => import("./pages/gate.js"), permission: "gate:read" },
+  { pattern: "/gates/:gate/runs/:run", load: () => import("./pages/verdict.js"), permission: "gate:read" },
   { pattern: "/board", load: () => import("./pages/board.js"), permission: "remediation:read", nav: "nav.board" },
   { pattern: "/audit", load: () => import("./pages/audit.js"), permission: "audit:read", nav: "nav.audit" },
   { pattern: "/audit/verification", load: () => import("./pages/audit/verification.js"), permission: "audit:read" },

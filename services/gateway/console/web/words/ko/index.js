@@ -8,5 +8,6 @@ import deliveries from "./deliveries.js";
 import jobs from "./jobs.js";
 import overview from "./overview.js";
 import signIn from "./sign_in.js";
+import verdict from "./verdict.js";
 
-export default { ...common, ...admin, ...audit, ...backups, ...board, ...deliveries, ...jobs, ...overview, ...signIn };
+export default { ...common, ...admin, ...audit, ...backups, ...board, ...deliveries, ...jobs, ...overview, ...signIn, ...verdict };
