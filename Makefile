@@ -18,7 +18,7 @@ WORKERS ?= 2
 # Must say the same as requires-python in pyproject.toml.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 .DEFAULT_GOAL := help
-.PHONY: help install assets test whole again unit integration coverage security bandit audit test-install lint format lock demo picture up bench docs faults faults-long sweep outside console-test chart image sbom release-notes clean
+.PHONY: help install assets test whole again unit integration coverage security bandit audit test-install lint format lock demo picture up bench docs faults faults-long sweep console-test outside chart image sbom release-notes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
