@@ -72,7 +72,7 @@ def start_postgres(data_dir: Path, *, port: int, superuser_password: str, durabl
     """
     data_dir = data_dir.absolute()
     data_dir.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    prefix = _namespace_prefix()
+    prefix = namespace_prefix()
     lock = lock_data(data_dir.with_name(data_dir.name + ".lock"))
     try:
         _make_cluster(data_dir, superuser_password, prefix, durable=durable)
@@ -109,7 +109,7 @@ def start_postgres(data_dir: Path, *, port: int, superuser_password: str, durabl
     return Server("PostgreSQL", url, process, log, _STOP_SIGNALS)
 
 
-def _namespace_prefix() -> list[str]:
+def namespace_prefix() -> list[str]:
     """How to start Postgres's programs here: directly, or as root through `unshare`, because Postgres refuses uid 0.
 
     Inside the namespace our own uid is shown as another one, so every file of ours stays ours and no folder needs

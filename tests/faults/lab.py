@@ -17,10 +17,13 @@ from typing import Any
 
 from libs.common.telemetry import setup_logs
 from tests.faults import results, scenarios
+from tests.faults.beside import beside
 from tests.faults.cluster import cluster
+from tests.faults.failover import failover
 from tests.faults.full_disk import nats_disk, postgres_disk
 from tests.faults.link import CannotCut, link
 from tests.faults.mounts import CannotMount
+from tests.faults.pair import NoPatroni
 from tests.faults.power import power
 from tests.faults.rig import Verdict
 from tests.faults.rolling import rolling
@@ -42,6 +45,8 @@ SCENARIOS: dict[str, Scenario] = {
     "kills": _kills,
     "cluster": cluster,
     "rolling": rolling,
+    "failover": failover,
+    "beside": beside,
     "nats-disk": nats_disk,
     "postgres-disk": postgres_disk,
     "power": power,
@@ -84,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"scenario {name}, seed {seed}", flush=True)
             try:
                 verdict = run(name, seed, chosen.seconds)
-            except (CannotMount, CannotCut) as error:
+            except (CannotMount, CannotCut, NoPatroni) as error:
                 print(f"scenario {name} can't be done on this machine: {error}")
                 continue
             show(verdict)
