@@ -11,6 +11,7 @@ export const ROUTES = [
   { pattern: "/gates/:gate", load: () => import("./pages/gate.js"), permission: "gate:read" },
   { pattern: "/gates/:gate/runs/:run", load: () => import("./pages/verdict.js"), permission: "gate:read" },
   { pattern: "/board", load: () => import("./pages/board.js"), permission: "remediation:read", nav: "nav.board" },
+  { pattern: "/autopilot", load: () => import("./pages/autopilot.js"), permission: "remediation:read", nav: "nav.autopilot" },
   { pattern: "/audit", load: () => import("./pages/audit.js"), permission: "audit:read", nav: "nav.audit" },
   { pattern: "/audit/verification", load: () => import("./pages/audit/verification.js"), permission: "audit:read" },
   { pattern: "/audit/witnesses", load: () => import("./pages/audit/witnesses.js"), permission: "audit:read" },

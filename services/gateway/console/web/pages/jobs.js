@@ -50,7 +50,7 @@ function Schedule() {
 
 /** @param {{jobs: any[]}} props */
 function ScheduleTable({ jobs }) {
-  return html`<div class="scroll panel" tabindex="0" role="region" aria-label=${t("jobs.view.schedule")}><table class="rows">
+  return html`<div class="scroll panel" tabindex="0" role="region" aria-label=${t("jobs.view.schedule")}><table class="ops-rows">
     <thead><tr><th scope="col">${t("jobs.job")}</th><th scope="col">${t("jobs.service")}</th><th scope="col">${t("jobs.cron")}</th><th scope="col">${t("jobs.next")}</th><th scope="col">${t("jobs.last")}</th><th scope="col">${t("jobs.finished")}</th></tr></thead>
     <tbody>${jobs.map((one) => html`<tr key=${`${one.service} ${one.job_name}`}>
       <th scope="row"><button type="button" class="plain link mono" onClick=${() => setQuery({ view: "", q: "", service: "", job: one.job_name })}>${one.job_name}</button></th>
@@ -123,7 +123,7 @@ function Figures({ runs, all, ended }) {
 
 /** @param {{runs: any[], open: (id: string) => void}} props */
 function RunTable({ runs, open }) {
-  return html`<div class="scroll panel" tabindex="0" role="region" aria-label=${t("jobs.view.runs")}><table class="rows">
+  return html`<div class="scroll panel" tabindex="0" role="region" aria-label=${t("jobs.view.runs")}><table class="ops-rows">
     <thead><tr><th scope="col">${t("jobs.job")}</th><th scope="col">${t("jobs.status")}</th><th scope="col">${t("jobs.finished")}</th><th scope="col" class="number">${t("jobs.took")}</th><th scope="col">${t("jobs.service")}</th><th scope="col">${t("jobs.by")}</th></tr></thead>
     <tbody>${runs.map((one) => html`<tr key=${one.id}>
       <th scope="row"><button type="button" class="plain link mono" onClick=${() => open(String(one.id))}>${one.job_name}</button></th>

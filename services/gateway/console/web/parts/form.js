@@ -9,12 +9,13 @@ import { Refused } from "./states.js";
  *   rows?: number, autocomplete?: string, min?: string|number, max?: string|number, list?: string[], placeholder?: string, pattern?: string}} FieldProps
  */
 
-/** An input with its label: a list with `options`, an area with `rows`. @param {FieldProps} props */
+/** An input with its label: a list with `options`, an area with `rows`. What the reader chose stays when the page is drawn
+ * anew, so `value` is only where it begins. @param {FieldProps} props */
 export function Field({ label, hint, options, rows, list, value, ...input }) {
   const id = useId();
   const about = hint ? { "aria-describedby": `${id}-hint` } : {};
   const box = options
-    ? html`<select id=${id} ...${input} ...${about} value=${value}>${options.map(([one, text]) => html`<option value=${one} selected=${one === value}>${text}</option>`)}</select>`
+    ? html`<select id=${id} ...${input} ...${about}>${options.map(([one, text]) => html`<option value=${one} selected=${one === value}>${text}</option>`)}</select>`
     : rows
       ? html`<textarea id=${id} rows=${rows} ...${input} ...${about} defaultValue=${value}></textarea>`
       : html`<input id=${id} ...${input} ...${about} defaultValue=${value} list=${list ? `${id}-list` : undefined} />`;

@@ -1,6 +1,7 @@
 // All words in Korean.
 import admin from "./admin.js";
 import audit from "./audit.js";
+import autopilot from "./autopilot.js";
 import backups from "./backups.js";
 import board from "./board.js";
 import common from "./common.js";
@@ -10,4 +11,4 @@ import overview from "./overview.js";
 import signIn from "./sign_in.js";
 import verdict from "./verdict.js";
 
-export default { ...common, ...admin, ...audit, ...backups, ...board, ...deliveries, ...jobs, ...overview, ...signIn, ...verdict };
+export default { ...common, ...admin, ...audit, ...autopilot, ...backups, ...board, ...deliveries, ...jobs, ...overview, ...signIn, ...verdict };
