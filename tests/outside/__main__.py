@@ -18,6 +18,7 @@ from rich.table import Table
 from deploy.local import LocalError
 from tests.otlp import Receiver
 from tests.outside import (
+    alerts,
     audit_log,
     audit_log_tiles,
     bus,
@@ -105,6 +106,7 @@ def _prove(
             take("probes", lambda: prometheus.check_probes(monitoring))
         take("SLOs", lambda: prometheus.check_slos(world))
         take("fork of the audit log", lambda: prometheus.check_fork(world))
+        take("alerts", lambda: alerts.step(world))
         take("traces", lambda: traces.step(world))
         take("fuzz", lambda: fuzz.step(world))
     finally:
