@@ -7,6 +7,7 @@
 
 /** @type {Route[]} */
 export const ROUTES = [
+  { pattern: "/me", load: () => import("./pages/me.js"), permission: "me:read" },
   { pattern: "/", load: () => import("./pages/overview.js"), permission: "gate:read", nav: "nav.overview" },
   { pattern: "/gates/:gate", load: () => import("./pages/gate.js"), permission: "gate:read" },
   { pattern: "/gates/:gate/runs/:run", load: () => import("./pages/verdict.js"), permission: "gate:read" },
@@ -26,4 +27,14 @@ export const ROUTES = [
   { pattern: "/admin/users", load: () => import("./pages/admin/users.js"), permission: "identity:read" },
   { pattern: "/admin/users/:name", load: () => import("./pages/admin/user.js"), permission: "identity:read" },
   { pattern: "/admin/tokens", load: () => import("./pages/admin/tokens.js"), permission: "token:read" },
+  { pattern: "/admin/accounts", load: () => import("./pages/admin/accounts.js"), permission: "identity:read" },
+  { pattern: "/admin/roles", load: () => import("./pages/admin/roles.js"), permission: "identity:read" },
+  { pattern: "/admin/grants", load: () => import("./pages/admin/grants.js"), permission: "identity:read" },
+  { pattern: "/admin/sites", load: () => import("./pages/admin/sites.js"), permission: "site:read" },
+  { pattern: "/admin/webhooks", load: () => import("./pages/admin/webhooks.js"), permission: "signal:read" },
+  { pattern: "/admin/settings", load: () => import("./pages/admin/settings.js"), permission: "token:read" },
+  { pattern: "/admin/risk", load: () => import("./pages/admin/risk.js"), permission: "identity:read" },
+  { pattern: "/admin/risk/:name", load: () => import("./pages/admin/actor.js"), permission: "identity:read" },
+  { pattern: "/admin/dead-letters", load: () => import("./pages/admin/dead_letters.js"), permission: "deadletter:read" },
+  { pattern: "/admin/status", load: () => import("./pages/admin/status.js"), permission: "status:read" },
 ];

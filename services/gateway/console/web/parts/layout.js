@@ -90,7 +90,7 @@ function Top({ me, speak }) {
         ${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} lang=${code} selected=${code === languageNow()}>${name}</option>`)}</select></label>
       <label><span class="hidden">${t("theme")}</span><select value=${theme} onChange=${(/** @type {any} */ event) => paint(event.target.value)}>
         ${THEMES.map((one) => html`<option value=${one} selected=${one === theme}>${t(`theme.${one}`)}</option>`)}</select></label>
-      <span class="who">${me?.username ?? ""}</span>
+      ${me && html`<a class="who" href="${BASE}/me" title=${t("me.title")}>${me.username}</a>`}
       <button type="button" onClick=${() => signOut().catch(sayRefused)}>${t("sign-out")}</button>
     </div>
   </header>`;

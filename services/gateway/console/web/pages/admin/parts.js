@@ -14,6 +14,15 @@ import { t } from "../../words/index.js";
 export const SECTIONS = /** @type {[string, string|null][]} */ ([
   ["users", "identity:read"],
   ["tokens", "token:read"],
+  ["accounts", "identity:read"],
+  ["roles", "identity:read"],
+  ["grants", "identity:read"],
+  ["sites", "site:read"],
+  ["webhooks", "signal:read"],
+  ["settings", "token:read"],
+  ["risk", "identity:read"],
+  ["dead-letters", "deadletter:read"],
+  ["status", "status:read"],
 ]);
 
 /** Tabs of the sections that the reader may see. */

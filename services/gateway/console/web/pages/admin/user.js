@@ -68,10 +68,17 @@ function deedsOf(user) {
     ["factor", "identity:write", { title: t("admin.factor.reset", { name }), why: t("admin.factor.reset.why"), danger, submit: t("admin.factor.reset.go"), run: ({ _key }) => order("DELETE", at("/second-factor"), undefined, { key: _key }) }],
     ["sessions", "user:write", { title: t("admin.sessions.end-all", { name }), why: t("admin.sessions.end-all.why"), danger, submit: t("admin.sessions.end-all.go"), run: ({ _key }) => order("POST", at("/sessions/revoke"), {}, { key: _key }) }],
     ["tokens", "token:write", { title: t("admin.tokens.revoke-all", { name }), why: t("admin.tokens.revoke-all.why"), danger, submit: t("admin.tokens.revoke"), run: ({ _key }) => order("POST", at("/tokens/revoke"), {}, { key: _key }) }],
+    ...(user.active ? [] : erasing(name)),
+  ];
+}
+
+/** Only who is inactive can be erased. @param {string} name @returns {[string, string, import("./parts.js").Deed][]} */
+function erasing(name) {
+  return [
     ["erase", "identity:write", {
-      title: t("admin.erase", { name }), why: t("admin.erase.why"), danger, submit: t("admin.erase.go"), typed: name,
+      title: t("admin.erase", { name }), why: t("admin.erase.why"), danger: true, submit: t("admin.erase.go"), typed: name,
       fields: [{ name: "reason", label: t("reason"), hint: t("reason.hint"), required: true }],
-      run: ({ reason, _key }) => order("POST", at("/erase"), { reason }, { key: _key }),
+      run: ({ reason, _key }) => order("POST", path`/api/users/${name}/erase`, { reason }, { key: _key }),
     }],
   ];
 }

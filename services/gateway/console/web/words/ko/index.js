@@ -4,6 +4,8 @@ import audit from "./audit.js";
 import autopilot from "./autopilot.js";
 import backups from "./backups.js";
 import board from "./board.js";
+import me from "./me.js";
+import adminMore from "./admin_more.js";
 import common from "./common.js";
 import deliveries from "./deliveries.js";
 import jobs from "./jobs.js";
@@ -11,4 +13,4 @@ import overview from "./overview.js";
 import signIn from "./sign_in.js";
 import verdict from "./verdict.js";
 
-export default { ...common, ...admin, ...audit, ...autopilot, ...backups, ...board, ...deliveries, ...jobs, ...overview, ...signIn, ...verdict };
+export default { ...common, ...adminMore, ...me, ...admin, ...audit, ...autopilot, ...backups, ...board, ...deliveries, ...jobs, ...overview, ...signIn, ...verdict };
