@@ -61,7 +61,7 @@ function Tile({ of }) {
   const scores = of.scores.map((/** @type {number} */ one) => number(one, { maximumFractionDigits: 0 })).join(", ");
   return html`<li class="tile ${EDGES[/** @type {keyof typeof EDGES} */ (of.verdict)]}">
     <div class="tile-line"><span class="quiet">${of.gate}${of.line && ` · ${t("overview.line", { line: of.line })}`}</span><${Verdict} verdict=${of.verdict} /></div>
-    <h3><a href=${BASE + path`/gates/${of.gate}/runs/${of.run_id}`}>${of.subject || t("overview.site-itself")} <span class="mono">${of.version}</span></a></h3>
+    <h2><a href=${BASE + path`/gates/${of.gate}/runs/${of.run_id}`}>${of.subject || t("overview.site-itself")} <span class="mono">${of.version}</span></a></h2>
     ${of.reasons.slice(0, 2).map((/** @type {string} */ reason) => html`<p class="quiet">${reason}</p>`)}
     <${Sparkline} values=${of.scores} label=${t("overview.trend", { values: scores })} />
     <div class="tile-line quiet"><span>${t("overview.score", { score: number(of.score_percent, { maximumFractionDigits: 1 }) })}</span><span title=${local(of.decided_at)}>${t("overview.judged", { time: relative(Date.parse(of.decided_at), now) })}</span></div>
