@@ -73,7 +73,7 @@ function Runs({ first, url, gate }) {
       <th scope="row"><a href=${BASE + path`/gates/${gate}/runs/${one.run_id}`}>${one.run_id}</a></th><td><${Verdict} verdict=${one.verdict} /></td>
       <td>${one.version ? html`${one.subject} <span class="mono">${one.version}</span>` : one.site}${one.line && html` <span class="quiet">${t("overview.line", { line: one.line })}</span>`}</td>
       <td class="number">${number(one.summary.weighted_score_percent, { maximumFractionDigits: 1 })} %</td><td class="number wide">${number(one.summary.failure_count)}</td>
-      <td class="wide">${word("trigger", one.trigger)}</td><td><${When} at=${one.decided_at} /></td></tr>`)}</tbody>
+      <td class="wide">${word("run-trigger", one.trigger)}</td><td><${When} at=${one.decided_at} /></td></tr>`)}</tbody>
   </table></div>
   ${cursor && html`<p><button type="button" disabled=${busy} aria-busy=${busy} onClick=${more}>${t("more")}</button></p>`}`;
 }

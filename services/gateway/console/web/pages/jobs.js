@@ -131,6 +131,6 @@ function RunTable({ runs, open }) {
       <td><${When} at=${one.finished_at} /></td>
       <td class="number">${span(took(one))}</td>
       <td>${one.service}</td>
-      <td>${word("trigger", one.trigger)} <span class="quiet">${one.actor}</span></td>
+      <td>${word("run-trigger", one.trigger)} <span class="quiet">${one.actor}</span></td>
     </tr>`)}</tbody></table></div>`;
 }

@@ -80,7 +80,7 @@ function Head({ run, line }) {
       ${run.line && html`<dt>${t("verdict.line")}</dt><dd>${run.line}</dd>`}
       ${run.artifact_digest && html`<dt>${t("verdict.artifact")}</dt><dd><code>${run.artifact_digest}</code></dd>`}
       <dt>${t("verdict.policy")}</dt><dd>${t("verdict.policy.versions", { common: String(run.policy_version), own: String(run.site_policy_version) })}</dd>
-      <dt>${t("verdict.trigger")}</dt><dd>${word("trigger", run.trigger)} · ${t("verdict.run", { number: String(run.run_id) })}</dd>
+      <dt>${t("verdict.trigger")}</dt><dd>${word("run-trigger", run.trigger)} · ${t("verdict.run", { number: String(run.run_id) })}</dd>
     </dl>
   </section>`;
 }

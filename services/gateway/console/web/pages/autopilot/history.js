@@ -57,7 +57,7 @@ function Runs({ runs, open }) {
     <tbody>${runs.map((one) => html`<tr key=${one.run_id}>
       <th scope="row"><button type="button" class="plain link" onClick=${() => open(one.run_id)}>${one.run_id}</button></th>
       <td><${Outcome} status=${one.status} /></td><td><${Kind} run=${one} /></td><td class="number">${number(one.touched_count)}</td>
-      <td><${When} at=${one.finished_at} /></td><td>${word("trigger", one.trigger)}</td>
+      <td><${When} at=${one.finished_at} /></td><td>${word("run-trigger", one.trigger)}</td>
     </tr>`)}</tbody></table></div>`;
 }
 
@@ -71,7 +71,7 @@ function Run({ run, close, done }) {
     <p><${Outcome} status=${run.status} /> <${Kind} run=${run} /></p>
     <dl class="facts">
       <dt>${t("jobs.finished")}</dt><dd><${When} at=${run.finished_at} how="both" /></dd>
-      <dt>${t("jobs.by")}</dt><dd>${word("trigger", run.trigger)}${whole ? ` · ${whole.actor}` : ""}</dd>
+      <dt>${t("jobs.by")}</dt><dd>${word("run-trigger", run.trigger)}${whole ? ` · ${whole.actor}` : ""}</dd>
       <dt>${t("autopilot.items")}</dt><dd>${number(run.touched_count)}</dd>
       ${run.undone_at && html`<dt>${t("autopilot.undone")}</dt><dd>${run.undone_by} <${When} at=${run.undone_at} /></dd>`}
     </dl>

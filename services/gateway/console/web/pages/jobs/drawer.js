@@ -16,7 +16,7 @@ export function RunDrawer({ run, close }) {
       <dt>${t("jobs.run")}</dt><dd>${run.id}</dd>
       <dt>${t("jobs.service")}</dt><dd>${run.service}</dd>
       <dt>${t("site")}</dt><dd>${run.site}</dd>
-      <dt>${t("jobs.by")}</dt><dd>${word("trigger", run.trigger)} · ${run.actor}</dd>
+      <dt>${t("jobs.by")}</dt><dd>${word("run-trigger", run.trigger)} · ${run.actor}</dd>
       <dt>${t("jobs.started")}</dt><dd><${When} at=${run.started_at} how="both" /></dd>
       <dt>${t("jobs.took")}</dt><dd>${span(took(run))}</dd>
       ${run.parent_run !== null && html`<dt>${t("jobs.parent")}</dt><dd>${run.parent_run}</dd>`}
