@@ -22,6 +22,7 @@ export const ROUTES = [
   { pattern: "/deliveries/targets", load: () => import("./pages/deliveries/targets.js") },
   { pattern: "/deliveries/guard", load: () => import("./pages/deliveries/guard.js"), permission: "subscription:read" },
   { pattern: "/jobs", load: () => import("./pages/jobs.js"), permission: "job:read", nav: "nav.jobs" },
+  { pattern: "/checks", load: () => import("./pages/checks.js"), permission: "operations:read", nav: "nav.checks" },
   { pattern: "/backups", load: () => import("./pages/backups.js"), permission: "operations:read", nav: "nav.backups" },
   { pattern: "/admin", load: () => import("./pages/admin.js"), nav: "nav.admin" },
   { pattern: "/admin/users", load: () => import("./pages/admin/users.js"), permission: "identity:read" },

@@ -1,16 +1,17 @@
 // All words in Korean.
 import admin from "./admin.js";
+import adminMore from "./admin_more.js";
 import audit from "./audit.js";
 import autopilot from "./autopilot.js";
 import backups from "./backups.js";
 import board from "./board.js";
-import me from "./me.js";
-import adminMore from "./admin_more.js";
+import checks from "./checks.js";
 import common from "./common.js";
 import deliveries from "./deliveries.js";
 import jobs from "./jobs.js";
+import me from "./me.js";
 import overview from "./overview.js";
 import signIn from "./sign_in.js";
 import verdict from "./verdict.js";
 
-export default { ...common, ...adminMore, ...me, ...admin, ...audit, ...autopilot, ...backups, ...board, ...deliveries, ...jobs, ...overview, ...signIn, ...verdict };
+export default { ...common, ...admin, ...adminMore, ...audit, ...autopilot, ...backups, ...board, ...checks, ...deliveries, ...jobs, ...me, ...overview, ...signIn, ...verdict };
