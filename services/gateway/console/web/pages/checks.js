@@ -1,6 +1,6 @@
 // Checks of the installation: the runbook, day by day and now; the preflight; what is up; evidence read anew.
 import { html } from "../vendor/preact.js";
-import { get, order } from "../api/client.js";
+import { order } from "../api/client.js";
 import { useAsked, useOrder } from "../api/asking.js";
 import { may } from "../api/session.js";
 import { Title } from "../parts/layout.js";
@@ -10,6 +10,7 @@ import { Empty, Refused, Shown } from "../parts/states.js";
 import { When } from "../parts/when.js";
 import { BASE, useQueryValue } from "../router.js";
 import { number, t, word } from "../words/index.js";
+import { askIfThere } from "./checks/asking.js";
 import { Integrity } from "./checks/integrity.js";
 import { Preflight, Readiness } from "./checks/preflight.js";
 
@@ -25,16 +26,6 @@ export default function Checks() {
     <nav class="tabs" aria-label=${t("checks.views")}>${Object.keys(VIEWS).filter((one) => one !== "readiness" || may("status:read")).map(
       (one) => html`<a href="${BASE}/checks${one === "daily" ? "" : `?view=${one}`}" aria-current=${one === wanted ? "page" : undefined}>${t(`checks.view.${one}`)}</a>`,
     )}</nav><${VIEWS[wanted]} />`;
-}
-
-/** What is asked for and may not be there yet: null then. @param {string} url @param {AbortSignal} signal */
-export async function askIfThere(url, signal) {
-  try {
-    return await get(url, signal);
-  } catch (problem) {
-    if (/** @type {any} */ (problem).status === 404) return null;
-    throw problem;
-  }
 }
 
 /** The newest daily check, a button for another, and the files of those before. */

@@ -8,7 +8,7 @@ import { Outcome } from "../../parts/runs.js";
 import { Empty, Refused, Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { number, t, word } from "../../words/index.js";
-import { askIfThere } from "../checks.js";
+import { askIfThere } from "./asking.js";
 
 const ARCHIVE = "/api/ops/integrity/evidence-archive";
 const COUNTS = ["checked_count", "digest_mismatch_count", "missing_blob_count", "missing_hash_count", "read_error_count", "skipped_count"];
