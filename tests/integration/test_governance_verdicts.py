@@ -82,6 +82,9 @@ async def test_pages_and_filters_of_a_site(stack: Stack) -> None:
         return [(one["gate"], one["subject"], one["line"]) for one in found]
 
     assert places(await verdicts(stack)) == lines
+    both = await verdicts(stack, gate="release", subject="app")
+    told = [(one["version"], one["decision"], len(one["scores"]), one["changed_at"]) for one in both]
+    assert told == [("1.0", "go", 1, None), ("2.0", "no_go", 1, None)]  # nothing of another line
     seen: list[dict[str, Any]] = []
     cursor: str | None = None
     while True:
