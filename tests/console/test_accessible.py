@@ -37,7 +37,7 @@ def violations(page: Page) -> list[str]:
 def test_each_page_can_be_used_by_all(
     visit: Visitor, filled: Filled, language: Language, theme: Theme, width: int
 ) -> None:
-    visit.expect(r"40[34] GET .*/(traces/|keeper/|latest$)")
+    visit.expect(r"40[34] GET .*/(traces/|keeper/|latest$|draft$)")
     wrong: dict[str, list[str]] = {}
     page = visit(language=language, theme=theme, width=width)
     for pattern in patterns():

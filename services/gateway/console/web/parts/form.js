@@ -39,7 +39,11 @@ export function Form({ deed, done, submit, children, cancel, danger }) {
     if (busy) return;
     const form = /** @type {HTMLFormElement} */ (event.currentTarget);
     const values = /** @type {Record<string, string>} */ (Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value)])));
-    const result = await run(() => deed({ ...values, _key: key }));
+    const result = await run(() => deed({ ...values, _key: key }).catch((problem) => {
+      // What was refused is refused again under its key, even when nothing stands against it any more.
+      if (problem.status >= 400 && problem.status < 500) setKey(crypto.randomUUID());
+      throw problem;
+    }));
     if (result === undefined) return;
     setKey(crypto.randomUUID());
     done?.(result);

@@ -11,7 +11,8 @@ import deliveries from "./deliveries.js";
 import jobs from "./jobs.js";
 import me from "./me.js";
 import overview from "./overview.js";
+import policies from "./policies.js";
 import signIn from "./sign_in.js";
 import verdict from "./verdict.js";
 
-export default { ...common, ...admin, ...adminMore, ...audit, ...autopilot, ...backups, ...board, ...checks, ...deliveries, ...jobs, ...me, ...overview, ...signIn, ...verdict };
+export default { ...common, ...admin, ...adminMore, ...audit, ...autopilot, ...backups, ...board, ...checks, ...deliveries, ...jobs, ...me, ...overview, ...policies, ...signIn, ...verdict };
