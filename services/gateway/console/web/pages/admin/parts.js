@@ -43,7 +43,7 @@ export const Section = ({ title, side, children }) => html`<${Title} side=${side
  */
 export function Rows({ rows, columns, keyOf, empty, label, more }) {
   if (!rows.length) return html`<${Empty} title=${empty}>${more}<//>`;
-  return html`<div class="panel scroll" tabindex="0" role="region" aria-label=${label}><table class="rows">
+  return html`<div class="panel scroll" tabindex="0" role="region" aria-label=${label}><table class="admin-rows">
     <thead><tr>${columns.map(([heading]) => html`<th scope="col">${heading}</th>`)}</tr></thead>
     <tbody>${rows.map((row) => html`<tr key=${keyOf(row)}>${columns.map(([, cell], place) => (place ? html`<td>${cell(row)}</td>` : html`<th scope="row">${cell(row)}</th>`))}</tr>`)}</tbody>
   </table></div>`;
