@@ -7,7 +7,6 @@
 
 /** @type {Route[]} */
 export const ROUTES = [
-  { pattern: "/me", load: () => import("./pages/me.js"), permission: "me:read" },
   { pattern: "/", load: () => import("./pages/overview.js"), permission: "gate:read", nav: "nav.overview" },
   { pattern: "/gates/:gate", load: () => import("./pages/gate.js"), permission: "gate:read" },
   { pattern: "/gates/:gate/runs/:run", load: () => import("./pages/verdict.js"), permission: "gate:read" },
@@ -24,9 +23,10 @@ export const ROUTES = [
   { pattern: "/jobs", load: () => import("./pages/jobs.js"), permission: "job:read", nav: "nav.jobs" },
   { pattern: "/checks", load: () => import("./pages/checks.js"), permission: "operations:read", nav: "nav.checks" },
   { pattern: "/backups", load: () => import("./pages/backups.js"), permission: "operations:read", nav: "nav.backups" },
+  { pattern: "/reports", load: () => import("./pages/reports.js"), permission: "operations:read", nav: "nav.reports" },
+  { pattern: "/reports/slo", load: () => import("./pages/reports/slo.js"), permission: "metrics:read" },
   { pattern: "/policies", load: () => import("./pages/policies.js"), permission: "policy:read", nav: "nav.policies" },
   { pattern: "/policies/:gate", load: () => import("./pages/policy.js"), permission: "policy:read" },
-  { pattern: "/documents/:document", load: () => import("./pages/document.js"), permission: "policy:read" },
   { pattern: "/admin", load: () => import("./pages/admin.js"), nav: "nav.admin" },
   { pattern: "/admin/users", load: () => import("./pages/admin/users.js"), permission: "identity:read" },
   { pattern: "/admin/users/:name", load: () => import("./pages/admin/user.js"), permission: "identity:read" },
@@ -41,4 +41,6 @@ export const ROUTES = [
   { pattern: "/admin/risk/:name", load: () => import("./pages/admin/actor.js"), permission: "identity:read" },
   { pattern: "/admin/dead-letters", load: () => import("./pages/admin/dead_letters.js"), permission: "deadletter:read" },
   { pattern: "/admin/status", load: () => import("./pages/admin/status.js"), permission: "status:read" },
+  { pattern: "/documents/:document", load: () => import("./pages/document.js"), permission: "policy:read" },
+  { pattern: "/me", load: () => import("./pages/me.js"), permission: "me:read" },
 ];

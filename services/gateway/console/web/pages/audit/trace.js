@@ -9,6 +9,7 @@ import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { BASE } from "../../router.js";
 import { t, word } from "../../words/index.js";
+import { State } from "../deliveries/shared.js";
 import { AuditTabs, Outcome } from "./shared.js";
 
 /** @typedef {{node: any, at: number, end: number, children: Step[]}} Step */
@@ -58,12 +59,12 @@ function Tree({ found }) {
 function Branch({ step, begin, whole }) {
   const { node } = step;
   const share = (/** @type {number} */ ms) => (whole ? Math.max(0, Math.min(100, (ms / whole) * 100)) : 0);
-  const place = { marginInlineStart: `${share(step.at - begin)}%`, width: `max(3px, ${share(step.end - step.at)}%)` };
+  const place = { marginInlineStart: `min(${share(step.at - begin)}%, 100% - 3px)`, width: `max(3px, ${share(step.end - step.at)}%)` };
   return html`<li>
     <div class="step ${node.kind}">
       <${Chip} kind="none">${word("audit.kind", node.kind)}<//>
       ${node.seq ? html`<a class="mono" href="${BASE}/audit?entry=${node.seq}">${node.action}</a>` : html`<span class="mono">${node.action}</span>`}
-      ${node.kind === "notification" ? html`<${Chip} kind="none">${word("deliveries.state", node.outcome ?? "")}<//>` : html`<${Outcome} outcome=${node.outcome} />`}
+      ${node.kind === "notification" ? html`<${State} state=${node.outcome ?? ""} />` : html`<${Outcome} outcome=${node.outcome} />`}
       <span class="quiet">${[node.actor, node.subject, node.site].filter(Boolean).join(" · ")}</span>
       ${!Number.isNaN(step.at) && html`<span class="quiet step-time">+${lasted(step.at - begin)}${step.end > step.at && ` · ${t("audit.trace.took", { time: lasted(step.end - step.at) })}`}</span>`}
     </div>

@@ -46,7 +46,7 @@ function Circuits() {
           <td>${number(one.consecutive_failures)} <span class="quiet"><${When} at=${one.last_failure_at} /></span><p class="late">${one.error}</p></td>
           <td class="number">${number(one.suppressed_count)}</td><td><${When} at=${one.quarantined_until} /></td>
           <td>${writes && html`<button type="button" disabled=${busy} onClick=${() => recover("recover", { target: one.target, event_type: one.event_type })}>${t("guard.recover")}</button>`}</td></tr>`)}</tbody></table></div>` : html`<${Empty} title=${t("guard.empty")} />`}`}<//>
-    <${Latest} asked=${recovery} />
+    ${(items.length > 0 || recovery) && html`<${Latest} asked=${recovery} />`}
   </section>`;
 }
 

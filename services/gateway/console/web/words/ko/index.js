@@ -12,7 +12,8 @@ import jobs from "./jobs.js";
 import me from "./me.js";
 import overview from "./overview.js";
 import policies from "./policies.js";
+import reports from "./reports.js";
 import signIn from "./sign_in.js";
 import verdict from "./verdict.js";
 
-export default { ...common, ...admin, ...adminMore, ...audit, ...autopilot, ...backups, ...board, ...checks, ...deliveries, ...jobs, ...me, ...overview, ...policies, ...signIn, ...verdict };
+export default { ...common, ...admin, ...adminMore, ...audit, ...autopilot, ...backups, ...board, ...checks, ...deliveries, ...jobs, ...me, ...overview, ...policies, ...reports, ...signIn, ...verdict };
