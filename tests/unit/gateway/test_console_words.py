@@ -13,6 +13,9 @@ WEB = Path(serving.__file__).parent / "web"
 OURS = sorted(path for path in WEB.rglob("*.js") if "vendor" not in path.parts)
 ENTRY = re.compile(r'^\s*"((?:[^"\\]|\\.)+)":\s*"((?:[^"\\]|\\.)*)",?$')
 LITERAL = re.compile(r"""\bt\(\s*"([^"`$]+)"\s*[,)]""")
+CHOSEN = re.compile(r'\bt\([^`(){},]*\? "([^"]+)" : "([^"]+)"')  # one of two
+BUILT = re.compile(r"\b(?:t|word)\(`([^`$]+)\$\{")  # its end is a value
+FAMILY = re.compile(r'\bword\("([^"]+)"')  # what the API may extend
 COUNTED = re.compile(r"\.(one|other)$")
 MAX_LINES = 400
 MAX_SENT_BYTES = 150_000
@@ -58,8 +61,19 @@ def test_whatever_pages_say_is_there() -> None:
     words = set(_catalogue("en"))
     known = words | _bare(words)
     said = {(path.name, key) for path in OURS for key in LITERAL.findall(path.read_text(encoding="utf-8"))}
+    said |= {
+        (path.name, key) for path in OURS for two in CHOSEN.findall(path.read_text(encoding="utf-8")) for key in two
+    }
     assert len(said) > 100
     assert sorted((name, key) for name, key in said if key not in known) == []
+
+
+def test_what_pages_put_together_has_a_beginning_that_is_there() -> None:
+    words = _catalogue("en")
+    begun = {(path.name, start) for path in OURS for start in BUILT.findall(path.read_text(encoding="utf-8"))}
+    begun |= {(path.name, f"{key}.") for path in OURS for key in FAMILY.findall(path.read_text(encoding="utf-8"))}
+    assert len(begun) > 30
+    assert sorted((name, start) for name, start in begun if not any(key.startswith(start) for key in words)) == []
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(WEB)))
