@@ -81,7 +81,7 @@ function extensions(kit, now) {
     kit.keymap.of([order, ...kit.completionKeymap, ...kit.defaultKeymap, ...kit.historyKeymap]),
     EditorView.lineWrapping,
     EditorView.theme(LOOK),
-    EditorView.contentAttributes.of({ "aria-label": now.current.label, "aria-multiline": "true", spellcheck: "false" }),
+    EditorView.contentAttributes.of({ "aria-label": now.current.label, "aria-multiline": "true", spellcheck: "false", tabindex: "0" }),
     EditorState.readOnly.of(Boolean(now.current.readOnly)),
     EditorView.updateListener.of((/** @type {any} */ update) => {
       if (update.docChanged) now.current.change(update.state.doc.toString());
