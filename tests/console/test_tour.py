@@ -56,13 +56,20 @@ def test_ten_tasks_by_the_keyboard(visit: Visitor, filled: Filled) -> None:
     with filled.http() as http:
         report(http, "junit", "2.0.0", FAILED, subject=SUBJECT)
         assert judge(http, "2.0.0", subject=SUBJECT)["verdict"] == "NO_GO"
-    page = visit(role=None)
-    olga = Keys(page)
+    olga = Keys(visit(role=None))
+    address = _see_why(olga, filled.tokens["operator"])
+    _take_what_must_be_done(olga)
+    _waive(visit, olga, address)
+    _verify(Keys(visit("/audit/verification", role="auditor")))
 
+
+def _see_why(olga: Keys, token: str) -> str:
+    """Tasks 1 to 3; returns the verdict's address."""
+    page = olga.page
     # 1. Sign in.
     olga.reach(page.get_by_label("Password", exact=True).first)
     page.keyboard.press("ArrowRight")
-    olga.type(page.locator("input[name=token]"), filled.tokens["operator"])
+    olga.type(page.locator("input[name=token]"), token)
     olga.picture(1)
     page.keyboard.press("Enter")
 
@@ -77,8 +84,12 @@ def test_ten_tasks_by_the_keyboard(visit: Visitor, filled: Filled) -> None:
     olga.press(tile)
     expect(page.locator(".verdict-head")).to_contain_text("1 of 2 tests failed")
     olga.picture(3)
-    address = page.url
+    return page.url
 
+
+def _take_what_must_be_done(olga: Keys) -> None:
+    """Tasks 4 to 6."""
+    page = olga.page
     # 4. Find what must be done.
     page.goto(f"/console/board?gate={GATE}")
     row = page.locator("table.board tbody tr", has_text=SUBJECT).filter(has_text="tests_pass")
@@ -106,6 +117,10 @@ def test_ten_tasks_by_the_keyboard(visit: Visitor, filled: Filled) -> None:
     olga.picture(6)
     page.keyboard.press("Escape")
 
+
+def _waive(visit: Visitor, olga: Keys, address: str) -> None:
+    """Tasks 7 to 9."""
+    page = olga.page
     # 7. Ask for a waiver.
     page.goto(address)
     olga.press(page.get_by_role("button", name="Ask for a waiver").last)
@@ -131,8 +146,11 @@ def test_ten_tasks_by_the_keyboard(visit: Visitor, filled: Filled) -> None:
     expect(page.locator(".verdict-head")).to_contain_text("GO with warnings")
     olga.picture(9)
 
+
+def _verify(audrey: Keys) -> None:
+    """Task 10."""
+    page = audrey.page
     # 10. Verify the log that all this stands in.
-    audrey = Keys(visit("/audit/verification", role="auditor"))
-    audrey.press(audrey.page.locator("section.panel").nth(1).get_by_role("button").first)
-    expect(audrey.page.locator("section.panel").nth(1).locator(".chip.good")).to_be_visible()
+    audrey.press(page.locator("section.panel").nth(1).get_by_role("button").first)
+    expect(page.locator("section.panel").nth(1).locator(".chip.good")).to_be_visible()
     audrey.picture(10)
