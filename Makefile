@@ -44,10 +44,12 @@ $(ASSETS): deploy/assets/package-lock.json deploy/assets/build.mjs $(wildcard de
 
 # Without coverage, whose tracing doubles the time: `make unit integration coverage` measures that, as CI's stages do.
 test: install ## run unit, contract, integration and browser tests
-	$(BIN)/python -m pytest $(TESTS) -m "not faults and not whole" -n $(WORKERS) --dist loadfile
+	@mkdir -p build
+	$(BIN)/python -m pytest $(TESTS) -m "not faults and not whole" -n $(WORKERS) --dist loadfile --max-worker-restart 100000; status=$$?; echo $$status >build/pytest-status; exit $$status
 
 whole: install ## the tests that run whole installations, older versions, backups, loads and the tool (about 10 minutes)
-	$(BIN)/python -m pytest $(TESTS) -m "whole and not faults" -n $(WORKERS) --dist loadfile
+	@mkdir -p build
+	$(BIN)/python -m pytest $(TESTS) -m "whole and not faults" -n $(WORKERS) --dist loadfile --max-worker-restart 100000; status=$$?; echo $$status >build/pytest-status; exit $$status
 
 again: install ## only the tests that failed last, one after the other; fails if there were none
 	$(BIN)/python -m pytest $(TESTS) --last-failed --last-failed-no-failures none -n 0 -v

@@ -26,7 +26,10 @@ class Shown(Protocol):
 def show(demo: Shown) -> None:
     """It must answer, unless it could not be built here. A person at a terminal says when to go on."""
     url = f"{demo.stack.gateway_url}/console"
-    answer = httpx2.get(url)
+    try:
+        answer = httpx2.get(url, trust_env=False)
+    except httpx2.HTTPError as error:
+        demo.fail(f"The console does not answer: {error!r}")
     if answer.status_code == 503:
         demo.screen.say("The console was not built here, since npm is missing (make assets).")
         return

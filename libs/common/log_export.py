@@ -94,6 +94,7 @@ class LogExport:
             self._full_enough.wait(EVERY_S)
             self._full_enough.clear()
             self._send()
+        self._send()  # what came between the last look and the end
 
     def _send(self) -> None:
         while self._waiting:

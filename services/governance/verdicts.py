@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 import asyncpg
 
 from libs.common.contracts.base import Page
@@ -42,7 +45,12 @@ LEFT JOIN LATERAL (
     SELECT made.decided_at AS changed_at FROM runs AS made
     WHERE {_OF_LINE} AND made.run_number > CASE head.decision WHEN 'go' THEN no_number ELSE go_number END
     ORDER BY made.run_number LIMIT 1
-) AS turn ON true"""  # noqa: S608 - conditions of our own
+) AS turn ON true
+LEFT JOIN LATERAL (
+    SELECT held.run_id AS held_run_id, held.valid_until AS held_until FROM valid_gos AS held
+    WHERE held.gate = head.gate AND held.site = head.site AND held.subject = head.subject
+        AND held.version = newest.version AND held.line = head.line AND held.run_id = newest.run_id
+) AS valid ON true"""  # noqa: S608 - conditions of our own
 LIST_VERDICTS = Listing(
     table=LINES,
     columns="*",
@@ -57,15 +65,19 @@ async def list_verdicts(read: Read, wanted: VerdictFilter) -> Page[LatestVerdict
     """A page of the newest verdicts of this site, by gate, subject and line. Raises `Invalid` for a wrong cursor."""
     given = {"site": read.site, **wanted.model_dump(include={"gate", "subject", "decision"})}
     found = await LIST_VERDICTS.page(read.pool, given, limit=wanted.limit, cursor=wanted.cursor)
-    return Page[LatestVerdict](items=[_shown(row) for row in found.rows], next_cursor=found.next_cursor)
+    return Page[LatestVerdict](items=[_shown(row, read.now) for row in found.rows], next_cursor=found.next_cursor)
 
 
-def _shown(row: asyncpg.Record) -> LatestVerdict:
+def _shown(row: asyncpg.Record, now: datetime) -> LatestVerdict:
     before = None
     if row["changed_at"] is not None:
         was_go = row["decision"] == "no_go"
         before = verdict_word("go", row["go_status"]) if was_go else verdict_word("no_go", row["no_status"])
-    told = {"changed_from": before, "reasons": [_cut(one) for one in row["reasons"]], "scores": row["scores"][::-1]}
+    held, until = row["held_run_id"] is not None, row["held_until"]
+    told: dict[str, Any] = {"holds": held and (until is None or until > now)}
+    if held:
+        told["valid_until"] = until  # what has come since, such as a halt, may have made it earlier
+    told |= {"changed_from": before, "reasons": [_cut(one) for one in row["reasons"]], "scores": row["scores"][::-1]}
     return LatestVerdict.model_validate(dict(row) | told)
 
 

@@ -127,9 +127,11 @@ async def change(fleet: Fleet, driver: Driver, rng: random.Random, old: Version,
             await asyncio.sleep(DRAIN_S)
         since = time.monotonic()
         await fleet.leave(old, service)
-        while time.monotonic() - since < NEVER_S and not await driver.works(service):
+        works = await driver.works(service)
+        while not works and time.monotonic() - since < NEVER_S:
             await asyncio.sleep(0.1)
-        faults.append(Fault(f"{old} leaves", service, since, time.monotonic() - since))
+            works = await driver.works(service)
+        faults.append(Fault(f"{old} leaves", service, since, time.monotonic() - since if works else None))
         print(f"{time.monotonic() - began:7.1f} s  {faults[-1].line()[11:]}", flush=True)
         await driver.note_head()
     return faults
@@ -141,6 +143,9 @@ def pauses(driver: Driver) -> list[str]:
     silent_calls = sum(not one.status for one in driver.attempts)
     if silent_calls > UNANSWERED * len(driver.attempts):
         refused.append(f"{silent_calls} of {len(driver.attempts)} calls got no answer")
+    waited_calls = sum(one.status == 202 and one.kind not in ("sync", "fly") for one in driver.attempts)
+    if waited_calls > UNANSWERED * len(driver.attempts):
+        refused.append(f"{waited_calls} of {len(driver.attempts)} calls were only accepted")
     return [f"a pause: {one}" for one in refused]
 
 
@@ -157,7 +162,7 @@ async def beside(seed: int, seconds: float, folder: Path, older: str = BESIDE) -
             await asyncio.sleep(2)
             faults = await change(fleet, driver, rng, "older", "newer")
             faults += await change(fleet, driver, rng, "newer", "older")
-        problems = []
+        problems = [f"I6 {one.line()}" for one in faults if one.recovered_s is None]
         try:
             await drain(fleet.servers.database_url, fleet.servers.nats_url, 150)
         except AssertionError as error:

@@ -20,7 +20,8 @@ def built(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     """With what `make assets` makes, and without: the same wherever this test runs."""
     files = {name: one for name, one in serving.files().items() if not name.startswith("vendor/")}
     if request.param:
-        files[serving.VENDOR] = asset_of(serving.VENDOR, b"export const html = null;")
+        for name in (serving.VENDOR, "vendor/uplot.css"):
+            files[name] = asset_of(name, b"/* from npm */")
     monkeypatch.setattr(serving, "files", lambda: files)
     for kept in (serving.digest, serving.index):
         kept.cache_clear()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from libs.common.contracts.governance.halts import stop_line
 from libs.common.contracts.governance.verdicts import list_verdicts
 from tests.integration.governance_desk import run, send_release, start
 from tests.stack import Stack
@@ -102,3 +104,29 @@ async def test_pages_and_filters_of_a_site(stack: Stack) -> None:
     assert await verdicts(stack, gate="nobody-s") == []
     assert await verdicts(stack, site="elsewhere") == []
     assert (await stack.query(list_verdicts, {"cursor": "x"})).status == 422
+
+
+async def test_a_go_that_is_over_is_shown_as_such_before_any_run_says_so(stack: Stack) -> None:
+    await start(stack)
+    go = await judged(stack, "1.0", good=True)
+    (shown,) = await verdicts(stack)
+    assert (shown["verdict"], shown["holds"], shown["valid_until"]) == ("GO", True, go["valid_until"])
+    await stack.command(stop_line, {"subjects": "app", "reason": "the disk burns"})
+    (shown,) = await verdicts(stack)
+    assert (shown["decision"], shown["holds"]) == ("go", False)
+
+
+async def test_a_go_is_over_by_the_clock_alone(stack: Stack) -> None:
+    await start(stack)
+    go = await judged(stack, "1.0", good=True)
+    stack.clock.advance(seconds=(datetime.fromisoformat(go["valid_until"]) - stack.clock()).total_seconds() + 1)
+    (shown,) = await verdicts(stack)
+    assert (shown["decision"], shown["holds"]) == ("go", False)
+
+
+async def test_what_is_no_go_holds_nothing(stack: Stack) -> None:
+    await start(stack)
+    await judged(stack, "1.0", good=True)
+    await judged(stack, "1.1", good=False)
+    (shown,) = await verdicts(stack)
+    assert (shown["decision"], shown["holds"]) == ("no_go", False)

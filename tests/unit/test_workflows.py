@@ -9,7 +9,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-STAGES = {"lint", "install", "unit", "integration", "coverage", "security", "faults", "chart", "image"}
+STAGES = {"lint", "install", "unit", "integration", "console", "coverage", "security", "faults", "chart", "image"}
 
 
 def _jobs(path: Path) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def test_workflows_make_only_targets_that_are_there(path: Path) -> None:
 def test_every_stage_is_a_job_that_makes_its_target() -> None:
     jobs = _jobs(ROOT / ".github/workflows/ci.yml")
     assert set(jobs) == STAGES
-    renamed = {"install": "test-install"}
+    renamed = {"install": "test-install", "console": "console-test"}
     for stage in STAGES:
         assert renamed.get(stage, stage) in _made(jobs[stage]), stage
     assert "sbom" in _made(jobs["image"])

@@ -19,7 +19,9 @@ class LatestVerdict(Open):
 
     ``reasons``: the first three, cut. ``scores``: weighted, in percent, of the line's last 20 runs, the oldest first.
     ``changed_at``: since when it is GO, or is not, and ``changed_from``: the verdict just before; both null where it
-    never was otherwise. ``last_go_run_id``: the line's last GO, which is this run itself if it is one.
+    never was otherwise. ``holds``: it is a GO, and neither the clock nor anything that came since has ended it; no run
+    need have said so. ``valid_until``: until when it holds, as is known now. ``last_go_run_id``: the line's last GO,
+    which is this run itself if it is one.
     """
 
     gate: str
@@ -33,6 +35,7 @@ class LatestVerdict(Open):
     decision: Decision
     status: RunStatus
     decided_at: Time
+    holds: bool
     next_change_at: Time | None = None
     valid_until: Time | None = None
     score_percent: float

@@ -43,27 +43,54 @@ export function useAsked(url, how = {}) {
   const [shown, setShown] = useState(() => first(url));
   const [round, setRound] = useState(0);
   const timer = useRef(0);
+  const busy = useRef(false);
+  const due = useRef(false);
+  // Steady events must not put the question off for ever, nor break it off each time: one waits while one is on its way.
   const reload = useCallback(() => {
-    clearTimeout(timer.current);
-    timer.current = window.setTimeout(() => setRound((count) => count + 1), RELOAD_WAIT_MS);
+    if (timer.current) return;
+    timer.current = window.setTimeout(() => {
+      timer.current = 0;
+      if (busy.current) due.current = true;
+      else setRound((count) => count + 1);
+    }, RELOAD_WAIT_MS);
   }, []);
   const current = shown.url === url ? shown : first(url);
 
   useEffect(() => {
     if (url === null) return undefined;
     const stop = new AbortController();
+    busy.current = true;
+    const settled = () => {
+      busy.current = false;
+      if (due.current) reload();
+      due.current = false;
+    };
     setShown((before) => ({ ...(before.url === url ? before : first(url)), loading: true }));
     (how.ask ?? get)(url, stop.signal).then(
       (data) => {
         keep(url, data);
-        if (!stop.signal.aborted) setShown({ url, data, at: Date.now(), problem: null, loading: false });
+        if (stop.signal.aborted) return;
+        setShown({ url, data, at: Date.now(), problem: null, loading: false });
+        settled();
       },
       (problem) => {
-        if (!stop.signal.aborted) setShown((before) => ({ ...before, problem: as(problem), loading: false }));
+        if (stop.signal.aborted) return;
+        setShown((before) => ({ ...before, problem: as(problem), loading: false }));
+        settled();
       },
     );
-    return () => stop.abort();
+    return () => {
+      stop.abort();
+      busy.current = false;
+    };
   }, [url, round]);
+  useEffect(
+    () => () => {
+      clearTimeout(timer.current);
+      timer.current = 0;
+    },
+    [],
+  );
   useEffect(() => (how.on && url !== null ? listen(how.on, reload) : undefined), [url, reload, how.on?.join()]);
   useEffect(() => {
     if (!how.every || url === null) return undefined;
@@ -99,8 +126,8 @@ function first(url) {
   return { url, data: before?.data, at: before?.at ?? 0, problem: /** @type {Problem|null} */ (null), loading: url !== null };
 }
 
-/** @param {unknown} error */
-const as = (error) => (error instanceof Problem ? error : new Problem(0, { type: "console:broken", title: "broken", detail: String(error) }));
+/** Whatever went wrong, as a problem that can be shown. @param {unknown} error */
+export const as = (error) => (error instanceof Problem ? error : new Problem(0, { type: "console:broken", title: "broken", detail: String(error) }));
 
 /**
  * Give orders from a form or a button: `run` resolves to the result, or to undefined after a refusal, which is in `problem`.

@@ -12,7 +12,8 @@ export class Problem extends Error {
   }
 }
 
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 30_000; // until the whole answer is there
+const LONG_TIMEOUT_MS = 3_600_000; // of a file
 const PENDING_MS = 60_000; // how long an order that waits for its service is asked about
 const PENDING_EVERY_MS = 1_000;
 
@@ -54,7 +55,7 @@ export async function get(url, signal) {
 }
 
 /** The answer itself, for what is no JSON or has headers that matter (ETag, Link).
- * @param {string} url @param {{signal?: AbortSignal, accept?: string}} [how] */
+ * @param {string} url @param {{signal?: AbortSignal, accept?: string, long?: boolean}} [how] */
 export function getAnswer(url, how = {}) {
   return send("GET", url, how);
 }
@@ -104,7 +105,11 @@ async function settled(accepted) {
   const until = Date.now() + PENDING_MS;
   while (Date.now() < until) {
     await new Promise((resolve) => setTimeout(resolve, PENDING_EVERY_MS));
-    const outcome = await get(place);
+    // It is kept, so a look that fails is no refusal of it.
+    const outcome = await get(place).catch((problem) => {
+      if (problem.status === 0 || problem.status === 429 || problem.status >= 500) return { state: "pending" };
+      throw problem;
+    });
     if (outcome.state === "pending" || outcome.state === "waiting") continue;
     if (outcome.http_status >= 400) throw new Problem(outcome.http_status, outcome.result ?? { title: outcome.state });
     const ours = once.fingerprint !== undefined && once.fingerprint === outcome.result?.fingerprint;
@@ -120,13 +125,13 @@ async function body(answer) {
 }
 
 /** @param {string} method @param {string} url
- * @param {{content?: any, headers?: Record<string, string>, signal?: AbortSignal, accept?: string}} how */
+ * @param {{content?: any, headers?: Record<string, string>, signal?: AbortSignal, accept?: string, long?: boolean}} how */
 async function send(method, url, how) {
   /** @type {Record<string, string>} */
   const headers = { Accept: how.accept ?? "application/json", ...how.headers };
   if (method !== "GET") headers["X-CSRF-Token"] = csrf;
   if (how.content !== undefined) headers["Content-Type"] ??= "application/json";
-  const late = AbortSignal.timeout(TIMEOUT_MS);
+  const late = AbortSignal.timeout(how.long ? LONG_TIMEOUT_MS : TIMEOUT_MS);
   let answer;
   try {
     answer = await fetch(url, {

@@ -24,7 +24,6 @@ let running = null;
 /** What is listened to, null: nothing. @type {string|null} */
 let wanted = null;
 let hiding = 0;
-let heardBefore = false;
 
 /** Hear events by name (`governance.gate.decided`, or `tracker.` for all of a service). ``null``: some may be missing, ask
  * for all anew. Returns what ends it.
@@ -53,7 +52,6 @@ export function connect(site) {
 export function disconnect() {
   pause();
   wanted = null;
-  heardBefore = false;
   position = "";
   set("off");
 }
@@ -99,9 +97,8 @@ async function keep(site, signal) {
     try {
       await read(site, signal, () => {
         wait = FIRST_WAIT_MS;
-        // Without a position nothing can be resumed: what happened meanwhile is asked for.
-        if (heardBefore && !resumes) tellAll(null);
-        heardBefore = true;
+        // Without a position nothing can be resumed: what happened meanwhile, or before the first word, is asked for.
+        if (!resumes) tellAll(null);
         set("live");
       });
     } catch (error) {

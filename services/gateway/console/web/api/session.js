@@ -6,9 +6,13 @@ import { connect, disconnect } from "./events.js";
 
 /** @type {Me|null} */
 let me = null;
+/** Who read until the session ended: the page stays as it is behind the question to sign in again. @type {Me|null} */
+let before = null;
 /** @type {Set<() => void>} */
 const watchers = new Set();
 const SITE = "headgate.site";
+/** Of this tab: what is looked at here does not change because somebody looks elsewhere in another one. */
+let chosen = sessionStorage.getItem(SITE) ?? localStorage.getItem(SITE);
 
 /** Be told when somebody came in, left or chose another site. @param {() => void} tell */
 export function watchSession(tell) {
@@ -23,19 +27,22 @@ export const reader = () => me;
 
 /** Whether the reader may do this somewhere: what the page offers. The API decides. @param {string} permission */
 export function may(permission) {
-  return me !== null && (me.permissions.includes(permission) || me.grants.some((held) => held.permissions.includes(permission)));
+  const who = me ?? before;
+  return who !== null && (who.permissions.includes(permission) || who.grants.some((held) => held.permissions.includes(permission)));
 }
 
 /** The site that is looked at: what was chosen, else the first of the reader's, `global` for who may see all. */
 export function site() {
-  const chosen = localStorage.getItem(SITE);
-  if (chosen && (me === null || me.sites.includes("*") || me.sites.includes(chosen))) return chosen;
-  return me?.sites.length && !me.sites.includes("*") ? me.sites[0] : "global";
+  const who = me ?? before;
+  if (chosen && (who === null || who.sites.includes("*") || who.sites.includes(chosen))) return chosen;
+  return who?.sites.length && !who.sites.includes("*") ? who.sites[0] : "global";
 }
 
 /** @param {string} name */
 export function chooseSite(name) {
-  localStorage.setItem(SITE, name);
+  chosen = name;
+  sessionStorage.setItem(SITE, name);
+  localStorage.setItem(SITE, name); // where the next tab begins
   connect(name);
   tellAll();
 }
@@ -67,6 +74,7 @@ export async function signInByToken(token) {
 /** The API said that nobody is signed in any more. */
 export function lost() {
   if (me === null) return;
+  before = me;
   me = null;
   disconnect();
   tellAll();
@@ -75,6 +83,6 @@ export function lost() {
 /** Leave, also at the provider, if that can be. */
 export async function signOut() {
   const left = await order("POST", "/api/sign-out?next=/console");
-  lost();
-  if (left?.provider_sign_out) window.location.assign(left.provider_sign_out);
+  disconnect();
+  window.location.assign(left?.provider_sign_out ?? "/console"); // nothing of what was read stays in this page
 }

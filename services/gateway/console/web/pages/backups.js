@@ -36,13 +36,14 @@ function Newest({ asked }) {
   return html`<section class="panel"><h2>${t("backups.newest")}</h2><${Shown} asked=${asked}>${(/** @type {any[]} */ found) => {
     const last = found[0];
     const good = found.find((one) => one.good);
+    const made = last?.backup_id ? last : good; // one that could not be made says nothing of these
     if (!last) return html`<${Empty} title=${t("backups.empty")}><p>${t("backups.empty.more")}</p><//>`;
     return html`<p><${Status} status=${last.status} /> <${When} at=${last.finished_at} how="both" /></p><${Problems} problems=${last.problems} />
       <dl class="facts"><dt>${t("backups.point")}</dt><dd><${When} at=${good?.recovery_point} how="both" /></dd>
-        <dt>${t("backups.size")}</dt><dd>${size(last.size_bytes)}${last.free_bytes !== null && ` · ${t("backups.free", { size: size(last.free_bytes) })}`}</dd>
+        <dt>${t("backups.size")}</dt><dd>${made ? size(made.size_bytes) : "–"}${last.free_bytes !== null && ` · ${t("backups.free", { size: size(last.free_bytes) })}`}</dd>
         <dt>${t("backups.kept")}</dt><dd>${number(last.kept_count)}</dd>
-        <dt>${t("backups.place")}</dt><dd>${word("backups.place", last.place)} · ${t(last.encrypted ? "backups.encrypted" : "backups.clear")}</dd>
-        <dt>${t("backups.audit")}</dt><dd><a href="${BASE}/audit?entry=${last.audit_seq}">${number(last.audit_seq)}</a> <${Hash} text=${last.audit_hash} /></dd></dl>`;
+        <dt>${t("backups.place")}</dt><dd>${word("backups.place", last.place)}${made && ` · ${t(made.encrypted ? "backups.encrypted" : "backups.clear")}`}</dd>
+        <dt>${t("backups.audit")}</dt><dd>${made ? html`<a href="${BASE}/audit?entry=${made.audit_seq}">${number(made.audit_seq)}</a> <${Hash} text=${made.audit_hash} />` : "–"}</dd></dl>`;
   }}<//></section>`;
 }
 

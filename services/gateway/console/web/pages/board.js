@@ -1,10 +1,9 @@
 // The board: what must be done, by whom, until when. As a table, in columns, on the calendar; by mouse, keys or both.
 import { html, useCallback, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
-import { useAsked } from "../api/asking.js";
-import { address } from "../api/client.js";
+import { sited, useAsked } from "../api/asking.js";
 import { may, reader } from "../api/session.js";
 import { Title } from "../parts/layout.js";
-import { Empty, Shown } from "../parts/states.js";
+import { Empty, Refused, Shown } from "../parts/states.js";
 import { useNow } from "../parts/when.js";
 import { useQueryValue } from "../router.js";
 import { number, t, word } from "../words/index.js";
@@ -12,7 +11,7 @@ import { Assign, BulkResult } from "./board/asking.js";
 import { Calendar } from "./board/calendar.js";
 import { Columns } from "./board/columns.js";
 import { Drawer } from "./board/drawer.js";
-import { isLate, select, useItems } from "./board/items.js";
+import { isLate, ofItem, select, useItems } from "./board/items.js";
 import { KeysHelp, useKeys } from "./board/keys.js";
 import { STATUSES, Table } from "./board/table.js";
 
@@ -23,7 +22,7 @@ export default function Board() {
   const [gate, setGate] = useQueryValue("gate", "operations");
   const [all, setAll] = useQueryValue("all");
   const items = useItems(gate, all === "1");
-  const csv = address("/api/ops/governance/gate/remediation/csv", {});
+  const csv = sited("/api/ops/governance/gate/remediation/csv");
   const side = html`<label>${t("board.gate")} <select value=${gate} onChange=${(/** @type {any} */ event) => setGate(event.target.value)}>
       ${[...new Set([gate, ...(gates.data ?? []).map((/** @type {any} */ one) => one.gate)])].sort().map((one) => html`<option value=${one} selected=${one === gate}>${one}</option>`)}</select></label>
     <label><input type="checkbox" checked=${all === "1"} onChange=${(/** @type {any} */ event) => setAll(event.target.checked ? "1" : "")} /> ${t("board.resolved-too")}</label>
@@ -62,7 +61,9 @@ function Loaded({ items, truncated, change, changeMany, place }) {
     const found = select(items, wanted, me, now);
     return wanted.day ? found.filter((one) => one.due_at && new Date(one.due_at).toLocaleDateString("sv") === wanted.day) : found;
   }, [items, now, me, ...Object.values(wanted)]);
-  const open = items.find((/** @type {any} */ one) => String(one.id) === openId);
+  const here = items.find((/** @type {any} */ one) => String(one.id) === openId);
+  const far = useAsked(openId && !here ? ofItem(Number(openId)) : null); // resolved, or of another gate
+  const open = here ?? far.data;
   const toggle = useCallback((/** @type {any} */ item) => setChosen((before) => {
     const next = new Set(before);
     if (!next.delete(item.id)) next.add(item.id);
@@ -95,7 +96,8 @@ function Loaded({ items, truncated, change, changeMany, place }) {
           ? html`<${Calendar} items=${shown} open=${(/** @type {any} */ one) => setOpenId(String(one.id))} pickDay=${(/** @type {string} */ day) => { filters.setDay(day); setView("table"); }} />`
           : html`<${Table} items=${shown} at=${at} chosen=${chosen} writes=${writes} pick=${setAt} open=${(/** @type {any} */ one) => setOpenId(String(one.id))} toggle=${toggle}
               setStatus=${(/** @type {any} */ one, /** @type {string} */ status) => change(one, { status })} assign=${(/** @type {any} */ one) => setAssigning([one])} />`}
-    ${open && html`<${Drawer} key=${open.id} item=${open} close=${() => setOpenId("")} change=${change} place=${place} assign=${(/** @type {any} */ one) => setAssigning([one])} />`}
+    ${!open && far.problem && html`<${Refused} problem=${far.problem} />`}
+    ${open && html`<${Drawer} key=${open.id} item=${open} close=${() => setOpenId("")} place=${place} assign=${(/** @type {any} */ one) => setAssigning([one])} />`}
     ${assigning && html`<${Assign} items=${assigning} me=${me} close=${() => setAssigning(null)} done=${assigned} />`}
     ${result && html`<${BulkResult} result=${result} close=${() => setResult(null)} />`}
     ${help && html`<${KeysHelp} close=${() => setHelp(false)} />`}`;
@@ -150,8 +152,8 @@ function Filters({ wanted, setText, setStatus, setAssignee, setLate, setLabel, s
   return html`<form class="bar" role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
     <label>${t("search")}<br /><input id="board-search" type="search" value=${wanted.text} onInput=${(/** @type {any} */ event) => setText(value(event))} /></label>
     <label>${t("board.status")}<br /><select value=${wanted.status} onChange=${(/** @type {any} */ event) => setStatus(value(event))}><option value="">${t("all")}</option>${STATUSES.map((one) => html`<option value=${one} selected=${one === wanted.status}>${word("item", one)}</option>`)}</select></label>
-    <label>${t("board.assignee")}<br /><select value=${wanted.assignee} onChange=${(/** @type {any} */ event) => setAssignee(value(event))}>${[["", t("all")], ["me", t("board.me")], ["none", t("board.nobody")]].map(([one, text]) => html`<option value=${one} selected=${one === wanted.assignee}>${text}</option>`)}</select></label>
-    ${labels.length > 0 && html`<label>${t("board.label")}<br /><select value=${wanted.label} onChange=${(/** @type {any} */ event) => setLabel(value(event))}><option value="">${t("all")}</option>${labels.map((/** @type {string} */ one) => html`<option value=${one} selected=${one === wanted.label}>${one}</option>`)}</select></label>`}
+    <label>${t("board.assignee")}<br /><select value=${wanted.assignee} onChange=${(/** @type {any} */ event) => setAssignee(value(event))}>${[["", t("all")], ["me", t("board.me")], ["none", t("board.nobody")], ...(["", "me", "none"].includes(wanted.assignee) ? [] : [[wanted.assignee, wanted.assignee]])].map(([one, text]) => html`<option value=${one} selected=${one === wanted.assignee}>${text}</option>`)}</select></label>
+    ${(labels.length > 0 || wanted.label) && html`<label>${t("board.label")}<br /><select value=${wanted.label} onChange=${(/** @type {any} */ event) => setLabel(value(event))}><option value="">${t("all")}</option>${[...new Set([...labels, ...(wanted.label ? [wanted.label] : [])])].map((/** @type {string} */ one) => html`<option value=${one} selected=${one === wanted.label}>${one}</option>`)}</select></label>`}
     <label>${t("board.sort")}<br /><select value=${wanted.sort} onChange=${(/** @type {any} */ event) => setSort(value(event))}>${["priority", "due", "updated"].map((one) => html`<option value=${one} selected=${one === wanted.sort}>${t(`board.sort.${one}`)}</option>`)}</select></label>
     <label><input type="checkbox" checked=${wanted.late === "1"} onChange=${(/** @type {any} */ event) => setLate(event.target.checked ? "1" : "")} /> ${t("board.only-late")}</label>
     ${wanted.day && html`<button type="button" onClick=${() => setDay("")}>${wanted.day} ✕</button>`}

@@ -1,5 +1,5 @@
 // A published document, such as the freeze calendars: what is in force, a new version of it as JSON, its versions.
-import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { order, path } from "../api/client.js";
 import { sited, useAsked } from "../api/asking.js";
 import { may, site } from "../api/session.js";
@@ -29,10 +29,16 @@ export default function Document({ document: name }) {
     <h2>${t("policy.versions")}</h2><${Versions} base=${about.base} on=${[about.event]} write=${about.write} done=${asked.reload} />`;
 }
 
+/** What a site's own text begins with: freezes of all sites hold beside its own, and are not said twice.
+ * @param {string} name @param {any} found */
+const beginning = (name, found) => (name === "freezes" && site() !== "global" && found.source !== "own" ? { calendars: [] } : found.content);
+
 /** @param {{name: string, about: typeof DOCUMENTS[string], found: any, reload: () => void}} props */
 function Work({ name, about, found, reload }) {
-  const base = useMemo(() => JSON.stringify(found.content, null, 2), [found]);
+  const base = useMemo(() => JSON.stringify(beginning(name, found), null, 2), [name, found]);
   const work = useWorking(`document ${site()} ${name}`, base);
+  const begun = useRef(found.own_version); // the version that this text was begun from
+  if (!work.dirty) begun.current = found.own_version;
   const [open, setOpen] = useState(false);
   const [wrong, setWrong] = useState("");
   useEffect(() => setWrong(""), [work.text]);
@@ -45,13 +51,14 @@ function Work({ name, about, found, reload }) {
     }
   };
   const deed = (/** @type {any} */ said) =>
-    order("PUT", sited(about.base), { content: JSON.parse(work.text), reason: said.reason, expected_version: found.own_version }, { key: said._key });
+    order("PUT", sited(about.base), { content: JSON.parse(work.text), reason: said.reason, expected_version: begun.current }, { key: said._key });
   return html`<section class="panel">
     <p><${Chip} kind=${found.source === "default" ? "none" : "info"}>${t(`documents.source.${found.source}`)}<//> ${found.version > 0 && html`${t("policy.version.of", { version: found.version })}: ${found.reason} <span class="quiet">${found.author} <${When} at=${found.published_at} /></span>`}</p>
+    ${site() !== "global" && found.source !== "own" && html`<p class="stale">${t(name === "freezes" ? "documents.no-own.beside" : "documents.no-own", { site: site() })}</p>`}
     ${(work.moved || work.restored) && html`<p class="stale" role="status">${t(work.moved ? "documents.moved" : "policy.restored")} <button type="button" onClick=${() => work.put(base)}>${t("policy.discard")}</button></p>`}
     <${Editor} key=${work.round} text=${work.text} change=${work.change} label=${t("documents.text", { name: t(`documents.${name}`) })} readOnly=${!may(about.write)} />
     ${wrong && html`<p class="refused" role="alert">${t("documents.no-json")} ${wrong}</p>`}
-    ${may(about.write) ? html`<div class="form-buttons"><button type="button" class="primary" disabled=${!work.dirty} onClick=${begin}>${t("policy.publish")}…</button></div>` : html`<p class="quiet">${t("policy.read-only")}</p>`}
+    ${may(about.write) ? html`<div class="form-buttons"><button type="button" class="primary" disabled=${!work.dirty || work.moved} onClick=${begin}>${t("policy.publish")}…</button></div>` : html`<p class="quiet">${t("policy.read-only")}</p>`}
     ${open && html`<${Reasoned} title=${t("documents.publish", { name: t(`documents.${name}`) })} submit=${t("policy.publish")} lines=${unified(base, work.text)} deed=${deed} close=${() => setOpen(false)}
       done=${(/** @type {any} */ result) => (setOpen(false), work.put(JSON.stringify(result.content, null, 2)), say(t("policy.published", { version: result.version })), reload())} />`}
   </section>`;

@@ -1,5 +1,5 @@
 // A gate: its verdicts, the newest first, and the rules by which it judges.
-import { html, useEffect, useState } from "../vendor/preact.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { get, path } from "../api/client.js";
 import { sited, useAsked } from "../api/asking.js";
 import { Title } from "../parts/layout.js";
@@ -53,20 +53,24 @@ function Runs({ first, url, gate }) {
   const [older, setOlder] = useState(/** @type {any[]} */ ([]));
   const [cursor, setCursor] = useState(first.next_cursor);
   const [busy, setBusy] = useState(false);
+  const before = useRef(first);
   useEffect(() => {
-    if (!older.length) setCursor(first.next_cursor); // what came newer has pushed some to the next page
+    // What came newer has pushed some off the first page: they are kept, so that nothing is missing in the middle.
+    if (older.length) setOlder((held) => [...before.current.items, ...held]);
+    else setCursor(first.next_cursor);
+    before.current = first;
   }, [first]);
   const more = () => {
     setBusy(true);
     get(`${url}&cursor=${encodeURIComponent(cursor)}`)
       .then((found) => {
-        setOlder([...older, ...found.items]);
+        setOlder((held) => [...held, ...found.items]);
         setCursor(found.next_cursor);
       }, sayRefused)
       .finally(() => setBusy(false));
   };
   // Ids only grow, so what stands on two pages after a new verdict is one.
-  const rows = [...new Map([...first.items, ...older].map((one) => [one.run_id, one])).values()];
+  const rows = [...new Map([...first.items, ...older].map((one) => [one.run_id, one])).values()].sort((one, other) => other.run_id - one.run_id);
   return html`<div class="scroll" role="region" tabindex="0" aria-label=${t("gate.title", { gate })}><table class="runs">
     <thead><tr><th scope="col">${t("gate.run")}</th><th scope="col">${t("verdict.status")}</th><th scope="col">${t("gate.what")}</th><th scope="col" class="number">${t("verdict.score")}</th><th scope="col" class="number wide">${t("gate.failed")}</th><th scope="col" class="wide">${t("verdict.trigger")}</th><th scope="col">${t("verdict.judged")}</th></tr></thead>
     <tbody>${rows.map((one) => html`<tr key=${one.run_id}>

@@ -1,5 +1,5 @@
 // Jobs: when each runs next and how it ended last; and their runs, newest first, of all services.
-import { html, useMemo, useState } from "../vendor/preact.js";
+import { html, useMemo, useRef, useState } from "../vendor/preact.js";
 import { get } from "../api/client.js";
 import { sited, useAsked, useOrder } from "../api/asking.js";
 import { Title } from "../parts/layout.js";
@@ -91,7 +91,11 @@ function Loaded({ newest, url, wanted, openId, open }) {
   const [older, setOlder] = useState(/** @type {any[]} */ ([]));
   const [ended, setEnded] = useState(newest.length < PAGE);
   const { busy, problem, run } = useOrder();
-  const runs = useMemo(() => [...new Map([...newest, ...older].map((one) => [one.id, one])).values()], [newest, older]);
+  const seen = useRef(new Map()); // what newer runs pushed off the first page stays
+  const runs = useMemo(() => {
+    for (const one of [...newest, ...older]) seen.current.set(one.id, one);
+    return [...seen.current.values()].sort((one, other) => Date.parse(other.finished_at) - Date.parse(one.finished_at) || (other.id < one.id ? -1 : 1));
+  }, [newest, older]);
   const shown = runs.filter((one) => (!wanted.service || one.service === wanted.service) && (!wanted.status || one.status === wanted.status));
   const opened = runs.find((one) => String(one.id) === openId);
   const further = async () => {

@@ -81,7 +81,7 @@ function Work({ gate, inForce, draft, reload, patch }) {
     ${tab === "versions" && html`<${Versions} base=${path`/api/policies/${gate}`} on=${[PUBLISHED]} issue write="policy:write" done=${reload} />`}
     ${tab === "force" && html`<${InForce} of=${inForce} />`}
     ${open === "publish" && html`<${Publish} gate=${gate} text=${work.text} own=${version} lines=${lines} close=${closed}
-      done=${() => (closed(), work.saved(work.text), reload())} />`}
+      done=${() => (closed(), work.put(work.text), reload())} />`}
     ${open === "drop" && html`<${DropDraft} gate=${gate} close=${closed} done=${() => (closed(), work.put(basis?.content ?? fresh(gate)), reload())} />`}`;
 }
 
@@ -99,7 +99,7 @@ function Refusal({ problem, clear }) {
 function Notes({ work, draft, own, discard }) {
   const button = html`<button type="button" onClick=${discard}>${t("policy.discard")}</button>`;
   return html`<div role="status">
-    ${work.moved && html`<p class="stale">${t("policy.moved", { name: draft?.saved_by ?? "–" })} ${button}</p>`}
+    ${work.moved && html`<p class="stale">${draft ? t("policy.moved", { name: draft.saved_by }) : t("policy.moved.gone")} ${button}</p>`}
     ${work.restored && !work.moved && html`<p class="stale">${t("policy.restored")} ${button}</p>`}
     ${!own && site() !== "global" && html`<p class="quiet">${t("policy.no-own", { site: site() })}</p>`}
     ${!may("policy:write") && html`<p class="quiet">${t("policy.read-only")}</p>`}

@@ -21,7 +21,7 @@ export const ReportTabs = () => html`<${Tabs} label=${t("reports.title")} tabs=$
 /** What could not be read is no 0. @param {number|null|undefined} value */
 const or = (value) => (value === null || value === undefined ? "–" : number(value));
 /** @param {number|null|undefined} value */
-const percent = (value) => (value === null || value === undefined ? "–" : `${number(value, { maximumFractionDigits: 1 })} %`);
+const percent = (value) => (value === null || value === undefined ? "–" : `${number(value, { maximumFractionDigits: 1, roundingMode: "trunc" })} %`);
 
 export default function Reports() {
   const [span, setSpan] = useQueryValue("window", "weekly");

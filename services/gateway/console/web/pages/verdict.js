@@ -7,8 +7,8 @@ import { Deed } from "../parts/deed.js";
 import { Title } from "../parts/layout.js";
 import { Chip, Sparkline, Verdict } from "../parts/marks.js";
 import { Shown } from "../parts/states.js";
-import { When } from "../parts/when.js";
-import { BASE, go, usePlace } from "../router.js";
+import { When, useNow } from "../parts/when.js";
+import { BASE, go, setQuery, usePlace } from "../router.js";
 import { number, t, word } from "../words/index.js";
 import { Approvals } from "./verdict/approvals.js";
 import { Changes } from "./verdict/changes.js";
@@ -19,15 +19,20 @@ import { Rules } from "./verdict/rules.js";
 import { Papers } from "./verdict/papers.js";
 import { DECIDED, nameOf, targetOf } from "./verdict/run.js";
 
+const ADMIT_MS = 60_000; // a GO may end by the clock alone
+
 /** @param {{gate: string, run: string}} props */
 export default function VerdictPage({ gate, run }) {
   const linked = usePlace().query.get("site");
   // A link that was shared names its site, since the one that is looked at is each reader's own.
+  const sites = reader()?.sites ?? [];
+  const goes = linked && linked !== site() && (sites.includes("*") || sites.includes(linked));
   useEffect(() => {
-    const sites = reader()?.sites ?? [];
-    if (linked && linked !== site() && (sites.includes("*") || sites.includes(linked))) chooseSite(linked);
+    if (!linked) return;
+    setQuery({ site: "" }); // used up: who chooses another site here means it
+    if (goes) chooseSite(linked);
   }, [linked]);
-  const asked = useAsked(sited(path`/api/gates/${gate}/runs/${run}`));
+  const asked = useAsked(goes ? null : sited(path`/api/gates/${gate}/runs/${run}`));
   return html`<${Shown} asked=${asked}>${(/** @type {any} */ of) => html`<${Whole} run=${of} />`}<//>`;
 }
 
@@ -54,13 +59,16 @@ function Whole({ run }) {
 function Newer({ run, newest }) {
   const admitted = useAsked(run.decision === "go" ? sited(path`/api/gates/${run.gate}/admit`, { of: run.run_id }) : null, {
     on: DECIDED,
+    every: ADMIT_MS,
     ask: () => order("POST", sited(path`/api/gates/${run.gate}/admit`), targetOf(run)),
   });
   const newer = newest && newest.run_number > run.run_number;
-  const over = admitted.data && !admitted.data.admitted;
+  const now = useNow();
+  const over = run.decision === "go" && ((admitted.data && !admitted.data.admitted) || (run.valid_until && Date.parse(run.valid_until) <= now));
   return html`
     ${newer && html`<p class="stale" role="status">${t("verdict.newer")} <${Verdict} verdict=${newest.verdict} /> <a href=${BASE + path`/gates/${run.gate}/runs/${newest.run_id}`}>${newest.version || run.gate} · ${t("verdict.run", { number: String(newest.run_id) })}</a></p>`}
-    ${over && html`<div class="stale" role="status"><p>${t("verdict.over")}</p><ul>${admitted.data.reasons.map((/** @type {string} */ one) => html`<li>${one}</li>`)}</ul></div>`}`;
+    ${over && html`<div class="stale" role="status"><p>${t("verdict.over")}</p><ul>${(admitted.data?.reasons ?? []).map((/** @type {string} */ one) => html`<li>${one}</li>`)}</ul></div>`}
+    ${admitted.problem && html`<p class="stale" role="status">${t("verdict.over.unknown")} <button type="button" onClick=${admitted.reload}>${t("reload")}</button></p>`}`;
 }
 
 /** The verdict, and why, before anything else. @param {{run: any, line: any}} props */
@@ -88,7 +96,7 @@ function Head({ run, line }) {
 /** @param {{run: any}} props */
 function JudgeAgain({ run }) {
   if (!may("gate:run")) return null;
-  const judge = () => order("POST", sited(path`/api/gates/${run.gate}/runs`), targetOf(run));
+  const judge = (/** @type {any} */ said) => order("POST", sited(path`/api/gates/${run.gate}/runs`), targetOf(run), { key: said._key });
   const done = (/** @type {any} */ made) => go(path`/gates/${made.gate}/runs/${made.run_id}`);
   return html`<${Deed} label=${t("verdict.again")} about=${html`<p>${t("verdict.again.about", { name: nameOf(run) })}</p>`} deed=${judge} done=${done} primary bare />`;
 }

@@ -5,7 +5,7 @@ import { sayRefused } from "./notices.js";
 
 /** @param {string} url @param {string} name what it is called if the answer does not say */
 export async function save(url, name) {
-  const answer = await getAnswer(url, { accept: "*/*" });
+  const answer = await getAnswer(url, { accept: "*/*", long: true });
   const said = /filename="?([^";]+)"?/.exec(answer.headers.get("Content-Disposition") ?? "");
   const place = URL.createObjectURL(await answer.blob());
   const link = document.createElement("a");

@@ -33,13 +33,13 @@ export function Layout({ unreachable }) {
   if (me === null && !wasIn.current) return html`<main class="alone"><${SignIn} speak=${speak} /></main>`;
   return html`
     <a class="skip" href="#content" onClick=${skip}>${t("skip")}</a>
-    <${Top} me=${me} speak=${speak} />
+    <${Top} key=${who.current} me=${me} speak=${speak} />
     <div class="columns">
       <${Menu} />
       <main id="content" tabindex="-1"><${Boundary} key="${version} ${site()} ${who.current}"><${PageOf} /><//></main>
     </div>
     <${Notices} />
-    ${me === null && html`<${Dialog} title=${t("sign-in.title")} close=${() => {}}><p>${t("sign-in.again")}</p><${SignIn} speak=${speak} inside /><//>`}`;
+    ${me === null && html`<${Dialog} title=${t("sign-in.title")} keep><p>${t("sign-in.again")}</p><${SignIn} speak=${speak} inside /><//>`}`;
 }
 
 /** A page that breaks takes only itself with it. */

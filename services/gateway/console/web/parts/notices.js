@@ -1,5 +1,6 @@
 // Short notices of what was done or refused, read out by screen readers; they go by themselves, refusals stay.
 import { html, useEffect, useState } from "../vendor/preact.js";
+import { as } from "../api/asking.js";
 import { t } from "../words/index.js";
 import { Refused } from "./states.js";
 
@@ -28,7 +29,7 @@ function drop(id) {
 export const say = (text) => add({ text });
 
 /** Say that something was refused. @param {unknown} problem */
-export const sayRefused = (problem) => add({ problem });
+export const sayRefused = (problem) => add({ problem: as(problem) });
 
 /** Where they are shown; once, in the layout. */
 export function Notices() {

@@ -19,9 +19,15 @@ export function usePaged(url, key, how = {}) {
   const before = useRef(/** @type {any[]} */ ([]));
   const mine = further.url === url;
   useEffect(() => {
-    // When so much is new that nothing of before stands on the first page, a gap would be hidden in the middle.
-    const known = new Set(before.current.map((one) => one[key]));
-    if (mine && known.size && first.length && !first.some((/** @type {any} */ one) => known.has(one[key]))) setFurther({ url: null, rows: [], next: null });
+    // What new rows pushed off the first page goes before the further ones, else it would be missing in the middle. If
+    // nothing of before stands on the first page any more, there may be a gap: then the list begins anew.
+    const now = new Set(first.map((/** @type {any} */ one) => one[key]));
+    const last = before.current.findLastIndex((one) => now.has(one[key]));
+    if (mine && before.current.length && first.length) {
+      const pushed = before.current.slice(last + 1);
+      if (last < 0) setFurther({ url: null, rows: [], next: null });
+      else if (pushed.length) setFurther((held) => ({ ...held, rows: [...pushed, ...held.rows] }));
+    }
     before.current = first;
   }, [asked.at]);
   const shown = new Set(first.map((/** @type {any} */ one) => one[key]));

@@ -5,6 +5,8 @@ import { signInByPassword, signInByToken } from "../api/session.js";
 import { LANGUAGES, languageNow, t } from "../words/index.js";
 import { Field, Form } from "./form.js";
 
+const MAX_NEXT = 200; // what the door of sign-in takes
+
 /** @param {{speak: (language: any) => void, inside?: boolean}} props */
 export function SignIn({ speak, inside }) {
   const [how, setHow] = useState("password");
@@ -12,7 +14,8 @@ export function SignIn({ speak, inside }) {
   useEffect(() => {
     get("/api/sign-in").then((found) => setProviders(found.providers), () => {}); // passwords and tokens work without
   }, []);
-  const next = encodeURIComponent(window.location.pathname + window.location.search);
+  const at = window.location.pathname + window.location.search;
+  const next = encodeURIComponent(at.length <= MAX_NEXT ? at : "/console");
   const password = (/** @type {any} */ said) => signInByPassword(said.username.trim(), said.password, said.code.trim());
   const token = (/** @type {any} */ said) => signInByToken(said.token.trim());
   return html`<section class="sign-in">

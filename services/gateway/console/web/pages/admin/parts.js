@@ -82,7 +82,7 @@ export function DeedDialog({ deed, close, done }) {
     say(t("admin.done", { what: deed.title }));
     close();
   };
-  if (made) return html`<${Dialog} title=${deed.title} close=${close}><${Secret} ...${made} /><div class="form-buttons"><button type="button" class="primary" onClick=${close}>${t("admin.secret.kept")}</button></div><//>`;
+  if (made) return html`<${Dialog} title=${deed.title} close=${close} keep><${Secret} ...${made} /><div class="form-buttons"><button type="button" class="primary" onClick=${close}>${t("admin.secret.kept")}</button></div><//>`;
   return html`<${Dialog} title=${deed.title} close=${close}>
     ${deed.why && html`<p>${deed.why}</p>`}
     <${Form} deed=${async (/** @type {any} */ values) => run(values)} done=${after} submit=${deed.submit} cancel=${close} danger=${deed.danger}>

@@ -1,5 +1,5 @@
 // Is the log what it was? A quick look at all links from here, and whole verifications by the service, live.
-import { html, useRef, useState } from "../../vendor/preact.js";
+import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { address, get, order } from "../../api/client.js";
 import { useAsked, useOrder } from "../../api/asking.js";
 import { may } from "../../api/session.js";
@@ -38,6 +38,9 @@ function Quick() {
   const { busy, problem, run } = useOrder();
   const [found, setFound] = useState(/** @type {any} */ (null));
   const stopped = useRef(false);
+  useEffect(() => () => {
+    stopped.current = true; // who leaves the page asks for no more pieces
+  }, []);
   const verify = () =>
     run(async () => {
       stopped.current = false;

@@ -1,7 +1,7 @@
 // One item, whole: what failed and why, who does it until when, who was told, what was said, what happened.
 import { html, useState } from "../../vendor/preact.js";
 import { order, path } from "../../api/client.js";
-import { useAsked, useOrder } from "../../api/asking.js";
+import { askAllPages, useAsked, useOrder } from "../../api/asking.js";
 import { may, reader } from "../../api/session.js";
 import { Dialog } from "../../parts/dialog.js";
 import { Field, Form } from "../../parts/form.js";
@@ -15,8 +15,8 @@ import { Escalation } from "./escalation.js";
 import { ofItem } from "./items.js";
 import { StatusOf } from "./table.js";
 
-/** @param {{item: any, close: () => void, change: (item: any, fields: any) => Promise<boolean>, place: (item: any) => void, assign: (item: any) => void}} props */
-export function Drawer({ item, close, change, place, assign }) {
+/** @param {{item: any, close: () => void, place: (item: any) => void, assign: (item: any) => void}} props */
+export function Drawer({ item, close, place, assign }) {
   const writes = may("remediation:write") && item.is_active;
   return html`<${Dialog} side title="#${item.id} ${item.rule_id}" close=${close}>
     <p>${item.reason}</p>
@@ -28,10 +28,10 @@ export function Drawer({ item, close, change, place, assign }) {
       <dt>${t("board.owner")}</dt><dd>${item.owner_role || "–"}</dd>
       <dt>${t("board.due")}</dt><dd><${Due} at=${item.due_at} done=${!item.is_active} /> ${item.due_at && html`<span class="quiet">${local(item.due_at)}</span>`}${item.due_by_hand && html` <span class="quiet">${t("board.due-by-hand", { reason: item.due_reason })}</span>`}</dd>
       <dt>${t("board.opened")}</dt><dd><${When} at=${item.opened_at} how="both" /></dd>
-      <dt>${t("board.labels")}</dt><dd><${Labels} item=${item} writes=${writes} change=${change} /></dd>
+      <dt>${t("board.labels")}</dt><dd><${Labels} item=${item} writes=${writes} place=${place} /></dd>
       ${item.completion_note && html`<dt>${t("board.note")}</dt><dd>${item.completion_note}</dd>`}
     </dl>
-    ${writes && html`<${Hands} item=${item} place=${place} change=${change} />`}
+    ${writes && html`<${Hands} item=${item} place=${place} />`}
     <${Escalation} item=${item} />
     <${Comments} item=${item} />
     <${Links} item=${item} />
@@ -39,16 +39,16 @@ export function Drawer({ item, close, change, place, assign }) {
   <//>`;
 }
 
-/** Taking, giving back, pausing, claiming. @param {{item: any, place: (item: any) => void, change: (item: any, fields: any) => Promise<boolean>}} props */
-function Hands({ item, place, change }) {
+/** Taking, giving back, pausing, claiming. @param {{item: any, place: (item: any) => void}} props */
+function Hands({ item, place }) {
   const { busy, problem, run } = useOrder();
   const [asks, setAsks] = useState("");
   const me = reader()?.username;
   const deed = (/** @type {string} */ what, /** @type {any} */ body = {}) => run(() => order("POST", ofItem(item.id, what), body, { ifMatch: item.revision })).then((done) => done && place(done));
   const reasoned = async (/** @type {Record<string, string>} */ said) => {
     if (asks === "claim") {
-      if (!(await change(item, { status: "done", completion_checked: true, completion_note: said.reason }))) setAsks("");
-    } else place(await order("POST", ofItem(item.id, asks), asks === "hand-over" ? { to: said.to, reason: said.reason } : { reason: said.reason }, { ifMatch: item.revision }));
+      place(await order("PATCH", ofItem(item.id), { status: "done", completion_checked: true, completion_note: said.reason }, { ifMatch: item.revision, key: said._key }));
+    } else place(await order("POST", ofItem(item.id, asks), asks === "hand-over" ? { to: said.to, reason: said.reason } : { reason: said.reason }, { ifMatch: item.revision, key: said._key }));
   };
   return html`<div class="bar">
     ${item.assignee !== me && html`<button type="button" disabled=${busy} onClick=${() => deed("take")}>${t("board.take")}</button>`}
@@ -65,23 +65,25 @@ function Hands({ item, place, change }) {
   </div>`;
 }
 
-/** @param {{item: any, writes: boolean, change: (item: any, fields: any) => Promise<boolean>}} props */
-function Labels({ item, writes, change }) {
+/** A refusal is shown here: notices lie below the drawer. @param {{item: any, writes: boolean, place: (item: any) => void}} props */
+function Labels({ item, writes, place }) {
+  const { problem, run } = useOrder();
+  const change = (/** @type {any} */ fields) => run(() => order("PATCH", ofItem(item.id), fields, { ifMatch: item.revision })).then((done) => done && place(done));
   const add = (/** @type {Event} */ event) => {
     event.preventDefault();
     const form = /** @type {HTMLFormElement} */ (event.currentTarget);
     const label = String(new FormData(form).get("label")).trim();
     if (!label) return;
     form.reset();
-    void change(item, { add_labels: [label] });
+    void change({ add_labels: [label] });
   };
-  return html`${item.labels.map((/** @type {string} */ label) => html`<span class="chip">${label}${writes && html`<button type="button" class="plain" aria-label=${t("board.label-off", { label })} onClick=${() => change(item, { remove_labels: [label] })}>✕</button>`}</span> `)}
-    ${writes && html`<form class="inline" onSubmit=${add}><label class="hidden" for="label-of-${item.id}">${t("board.label-add")}</label><input id="label-of-${item.id}" name="label" maxlength="50" placeholder=${t("board.label-add")} /></form>`}`;
+  return html`${item.labels.map((/** @type {string} */ label) => html`<span class="chip">${label}${writes && html`<button type="button" class="plain" aria-label=${t("board.label-off", { label })} onClick=${() => change({ remove_labels: [label] })}>✕</button>`}</span> `)}
+    ${writes && html`<form class="inline" onSubmit=${add}><label class="hidden" for="label-of-${item.id}">${t("board.label-add")}</label><input id="label-of-${item.id}" name="label" maxlength="50" placeholder=${t("board.label-add")} /></form>`}${problem && html`<${Refused} problem=${problem} inline />`}`;
 }
 
 /** @param {{item: any}} props */
 function Comments({ item }) {
-  const asked = useAsked(ofItem(item.id, "comments"), { on: ["tracker.comment."] });
+  const asked = useAsked(ofItem(item.id, "comments"), { on: ["tracker.comment."], ask: askAllPages });
   const add = (/** @type {Record<string, string>} */ said) => order("POST", ofItem(item.id, "comments"), { text: said.text }, { key: said._key });
   const withdraw = useOrder();
   const [key, setKey] = useState(0);
@@ -103,7 +105,7 @@ function Comments({ item }) {
 function Links({ item }) {
   const asked = useAsked(ofItem(item.id, "links"), { on: ["tracker.link."] });
   const [adding, setAdding] = useState(false);
-  const add = (/** @type {Record<string, string>} */ said) => order("POST", ofItem(item.id, "links"), { title: said.title, url: said.url });
+  const add = (/** @type {Record<string, string>} */ said) => order("POST", ofItem(item.id, "links"), { title: said.title, url: said.url }, { key: said._key });
   const added = () => {
     setAdding(false);
     asked.reload();
@@ -121,7 +123,7 @@ function Links({ item }) {
 
 /** @param {{item: any}} props */
 function History({ item }) {
-  const asked = useAsked(ofItem(item.id, "history"), { on: ["tracker.item."] });
+  const asked = useAsked(ofItem(item.id, "history"), { on: ["tracker.item."], ask: askAllPages });
   const shown = (/** @type {any} */ value) => (value === null || value === undefined || value === "" ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
   return html`<section><h3>${t("board.history")}</h3><${Shown} asked=${asked}>${(/** @type {any} */ found) => html`<ol class="changes">${found.items.map((/** @type {any} */ one) => html`<li key=${one.id}>
     <strong>${one.actor}</strong> ${word("history", one.kind)} <${When} at=${one.at} how="both" />

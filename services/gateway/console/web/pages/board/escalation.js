@@ -13,6 +13,9 @@ import { ofItem } from "./items.js";
 
 const KINDS = { running: "warn", acknowledged: "good", snoozed: "info", waiting: "info", exhausted: "bad" };
 
+/** A rest that is over stays in the answer until somebody says something. @param {any} found */
+const resting = (found) => found.snoozed_until && Date.parse(found.snoozed_until) > Date.now();
+
 /** @param {{item: any}} props */
 export function Escalation({ item }) {
   const asked = useAsked(ofItem(item.id, "escalation"), { on: ["tracker.escalation."] });
@@ -21,7 +24,7 @@ export function Escalation({ item }) {
       ${found.level > 0 && ` ${t("board.level", { level: found.level, chain: found.chain ?? "" })}`}
       ${found.next_at && html` ${t("board.next")} <${When} at=${found.next_at} />`}
       ${found.acknowledged_by && ` ${t("board.acknowledged-by", { who: found.acknowledged_by })}`}
-      ${found.snoozed_until && ` ${t("board.snoozed-until", { time: local(found.snoozed_until) })}`}
+      ${resting(found) && ` ${t("board.snoozed-until", { time: local(found.snoozed_until) })}`}
       ${found.reason && html` <span class="quiet">${found.reason}</span>`}</p>
     ${found.steps.length > 0 && html`<ol class="changes">${found.steps.map((/** @type {any} */ step) => html`<li key=${step.key}>${t("board.level", { level: step.level, chain: "" })} <${When} at=${step.at} /> ${step.targets.map((/** @type {any} */ one) => one.people.join(", ") || one.name).join("; ")} ${step.error && html`<span class="late">${step.error}</span>`}</li>`)}</ol>`}
     ${may("remediation:write") && item.is_active && html`<${Hold} item=${item} found=${found} reload=${asked.reload} />`}`}<//></section>`;
@@ -39,7 +42,7 @@ function Hold({ item, found, reload }) {
   };
   return html`<div class="bar">
     ${found.acknowledged_by ? html`<button type="button" disabled=${busy} onClick=${() => deed("unacknowledge")}>${t("board.unacknowledge")}</button>` : html`<button type="button" onClick=${() => setAsks("acknowledge")}>${t("board.acknowledge")}</button>`}
-    ${found.snoozed_until ? html`<button type="button" disabled=${busy} onClick=${() => deed("wake")}>${t("board.wake")}</button>` : html`<button type="button" onClick=${() => setAsks("snooze")}>${t("board.snooze")}</button>`}
+    ${resting(found) ? html`<button type="button" disabled=${busy} onClick=${() => deed("wake")}>${t("board.wake")}</button>` : html`<button type="button" onClick=${() => setAsks("snooze")}>${t("board.snooze")}</button>`}
     ${problem && html`<${Refused} problem=${problem} inline />`}
     ${asks && html`<${Dialog} title=${t(`board.${asks}`)} close=${() => setAsks("")}><${Form} deed=${said} done=${done} submit=${t(`board.${asks}`)} cancel=${() => setAsks("")}>
       ${asks === "snooze" && html`<${Field} name="until" type="datetime-local" label=${t("board.until")} required />`}

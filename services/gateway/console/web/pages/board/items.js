@@ -1,5 +1,5 @@
 // The items of a board: loaded whole, kept up to date by events, changed at once and set right again if that is refused.
-import { useCallback, useEffect } from "../../vendor/preact.js";
+import { useCallback, useEffect, useRef } from "../../vendor/preact.js";
 import { order, get, path } from "../../api/client.js";
 import { askAllPages, sited, useAsked } from "../../api/asking.js";
 import { listen } from "../../api/events.js";
@@ -36,6 +36,8 @@ function put(items, item) {
 export function useItems(gate, all) {
   const asked = useAsked(gate ? sited(`${BASE}/items/page`, { gate, include_inactive: all || undefined, limit: 500 }) : null, { ask: askAllPages });
   const { patch, reload } = asked;
+  const loading = useRef(false);
+  loading.current = asked.loading;
   const place = useCallback((/** @type {Item} */ item) => patch((data) => ({ ...data, items: put(data.items, item) })), [patch]);
   useEffect(
     () =>
@@ -45,6 +47,7 @@ export function useItems(gate, all) {
         else if (item.gate === gate && event.site === site()) {
           // Events leave out the rule's detail, which stays as it was.
           patch((data) => ({ ...data, items: put(data.items, { ...data.items.find((/** @type {Item} */ one) => one.id === item.id), ...item }) }));
+          if (loading.current) reload(); // the answer on its way may be of before this
         }
       }),
     [gate, patch, reload],

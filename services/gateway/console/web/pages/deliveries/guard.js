@@ -1,7 +1,7 @@
 // What fails and is held back, how to have it tried now, how long outages last, how well targets take what they are sent.
 import { html, useState } from "../../vendor/preact.js";
 import { order, path } from "../../api/client.js";
-import { sited, useAsked, useOrder } from "../../api/asking.js";
+import { askAllPages, sited, useAsked, useOrder } from "../../api/asking.js";
 import { may } from "../../api/session.js";
 import { Dialog } from "../../parts/dialog.js";
 import { Field, Form } from "../../parts/form.js";
@@ -19,27 +19,28 @@ const HEARD = ["notifier.circuit.", "notifier.recovery.", "notifier.delivery."];
 const LOOK_MS = 15_000;
 const PROBES = { probing: "info", recovered: "good", failed: "bad", skipped: "warn" };
 const AT = "/api/ops/alerts";
+const MAX_TARGETS = 500; // of one order, as the API has it
 
 export default function Guard() {
   return html`<${Title}>${t("guard.title")}<//><${DeliveryTabs} /><${Circuits} /><${Figures} /><${Mttr} /><${Missed} />`;
 }
 
 function Circuits() {
-  const paged = usePaged(sited(`${AT}/channels/guard`, { limit: 100 }), "key", { on: HEARD, every: LOOK_MS });
+  const circuits = useAsked(sited(`${AT}/channels/guard`, { limit: 100 }), { on: HEARD, every: LOOK_MS, ask: askAllPages });
   const { busy, problem, run } = useOrder();
   const [recovery, setRecovery] = useState(/** @type {any} */ (null));
   const recover = (/** @type {string} */ what, /** @type {any} */ body) => run(() => order("POST", sited(`${AT}/channels/guard/${what}`), body)).then((asked) => {
     if (asked === undefined) return;
     setRecovery(asked);
     say(t("guard.asked", { count: asked.target_count }));
-    paged.asked.reload();
+    circuits.reload();
   });
   const writes = may("subscription:write");
   // The key of a row is both its target and its event.
-  const items = /** @type {any[]} */ (paged.asked.data?.items ?? []);
-  return html`<section class="panel"><div class="title"><h2>${t("guard.circuits")}</h2>${writes && items.length > 0 && html`<button type="button" disabled=${busy} onClick=${() => recover("recover-batch", { state: "all" })}>${t("guard.recover-all")}</button>`}</div>
+  const items = /** @type {any[]} */ (circuits.data?.items ?? []);
+  return html`<section class="panel"><div class="title"><h2>${t("guard.circuits")}</h2>${writes && items.length > 0 && html`<button type="button" disabled=${busy} onClick=${() => recover("recover-batch", { state: "all", max_targets: MAX_TARGETS })}>${t("guard.recover-all")}</button>`}</div>
     ${problem && html`<${Refused} problem=${problem} inline />`}
-    <${Shown} asked=${paged.asked}>${(/** @type {any} */ found) => html`<p class="quiet">${t("guard.rule", { failures: found.failure_threshold, minutes: found.quarantine_minutes })}</p>
+    <${Shown} asked=${circuits}>${(/** @type {any} */ found) => html`<p class="quiet">${t("guard.rule", { failures: found.failure_threshold, minutes: found.quarantine_minutes })}</p>
       ${items.length ? html`<div class="scroll"><table><thead><tr>${["target", "event", "state", "failures", "held", "probe", "do"].map((name) => html`<th scope="col">${t(`guard.${name}`)}</th>`)}</tr></thead>
         <tbody>${items.map((one) => html`<tr key="${one.target} ${one.event_type}"><th scope="row"><${Target} ...${one} /></th><td class="mono">${one.event_type}</td>
           <td><${Chip} kind=${one.state === "quarantined" ? "bad" : "warn"}>${word("guard.state", one.state)}<//><p class="quiet">${word("guard.circuit", one.circuit)}</p></td>
@@ -63,7 +64,7 @@ function Latest({ asked }) {
 }
 
 /** @param {{value: number|null}} props */
-const Percent = ({ value }) => html`${value === null ? "–" : `${number(value, { maximumFractionDigits: 1 })} %`}`;
+const Percent = ({ value }) => html`${value === null ? "–" : `${number(value, { maximumFractionDigits: 1, roundingMode: "trunc" })} %`}`;
 
 function Figures() {
   const asked = useAsked(sited(`${AT}/kpi/channels`), { every: 60_000 });

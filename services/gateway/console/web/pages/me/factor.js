@@ -30,7 +30,7 @@ function Begin({ close }) {
   const [confirmed, setConfirmed] = useState(/** @type {any} */ (null));
   const begin = (/** @type {any} */ { _key }) => order("POST", "/api/me/second-factor", {}, { key: _key });
   const confirm = (/** @type {any} */ { code, _key }) => order("POST", "/api/me/second-factor/confirm", { code: code.trim() }, { key: _key });
-  return html`<${Dialog} title=${t("me.factor.begin")} close=${close}>
+  return html`<${Dialog} title=${t("me.factor.begin")} close=${close} keep=${begun !== null}>
     ${confirmed
       ? html`<p>${t("me.factor.on")}</p><${Secret} label=${t("me.factor.recovery")} value=${(confirmed.recovery_codes ?? "").split(" ").join("\n")} note=${confirmed.note} />
           <div class="form-buttons"><button type="button" class="primary" onClick=${close}>${t("admin.secret.kept")}</button></div>`

@@ -1,5 +1,5 @@
 // Orders about a policy or another published document, each asked for with its reason.
-import { html } from "../../vendor/preact.js";
+import { html, useState } from "../../vendor/preact.js";
 import { order, path } from "../../api/client.js";
 import { sited } from "../../api/asking.js";
 import { Dialog } from "../../parts/dialog.js";
@@ -24,8 +24,9 @@ export function Reasoned({ title, submit, lines, more, issue, danger, deed, done
 
 /** @param {{gate: string, text: string, own: number, lines: string[], done: (result: any) => void, close: () => void}} props */
 export function Publish({ gate, text, own, lines, done, close }) {
+  const [begun] = useState(own); // what somebody publishes meanwhile is not what was seen here
   const deed = (/** @type {Said} */ said) =>
-    order("PUT", sited(path`/api/policies/${gate}`), { content: text, reason: said.reason, issue: said.issue || null, expected_version: own }, { key: said._key });
+    order("PUT", sited(path`/api/policies/${gate}`), { content: text, reason: said.reason, issue: said.issue || null, expected_version: begun }, { key: said._key });
   const told = (/** @type {any} */ result) => {
     say(t("policy.published", { version: result.version }));
     done(result);

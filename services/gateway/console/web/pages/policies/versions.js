@@ -14,7 +14,7 @@ import { Reasoned } from "./publishing.js";
 /** @param {{base: string, on: string[], issue?: boolean, write: string, done: () => void}} props `base`: its address */
 export function Versions({ base, on, issue, write, done }) {
   const asked = useAsked(sited(`${base}/versions`, { limit: 200 }), { on, ask: askAllPages });
-  const [shown, setShown] = useState(/** @type {{version: number, what: "diff"|"back"}|null} */ (null));
+  const [shown, setShown] = useState(/** @type {{version: number, what: "diff"|"back", newest?: number}|null} */ (null));
   const close = () => setShown(null);
   return html`<${Shown} asked=${asked}>${(/** @type {any} */ found) =>
     found.items.length
@@ -25,11 +25,11 @@ export function Versions({ base, on, issue, write, done }) {
           <td>${one.reason} ${one.issue && html`<span class="quiet">(${one.issue})</span>`} ${one.restores && html`<span class="chip info">${t("policy.restores", { version: one.restores })}</span>`}
             ${one.backtest && html`<p class="quiet">${t("policy.backtest.of", { judged: one.backtest.judged_count, flips: one.backtest.flip_count })}</p>`}</td>
           <td class="row-buttons"><button type="button" onClick=${() => setShown({ version: one.version, what: "diff" })}>${t("policy.changes")}<span class="hidden"> ${one.version}</span></button>
-            ${place > 0 && may(write) && html`<button type="button" onClick=${() => setShown({ version: one.version, what: "back" })}>${t("policy.back")}<span class="hidden"> ${one.version}</span></button>`}</td></tr>`)}</tbody></table></div>
+            ${place > 0 && may(write) && html`<button type="button" onClick=${() => setShown({ version: one.version, what: "back", newest: found.items[0].version })}>${t("policy.back")}<span class="hidden"> ${one.version}</span></button>`}</td></tr>`)}</tbody></table></div>
         ${shown?.what === "diff" && html`<${Dialog} title=${t("policy.changes.of", { version: shown.version })} close=${close} side><${Changes} base=${base} version=${shown.version} /><//>`}
         ${shown?.what === "back" && html`<${Reasoned} title=${t("policy.back.title", { version: shown.version })} submit=${t("policy.back")} danger issue=${issue} close=${close}
-          more=${html`<p>${t("policy.back.what", { version: shown.version })}</p><${Changes} base=${base} version=${shown.version} against=${found.items[0].version} />`}
-          deed=${(/** @type {any} */ said) => order("POST", sited(`${base}/rollback`), { version: shown.version, reason: said.reason, expected_version: found.items[0].version, ...(issue ? { issue: said.issue || null } : {}) }, { key: said._key })}
+          more=${html`<p>${t("policy.back.what", { version: shown.version })}</p><${Changes} base=${base} version=${shown.version} against=${shown.newest} />`}
+          deed=${(/** @type {any} */ said) => order("POST", sited(`${base}/rollback`), { version: shown.version, reason: said.reason, expected_version: shown.newest, ...(issue ? { issue: said.issue || null } : {}) }, { key: said._key })}
           done=${(/** @type {any} */ result) => (close(), asked.reload(), say(t("policy.published", { version: result.version })), done())} />`}`
       : html`<${Empty} title=${t("policy.versions.none")}><p>${t("policy.versions.none.more")}</p><//>`}<//>`;
 }

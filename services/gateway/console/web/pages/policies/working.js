@@ -14,8 +14,8 @@ export async function getOrNull(url, signal) {
   }
 }
 
-/** @typedef {{text: string, from: string, round: number, restored: boolean}} Working
- * `from`: the saved text it was made of; `round`: counts texts that were put in anew. */
+/** @typedef {{text: string, from: string, round: number, restored: boolean, mine?: boolean}} Working
+ * `mine`: it is what this tab has saved, which stays here whatever others do; `from`: the saved text it was made of; `round`: counts texts that were put in anew. */
 
 /** @param {string} name where it is kept @param {string} base the text that is saved now
  * @returns {{text: string, round: number, dirty: boolean, moved: boolean, restored: boolean, change: (text: string) => void, put: (text: string) => void, saved: (text: string) => void}}
@@ -27,6 +27,7 @@ export function useWorking(name, base) {
     setState((one) => {
       if (base === one.from) return one;
       if (one.text === base) return { ...one, from: base };
+      if (one.mine && one.text === one.from) return { ...one, from: base, mine: false, restored: true };
       return one.text === one.from ? { text: base, from: base, round: one.round + 1, restored: false } : one;
     });
   }, [base]);
@@ -40,7 +41,7 @@ export function useWorking(name, base) {
   useEffect(() => () => void (kept(name) && say(t("policy.kept"))), [name]);
   const change = useCallback((/** @type {string} */ text) => setState((one) => ({ ...one, text })), []);
   const put = useCallback((/** @type {string} */ text) => setState((one) => ({ text, from: text, round: one.round + 1, restored: false })), []);
-  const saved = useCallback((/** @type {string} */ text) => setState((one) => ({ ...one, from: text, restored: false })), []);
+  const saved = useCallback((/** @type {string} */ text) => setState((one) => ({ ...one, from: text, restored: false, mine: true })), []);
   return { text: state.text, round: state.round, dirty, moved: dirty && base !== state.from, restored: state.restored, change, put, saved };
 }
 

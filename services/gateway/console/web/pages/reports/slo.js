@@ -14,7 +14,7 @@ const LOOK_MS = 60_000;
 const SPANS = ["15", "60", "360", "1440"];
 const kind = (/** @type {string} */ status) => KINDS[/** @type {keyof typeof KINDS} */ (status)] ?? "none";
 /** Never rounded to a whole: 99.6 % and 100 % are not the same here. */
-const percent = (/** @type {number|null} */ value) => (value === null ? "–" : `${number(value, { maximumFractionDigits: 2 })} %`);
+const percent = (/** @type {number|null} */ value) => (value === null ? "–" : `${number(value, { maximumFractionDigits: 2, roundingMode: "trunc" })} %`);
 const digits = (/** @type {number|null} */ value, /** @type {string} */ unit) => (value === null ? "–" : `${number(value, { maximumFractionDigits: value < 10 ? 2 : 0 })}${unit}`);
 
 export default function Slos() {

@@ -38,7 +38,7 @@ function Standing({ run, found, reload }) {
 
 /** @param {{of: any, mine: boolean, reload: () => void}} props */
 function Given({ of, mine, reload }) {
-  const withdraw = (/** @type {any} */ said) => order("POST", sited(`/api/approvals/${of.approval_id}/withdraw`), { reason: said.reason });
+  const withdraw = (/** @type {any} */ said) => order("POST", sited(`/api/approvals/${of.approval_id}/withdraw`), { reason: said.reason }, { key: said._key });
   return html`<li><div class="verdict-line"><strong>${of.person}</strong> <${Chip} kind=${of.void ? "none" : of.word === "approved" ? "good" : "bad"}>${word("approval", of.word)}<//>
       <span class="quiet">${of.person !== of.username ? t("verdict.on-behalf", { who: of.username }) : ""} ${of.role} · <${When} at=${of.given_at} /></span></div>
     <p><q>${of.reason}</q></p>
@@ -51,7 +51,7 @@ function Given({ of, mine, reload }) {
 function Say({ run, word: what, reload }) {
   const url = sited(path`/api/gates/${run.gate}/` + (what === "approve" ? "approvals" : "declines"));
   const deed = (/** @type {any} */ said) =>
-    order("POST", url, { ...targetOf(run), evidence_sha256: run.evidence_sha256, reason: said.reason, ...(said.for.trim() && { on_behalf_of: said.for.trim() }) });
+    order("POST", url, { ...targetOf(run), evidence_sha256: run.evidence_sha256, reason: said.reason, ...(said.for.trim() && { on_behalf_of: said.for.trim() }) }, { key: said._key });
   const done = (/** @type {any} */ said) => {
     reload();
     if (said?.run && window.location.pathname.startsWith(BASE)) go(path`/gates/${said.run.gate}/runs/${said.run.run_id}`);

@@ -40,7 +40,7 @@ function One({ of, kind, run, reload, past }) {
   const number = of[id];
   const own = of.requested_by === reader()?.username;
   const verb = (/** @type {string} */ name, /** @type {boolean} */ primary = false, danger = false) => html`<${Deed} label=${t(`verdict.${name}`)} name=${`${t(`verdict.${kind}`)} ${number}`} primary=${primary} danger=${danger} done=${reload}
-    about=${html`<p><q>${of.reason}</q></p>`} deed=${(/** @type {any} */ said) => order("POST", sited(`${list}/${number}/${name}`), { reason: said.reason })} />`;
+    about=${html`<p><q>${of.reason}</q></p>`} deed=${(/** @type {any} */ said) => order("POST", sited(`${list}/${number}/${name}`), { reason: said.reason }, { key: said._key })} />`;
   const approves = may("exception:approve");
   return html`<li>
     <div class="verdict-line"><strong>${kind === "waiver" ? of.rule_id : t("verdict.baseline.counts", { findings: of.finding_count, vanished: of.vanished_count })}</strong>
@@ -71,7 +71,7 @@ export function AskWaiver({ run, rule, done }) {
       gate: run.gate, ...of, rule_id: said.rule_id, ends_at: until(said), reason: said.reason,
       ...(said.version_only && { version: run.version }), ...(said.fingerprint.trim() && { fingerprint: said.fingerprint.trim() }),
       ...(said.without_evidence && { without_evidence: true }), ...(said.issue.trim() && { issue: said.issue.trim() }),
-    });
+    }, { key: said._key });
   const names = run.rules.map((one) => /** @type {[string, string]} */ ([one.id, one.id]));
   const first = rule ?? run.rules.find((one) => one.status === "fail")?.id ?? names[0]?.[0];
   return html`<${Deed} label=${t("verdict.waiver.ask")} name=${rule} about=${html`<p>${t("verdict.waiver.about")}</p>`} deed=${deed} done=${done}>
@@ -90,7 +90,7 @@ function AskBaseline({ run, done }) {
     order("POST", sited(path`/api/gates/${run.gate}/baselines`), {
       subject: run.subject, version: run.version, ...(run.line && { line: run.line }), ends_at: until(said), reason: said.reason,
       ...(said.issue.trim() && { issue: said.issue.trim() }),
-    });
+    }, { key: said._key });
   return html`<${Deed} label=${t("verdict.baseline.ask")} about=${html`<p>${t("verdict.baseline.about")}</p>`} deed=${deed} done=${done}>
     <${Field} name="ends_at" type="datetime-local" label=${t("verdict.ends")} value=${inDays(30)} required />
     <${Field} name="issue" label=${t("verdict.issue")} hint=${t("verdict.issue.hint")} />

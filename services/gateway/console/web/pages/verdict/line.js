@@ -13,17 +13,20 @@ import { t, word } from "../../words/index.js";
 
 const FREEZE_DAYS = 90;
 const SHOWN_FREEZES = 5;
+const EVERYWHERE_MS = 60_000; // the stream of events is that of one site
 
 /** @param {{run: any}} props */
 export function Line({ run }) {
   const halts = useAsked(sited("/api/halts", { in_force: true, limit: 200 }), { on: ["governance.line."] });
-  const everywhere = useAsked(site() === "global" ? null : "/api/halts?site=global&in_force=true&limit=200", { on: ["governance.line."] });
+  const everywhere = useAsked(site() === "global" ? null : "/api/halts?site=global&in_force=true&limit=200", { on: ["governance.line."], every: EVERYWHERE_MS });
   const overrides = useAsked(sited("/api/overrides", { gate: run.gate, subject: run.subject }), { on: ["governance.override.", "governance.exception."] });
+  const reload = () => (halts.reload(), everywhere.reload());
   return html`<section class="panel"><h2>${t("verdict.holds")}</h2>
     ${run.holds.length ? html`<ul class="reasons">${run.holds.map((/** @type {any} */ one) => html`<li><${Chip} kind="bad">${word("hold", one.kind)}<//> ${one.message} ${one.until ? html`· <${When} at=${one.until} how="both" />` : ""}</li>`)}</ul>` : html`<p class="quiet">${t("verdict.holds.none")}</p>`}
     <h3>${t("verdict.halts")}</h3>
-    <${Shown} asked=${halts}>${(/** @type {any} */ found) => html`<${Halts} halts=${[...found.items, ...(everywhere.data?.items ?? [])]} reload=${halts.reload} />`}<//>
-    ${may("gate:halt") && html`<p><${Halt} run=${run} reload=${halts.reload} /></p>`}
+    <${Shown} asked=${halts}>${(/** @type {any} */ found) => html`<${Halts} halts=${[...found.items, ...(everywhere.data?.items ?? [])]} known=${site() === "global" || everywhere.data !== undefined} reload=${reload} />`}<//>
+    ${everywhere.problem && html`<p class="stale" role="status">${t("verdict.halts.unknown")}</p>`}
+    ${may("gate:halt") && html`<p><${Halt} run=${run} reload=${reload} /></p>`}
     <h3>${t("verdict.freezes")}</h3>
     <${FreezesAhead} run=${run} />
     <h3>${t("verdict.overrides")}</h3>
@@ -31,10 +34,10 @@ export function Line({ run }) {
   </section>`;
 }
 
-/** @param {{halts: any[], reload: () => void}} props */
-function Halts({ halts, reload }) {
-  if (!halts.length) return html`<p class="quiet">${t("verdict.halts.none")}</p>`;
-  const lift = (/** @type {any} */ one) => (/** @type {any} */ said) => order("POST", `/api/halts/${one.halt_id}/lift?${new URLSearchParams({ site: one.site })}`, { reason: said.reason });
+/** @param {{halts: any[], known: boolean, reload: () => void}} props `known`: those of the whole installation were told, too */
+function Halts({ halts, known, reload }) {
+  if (!halts.length) return known ? html`<p class="quiet">${t("verdict.halts.none")}</p>` : null;
+  const lift = (/** @type {any} */ one) => (/** @type {any} */ said) => order("POST", `/api/halts/${one.halt_id}/lift?${new URLSearchParams({ site: one.site })}`, { reason: said.reason }, { key: said._key });
   return html`<ul class="exceptions">${halts.map((one) => html`<li key=${one.halt_id}>
     <div class="verdict-line"><code>${one.subjects}</code> <span class="quiet">${one.site} · ${one.halted_by} · <${When} at=${one.halted_at} how="both" /></span></div><p><q>${one.reason}</q></p>
     ${may("gate:halt") && html`<${Deed} label=${t("verdict.lift")} name=${one.subjects} about=${html`<p>${t("verdict.lift.about")}</p>`} deed=${lift(one)} done=${reload} />`}
@@ -43,8 +46,8 @@ function Halts({ halts, reload }) {
 
 /** @param {{run: any, reload: () => void}} props */
 function Halt({ run, reload }) {
-  const deed = (/** @type {any} */ said) => order("POST", sited("/api/halts"), { subjects: said.subjects.trim(), reason: said.reason });
-  return html`<${Deed} label=${t("verdict.halt")} about=${html`<p>${t("verdict.halt.about")}</p>`} deed=${deed} done=${reload} danger>
+  const deed = (/** @type {any} */ said) => order("POST", sited("/api/halts"), { subjects: said.subjects.trim(), reason: said.reason }, { key: said._key });
+  return html`<${Deed} label=${t("verdict.halt")} about=${html`<p>${t(site() === "global" ? "verdict.halt.about.all" : "verdict.halt.about")}</p>`} deed=${deed} done=${reload} danger>
     <${Field} name="subjects" label=${t("verdict.halt.subjects")} hint=${t("verdict.halt.hint")} value=${run.version ? run.subject : "*"} required />
   <//>`;
 }
@@ -68,7 +71,7 @@ function Overrides({ found, run, reload }) {
 
 /** @param {{of: any, reload: () => void}} props */
 function Override({ of, reload }) {
-  const verb = (/** @type {string} */ name) => (/** @type {any} */ said) => order("POST", sited(`/api/overrides/${of.override_id}/${name}`), { reason: said.reason });
+  const verb = (/** @type {string} */ name) => (/** @type {any} */ said) => order("POST", sited(`/api/overrides/${of.override_id}/${name}`), { reason: said.reason }, { key: said._key });
   const own = of.given_by === reader()?.username;
   return html`<li><div class="verdict-line"><strong>${of.version || of.gate}</strong> <${Chip} kind=${of.confirmed_by ? "good" : "warn"}>${of.confirmed_by ? t("verdict.confirmed", { who: of.confirmed_by }) : t("verdict.unconfirmed")}<//>
       <span class="quiet">${of.given_by} · ${t("verdict.ends")} <${When} at=${of.confirmed_by ? of.ends_at : of.confirm_until} how="both" /></span></div>
@@ -81,7 +84,7 @@ function Override({ of, reload }) {
 /** @param {{run: any}} props */
 function GiveOverride({ run }) {
   const deed = (/** @type {any} */ said) =>
-    order("POST", sited(path`/api/gates/${run.gate}/runs/${run.run_id}/override`), { reason: said.why.trim(), ...(said.issue.trim() && { issue: said.issue.trim() }), ...(said.hours && { hours: Number(said.hours) }) });
+    order("POST", sited(path`/api/gates/${run.gate}/runs/${run.run_id}/override`), { reason: said.why.trim(), ...(said.issue.trim() && { issue: said.issue.trim() }), ...(said.hours && { hours: Number(said.hours) }) }, { key: said._key });
   const done = (/** @type {any} */ made) => go(path`/gates/${run.gate}/runs/${made.run.run_id}`);
   return html`<${Deed} label=${t("verdict.override.give")} deed=${deed} done=${done} danger bare about=${html`<p>${t("verdict.override.about")}</p><ul class="reasons">${run.reasons.map((/** @type {string} */ one) => html`<li>${one}</li>`)}</ul>`}>
     <${Field} name="why" label=${t("verdict.override.why")} hint=${t("verdict.override.why.hint")} rows=${4} required />

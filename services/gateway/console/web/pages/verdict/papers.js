@@ -57,7 +57,7 @@ function MakeShare({ run, done }) {
   const deed = (/** @type {any} */ said) =>
     order("POST", sited("/api/shares"), {
       kind: said.kind, gate: run.gate, run_id: run.run_id, expires_in_hours: Number(said.hours), max_uses: Number(said.uses), ...(said.label.trim() && { label: said.label.trim() }),
-    });
+    }, { key: said._key });
   const kinds = /** @type {[string, string][]} */ (["run", "capsule"].map((one) => [one, word("share", one)]));
   return html`<${Deed} label=${t("verdict.share.make")} about=${html`<p>${t("verdict.share.about")}</p>`} deed=${deed} done=${done} bare>
     <${Field} name="kind" label=${t("verdict.share.what")} options=${kinds} value="run" />
@@ -71,7 +71,7 @@ function MakeShare({ run, done }) {
 function MadeLink({ share, close }) {
   const link = share.token ? window.location.origin + share.path + share.token : "";
   const copy = () => navigator.clipboard.writeText(link).then(() => say(t("copied")), sayRefused);
-  return html`<${Dialog} title=${t("verdict.share.made")} close=${close}>
+  return html`<${Dialog} title=${t("verdict.share.made")} close=${close} keep>
     ${link ? html`<p>${t("verdict.share.once")}</p><p><code>${link}</code></p><div class="form-buttons"><button type="button" class="primary" onClick=${copy}>${t("copy")}</button><button type="button" onClick=${close}>${t("close")}</button></div>` : html`<p>${share.note}</p>`}
   <//>`;
 }

@@ -5,6 +5,7 @@ export default {
   "overview.verdict": "Verdict",
   "overview.find": "Find a subject or version",
   "overview.counts": "{go} may go, {no} may not",
+  "overview.over": "{verdict}, no longer valid",
   "overview.judged": "judged {time}",
   "overview.until": "holds until {time}",
   "overview.changes-at": "may change {time}",

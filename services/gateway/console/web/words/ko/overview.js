@@ -5,6 +5,7 @@ export default {
   "overview.verdict": "판정",
   "overview.find": "대상 또는 버전 찾기",
   "overview.counts": "가능 {go}, 불가 {no}",
+  "overview.over": "{verdict}, 더는 유효하지 않음",
   "overview.judged": "{time} 판정",
   "overview.until": "{time}까지 유효",
   "overview.changes-at": "{time} 바뀔 수 있음",

@@ -1,0 +1,121 @@
+"""A hundred pictures: thirteen pages, two languages, schemes and widths, compared with what they looked like before.
+
+Of each picture a coarse grid of brightness is kept in ``pictures.txt``, so fonts and ages may differ a little and a
+page that lost its layout, colours or words may not. ``HEADGATE_NEW_PICTURES=1`` writes the file anew; look at
+build/console/pictures first.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.console.conftest import BUILD, Language, Theme, Visitor
+from tests.console.filling import Filled
+from tests.console.routes import address
+
+FILE = Path(__file__).with_name("pictures.txt")
+COLUMNS, ROWS = 24, 18
+PAGES = ("/", "/gates/:gate", "/gates/:gate/runs/:run", "/board", "/autopilot", "/audit", "/deliveries", "/jobs",
+         "/checks", "/backups", "/reports", "/policies", "/admin")  # fmt: skip
+LANGUAGES: tuple[Language, ...] = ("en", "ko")
+THEMES: tuple[Theme, ...] = ("light", "dark")
+WIDTHS = (360, 1280)
+LOOKS = list(itertools.product(LANGUAGES, THEMES, WIDTHS))
+MAX_MEAN_STEPS = 0.6  # of 16, over the whole picture
+MAX_FAR_SHARE = 0.08  # of the cells that may differ by more than 2 steps
+# Brightness of the cells of a PNG, a hexadecimal digit each. Runs on a page of its own, which no policy binds.
+GRID = """async ([encoded, columns, rows]) => {
+  const bytes = Uint8Array.from(atob(encoded), (sign) => sign.charCodeAt(0));
+  const picture = await createImageBitmap(new Blob([bytes], {type: "image/png"}));
+  const canvas = new OffscreenCanvas(columns, rows).getContext("2d");
+  canvas.imageSmoothingQuality = "high";
+  canvas.drawImage(picture, 0, 0, columns, rows);
+  const {data} = canvas.getImageData(0, 0, columns, rows);
+  const bright = (at) => Math.round((data[at] * 0.2126 + data[at + 1] * 0.7152 + data[at + 2] * 0.0722) / 17);
+  return Array.from({length: columns * rows}, (_, cell) => bright(cell * 4).toString(16)).join("");
+}"""
+
+
+def grid(plain: Page, picture: bytes) -> str:
+    """A digit for each of the cells, row by row."""
+    found: str = plain.evaluate(GRID, [base64.b64encode(picture).decode(), COLUMNS, ROWS])
+    return found
+
+
+def differs(found: str, wanted: str) -> str | None:
+    """How one grid differs from another; None if no more than it may."""
+    steps = [abs(int(one, 16) - int(other, 16)) for one, other in zip(found, wanted, strict=True)]
+    mean, far = sum(steps) / len(steps), sum(step > 2 for step in steps) / len(steps)
+    if mean <= MAX_MEAN_STEPS and far <= MAX_FAR_SHARE:
+        return None
+    return f"{mean:.2f} steps on average, {far:.0%} of the cells far off"
+
+
+def kept() -> dict[str, str]:
+    """The grids by the names of their pictures."""
+    if not FILE.exists():
+        return {}
+    return dict(line.rsplit(" ", 1) for line in FILE.read_text(encoding="utf-8").splitlines() if line)
+
+
+@pytest.fixture
+def plain(chromium: Browser) -> Iterator[Page]:
+    """A page that only computes."""
+    context = chromium.new_context()
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
+def test_pages_look_as_they_did(
+    visit: Visitor, filled: Filled, plain: Page, language: Language, theme: Theme, width: int
+) -> None:
+    visit.expect(r"40[34] GET .*(latest|draft)$", r"503 GET .*/api/status")
+    page = visit(language=language, theme=theme, width=width)
+    folder = BUILD / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    known, found = kept(), {}
+    for pattern in PAGES:
+        page.goto(f"/console{address(pattern, filled)}")
+        page.locator("main h1").first.wait_for()
+        page.locator("main .spinner").first.wait_for(state="detached")
+        name = f"{pattern.strip('/').replace('/', '-').replace(':', '') or 'overview'} {language} {theme} {width}"
+        picture = page.screenshot(path=folder / f"{name.replace(' ', '-')}.png")
+        found[name] = grid(plain, picture)
+    if os.environ.get("HEADGATE_NEW_PICTURES"):
+        FILE.write_text(
+            "".join(f"{name} {cells}\n" for name, cells in sorted((known | found).items())), encoding="utf-8"
+        )
+        return
+    wrong = {
+        name: differs(cells, known[name]) if name in known else "no such picture is kept"
+        for name, cells in found.items()
+    }
+    assert {name: how for name, how in wrong.items() if how} == {}
+
+
+def test_there_are_a_hundred() -> None:
+    assert len(kept()) == len(PAGES) * len(LOOKS) == 104
+
+
+def test_a_page_that_lost_something_is_seen(visit: Visitor, filled: Filled, plain: Page) -> None:
+    page = visit("/board?gate=first")
+    page.locator("table.board tbody tr").first.wait_for()
+    whole = grid(plain, page.screenshot())
+    assert differs(grid(plain, page.screenshot()), whole) is None
+    for harm in (
+        "document.querySelector('nav.menu').remove()",
+        "document.documentElement.dataset.theme = 'dark'",
+        "document.querySelectorAll('link[rel=stylesheet]').forEach((one) => one.remove())",
+    ):
+        page.evaluate(harm)
+        assert differs(grid(plain, page.screenshot()), whole) is not None, harm
+        page.reload()
+        page.locator("table.board tbody tr").first.wait_for()
