@@ -22,7 +22,8 @@ PATIENCE_MS = 20_000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of this folder is `make console-test`."""
+    """All of this folder is `make console-test`. Pictures are taken of what nobody has changed yet."""
+    items.sort(key=lambda item: item.path.name != "test_pictures.py")
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("console")
@@ -64,15 +65,19 @@ class Visitor:
         language: Language = "en",
         theme: Theme = "light",
         width: int = 1280,
+        by: str | None = None,
     ) -> Page:
-        """A page of the console, signed in with a session of that role (None: nobody), once its title is there."""
+        """A page of the console, signed in with a session of that role (None: nobody), once its title is there.
+
+        ``by``: another address of the gateway, such as that of a `Line`.
+        """
         context = self._chromium.new_context(
             viewport={"width": width, "height": 900},
             locale={"en": "en-GB", "ko": "ko-KR"}[language],
             timezone_id="Asia/Seoul",
             color_scheme=theme,
             reduced_motion="reduce",
-            base_url=self._filled.stack.gateway_url,
+            base_url=by or self._filled.stack.gateway_url,
         )
         context.set_default_timeout(PATIENCE_MS)
         if role is not None:

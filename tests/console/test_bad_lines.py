@@ -8,6 +8,7 @@ from playwright.sync_api import Page, Request, expect
 
 from tests.console.conftest import Visitor
 from tests.console.filling import GATE, Filled, ok
+from tests.console.line import Line
 
 ITEMS = "/api/ops/governance/gate/remediation/tracker/items"
 # What the developers' tools of browsers call "slow 3G": bytes a second, and milliseconds.
@@ -21,15 +22,19 @@ def slow(page: Page) -> None:
 
 def test_a_lost_line_is_shown_and_what_happened_meanwhile_is_made_up(visit: Visitor, filled: Filled) -> None:
     visit.expect(r"failed: GET .*/api/")
-    page = visit(f"/board?gate={GATE}", role="viewer")
+    with Line(filled.stack.gateway_url) as line:
+        _lose(visit(f"/board?gate={GATE}", role="viewer", by=line.url), line, filled)
+
+
+def _lose(page: Page, line: Line, filled: Filled) -> None:
     row = page.locator(f"#item-{filled.item}")
     expect(row).to_contain_text("olga")
     with filled.http() as http:
         ok(http.patch(f"{ITEMS}/{filled.item}", json={"add_labels": ["seen"]}))  # so that there is a position
-        page.context.set_offline(True)
+        line.cut()
         expect(page.get_by_text(re.compile("^Line lost"))).to_be_visible(timeout=60_000)
         ok(http.patch(f"{ITEMS}/{filled.item}", json={"assignee": "mia"}))
-        page.context.set_offline(False)
+        line.mend()
         expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=60_000)
         expect(row).to_contain_text("mia")
         ok(http.patch(f"{ITEMS}/{filled.item}", json={"assignee": "olga"}))
