@@ -74,7 +74,7 @@ function Newer({ at, reload }) {
 
 /** @param {{rows: any[], open: (seq: string) => void}} props */
 function Entries({ rows, open }) {
-  return html`<div class="scroll"><table class="rows"><caption class="hidden">${t("audit.entries")}</caption><thead><tr>
+  return html`<div class="scroll" tabindex="0"><table class="rows"><caption class="hidden">${t("audit.entries")}</caption><thead><tr>
       ${["seq", "time", "action", "resource", "actor", "outcome", "site"].map((name) => html`<th scope="col">${t(`audit.${name}`)}</th>`)}</tr></thead>
     <tbody>${rows.map((one) => html`<tr key=${one.seq}>
       <th scope="row"><button type="button" class="plain link mono" aria-label=${t("audit.open", { seq: one.seq })} onClick=${() => open(String(one.seq))}>${one.seq}</button></th>

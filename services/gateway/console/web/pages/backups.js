@@ -78,11 +78,11 @@ function Waiting() {
 }
 
 /** @param {{found: any[]}} props */
-const List = ({ found }) => html`<div class="scroll"><table class="rows"><thead><tr>${["id", "state", "ended", "point", "took", "size", "rows", "messages"].map((name) => html`<th scope="col">${t(`backups.${name}`)}</th>`)}</tr></thead>
+const List = ({ found }) => html`<div class="scroll" tabindex="0"><table class="rows"><thead><tr>${["id", "state", "ended", "point", "took", "size", "rows", "messages"].map((name) => html`<th scope="col">${t(`backups.${name}`)}</th>`)}</tr></thead>
   <tbody>${found.map((one) => html`<tr key=${one.run_id}><th scope="row" class="mono">${one.backup_id ?? "–"}</th><td><${Status} status=${one.status} /><${Problems} problems=${one.problems} /></td>
     <td><${When} at=${one.finished_at} how="date" /></td><td><${When} at=${one.recovery_point} how="date" /></td><td>${seconds(one.backup_s)}</td><td>${size(one.size_bytes)}</td><td>${number(one.rows)}</td><td>${number(one.messages)}</td></tr>`)}</tbody></table></div>`;
 
 /** @param {{found: any[]}} props */
-const Rehearsals = ({ found }) => html`<div class="scroll"><table class="rows"><thead><tr>${["id", "state", "ended", "trigger", "rto", "rpo", "took", "size"].map((name) => html`<th scope="col">${t(`backups.${name}`)}</th>`)}</tr></thead>
+const Rehearsals = ({ found }) => html`<div class="scroll" tabindex="0"><table class="rows"><thead><tr>${["id", "state", "ended", "trigger", "rto", "rpo", "took", "size"].map((name) => html`<th scope="col">${t(`backups.${name}`)}</th>`)}</tr></thead>
   <tbody>${found.map((one) => html`<tr key=${one.run_id}><th scope="row" class="mono">${one.backup_file}</th><td><${Status} status=${one.status} /><${Problems} problems=${one.notes} /></td>
     <td><${When} at=${one.finished_at} how="date" /></td><td>${one.trigger}</td><td>${seconds(one.rto_s)}</td><td>${seconds(one.rpo_s)}</td><td>${seconds(one.total_s)}</td><td>${size(one.size_bytes)}</td></tr>`)}</tbody></table></div>`;

@@ -60,7 +60,7 @@ function whereTo(one, names) {
 }
 
 /** @param {{rows: any[], names: ReturnType<typeof useNames>, open: (id: string) => void}} props */
-const Rows = ({ rows, names, open }) => html`<div class="scroll"><table class="rows"><caption class="hidden">${t("deliveries.title")}</caption><thead><tr>
+const Rows = ({ rows, names, open }) => html`<div class="scroll" tabindex="0"><table class="rows"><caption class="hidden">${t("deliveries.title")}</caption><thead><tr>
   ${["number", "event", "to", "state", "attempts", "answer", "made"].map((name) => html`<th scope="col">${t(`deliveries.${name}`)}</th>`)}</tr></thead>
   <tbody>${rows.map((one) => html`<tr key=${one.delivery_id}>
     <th scope="row"><button type="button" class="plain link mono" aria-label=${t("deliveries.open", { id: String(one.delivery_id) })} onClick=${() => open(String(one.delivery_id))}>${one.delivery_id}</button></th>
@@ -89,7 +89,7 @@ function Drawer({ id, close, again }) {
       ${one.due_at && html`<dt>${t("deliveries.next")}</dt><dd><${When} at=${one.due_at} how="both" /></dd>`}
       ${one.suppressed_at && html`<dt>${t("deliveries.suppressed")}</dt><dd><${When} at=${one.suppressed_at} how="both" /></dd>`}
       <dt>webhook-id</dt><dd><code>${one.webhook_id}</code></dd></dl>
-    <section><h3>${t("deliveries.attempts")}</h3>${one.attempts.length ? html`<div class="scroll"><table><thead><tr>${["at", "answer", "took"].map((name) => html`<th scope="col">${t(`deliveries.${name}`)}</th>`)}</tr></thead>
+    <section><h3>${t("deliveries.attempts")}</h3>${one.attempts.length ? html`<div class="scroll" tabindex="0"><table><thead><tr>${["at", "answer", "took"].map((name) => html`<th scope="col">${t(`deliveries.${name}`)}</th>`)}</tr></thead>
       <tbody>${one.attempts.toReversed().map((/** @type {any} */ attempt) => html`<tr><td><${When} at=${attempt.at} how="date" /></td><td>${attempt.http_status ?? ""} ${attempt.error ?? ""}</td><td class="number">${lasted(attempt.took_ms)}</td></tr>`)}</tbody></table></div>` : html`<p class="quiet">${t("deliveries.untried")}</p>`}</section>
     ${one.answer_head && html`<section><h3>${t("deliveries.answered")}</h3><pre tabindex="0">${one.answer_head}</pre></section>`}
     ${one.event && html`<section><h3>${t("audit.content")}</h3><pre tabindex="0">${JSON.stringify(one.event, null, 2)}</pre></section>`}`}<//><//>`;

@@ -57,7 +57,7 @@ function Report({ found }) {
     ${!found.complete && html`<div class="stale"><p>${t("reports.incomplete")}</p><ul>${missing.map((/** @type {any} */ one) => html`<li><code>${one.name}</code> ${one.reason}</li>`)}</ul></div>`}
     <dl class="tiles-small">${figures.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
     ${found.recommendations.length > 0 && html`<section class="panel"><h2>${t("reports.advice")}</h2><ul>${found.recommendations.map((/** @type {string} */ one) => html`<li>${one}</li>`)}</ul></section>`}
-    <section class="panel"><h2>${t("reports.jobs")}</h2><div class="scroll"><table><thead><tr><th scope="col">${t("reports.job")}</th>${["total", "success", "warning", "critical", "failed", "rate"].map((name) => html`<th scope="col" class="number">${t(`reports.job.${name}`)}</th>`)}</tr></thead>
+    <section class="panel"><h2>${t("reports.jobs")}</h2><div class="scroll" tabindex="0"><table><thead><tr><th scope="col">${t("reports.job")}</th>${["total", "success", "warning", "critical", "failed", "rate"].map((name) => html`<th scope="col" class="number">${t(`reports.job.${name}`)}</th>`)}</tr></thead>
       <tbody>${summary.jobs.map((/** @type {any} */ one) => html`<tr key=${one.job_name}><th scope="row" class="mono">${one.job_name}</th>${["total", "success", "warning", "critical", "failed"].map((name) => html`<td class="number">${number(one[name])}</td>`)}<td class="number">${percent(one.success_rate_percent)}</td></tr>`)}</tbody></table></div></section>
     <section class="panel"><h2>${t("reports.weeks")}</h2><${Chart} label=${t("reports.findings")} times=${weeks.map((/** @type {any} */ one) => Date.parse(one.week_start))} values=${weeks.map((/** @type {any} */ one) => one.critical_findings_total)} /></section>`;
 }
@@ -66,7 +66,7 @@ function Report({ found }) {
 function Kept() {
   const asked = useAsked(`${AT}/archive?limit=50`, { on: HEARD });
   const files = /** @type {[string, string, string][]} */ ([["json", "JSON", "json_file"], ["csv", "CSV", "csv_file"], [languageNow() === "ko" ? "html_ko" : "html", "HTML", languageNow() === "ko" ? "html_ko_file" : "html_file"]]);
-  return html`<section class="panel"><h2>${t("reports.kept")}</h2><${Shown} asked=${asked}>${(/** @type {any} */ found) => (found.rows.length ? html`<div class="scroll"><table class="rows"><thead><tr>${["label", "made-at", "state", "counts", "findings", "files"].map((name) => html`<th scope="col">${t(`reports.${name}`)}</th>`)}</tr></thead>
+  return html`<section class="panel"><h2>${t("reports.kept")}</h2><${Shown} asked=${asked}>${(/** @type {any} */ found) => (found.rows.length ? html`<div class="scroll" tabindex="0"><table class="rows"><thead><tr>${["label", "made-at", "state", "counts", "findings", "files"].map((name) => html`<th scope="col">${t(`reports.${name}`)}</th>`)}</tr></thead>
     <tbody>${found.rows.map((/** @type {any} */ one) => html`<tr key=${one.run_id}><th scope="row">${one.label}</th><td><${When} at=${one.made_at} how="date" /></td><td><${Chip} kind=${KINDS[/** @type {keyof typeof KINDS} */ (one.status)] ?? "none"}>${word("reports.status", one.status)}<//></td>
       <td>${t(one.counts_for_streak ? "yes" : "no")}</td><td>${or(one.critical_findings_total)}</td><td>${one.archive_error ?? files.map(([kind, text, name]) => one[name] && html`<a href="${AT}/archive/${one.run_id}?kind=${kind}" download=${one[name]} aria-label="${text} ${one.label}">${text}</a> `)}</td></tr>`)}</tbody></table></div>` : html`<p class="quiet">${t("reports.kept.empty")}</p>`)}<//></section>`;
 }

@@ -42,6 +42,6 @@ export function Chart({ times, values, label, unit = number }) {
     };
   }, [times.join(), values.join(), label]);
   return html`<figure class="chart"><figcaption>${label}</figcaption><div ref=${box} aria-hidden="true"></div>
-    <details><summary>${t("chart.table")}</summary><div class="scroll"><table><thead><tr><th scope="col">${t("chart.day")}</th><th scope="col" class="number">${label}</th></tr></thead>
+    <details><summary>${t("chart.table")}</summary><div class="scroll" tabindex="0"><table><thead><tr><th scope="col">${t("chart.day")}</th><th scope="col" class="number">${label}</th></tr></thead>
       <tbody>${times.map((time, place) => html`<tr><th scope="row">${day(time)}</th><td class="number">${values[place] === null ? "–" : unit(/** @type {number} */ (values[place]))}</td></tr>`)}</tbody></table></div></details></figure>`;
 }

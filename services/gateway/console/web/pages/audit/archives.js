@@ -62,7 +62,7 @@ function Runs() {
   const running = paged.rows.some((/** @type {any} */ one) => one.status === "running");
   if (running !== quick) setQuick(running);
   if (!paged.rows.length && paged.asked.data) return null;
-  return html`<section class="panel"><h2>${t("audit.archive.runs")}</h2><${Paged} paged=${paged}>${(/** @type {any[]} */ rows) => html`<div class="scroll"><table><thead><tr>
+  return html`<section class="panel"><h2>${t("audit.archive.runs")}</h2><${Paged} paged=${paged}>${(/** @type {any[]} */ rows) => html`<div class="scroll" tabindex="0"><table><thead><tr>
     ${["number", "month", "run", "started", "by"].map((name) => html`<th scope="col">${t(`audit.run.${name}`)}</th>`)}</tr></thead><tbody>${rows.map((one) => html`<tr key=${one.number}><th scope="row">${one.number}</th><td>${one.month}</td>
     <td><${RunStatus} status=${one.status} />${one.status === "running" && html` ${word("audit.stage", one.stage)}<${Progress} done=${one.stage_done} total=${one.stage_total} label=${t("audit.archive.runs")} />`}${one.problem && html`<p class="refused">${one.problem}</p>`}</td>
     <td><${When} at=${one.started_at} /></td><td>${one.started_by}</td></tr>`)}</tbody></table></div>`}<//></section>`;

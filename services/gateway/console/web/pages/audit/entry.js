@@ -45,7 +45,7 @@ function Changes({ event }) {
   const changes = event?.data?.changes;
   if (!Array.isArray(changes) || !changes.length) return null;
   const shown = (/** @type {any} */ value) => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
-  return html`<section><h3>${t("audit.changes")}</h3><div class="scroll"><table><thead><tr><th scope="col">${t("audit.field")}</th><th scope="col">${t("audit.was")}</th><th scope="col">${t("audit.is")}</th></tr></thead>
+  return html`<section><h3>${t("audit.changes")}</h3><div class="scroll" tabindex="0"><table><thead><tr><th scope="col">${t("audit.field")}</th><th scope="col">${t("audit.was")}</th><th scope="col">${t("audit.is")}</th></tr></thead>
     <tbody>${changes.map((/** @type {any} */ one) => html`<tr><th scope="row" class="mono">${one.field}</th>${one.masked ? html`<td colspan="2" class="quiet">${t("audit.hidden")}</td>` : html`<td>${shown(one.before)}</td><td>${shown(one.after)}</td>`}</tr>`)}</tbody></table></div></section>`;
 }
 

@@ -81,7 +81,7 @@ function Runs() {
   return html`<section class="panel"><h2>${t("audit.runs")}</h2>
     ${may("audit:verify") && html`<div class="form-buttons">${["whole", "incremental"].map((mode) => html`<button type="button" disabled=${busy || running} onClick=${() => start(mode)}>${t(`audit.start.${mode}`)}</button>`)}</div>`}
     ${problem && html`<${Refused} problem=${problem} inline />`}
-    <${Paged} paged=${paged}>${(/** @type {any[]} */ rows) => (rows.length ? html`<div class="scroll"><table><thead><tr>
+    <${Paged} paged=${paged}>${(/** @type {any[]} */ rows) => (rows.length ? html`<div class="scroll" tabindex="0"><table><thead><tr>
       ${["number", "run", "mode", "range", "checkpoints", "started", "by"].map((name) => html`<th scope="col">${t(`audit.run.${name}`)}</th>`)}</tr></thead>
       <tbody>${rows.map((one) => html`<${Run} key=${one.number} one=${one} />`)}</tbody></table></div>` : html`<${Empty} title=${t("audit.runs.empty")} />`)}<//>
   </section>`;

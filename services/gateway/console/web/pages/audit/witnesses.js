@@ -30,19 +30,19 @@ export default function Witnesses() {
 function Table({ found }) {
   const now = found.filter((one) => one.state === "cosigned").length;
   return html`<p>${t("audit.witnesses.counts", { now, all: found.length })}</p>
-    <div class="scroll"><table><thead><tr>${["name", "state", "size", "cosigned", "since"].map((name) => html`<th scope="col">${t(`audit.witness.${name}`)}</th>`)}</tr></thead>
+    <div class="scroll" tabindex="0"><table><thead><tr>${["name", "state", "size", "cosigned", "since"].map((name) => html`<th scope="col">${t(`audit.witness.${name}`)}</th>`)}</tr></thead>
     <tbody>${found.map((one) => html`<tr key=${one.witness}><th scope="row">${one.witness}</th>
       <td><${Chip} kind=${STATES[/** @type {keyof typeof STATES} */ (one.state)] ?? "none"}>${word("audit.witness-state", one.state)}<//>${one.problem && html`<p class="quiet">${one.problem}</p>`}</td>
       <td class="number">${number(one.size)}</td><td><${When} at=${one.cosigned_at} /></td><td><${When} at=${one.since} /></td></tr>`)}</tbody></table></div>`;
 }
 
 /** @param {{rows: any[], asked: number}} props */
-const Checkpoints = ({ rows, asked }) => html`<div class="scroll"><table><thead><tr>${["size", "signed", "by", "root"].map((name) => html`<th scope="col">${t(`audit.checkpoint.${name}`)}</th>`)}</tr></thead>
+const Checkpoints = ({ rows, asked }) => html`<div class="scroll" tabindex="0"><table><thead><tr>${["size", "signed", "by", "root"].map((name) => html`<th scope="col">${t(`audit.checkpoint.${name}`)}</th>`)}</tr></thead>
   <tbody>${rows.map((one) => html`<tr key=${one.checkpoint}><th scope="row" class="mono">${number(one.size)}</th><td><${When} at=${one.signed_at} how="date" /></td>
     <td><${Chip} kind=${one.witness_count && one.witness_count >= asked ? "good" : "none"}>${t("audit.checkpoint.count", { seen: one.witness_count, all: asked })}<//>
       ${one.cosigned_by.length > 0 && html`<span class="quiet"> ${one.cosigned_by.map((/** @type {any} */ by) => by.witness).join(", ")}</span>`}</td>
     <td><${Hash} text=${one.root_hash} /><details><summary>${t("audit.checkpoint.note")}</summary><pre tabindex="0">${one.checkpoint}</pre></details></td></tr>`)}</tbody></table></div>`;
 
 /** @param {{found: any[]}} props */
-const Keys = ({ found }) => html`<div class="scroll"><table><thead><tr>${["verifier", "algorithm", "first", "use"].map((name) => html`<th scope="col">${t(`audit.key.${name}`)}</th>`)}</tr></thead>
+const Keys = ({ found }) => html`<div class="scroll" tabindex="0"><table><thead><tr>${["verifier", "algorithm", "first", "use"].map((name) => html`<th scope="col">${t(`audit.key.${name}`)}</th>`)}</tr></thead>
   <tbody>${found.map((one) => html`<tr key=${one.verifier}><td><code>${one.verifier.length > 90 ? `${one.verifier.slice(0, 80)}…` : one.verifier}</code></td><td>${one.algorithm}</td><td><${When} at=${one.first_used_at} how="date" /></td><td>${t(one.in_use ? "yes" : "no")}</td></tr>`)}</tbody></table></div>`;

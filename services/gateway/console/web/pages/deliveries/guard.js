@@ -41,7 +41,7 @@ function Circuits() {
   return html`<section class="panel"><div class="title"><h2>${t("guard.circuits")}</h2>${writes && items.length > 0 && html`<button type="button" disabled=${busy} onClick=${() => recover("recover-batch", { state: "all", max_targets: MAX_TARGETS })}>${t("guard.recover-all")}</button>`}</div>
     ${problem && html`<${Refused} problem=${problem} inline />`}
     <${Shown} asked=${circuits}>${(/** @type {any} */ found) => html`<p class="quiet">${t("guard.rule", { failures: found.failure_threshold, minutes: found.quarantine_minutes })}</p>
-      ${items.length ? html`<div class="scroll"><table><thead><tr>${["target", "event", "state", "failures", "held", "probe", "do"].map((name) => html`<th scope="col">${t(`guard.${name}`)}</th>`)}</tr></thead>
+      ${items.length ? html`<div class="scroll" tabindex="0"><table><thead><tr>${["target", "event", "state", "failures", "held", "probe", "do"].map((name) => html`<th scope="col">${t(`guard.${name}`)}</th>`)}</tr></thead>
         <tbody>${items.map((one) => html`<tr key="${one.target} ${one.event_type}"><th scope="row"><${Target} ...${one} /></th><td class="mono">${one.event_type}</td>
           <td><${Chip} kind=${one.state === "quarantined" ? "bad" : "warn"}>${word("guard.state", one.state)}<//><p class="quiet">${word("guard.circuit", one.circuit)}</p></td>
           <td>${number(one.consecutive_failures)} <span class="quiet"><${When} at=${one.last_failure_at} /></span><p class="late">${one.error}</p></td>
@@ -69,7 +69,7 @@ const Percent = ({ value }) => html`${value === null ? "–" : `${number(value, 
 function Figures() {
   const asked = useAsked(sited(`${AT}/kpi/channels`), { every: 60_000 });
   return html`<section class="panel"><h2>${t("guard.figures")}</h2><${Shown} asked=${asked}>${(/** @type {any} */ found) => found.windows.map((/** @type {any} */ window) => html`<h3>${t("guard.days", { count: window.days })}</h3>
-    ${window.channels.length ? html`<div class="scroll"><table><thead><tr>${["target", "delivered", "failed", "retrying", "held", "rate", "latency"].map((name) => html`<th scope="col" class=${name === "target" ? "" : "number"}>${t(`guard.${name}`)}</th>`)}</tr></thead>
+    ${window.channels.length ? html`<div class="scroll" tabindex="0"><table><thead><tr>${["target", "delivered", "failed", "retrying", "held", "rate", "latency"].map((name) => html`<th scope="col" class=${name === "target" ? "" : "number"}>${t(`guard.${name}`)}</th>`)}</tr></thead>
       <tbody>${window.channels.map((/** @type {any} */ one) => html`<tr key=${one.target}><th scope="row"><${Target} ...${one} /></th>${["delivered_count", "failed_count", "retrying_count", "suppressed_count"].map((name) => html`<td class="number">${number(one[name])}</td>`)}
         <td class="number"><${Percent} value=${one.success_rate_percent} /></td><td class="number">${lasted(one.latency_ms)}</td></tr>`)}</tbody></table></div>` : html`<p class="quiet">${t("guard.figures.empty")}</p>`}`)}<//></section>`;
 }
@@ -79,7 +79,7 @@ function Mttr() {
   const minutes = (/** @type {number|null} */ value) => (value === null ? "–" : lasted(value * 60_000));
   return html`<section class="panel"><h2>${t("guard.mttr")}</h2><${Shown} asked=${asked}>${(/** @type {any} */ found) => found.windows.map((/** @type {any} */ window) => html`<h3>${t("guard.days", { count: window.days })}</h3>
     <p>${t("guard.mttr.sum", { mttr: minutes(window.mttr_minutes), all: window.incident_count, open: window.unresolved_incidents })}</p>
-    ${window.targets.length > 0 && html`<div class="scroll"><table><thead><tr>${["target", "outages", "mttr", "since"].map((name) => html`<th scope="col">${t(`guard.${name}`)}</th>`)}</tr></thead>
+    ${window.targets.length > 0 && html`<div class="scroll" tabindex="0"><table><thead><tr>${["target", "outages", "mttr", "since"].map((name) => html`<th scope="col">${t(`guard.${name}`)}</th>`)}</tr></thead>
       <tbody>${window.targets.map((/** @type {any} */ one) => html`<tr key=${one.target}><th scope="row"><${Target} ...${one} /></th><td>${number(one.incident_count)}</td><td>${minutes(one.mttr_minutes)}</td><td>${one.open_since ? html`<span class="late"><${When} at=${one.open_since} /></span>` : t("guard.well")}</td></tr>`)}</tbody></table></div>`}`)}<//></section>`;
 }
 

@@ -31,7 +31,7 @@ function Slo({ one }) {
     <p class="quiet">${one.description}</p><p>${one.message}</p>
     <label class="progress">${t("slo.left")} <meter min="0" max="100" low="25" high="50" optimum="100" value=${Math.max(0, left ?? 0)}></meter><span class="mono">${percent(left)}</span></label>
     <dl class="facts"><dt>${t("slo.good")}</dt><dd>${percent(one.good_percent)} ${t("slo.of-target", { target: one.target_percent })}</dd><dt>${t("slo.counted")}</dt><dd>${t("slo.bad-of", { bad: one.bad_count, all: one.sample_count })} (${one.period})</dd><dt>${t("slo.since")}</dt><dd><${When} at=${one.since} /></dd></dl>
-    <details><summary>${t("slo.burn")}</summary><div class="scroll"><table><thead><tr><th scope="col">${t("slo.window")}</th><th scope="col" class="number">${t("slo.requests")}</th><th scope="col" class="number">${t("slo.bad")}</th><th scope="col" class="number">${t("slo.rate")}</th></tr></thead>
+    <details><summary>${t("slo.burn")}</summary><div class="scroll" tabindex="0"><table><thead><tr><th scope="col">${t("slo.window")}</th><th scope="col" class="number">${t("slo.requests")}</th><th scope="col" class="number">${t("slo.bad")}</th><th scope="col" class="number">${t("slo.rate")}</th></tr></thead>
       <tbody>${one.windows.map((/** @type {any} */ window) => html`<tr><th scope="row">${window.window}</th><td class="number">${number(window.sample_count)}</td><td class="number">${number(window.bad_count)}</td><td class="number">${digits(window.burn_rate, "×")}${fires(window.window) && html` <${Chip} kind="bad">${t("slo.fires")}<//>`}</td></tr>`)}</tbody></table></div></details>
   </section>`;
 }
@@ -41,7 +41,7 @@ function Latency() {
   const asked = useAsked(`/api/ops/performance/api-latency?window_minutes=${SPANS.includes(span) ? span : "60"}`, { every: LOOK_MS });
   return html`<section class="panel"><div class="title"><h2>${t("slo.latency")}</h2><label>${t("slo.window")} <select value=${span} onChange=${(/** @type {any} */ event) => setSpan(event.target.value)}>${SPANS.map((one) => html`<option value=${one} selected=${one === span}>${t("slo.minutes", { count: Number(one) })}</option>`)}</select></label></div>
     <${Shown} asked=${asked}>${(/** @type {any} */ found) => html`<p><${Chip} kind=${kind(found.burn_rate.status)}>${word("slo.status", found.burn_rate.status)}<//> ${found.burn_rate.message}</p>
-      <div class="scroll"><table><thead><tr><th scope="col">${t("slo.route")}</th><th scope="col">${t("slo.state")}</th>${["requests", "errors", "slow", "p50", "p95", "p99"].map((name) => html`<th scope="col" class="number">${t(`slo.${name}`)}</th>`)}</tr></thead>
+      <div class="scroll" tabindex="0"><table><thead><tr><th scope="col">${t("slo.route")}</th><th scope="col">${t("slo.state")}</th>${["requests", "errors", "slow", "p50", "p95", "p99"].map((name) => html`<th scope="col" class="number">${t(`slo.${name}`)}</th>`)}</tr></thead>
       <tbody>${found.endpoints.toSorted((/** @type {any} */ one, /** @type {any} */ other) => (other.p95_ms ?? Infinity) - (one.p95_ms ?? Infinity)).map((/** @type {any} */ one) => html`<tr key=${one.endpoint_key}><th scope="row" class="mono">${one.endpoint_key}</th><td><${Chip} kind=${kind(one.status)} title=${one.message}>${word("slo.status", one.status)}<//></td>
         ${[one.sample_count, one.error_count, one.slow_count].map((value) => html`<td class="number">${number(value)}</td>`)}${[one.p50_ms, one.p95_ms, one.p99_ms].map((value) => html`<td class="number">${digits(value, " ms")}</td>`)}</tr>`)}</tbody></table></div>`}<//></section>`;
 }
