@@ -40,7 +40,7 @@ def test_lines_of_real_services(tmp_path: Path) -> None:
         services = {name for name, found in lines.items() if found}
         assert {"gateway", "metrics"} <= services
         every = [(name, line) for name in services for line in lines[name]]
-        assert len(every) > 20
+        assert len(every) > 10, "else little is judged"
         wrong = [(name, line, fault.message) for name, line in every for fault in judge.iter_errors(json.loads(line))]
         assert wrong == []
         sent = {name: [line.body for line in receiver.lines if line.service == name] for name in services}
