@@ -1,5 +1,5 @@
 // Messages that a service could not apply: look at them, apply them now, or give them up.
-import { html, useMemo, useState } from "../../vendor/preact.js";
+import { html, useEffect, useMemo, useState } from "../../vendor/preact.js";
 import { address, get, order, path } from "../../api/client.js";
 import { askAllPages, useAsked } from "../../api/asking.js";
 import { may } from "../../api/session.js";
@@ -106,6 +106,9 @@ function ReplayMany({ letters, close }) {
   const [done, setDone] = useState(0);
   const [state, setState] = useState(/** @type {{running: boolean, problem: any}} */ ({ running: false, problem: null }));
   const [stop] = useState({ asked: false });
+  useEffect(() => () => {
+    stop.asked = true; // who leaves the page replays no more
+  }, []);
   const run = async () => {
     stop.asked = false;
     setState({ running: true, problem: null });

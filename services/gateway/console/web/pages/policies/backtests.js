@@ -37,7 +37,7 @@ export function Backtests({ gate, text }) {
 function One({ gate, number: id }) {
   const [running, setRunning] = useState(true);
   const asked = useAsked(sited(path`/api/policies/${gate}/backtests/${id}`, { limit: FLIPS }), { on: HEARD, every: running ? 2_000 : undefined });
-  const state = asked.data?.state;
+  const state = asked.data?.state ?? (asked.problem?.status === 404 ? "gone" : undefined); // of what is not there nothing will come
   if (state && running !== (state === "queued" || state === "running")) setRunning(!running);
   return html`<section class="panel" aria-live="polite"><h2>${t("policy.backtest.number", { number: Number(id) })}</h2><${Shown} asked=${asked}>${(/** @type {any} */ one) => html`
     <p><${Chip} kind=${KINDS[/** @type {keyof typeof KINDS} */ (one.state)] ?? "none"}>${word("policy.backtest", one.state)}<//> ${one.reason}
