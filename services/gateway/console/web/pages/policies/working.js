@@ -1,5 +1,5 @@
 // The text that somebody is working on: kept in this tab until it is saved, so that a reload or a look elsewhere loses nothing.
-import { useCallback, useEffect, useState } from "../../vendor/preact.js";
+import { useCallback, useEffect, useLayoutEffect, useState } from "../../vendor/preact.js";
 import { Problem, get } from "../../api/client.js";
 import { say } from "../../parts/notices.js";
 import { t } from "../../words/index.js";
@@ -31,7 +31,7 @@ export function useWorking(name, base) {
       return one.text === one.from ? { text: base, from: base, round: one.round + 1, restored: false } : one;
     });
   }, [base]);
-  useEffect(() => keep(name, dirty ? state : null), [name, dirty, state]);
+  useLayoutEffect(() => keep(name, dirty ? state : null), [name, dirty, state]); // at once: a reload may be the next thing
   useEffect(() => {
     if (!dirty) return undefined;
     const warn = (/** @type {BeforeUnloadEvent} */ event) => event.preventDefault();
