@@ -25,6 +25,7 @@ from libs.common.contracts.governance.policies import (
     PolicyDiffKey,
     PolicyDraft,
     PolicyDraftChanged,
+    PolicyDraftDrop,
     PolicyDraftSave,
     PolicyName,
     PolicyPart,
@@ -57,6 +58,7 @@ from services.governance.recheck import recheck
 
 MAX_GATES = 100  # that a site has published policies of
 MAX_DIFF_LINES = 1_000
+OTHER_DRAFT = "Somebody saved or dropped the draft of {gate} meanwhile; look at it before you replace or drop it."
 
 _SHOWN = listed((*names_of(PolicyVersion), "content"))
 SELECT_VERSIONS = f"""
@@ -86,16 +88,20 @@ FROM policies WHERE gate = $1 AND site = $2
 HAVING $10::integer IS NULL OR coalesce(max(version), 0) = $10
 ON CONFLICT DO NOTHING RETURNING version
 """
-# The count makes it look, and lock, before it writes.
+# It looks, and locks, before it writes. No row: the draft is neither the expected one nor this very text.
 SAVE_DRAFT = """
 WITH was AS MATERIALIZED (SELECT digest FROM policy_drafts WHERE gate = $1 AND site = $2 FOR UPDATE)
-INSERT INTO policy_drafts (gate, site, content, digest, saved_by, saved_at)
-SELECT $1, $2, $3, $4, $5, $6 FROM (SELECT count(*) FROM was) AS looked
+INSERT INTO policy_drafts AS kept (gate, site, content, digest, saved_by, saved_at)
+SELECT $1, $2, $3, $4, $5, $6 FROM (SELECT coalesce(max(digest), '') AS digest FROM was) AS looked
+WHERE $7::text IS NULL OR looked.digest IN ($7, $4)
 ON CONFLICT (gate, site) DO UPDATE SET content = $3, digest = $4, saved_by = $5, saved_at = $6
-RETURNING (SELECT digest FROM was)
+WHERE $7 IS NULL OR kept.digest IN ($7, $4)
+RETURNING coalesce((SELECT digest FROM was), '')
 """
 SELECT_DRAFT = "SELECT gate, content, digest, saved_by, saved_at FROM policy_drafts WHERE gate = $1 AND site = $2"
-DROP_DRAFT = "DELETE FROM policy_drafts WHERE gate = $1 AND site = $2 RETURNING digest"
+DROP_DRAFT = """
+DELETE FROM policy_drafts WHERE gate = $1 AND site = $2 AND ($3::text IS NULL OR digest = $3) RETURNING digest
+"""
 LIST_VERSIONS = Listing(
     table="policies",
     columns=listed(names_of(PolicyVersion)),
@@ -223,7 +229,7 @@ async def _store(
         own = last["version"] or 0
         raise Conflict(f"The site's own version of the policy {gate} is {own} now; read it, then publish again.",
                        own_version=own)  # fmt: skip
-    await tx.connection.execute(DROP_DRAFT, gate, tx.site)
+    await tx.connection.execute(DROP_DRAFT, gate, tx.site, digest)  # not what somebody else writes meanwhile
     shown = PolicyVersionShown(
         gate=gate, version=version, digest=digest, author=tx.actor, reason=body.reason, issue=body.issue,
         restores=restores, published_at=tx.now, content=content, backtest=last["tried"],
@@ -320,10 +326,13 @@ async def diff(read: Read, params: PolicyDiffKey) -> PolicyDiff:
 
 
 async def save_draft(catalog: Catalog, tx: Tx, body: PolicyDraftSave) -> PolicyDraft:
-    """Keep a text that may still be wrong: its problems are told, and forbid only publishing it."""
+    """Keep a text that may still be wrong: its problems are told, and forbid only publishing it. Raises `Conflict`."""
     digest = sha256(body.content.encode()).hexdigest()
-    before = await tx.connection.fetchval(SAVE_DRAFT, body.gate, tx.site, body.content, digest, tx.actor, tx.now)
-    _tell_draft(tx, body.gate, before or "", digest)
+    text = body.content, digest
+    before = await tx.connection.fetchval(SAVE_DRAFT, body.gate, tx.site, *text, tx.actor, tx.now, body.expected_digest)
+    if before is None:
+        raise Conflict(OTHER_DRAFT.format(gate=body.gate))
+    _tell_draft(tx, body.gate, before, digest)
     problems = await _problems(catalog, tx.connection, body.gate, tx.site, body.content, tx)
     return PolicyDraft(
         gate=body.gate, content=body.content, digest=digest, saved_by=tx.actor, saved_at=tx.now, problems=problems,
@@ -340,9 +349,11 @@ async def show_draft(catalog: Catalog, read: Read, params: PolicyName) -> Policy
     return PolicyDraft(**row, problems=problems, warnings=await _warnings(params.gate, row["content"]))
 
 
-async def drop_draft(tx: Tx, body: PolicyName) -> PolicyDraftChanged:
-    """Drop the draft. Raises `NotFound`."""
-    before = await tx.connection.fetchval(DROP_DRAFT, body.gate, tx.site)
+async def drop_draft(tx: Tx, body: PolicyDraftDrop) -> PolicyDraftChanged:
+    """Drop the draft. Raises `NotFound` and `Conflict`."""
+    before = await tx.connection.fetchval(DROP_DRAFT, body.gate, tx.site, body.expected_digest)
+    if before is None and await tx.connection.fetchrow(SELECT_DRAFT, body.gate, tx.site):
+        raise Conflict(OTHER_DRAFT.format(gate=body.gate))
     if before is None:
         raise NotFound(f"This site has no draft of the policy {body.gate}.")
     return _tell_draft(tx, body.gate, before, "")

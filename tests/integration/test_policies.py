@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from hashlib import sha256
 from typing import Any
 
@@ -188,6 +189,32 @@ async def test_drafts_have_no_effect_and_go_when_published(stack: Stack) -> None
     await stack.command(save_policy_draft, {**key, "content": "x"})
     assert (await stack.command(drop_policy_draft, key)).status == 200
     assert (await stack.command(drop_policy_draft, key)).status == 404
+
+
+async def test_a_draft_of_somebody_else_is_not_overwritten_unseen(stack: Stack) -> None:
+    await start(stack)
+    key = {"gate": "operations"}
+    none = {**key, "expected_digest": ""}
+    first = (await stack.command(save_policy_draft, {**none, "content": "first"}, actor="ann")).json["digest"]
+    for late in (none, {**key, "expected_digest": "0" * 64}):
+        refused = await stack.command(save_policy_draft, {**late, "content": "second"}, actor="ben")
+        assert (refused.status, refused.json["type"].rpartition(":")[2]) == (409, "conflict")
+        assert (await stack.command(drop_policy_draft, {**key, "expected_digest": "0" * 64})).status == 409
+    assert (await stack.command(save_policy_draft, {**none, "content": "first"}, actor="ben")).status == 200  # the same
+    seen = {**key, "expected_digest": first}
+    assert (await stack.command(save_policy_draft, {**seen, "content": "second"}, actor="ben")).status == 200
+    assert (await stack.command(drop_policy_draft, seen)).status == 409
+    assert (await put(stack, STRICT)).status == 200  # what somebody else is writing stays beside it
+    draft = (await stack.query(show_policy_draft, key)).json
+    assert (draft["content"], draft["saved_by"]) == ("second", "ben")
+    assert (await stack.command(drop_policy_draft, {**key, "expected_digest": draft["digest"]})).status == 200
+
+
+async def test_two_who_save_at_once_do_not_both_win(stack: Stack) -> None:
+    await start(stack)
+    texts = [{"gate": "operations", "expected_digest": "", "content": f"text {count}"} for count in range(8)]
+    answers = await asyncio.gather(*(stack.command(save_policy_draft, one) for one in texts))
+    assert sorted(one.status for one in answers) == [200] + [409] * 7
 
 
 async def test_the_text_is_exported_as_it_was_published(stack: Stack) -> None:

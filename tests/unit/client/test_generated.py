@@ -33,7 +33,7 @@ TYPED = {
     "artifact_digest": "sha256:" + "7" * 64,
     "command_id": "0" * 8, "content": "{}", "after": "2026-03-01T09:00:00Z", "before": "2026-03-02T09:00:00Z",
     "item_ids": "[1]", "patch": "{}", "patches": "[]", "policy": '{"shadow": true}', "plan_hash": "0" * 64,
-    "digest": "0" * 64, "trace_id": "0" * 32, "resource_type": "tracker.item",
+    "digest": "0" * 64, "expected_digest": "0" * 64, "trace_id": "0" * 32, "resource_type": "tracker.item",
     "subjects": "{}", "webhook_id": "0" * 32, "priorities": "[1]", "event_types": "*", "endpoint": "https://a.example",
     "address": "https://a.example", "zone": "UTC", "quiet_hours": "[]", "urgent_priorities": "[1]",
     "month": "2026-03", "checks": "[]", "backup_id": "20260501T120000Z-abcdef", "audit_hash": "0" * 64,

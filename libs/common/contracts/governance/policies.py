@@ -34,6 +34,10 @@ from libs.common.problems import Conflict, Invalid, NotFound
 MAX_POLICY_CHARS = 512 * 1024
 BASE = "/api/policies"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_POLICY_CHARS)]
+ExpectedDraft = Annotated[
+    Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] | None,
+    Field(description='Digest of the draft that this is about ("": there is none); another one by then is a conflict'),
+]
 
 
 class PolicyName(Model):
@@ -59,6 +63,11 @@ class PolicyRollback(Model):
 class PolicyDraftSave(Model):
     gate: Token = Field(description="The gate's name; the text must say the same")
     content: Text = Field(description="The whole policy as YAML text")
+    expected_digest: ExpectedDraft = None
+
+
+class PolicyDraftDrop(PolicyName):
+    expected_digest: ExpectedDraft = None
 
 
 class PolicyVersions(Model):
@@ -285,7 +294,7 @@ save_policy_draft = Command(
     result=PolicyDraft,
     permission="policy:write",
     http=PUT(f"{BASE}/{{gate}}/draft"),
-    errors=(Invalid,),
+    errors=(Invalid, Conflict),
     summary="Save a draft of a policy; it has no effect",
 )
 show_policy_draft = Query(
@@ -299,11 +308,11 @@ show_policy_draft = Query(
 )
 drop_policy_draft = Command(
     "governance.policies.drop",
-    body=PolicyName,
+    body=PolicyDraftDrop,
     result=PolicyDraftChanged,
     permission="policy:write",
     http=DELETE(f"{BASE}/{{gate}}/draft"),
-    errors=(NotFound,),
+    errors=(NotFound, Conflict),
     summary="Drop the draft of a policy",
 )
 policy_published = Event(
