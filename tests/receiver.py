@@ -21,10 +21,11 @@ class Received:
 
 @dataclass
 class Receiver:
-    """Answers 204, after ``slow_s``, and keeps what came; on ``port``, or on one that is free."""
+    """Answers ``status``, after ``slow_s``, and keeps what came; on ``port``, or on one that is free."""
 
     slow_s: float = 0.0
     port: int = 0
+    status: int = 204
     got: list[Received] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -38,7 +39,9 @@ class Receiver:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.got.append(Received(self.path, headers, body))
                 time.sleep(receiver.slow_s)
-                self.send_response(204)
+                self.send_response(receiver.status)
+                if receiver.status != 204:
+                    self.send_header("Content-Length", "0")
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:

@@ -14,11 +14,10 @@ from libs.common.contracts.audit.rollovers import create_rollover, list_rollover
 from libs.common.contracts.audit.verifications import get_verification, start_verification
 from libs.common.contracts.gateway.sites import site_created
 from libs.tlog.notes import read_checkpoint
-from services.audit import tree
 from services.audit.guard import FORKED
 from services.audit.outside import KEY, Kept, Outside, Overtaken
 from services.audit.service import make_service
-from tests.integration.audit_desk import listed, record, site_view, verified
+from tests.integration.audit_desk import listed, record, set_rows_back, site_view, verified
 from tests.integration.test_audit_tree import SIGNER, signed, state_of
 from tests.stack import Stack
 
@@ -26,17 +25,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.whole]
 
 
 async def set_back(stack: Stack, size: int) -> None:
-    """As if the copy of the database of that time were restored: entries, tree, inbox, and what was signed."""
+    """As if the copy of the database of that time were restored."""
     superuser = await stack.superuser()
-    await superuser.execute("SET search_path = audit")
-    await superuser.execute("DELETE FROM inbox WHERE event_id IN (SELECT event_id FROM entry WHERE seq > $1)", size)
-    await superuser.execute("DELETE FROM entry WHERE seq > $1", size)
-    await superuser.execute("TRUNCATE tile, checkpoint")
-    await superuser.execute(
-        "UPDATE head SET seq = $1, hash = (SELECT hash FROM entry WHERE seq = $1), tree_size = 0, edges = '{}'", size
-    )
-    async with superuser.transaction():
-        await tree.fill(superuser, size)
+    await set_rows_back(superuser, size)
     await superuser.close()
 
 

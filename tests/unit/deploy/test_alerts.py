@@ -66,6 +66,17 @@ def test_each_alert_is_tried_by_promtool() -> None:
     assert {name for name, seen in tested.items() if seen != {True, False}} == {"Watchdog"}
 
 
+def test_each_alert_is_fired_by_breaking_the_thing_and_the_page_says_how() -> None:
+    """That they fire shows `make outside`; here only that none is left out."""
+    names = {rule["alert"] for rule in alerts()}
+    table = (ROOT / "docs" / "outside.md").read_text(encoding="utf-8").partition("## Alerts fired by")[2]
+    rows = re.findall(r"^\| (`.+?) \|", table.partition("\n## ")[0], re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(names)
+    steps = " ".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "outside").glob("*alerts.py"))
+    slos = {"HeadgateSloBurnsFast", "HeadgateSloBurnsSlowly"}
+    assert {name for name in names - slos if f'"{name}"' not in steps} == set()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_tells_people_to_say_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
