@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.console.conftest import Visitor
 from tests.console.filling import Filled, ok
+from tests.local_traffic import await_that
 
 
 def test_an_entry_is_found_read_and_followed_to_what_its_request_set_off(visit: Visitor, filled: Filled) -> None:
@@ -48,7 +49,7 @@ def test_the_log_is_verified_from_the_page(visit: Visitor, filled: Filled) -> No
     runs = page.locator("section", has=page.get_by_role("heading", name="Whole verifications"))
     expect(runs.locator("tbody tr").first).to_contain_text("all of it fits")
     with filled.http() as http:
-        assert ok(http.get("/api/audit/verifications"))["items"][0]["status"] == "valid"
+        await_that("it is done", lambda: ok(http.get("/api/audit/verifications"))["items"][0]["status"] == "valid")
 
 
 def test_who_may_not_read_the_log_is_told_which_right_it_takes(visit: Visitor, filled: Filled) -> None:
