@@ -4,7 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-ASSETS := services/gateway/console/web/vendor/licences.txt
+CONSOLE := services/gateway/console
+VENDOR := $(CONSOLE)/web/vendor/licences.txt
+ASSETS := $(CONSOLE)/built/sources.json
 TOOLS := .tool-venv
 # Folders with Python code; only those that exist are checked.
 CODE := $(wildcard libs services deploy tests bench)
@@ -36,11 +38,14 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m pip check --disable-pip-version-check --quiet && touch $(STAMP)
 
-assets: $(ASSETS) ## take from npm, locked, what the console needs (instant when nothing changed)
+assets: $(ASSETS) ## take from npm, locked, what the console needs, and make it small (instant when nothing changed)
 
-$(ASSETS): deploy/assets/package-lock.json deploy/assets/build.mjs $(wildcard deploy/assets/entries/*)
+$(VENDOR): deploy/assets/package-lock.json deploy/assets/build.mjs $(wildcard deploy/assets/entries/*)
 	@command -v npm >/dev/null || { echo "make assets: 'npm' was not found. Install Node.js 20 or newer with npm; all but the console works without." >&2; exit 1; }
 	@cd deploy/assets && npm ci --silent && node build.mjs
+
+$(ASSETS): $(VENDOR) deploy/assets/bundle.mjs $(CONSOLE)/index.html $(shell find $(CONSOLE)/web -type f -not -path '*/vendor/*')
+	@cd deploy/assets && { [ -x node_modules/.bin/esbuild ] || npm ci --silent; } && node bundle.mjs
 
 # Without coverage, whose tracing doubles the time: `make unit integration coverage` measures that, as CI's stages do.
 test: install ## run unit, contract, integration and browser tests

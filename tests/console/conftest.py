@@ -35,7 +35,7 @@ def chromium() -> Iterator[Browser]:
     executable = program()
     if executable is None:
         pytest.fail("The console's tests need Chromium (Debian: the package chromium), or HEADGATE_TEST_BROWSER.")
-    if serving.VENDOR not in serving.files():
+    if serving.index() is None:
         pytest.fail("The console is not built; run: make assets")
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-dev-shm-usage"])

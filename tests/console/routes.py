@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from services.gateway.console import serving
 from tests.console.filling import GATE, Filled
@@ -12,7 +13,7 @@ PATTERN = re.compile(r'pattern: "([^"]+)"')
 
 def patterns() -> list[str]:
     """Of all routes, as `web/routes.js` lists them."""
-    return PATTERN.findall(serving.files()["routes.js"].body.decode())
+    return PATTERN.findall((Path(serving.__file__).parent / "web" / "routes.js").read_text("utf-8"))
 
 
 def address(pattern: str, filled: Filled) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from tests.console.conftest import Visitor
@@ -154,10 +156,10 @@ def test_a_text_waits_for_approval_and_an_earlier_one_comes_back(visit: Visitor,
 
 
 def test_without_the_editor_a_plain_field_does(visit: Visitor, filled: Filled) -> None:
-    visit.expect(MISSING, r"failed: GET .*/vendor/editor\.js", r"Failed to load|ERR_FAILED")
+    visit.expect(MISSING, r"failed: GET .*/(vendor/editor|editor-\w+)\.js", r"Failed to load|ERR_FAILED")
     _policy(filled, "plain")
     page = visit("/policies")
-    page.route("**/vendor/editor.js", lambda route: route.abort())
+    page.route(re.compile(r"/(vendor/editor|editor-\w+)\.js$"), lambda route: route.abort())
     page.get_by_role("link", name="plain", exact=True).click()
     field = page.get_by_role("textbox", name="Text of the policy plain, YAML")
     field.fill("name: nothing\n")

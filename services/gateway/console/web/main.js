@@ -13,4 +13,5 @@ hear({ signedOut: lost, stepUp: askForCode });
 document.addEventListener("click", followLinks);
 const place = /** @type {HTMLElement} */ (document.getElementById("console"));
 const [, problem] = await Promise.all([loadWords(), begin().then(() => null, (error) => error)]);
+sessionStorage.removeItem("headgate.again"); // see again.js
 render(html`<${Layout} unreachable=${problem} />`, place);

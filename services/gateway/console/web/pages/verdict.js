@@ -5,6 +5,7 @@ import { sited, useAsked } from "../api/asking.js";
 import { chooseSite, may, reader, site } from "../api/session.js";
 import { Deed } from "../parts/deed.js";
 import { Title } from "../parts/layout.js";
+import { say, sayRefused } from "../parts/notices.js";
 import { Chip, Sparkline, Verdict } from "../parts/marks.js";
 import { Shown } from "../parts/states.js";
 import { When, useNow } from "../parts/when.js";
@@ -102,10 +103,9 @@ function JudgeAgain({ run }) {
 }
 
 function CopyLink() {
-  const copy = async () => {
+  const copy = () => {
     const link = new URL(window.location.href);
     link.searchParams.set("site", site());
-    const { say, sayRefused } = await import("../parts/notices.js");
     navigator.clipboard.writeText(link.href).then(() => say(t("copied")), sayRefused);
   };
   return html`<button type="button" onClick=${copy}>${t("share")}</button>`;

@@ -1,6 +1,7 @@
 // The frame of every page: menu, site, language, colours, the state of the line, and the page itself.
 import { Component, html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { forgetAll } from "../api/asking.js";
+import { get } from "../api/client.js";
 import { watchLine } from "../api/events.js";
 import { chooseSite, may, reader, signOut, site, watchSession } from "../api/session.js";
 import { BASE, match, usePlace } from "../router.js";
@@ -8,6 +9,7 @@ import { ROUTES } from "../routes.js";
 import { LANGUAGES, chooseLanguage, languageNow, t } from "../words/index.js";
 import { Dialog } from "./dialog.js";
 import { Notices, sayRefused } from "./notices.js";
+import { outdated } from "./outdated.js";
 import { SignIn } from "./sign_in.js";
 import { Empty, Loading, Refused } from "./states.js";
 import { THEMES, chooseTheme, themeNow } from "./theme.js";
@@ -104,7 +106,7 @@ function Sites({ me }) {
   const [named, setNamed] = useState(known);
   useEffect(() => {
     if (!may("site:read")) return;
-    import("../api/client.js").then(({ get }) => get("/api/sites")).then(
+    get("/api/sites").then(
       (found) => setNamed([...new Set([...known, ...(found.items ?? found).map((/** @type {any} */ one) => one.name ?? one.site)])].sort()),
       () => {}, // those of the reader's own rights are there already
     );
@@ -137,7 +139,10 @@ function PageOf() {
     if (!route) return;
     route.load().then(
       (module) => setLoaded({ route, page: module.default, problem: null }),
-      () => setLoaded({ route, page: null, problem: { status: 0, slug: "broken", body: { detail: "" } } }),
+      async () => {
+        if (await outdated()) window.location.reload();
+        else setLoaded({ route, page: null, problem: { status: 0, slug: "broken", body: { detail: "" } } });
+      },
     );
   }, [route]);
   useEffect(() => {
