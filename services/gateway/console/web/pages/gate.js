@@ -1,11 +1,11 @@
 // A gate: its verdicts, the newest first, and the rules by which it judges.
-import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { get, path } from "../api/client.js";
+import { html } from "../vendor/preact.js";
+import { path } from "../api/client.js";
 import { sited, useAsked } from "../api/asking.js";
 import { Title } from "../parts/layout.js";
-import { sayRefused } from "../parts/notices.js";
 import { Verdict } from "../parts/marks.js";
-import { Empty, Shown } from "../parts/states.js";
+import { Paged, usePaged } from "../parts/paged.js";
+import { Empty } from "../parts/states.js";
 import { When } from "../parts/when.js";
 import { BASE, useQueryValue } from "../router.js";
 import { number, t, word } from "../words/index.js";
@@ -18,7 +18,7 @@ export default function GatePage({ gate }) {
   const [subject, setSubject] = useQueryValue("subject");
   const [version, setVersion] = useQueryValue("version");
   const url = sited(path`/api/gates/${gate}/runs`, { subject: subject.trim(), version: version.trim(), limit: PAGE });
-  const asked = useAsked(url, { on: DECIDED });
+  const paged = usePaged(url, "run_id", { on: DECIDED });
   const known = useAsked(sited("/api/verdicts", { gate, limit: 200 }));
   const subjects = [...new Set((known.data?.items ?? []).map((/** @type {any} */ one) => one.subject))];
   return html`
@@ -30,8 +30,8 @@ export default function GatePage({ gate }) {
       <datalist id="gate-subjects">${subjects.map((one) => html`<option value=${one} />`)}</datalist>
       <label>${t("gate.version")}<br /><input type="search" value=${version} onChange=${(/** @type {any} */ event) => setVersion(event.target.value)} /></label>
     </form>
-    <${Shown} asked=${asked}>${(/** @type {any} */ found) => found.items.length
-      ? html`<${Runs} key=${url} first=${found} url=${url} gate=${gate} />`
+    <${Paged} paged=${paged}>${(/** @type {any[]} */ rows) => rows.length
+      ? html`<${Runs} rows=${rows} gate=${gate} />`
       : html`<${Empty} title=${t(subject || version ? "gate.none-found" : "gate.empty")}>${!subject && !version && html`<p><code>headgate gate run ${gate}</code></p>`}<//>`}<//>`;
 }
 
@@ -48,29 +48,8 @@ function About({ gate }) {
     </table></div></details></section>`;
 }
 
-/** @param {{first: any, url: string, gate: string}} props */
-function Runs({ first, url, gate }) {
-  const [older, setOlder] = useState(/** @type {any[]} */ ([]));
-  const [cursor, setCursor] = useState(first.next_cursor);
-  const [busy, setBusy] = useState(false);
-  const before = useRef(first);
-  useEffect(() => {
-    // What came newer has pushed some off the first page: they are kept, so that nothing is missing in the middle.
-    if (older.length) setOlder((held) => [...before.current.items, ...held]);
-    else setCursor(first.next_cursor);
-    before.current = first;
-  }, [first]);
-  const more = () => {
-    setBusy(true);
-    get(`${url}&cursor=${encodeURIComponent(cursor)}`)
-      .then((found) => {
-        setOlder((held) => [...held, ...found.items]);
-        setCursor(found.next_cursor);
-      }, sayRefused)
-      .finally(() => setBusy(false));
-  };
-  // Ids only grow, so what stands on two pages after a new verdict is one.
-  const rows = [...new Map([...first.items, ...older].map((one) => [one.run_id, one])).values()].sort((one, other) => other.run_id - one.run_id);
+/** @param {{rows: any[], gate: string}} props */
+function Runs({ rows, gate }) {
   return html`<div class="scroll" role="region" tabindex="0" aria-label=${t("gate.title", { gate })}><table class="runs">
     <thead><tr><th scope="col">${t("gate.run")}</th><th scope="col">${t("verdict.status")}</th><th scope="col">${t("gate.what")}</th><th scope="col" class="number">${t("verdict.score")}</th><th scope="col" class="number wide">${t("gate.failed")}</th><th scope="col" class="wide">${t("verdict.trigger")}</th><th scope="col">${t("verdict.judged")}</th></tr></thead>
     <tbody>${rows.map((one) => html`<tr key=${one.run_id}>
@@ -78,6 +57,5 @@ function Runs({ first, url, gate }) {
       <td>${one.version ? html`${one.subject} <span class="mono">${one.version}</span>` : one.site}${one.line && html` <span class="quiet">${t("overview.line", { line: one.line })}</span>`}</td>
       <td class="number">${number(one.summary.weighted_score_percent, { maximumFractionDigits: 1 })} %</td><td class="number wide">${number(one.summary.failure_count)}</td>
       <td class="wide">${word("run-trigger", one.trigger)}</td><td><${When} at=${one.decided_at} /></td></tr>`)}</tbody>
-  </table></div>
-  ${cursor && html`<p><button type="button" disabled=${busy} aria-busy=${busy} onClick=${more}>${t("more")}</button></p>`}`;
+  </table></div>`;
 }
