@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from playwright.sync_api import Route, expect
 
 from tests.console.conftest import Visitor
 from tests.console.filling import GATE, Filled, ok
 from tests.local_traffic import await_that
 
+CROWD = 500
 ITEMS = "/api/ops/governance/gate/remediation/tracker/items"
 
 
@@ -32,6 +34,29 @@ def test_an_item_is_found_assigned_and_moved_by_keys_alone(visit: Visitor, fille
     number = int(str(row.get_attribute("id")).removeprefix("item-"))
     with filled.http() as http:
         await_that("both changes", lambda: _is(ok(http.get(f"{ITEMS}/{number}")), assignee="mia", status="in_progress"))
+
+
+@pytest.mark.parametrize("key", ["ㅓ", "Process"])
+def test_keys_work_while_an_input_method_writes_hangul(visit: Visitor, key: str) -> None:
+    page = visit("/board", role="operator", language="ko")
+    expect(page.locator("tr[aria-rowindex='4']")).to_be_visible()
+    keyboard = page.context.new_cdp_session(page)
+
+    def press(key: str, code: str, **more: int) -> None:
+        for kind in ("rawKeyDown", "keyUp"):
+            keyboard.send("Input.dispatchKeyEvent", {"type": kind, "key": key, "code": code, **more})
+
+    press(key, "KeyJ")
+    press(key, "KeyJ")
+    expect(page.locator("tr.at")).to_have_attribute("aria-rowindex", "3")
+    press("ㅏ", "KeyK", modifiers=8)  # with Shift it is another key
+    press("ㅏ", "KeyK")
+    expect(page.locator("tr.at")).to_have_attribute("aria-rowindex", "2")
+    press("ㅁ", "KeyA")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    dialog.locator("input").first.press("j")  # in a field it is a letter
+    expect(page.locator("tr.at")).to_have_attribute("aria-rowindex", "2")
 
 
 def test_what_somebody_else_changed_meanwhile_is_not_overwritten(visit: Visitor, filled: Filled) -> None:
@@ -90,6 +115,36 @@ def test_many_are_changed_by_one_order(visit: Visitor) -> None:
     expect(bar).to_contain_text("3 items chosen")
     bar.get_by_role("button", name="blocked").click()
     expect(page.get_by_role("dialog")).to_contain_text("3 items changed")
+
+
+def _crowd(route: Route) -> None:
+    """The answer of the API with its items many times over."""
+    answer = route.fetch()
+    found = answer.json()
+    items = [found["items"][number % len(found["items"])] | {"id": 10_000 + number} for number in range(CROWD)]
+    route.fulfill(response=answer, json={**found, "items": items, "next_cursor": None})
+
+
+def test_of_many_items_only_those_in_sight_are_in_the_page_and_the_one_in_hand(visit: Visitor) -> None:
+    page = visit("/me", role="operator")
+    page.route(f"**{ITEMS}/page*", _crowd)
+    page.goto(f"/console/board?gate={GATE}")
+    expect(page.locator(f"table.board[aria-rowcount='{CROWD + 1}']")).to_be_visible()
+    status = page.locator("tr[aria-rowindex='4'] select")
+    status.focus()
+    box = page.locator(".board-scroll")
+    for share, seen in ((1, CROWD + 1), (0.5, CROWD // 2 + 6), (0, 2)):
+        box.evaluate("(box, share) => { box.scrollTop = share * box.scrollHeight; }", share)
+        expect(page.locator(f"tr[aria-rowindex='{seen}']")).to_be_in_viewport()
+        expect(page.locator(f"tr[aria-rowindex='{seen}'] select")).to_be_visible()  # what flew past is whole again
+        expect(status).to_be_focused()
+        rows = page.locator("tbody tr").evaluate_all("rows => rows.map(row => Number(row.ariaRowIndex))")
+        assert rows == sorted(set(rows)), "for who reads by ear they stand in their order, too"
+        assert 4 in rows
+        assert len(rows) < 60
+    status.blur()
+    box.evaluate("box => { box.scrollTop = box.scrollHeight; }")
+    expect(status).to_have_count(0)
 
 
 def _is(item: dict[str, Any], **wanted: str) -> bool:

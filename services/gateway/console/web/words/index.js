@@ -44,5 +44,13 @@ export const word = (key, value) => words[`${key}.${value}`] ?? value;
 /** @param {string|number} value */
 const shown = (value) => (typeof value === "number" ? number(value) : value);
 
+/** Makers of numbers are dear to make. @type {Map<string, Intl.NumberFormat>} */
+const formats = new Map();
+
 /** @param {number} value @param {Intl.NumberFormatOptions} [how] */
-export const number = (value, how) => new Intl.NumberFormat(language, how).format(value);
+export function number(value, how) {
+  const key = language + (how ? JSON.stringify(how) : "");
+  const known = formats.get(key) ?? new Intl.NumberFormat(language, how);
+  formats.set(key, known);
+  return known.format(value);
+}
