@@ -44,7 +44,8 @@ $(VENDOR): deploy/assets/package-lock.json deploy/assets/build.mjs $(wildcard de
 	@command -v npm >/dev/null || { echo "make assets: 'npm' was not found. Install Node.js 20 or newer with npm; all but the console works without." >&2; exit 1; }
 	@cd deploy/assets && npm ci --silent && node build.mjs
 
-$(ASSETS): $(VENDOR) deploy/assets/bundle.mjs $(CONSOLE)/index.html $(shell find $(CONSOLE)/web -type f -not -path '*/vendor/*')
+$(ASSETS): $(VENDOR) deploy/assets/bundle.mjs $(CONSOLE)/index.html $(shell find $(CONSOLE)/web -not -path '*/vendor*')
+	@command -v npm >/dev/null || { echo "make assets: 'npm' was not found. Install Node.js 20 or newer with npm; the console is served as its sources." >&2; exit 1; }
 	@cd deploy/assets && { [ -x node_modules/.bin/esbuild ] || npm ci --silent; } && node bundle.mjs
 
 # Without coverage, whose tracing doubles the time: `make unit integration coverage` measures that, as CI's stages do.

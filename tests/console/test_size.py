@@ -17,12 +17,12 @@ def _kind(name: str) -> str:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_all_of_the_console_in_a_language_is_small(language: str) -> None:
-    """In gzip, as it is sent; without the editor of policies, which its own page loads."""
+    """In gzip, as it is sent; without the editor of policies and the drawing of QR codes: only a deed loads them."""
     files = serving.site().files
     assert "style.css" in files, "what was built is not served; run: make assets"
     kinds = [_kind(name) for name in files]
     assert {*LANGUAGES, "editor", "board", "verdict"} <= set(kinds)
-    others = {"editor", "vendor/licences.txt", *LANGUAGES} - {language}
+    others = {"editor", "qr", "vendor/licences.txt", *LANGUAGES} - {language}
     sizes = {name: one.sent_bytes for name, one in files.items() if _kind(name) not in others}
     page = serving.index()
     assert page is not None

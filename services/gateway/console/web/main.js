@@ -12,6 +12,10 @@ applyTheme();
 hear({ signedOut: lost, stepUp: askForCode });
 document.addEventListener("click", followLinks);
 const place = /** @type {HTMLElement} */ (document.getElementById("console"));
-const [, problem] = await Promise.all([loadWords(), begin().then(() => null, (error) => error)]);
+const worded = loadWords().catch(() => {
+  window.dispatchEvent(new Event("headgate-again"));
+  return new Promise(() => {}); // the page is loaded anew
+});
+const [, problem] = await Promise.all([worded, begin().then(() => null, (error) => error)]);
 sessionStorage.removeItem("headgate.again"); // see again.js
 render(html`<${Layout} unreachable=${problem} />`, place);

@@ -9,7 +9,7 @@ import { ROUTES } from "../routes.js";
 import { LANGUAGES, chooseLanguage, languageNow, t } from "../words/index.js";
 import { Dialog } from "./dialog.js";
 import { Notices, sayRefused } from "./notices.js";
-import { outdated } from "./outdated.js";
+import { loadAnew, outdated } from "./outdated.js";
 import { SignIn } from "./sign_in.js";
 import { Empty, Loading, Refused } from "./states.js";
 import { THEMES, chooseTheme, themeNow } from "./theme.js";
@@ -140,7 +140,7 @@ function PageOf() {
     route.load().then(
       (module) => setLoaded({ route, page: module.default, problem: null }),
       async () => {
-        if (await outdated()) window.location.reload();
+        if (await outdated()) loadAnew();
         else setLoaded({ route, page: null, problem: { status: 0, slug: "broken", body: { detail: "" } } });
       },
     );

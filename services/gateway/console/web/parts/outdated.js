@@ -12,3 +12,13 @@ export async function outdated() {
     return false;
   }
 }
+
+const KEY = "headgate.outdated";
+const PAUSE_MS = 10_000;
+
+/** Load the page anew: at once, but not again and again while gateways of two versions answer in turn. */
+export function loadAnew() {
+  const wait = Number(sessionStorage.getItem(KEY)) + PAUSE_MS > Date.now() ? PAUSE_MS : 0;
+  sessionStorage.setItem(KEY, String(Date.now() + wait));
+  setTimeout(() => window.location.reload(), wait);
+}

@@ -56,9 +56,10 @@ export function useVirtual(count, height) {
       place.removeEventListener("scroll", scrolled);
       sized.disconnect();
       cancelAnimationFrame(frame);
-      clearTimeout(settling.current);
     };
   }, [look]);
+  // Only when the list goes: whoever makes it longer or shorter meanwhile must not keep it from settling.
+  useEffect(() => () => clearTimeout(settling.current), []);
   const show = useCallback(
     (/** @type {number} */ index) => {
       const place = box.current;

@@ -21,7 +21,7 @@ export async function loadWords() {
 /** @param {keyof typeof LANGUAGES} next */
 export async function chooseLanguage(next) {
   localStorage.setItem(KEY, next);
-  await loadWords();
+  await loadWords().catch(() => window.location.reload()); // after an upgrade its file has another name
 }
 
 export const languageNow = () => language;
