@@ -160,6 +160,8 @@ def seal(
         return Sealed({"for_others": principal.may("remediation:complete")})
     if name in ("approver", "delegator", "policy_approver"):
         return Sealed({"caller_role": principal.role})
+    if name == "person":
+        return _person(principal)
     if name in ("scope", "tokens", "token", "token_rotation"):
         return _token(name, principal)
     if name == "password_code":
@@ -186,6 +188,15 @@ def seal(
         fields = _kept(secret, signing_place, vault)
         return Sealed(fields, secret, "signing_secret", WEBHOOK_ONCE)
     raise ValueError(f"unknown seal {name}")
+
+
+def _person(principal: Principal) -> Sealed:
+    """Raises `Forbidden` for a machine: it adds nothing, and is only for what a person does."""
+    if principal.owner is not None:
+        raise Forbidden(
+            f"{principal.username} is a service account, and a machine sees nothing. Only a person can say this."
+        )
+    return Sealed()
 
 
 def _reach(principal: Principal) -> dict[str, Any]:

@@ -206,6 +206,64 @@ def test_the_history_of_a_gate_is_filtered_and_grows(visit: Visitor, filled: Fil
     expect(page.get_by_text("Nothing fits the filter")).to_be_visible()
 
 
+HIDES = """Object.defineProperty(document, "visibilityState", { get: () => (window.looked ? "visible" : "hidden") })"""
+LOOKS = "(seen) => { window.looked = seen; document.dispatchEvent(new Event('visibilitychange')); }"
+
+
+def listen_for_looks(page: Page, run: int) -> list[str]:
+    """The orders by which a page says that it was looked at, as they come."""
+    said: list[str] = []
+    end = f"/runs/{run}/seen"
+    page.on("request", lambda one: said.append(one.url) if one.method == "POST" and end in one.url else None)
+    return said
+
+
+def test_who_really_looked_is_shown_to_all(visit: Visitor, filled: Filled) -> None:
+    run = failed(filled, "watched")
+    page = visit("", role="viewer")
+    said = listen_for_looks(page, run)
+    page.add_init_script(HIDES)  # as a page that is loaded in the background
+    page.goto(f"/console{address(run)}")
+    seen = panel(page, "Seen by")
+    expect(seen).to_contain_text("Nobody yet")
+    page.evaluate(LOOKS, True)
+    page.evaluate(LOOKS, False)  # passed by
+    # Whoever came later and looked is there, so the time that it takes is over for this page, too.
+    other = panel(visit(address(run), role="auditor"), "Seen by")
+    expect(other.locator("strong")).to_have_text("audrey")
+    assert said == []
+    page.evaluate(LOOKS, True)
+    expect(seen.locator("strong")).to_have_text(["audrey", "viktor"])
+    expect(other.locator("strong")).to_have_text(["audrey", "viktor"])  # by itself
+    assert len(said) == 1
+
+    # Back and forth in the same tab is one look.
+    page.get_by_role("navigation", name="Where you are").get_by_role("link", name=GATE, exact=True).click()
+    expect(page.locator("table.runs tbody tr").first).to_be_visible()
+    page.go_back()
+    expect(seen.locator("strong")).to_have_text(["audrey", "viktor"])
+    visit(address(run), role="operator")
+    expect(seen.locator("strong")).to_have_text(["audrey", "viktor", "olga"])
+    assert len(said) == 1
+
+
+def test_a_verdict_that_could_not_be_shown_was_seen_by_nobody(visit: Visitor, filled: Filled) -> None:
+    run = failed(filled, "unseen")
+    visit.expect(rf"503 GET .*/runs/{run}$")
+    page = visit("", role="viewer")
+    said = listen_for_looks(page, run)
+    page.route(f"**/api/gates/{GATE}/runs/{run}?*", lambda route: route.fulfill(status=503, body="{}"))
+    page.goto(f"/console{address(run)}")
+    again = page.get_by_role("alert").get_by_role("button", name="Try again")
+    expect(again).to_be_visible()
+    expect(panel(visit(address(run), role="auditor"), "Seen by").locator("strong")).to_have_text("audrey")
+    assert said == []
+    page.unroute_all()
+    again.click()
+    expect(panel(page, "Seen by").locator("strong")).to_have_text(["audrey", "viktor"])
+    assert len(said) == 1
+
+
 def test_a_run_that_there_is_not_is_said(visit: Visitor) -> None:
     visit.expect(r"404 GET .*/runs/7")
     page = visit("", role="viewer")

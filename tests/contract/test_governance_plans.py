@@ -20,6 +20,7 @@ from services.governance import (
     pruning,
     rejudging,
     runs,
+    seen,
     stages,
     verdicts,
 )
@@ -79,6 +80,9 @@ SELECT 'site-' || n % 3, 'candidate', 'gate-' || n % 4, 'subject-' || n % 7, '1.
     n::text, 'manager', '{}', '', now(), '{}', ''
 FROM generate_series(1, 20000) AS n;
 ANALYZE governance.approvals;
+INSERT INTO governance.verdict_seen (run_id, username, first_seen_at, last_seen_at)
+SELECT run_id, 'user-' || n, now(), now() FROM governance.runs, generate_series(1, 3) AS n;
+ANALYZE governance.verdict_seen;
 INSERT INTO governance.exception_spends (site, kind, ref, gate, subject, what, spent_by, spent_at)
 SELECT 'site-' || n % 3, 'waiver', n::text, 'gate-1', 'subject-1', '', 'ann', now() - n * interval '1 hour'
 FROM generate_series(1, 20000) AS n;
@@ -120,6 +124,16 @@ def _texts(name: str, **given: Any) -> dict[str, tuple[str, tuple[Any, ...]]]:
     }
 
 
+def _seen() -> dict[str, tuple[str, tuple[Any, ...]]]:
+    """The same of who saw a verdict, whose place is a time and a name."""
+    listing = seen.LIST_SEEN
+    behind = listing.cursor({"first_seen_at": NOON, "username": "ann"})
+    return {
+        "seen by": listing.query({"run_id": 77}, limit=51),
+        "seen by, further on": listing.query({"run_id": 77}, limit=51, cursor=behind),
+    }
+
+
 HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     "facts": (
         gate.SELECT_FACTS,
@@ -158,6 +172,9 @@ HOT: dict[str, tuple[str, tuple[Any, ...]]] = {
     **_texts("verdicts", site="site-1"),
     **_texts("verdicts that are no GO", site="site-1", decision="no_go"),
     **_texts("verdicts of a gate", site="site-1", gate="gate-1"),
+    **_seen(),
+    "seen again": (seen.SEEN_AGAIN, ("gate-1", "site-1", 77, "user-1", NOON)),
+    "seen for the first time": (seen.STORE_SEEN, ("gate-1", "site-1", 77, "bob", NOON)),
     "one run": (runs.SELECT_RUN, ("gate-1", "site-1", 77)),
     "last of a version": (badges.SELECT_LAST, ("gate-1", "site-1", "subject-3", "1.0", None, 200)),
     "who asked": (approvals.SELECT_ASKED, ("gate-1", "site-1", "subject-3", "1.0")),

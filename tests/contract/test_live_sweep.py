@@ -160,6 +160,7 @@ class Column:
     held: frozenset[str]
     said: str = ""
     changes: bool = True
+    is_machine: bool = False
 
 
 def columns(owner: httpx2.Client) -> Iterator[Column]:
@@ -176,7 +177,9 @@ def columns(owner: httpx2.Client) -> Iterator[Column]:
     yield Column("a narrowed token", bearer(token), frozenset({*bound, "me:read"}), "bound")
 
     rule = ["gate:read", "gate:run", "signal:write"]
-    yield Column("a federated token", bearer(federated(owner, rule)), frozenset({*rule, "me:read"}), "bound")
+    yield Column(
+        "a federated token", bearer(federated(owner, rule)), frozenset({*rule, "me:read"}), "bound", is_machine=True
+    )
 
     cookie = owner.post("/api/sessions").headers["Set-Cookie"].partition(";")[0]
     yield Column("a session without the word of its page", {"Cookie": cookie}, ROLES["owner"], CSRF_HEADER, False)
@@ -223,7 +226,9 @@ def test_who_holds_less_than_a_role_gets_no_further_on_any_route(owner: httpx2.C
                 what = f"{case} by {column.name}"
                 sound(answer, what)
                 able = case.operation.permission in column.held
-                if able and (column.changes or case.method == "GET"):
+                if able and column.is_machine and case.operation.http and case.operation.http.seal == "person":
+                    assert (answer.status_code, "a machine" in answer.text) == (403, True), f"{what}: {answer.text}"
+                elif able and (column.changes or case.method == "GET"):
                     assert answer.status_code not in (401, 403), f"{what}: {answer.text}"
                     passed += 1
                 else:

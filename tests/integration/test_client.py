@@ -107,6 +107,10 @@ async def test_from_reports_to_no_go_to_go_with_proof(http: Http, tool: Tool, tm
     result = await tool("gate", "run", "release", *ABOUT)
     assert result.exit_code == 1, result.output
     assert "1 of 2 tests failed" in result.stdout
+    newest = str(json.loads((await tool("gate", "history", "release", "--json")).stdout)["items"][0]["run_id"])
+    assert "Nobody has said" in (await tool("gate", "seen-by", "release", newest)).stdout
+    assert (await tool("gate", "mark-seen", "release", newest)).exit_code == 0
+    assert "owner" in (await tool("gate", "seen-by", "release", newest)).stdout
     await http.stack.heard(item_opened)
     listed = json.loads((await tool("items", "list", "--gate", "release", "--json")).stdout)
     assert [item["rule_id"] for item in listed] == ["tests_passed"]

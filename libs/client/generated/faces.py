@@ -73,6 +73,8 @@ FACES: dict[str, Face] = {
     "governance.approval.withdraw": Face("gate withdraw"),
     "governance.runs.list": Face("gate history", target=True),
     "governance.verdicts.list": Face("gate verdicts"),
+    "governance.verdict.see": Face("gate mark-seen"),
+    "governance.verdicts.seen_by": Face("gate seen-by"),
     "governance.runs.get": Face("gate verdict", "Show a stored verdict. Exit code as of that verdict.", judges=True),
     "governance.plan.get": Face(
         "plan show", flags={"gate": "--gate", "include_warnings": "--warnings/--no-warnings"},

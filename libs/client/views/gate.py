@@ -19,6 +19,7 @@ from libs.common.contracts.governance.operations import OpsGate, OpsGateRun
 from libs.common.contracts.governance.paths import Path, Repair
 from libs.common.contracts.governance.plans import Plan
 from libs.common.contracts.governance.runs import AcceptedUsed, GateRun, OverrideUsed, RuleResult, WaiverUsed
+from libs.common.contracts.governance.seen import SeenBy
 from libs.common.contracts.governance.stages import Stages
 from libs.common.contracts.governance.verdicts import LatestVerdict
 
@@ -152,6 +153,13 @@ def all_verdicts(session: Session, answer: Any, _fields: Mapping[str, Any]) -> N
     session.emit(answer, table(columns, rows))
 
 
+def seen_by(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """Who saw a verdict, one a line."""
+    rows = [(one.username, one.first_seen_at, one.last_seen_at) for one in read_as(Page[SeenBy], answer).items]
+    nobody = [] if rows else [Text("Nobody has said that they saw it.")]
+    session.emit(answer, *nobody, *([table(("who", "first seen at", "last seen at"), rows)] if rows else []))
+
+
 def stages(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
     """Where versions stand, one gate of a version a line."""
     found = read_as(Stages, answer)
@@ -251,6 +259,7 @@ BY_RESULT: dict[Any, Callable[[Session, Any, Mapping[str, Any]], int | None]] = 
     GateRun: verdict,
     Page[GateRun]: verdicts,
     Page[LatestVerdict]: all_verdicts,
+    Page[SeenBy]: seen_by,
     Path: path,
     Forecast: forecast,
     Plan: plan,

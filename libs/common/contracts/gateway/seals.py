@@ -25,6 +25,7 @@ from libs.common.contracts.governance.approvals import CandidateWord
 from libs.common.contracts.governance.delegations import DelegationRequest
 from libs.common.contracts.governance.groups import Groups
 from libs.common.contracts.governance.publishing import PolicyWord
+from libs.common.contracts.governance.runs import RunKey
 from libs.common.contracts.notifier.channels import ChannelChange, ChannelCreate
 from libs.common.contracts.notifier.subscriptions import SubscriptionCreate, SubscriptionRotate
 from libs.common.contracts.tracker.comments import CommentKey
@@ -76,6 +77,7 @@ SEALED_BODIES: dict[str, type[BaseModel]] = {
     "approver": CandidateWord,
     "delegator": DelegationRequest,
     "policy_approver": PolicyWord,
+    "person": RunKey,
     "channel": ChannelCreate,
     "channel_change": ChannelChange,
     "subscription": SubscriptionCreate,

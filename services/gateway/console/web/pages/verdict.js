@@ -18,6 +18,7 @@ import { Line } from "./verdict/line.js";
 import { PathToGo } from "./verdict/path.js";
 import { Rules } from "./verdict/rules.js";
 import { Papers } from "./verdict/papers.js";
+import { Seen } from "./verdict/seen.js";
 import { DECIDED, nameOf, targetOf } from "./verdict/run.js";
 
 const ADMIT_MS = 60_000; // a GO may end by the clock alone
@@ -52,7 +53,7 @@ function Whole({ run }) {
     <${Changes} run=${run} explained=${explained} />
     <div class="two-columns">
       <div><${Exceptions} run=${run} kind="waiver" /><${Exceptions} run=${run} kind="baseline" /><${Papers} run=${run} /></div>
-      <div><${Approvals} run=${run} /><${Line} run=${run} /></div>
+      <div><${Approvals} run=${run} /><${Line} run=${run} /><${Seen} key=${run.run_id} run=${run} /></div>
     </div>`;
 }
 
