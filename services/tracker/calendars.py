@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
@@ -16,13 +17,16 @@ from libs.common.contracts.tracker.calendars import (
     CalendarContent,
     CalendarPreview,
     CalendarPreviewed,
+    ClosedDay,
+    ClosedDays,
+    ClosedFilter,
     MovedItem,
     calendar_applied,
     calendar_previewed,
 )
 from libs.common.contracts.versions import Published
 from libs.common.problems import Conflict, Invalid
-from libs.common.service import Table, Tx
+from libs.common.service import Read, Table, Tx
 from libs.common.versions import EVERYWHERE, table
 from services.tracker.board import CALENDAR_LOCK
 from services.tracker.changes import write
@@ -32,7 +36,7 @@ from services.tracker.domain.changes import Change
 from services.tracker.domain.deadlines import recount
 from services.tracker.domain.item import Item, is_overdue
 from services.tracker.ladder import look_again
-from services.tracker.terms import to_calendar
+from services.tracker.terms import Reading, reading_of, to_calendar
 
 TAKE_CALENDAR_LOCK = f"SELECT pg_advisory_xact_lock({CALENDAR_LOCK})"
 # A calendar that is published for `global` holds at every site that has none of its own.
@@ -88,6 +92,31 @@ async def apply_calendar(tx: Tx, published: Published[CalendarContent]) -> None:
     tx.emit(calendar_applied, told, subject=tx.site)
 
 
+async def list_closed_days(read: Read, wanted: ClosedFilter) -> ClosedDays:
+    """The days on which the site's calendar has no open minute, with what it calls them."""
+    reading = await reading_of(read.pool, read.site)
+    calendar = reading.calendar
+    first = wanted.first_day or read.now.astimezone(ZoneInfo(calendar.zone)).date()
+    days = (first + timedelta(days=place) for place in range(wanted.day_count))
+    return ClosedDays(
+        site=read.site,
+        zone=calendar.zone,
+        first_day=first,
+        day_count=wanted.day_count,
+        closed=[_closed(reading, day) for day in days if not calendar.hours(day)],
+        problem=reading.problem,
+    )
+
+
+def _closed(reading: Reading, day: date) -> ClosedDay:
+    calendar = reading.calendar
+    if day in calendar.days:
+        return ClosedDay(date=day, why="own_day", name=reading.name_of(day))
+    if day in calendar.holidays(day.year):
+        return ClosedDay(date=day, why="holiday", name=reading.name_of(day))
+    return ClosedDay(date=day, why="weekday")
+
+
 def _checked(content: CalendarContent, now: datetime) -> Calendar:
     calendar = to_calendar(content)
     try:
@@ -135,5 +164,8 @@ def _shown(before: Item, after: Item, now: datetime) -> MovedItem:
     )
 
 
-TABLE = Table(commands={contract.preview_calendar: preview_calendar})
+TABLE = Table(
+    commands={contract.preview_calendar: preview_calendar},
+    queries={contract.list_closed_days: list_closed_days},
+)
 DOCUMENT = table(CALENDAR, applied=apply_calendar)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
@@ -43,6 +43,15 @@ class Reading:
 
     calendar: Calendar
     problem: str | None = None
+    content: CalendarContent = CALENDAR.default
+
+    def name_of(self, day: date) -> str:
+        """What the calendar calls an own day or a holiday; empty where it has no name."""
+        for own in self.content.days:
+            if own.date == day:
+                return own.name
+        of = self.content.holidays
+        return "" if of is None else _names_of(of.country, of.subdivision, day.year).get(day, "")
 
 
 async def terms_of(source: Source, site: str) -> Terms:
@@ -89,10 +98,11 @@ async def _rules_of(source: Source, site: str) -> SlaRules:
 
 def _readable(content: CalendarContent) -> Reading:
     try:
-        return Reading(to_calendar(content))
+        return Reading(to_calendar(content), content=content)
     except Invalid as error:
-        without = to_calendar(content.model_copy(update={"holidays": None}))
-        return Reading(without, f"{error.detail} Until then holidays count as any other day.")
+        without = content.model_copy(update={"holidays": None})
+        problem = f"{error.detail} Until then holidays count as any other day."
+        return Reading(to_calendar(without), problem, without)
 
 
 def _terms(site: str, reading: Reading, rules: SlaRules) -> Terms:
@@ -149,3 +159,10 @@ def _holidays_of(country: str, subdivision: str | None) -> Callable[[int], Abstr
         return frozenset(country_holidays(country, subdiv=subdivision, years=year))
 
     return of_year
+
+
+@lru_cache(maxsize=128)
+def _names_of(country: str, subdivision: str | None, year: int) -> Mapping[date, str]:
+    """The names in the words of the country: unsaid, they would be those of the machine's locale."""
+    language = country_holidays(country, subdiv=subdivision).default_language
+    return dict(country_holidays(country, subdiv=subdivision, years=year, language=language))

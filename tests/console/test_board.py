@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.console.conftest import Visitor
 from tests.console.filling import GATE, Filled, ok
+from tests.console.test_accessible import violations
 from tests.local_traffic import await_that
 
 CROWD = 500
 ITEMS = "/api/ops/governance/gate/remediation/tracker/items"
+CALENDAR = "/api/ops/governance/gate/remediation/tracker/sla/calendar"
 
 
 def test_an_item_is_found_assigned_and_moved_by_keys_alone(visit: Visitor, filled: Filled) -> None:
@@ -156,3 +159,37 @@ def test_of_many_items_only_those_in_sight_are_in_the_page_and_the_one_in_hand(v
 
 def _is(item: dict[str, Any], **wanted: str) -> bool:
     return all(item[name] == value for name, value in wanted.items())
+
+
+def test_closed_days_of_the_sites_calendar_are_marked_and_said(visit: Visitor, filled: Filled) -> None:
+    site, nasty = {"site": "closed-1"}, "<img src=x onerror=alert(1)>"
+    office = {
+        "zone": "Asia/Seoul",
+        "week": {name: ["09:00-18:00"] for name in ("monday", "tuesday", "wednesday", "thursday", "friday")},
+        "holidays": {"country": "KR"},
+    }
+    own = office | {"days": [{"date": "2026-05-04", "name": nasty}, {"date": "2026-05-09", "hours": ["10:00-12:00"]}]}
+    with filled.http() as http:
+        ok(http.post("/api/sites", json=site | {"title": "Closed at times"}))
+        ok(http.post("/api/gates/operations/runs", params=site, json={}))
+        await_that("its items", lambda: ok(http.get(ITEMS, params=site)))
+        page = visit()
+        page.get_by_label("Site").select_option("closed-1")
+        page.goto("/console/board?view=calendar&month=2026-05")
+
+        def day(date: str) -> Locator:
+            return page.locator("table.month td").filter(has=page.locator(f'time[datetime="{date}"]'))
+
+        expect(day("2026-05-05")).to_have_text("5")
+        expect(page.locator(".month .closed")).to_have_count(0)  # without a calendar time runs day and night
+        ok(http.put(CALENDAR, params=site, json={"content": own, "reason": "office hours"}))
+        expect(day("2026-05-05")).to_have_text(re.compile("^5 closed: 어린이날$"))  # by itself
+        expect(day("2026-05-10")).to_have_text("10 closed")
+        expect(day("2026-05-10")).to_have_class(re.compile("closed"))
+        expect(day("2026-05-04")).to_have_text(f"4 closed: {nasty}")
+        expect(day("2026-05-09")).to_have_text("9")  # a Saturday at work
+        expect(day("2026-05-11")).to_have_text("11")
+        expect(page.get_by_text("On these days no deadline runs (the site's calendar, Asia/Seoul).")).to_be_visible()
+        assert violations(page) == []
+        page.get_by_role("button", name="The month after").click()
+        expect(day("2026-06-06")).to_have_text(re.compile("closed: 현충일"))

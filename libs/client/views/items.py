@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from rich.console import RenderableType
@@ -14,6 +15,7 @@ from libs.client.show import clean, facts, of_line, plain, table
 from libs.client.views.general import words
 from libs.common.contracts.base import Page
 from libs.common.contracts.tracker.board import Overview, SyncResult
+from libs.common.contracts.tracker.calendars import ClosedDays
 from libs.common.contracts.tracker.completion import Completion, Readiness
 from libs.common.contracts.tracker.history import HistoryEntry
 from libs.common.contracts.tracker.items import Item
@@ -143,6 +145,21 @@ def completed(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None
 
 View = Callable[[Session, Any, Mapping[str, Any]], int | None]
 BY_OPERATION: dict[str, View] = {"tracker.item.patch": patched, "tracker.board.complete": completed}
+
+
+def closed_days(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
+    """The days on which no deadline runs, one a line."""
+    found = read_as(ClosedDays, answer)
+    last = found.first_day + timedelta(days=found.day_count - 1)
+    lines = [Text(clean(f"{found.site}, {found.first_day} to {last}, clocks of {found.zone}"))]
+    if found.problem:
+        lines.append(Text(clean(found.problem), style="red"))
+    if not found.closed:
+        lines.append(Text("No day is closed."))
+    rows = [(f"{one.date:%a %Y-%m-%d}", one.why.replace("_", " "), one.name) for one in found.closed]
+    session.emit(answer, *lines, *([table(("day", "why", "name"), rows)] if rows else []))
+
+
 BY_RESULT: dict[Any, View] = {
     list[Item]: item_list,
     Page[Item]: item_page,
@@ -151,4 +168,5 @@ BY_RESULT: dict[Any, View] = {
     Readiness: readiness,
     Overview: overview,
     Sla: sla,
+    ClosedDays: closed_days,
 }

@@ -58,3 +58,19 @@ def test_how_open_items_stand_against_their_deadlines(gateway: FakeGateway, tool
     assert gateway.asked[0].query == {"gate": ["operations"], "due_soon_hours": ["24"]}
     for said in ("overdue count", "unassigned", "2 h 05 min late", "7 min", "paused", "no SLA"):
         assert said in result.stdout
+
+
+def test_closed_days_are_a_line_each_with_their_names(gateway: FakeGateway, tool: Tool) -> None:
+    closed = [
+        {"date": "2026-05-04", "why": "own_day", "name": "the\x1b[31m move"},
+        {"date": "2026-05-09", "why": "weekday", "name": ""},
+    ]
+    answer = {"site": "global", "zone": "Asia/Seoul", "first_day": "2026-05-01", "day_count": 9, "problem": "Odd."}
+    gateway.on(f"GET {BOARD}/sla/calendar/closed-days", Says(answer | {"closed": closed}))
+    result = tool("calendar", "closed-days", "--first-day", "2026-05-01", "--day-count", "9")
+    assert (result.exit_code, gateway.asked[0].query) == (0, {"first_day": ["2026-05-01"], "day_count": ["9"]})
+    for said in ("2026-05-01 to 2026-05-09", "Asia/Seoul", "Odd.", "Mon 2026-05-04", "own day", "move"):
+        assert said in result.stdout
+    assert "\x1b[31m move" not in result.stdout
+    gateway.on(f"GET {BOARD}/sla/calendar/closed-days", Says(answer | {"closed": [], "problem": None}))
+    assert "No day is closed." in tool("calendar", "closed-days").stdout

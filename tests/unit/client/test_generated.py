@@ -104,6 +104,8 @@ def typed(one: fields.Field) -> str:
         return UUID
     if one.is_time:
         return "2026-03-01T09:00:00Z"
+    if one.schema.get("format") == "date":
+        return "2026-03-01"
     if one.schema.get("format") == "uri":
         return "https://a.example"
     return {"integer": str(one.schema.get("minimum", 7)), "number": "1.5"}.get(str(one.schema.get("type")), "7")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from libs.common.contracts.base import POST, Command, Event, Model, Open, Time
+from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Query, Time
 from libs.common.contracts.tracker.items import BASE
 from libs.common.contracts.versions import Document
 from libs.common.contracts.zones import Weekday, Zone
@@ -128,6 +128,33 @@ class CalendarPreview(Open):
     left_out: int
 
 
+class ClosedFilter(Model):
+    first_day: Day | None = Field(None, description="The first day that is looked at (else today, at the site)")
+    day_count: int = Field(42, ge=1, le=400, description="How many days are looked at")
+
+
+class ClosedDay(Open):
+    """A day without an open minute. ``why``: its weekday has no hours, it is a holiday, or a day of its own.
+
+    ``name``: of the holiday, in the words of its country, or of the own day; empty where there is none.
+    """
+
+    date: date
+    why: Literal["weekday", "holiday", "own_day"]
+    name: str = ""
+
+
+class ClosedDays(Open):
+    """The days without an open minute from ``first_day`` on, as the clocks in ``zone`` show them."""
+
+    site: str
+    zone: str
+    first_day: date
+    day_count: int
+    closed: list[ClosedDay]
+    problem: str | None = Field(None, description="What of the calendar can't be read, and what counts instead")
+
+
 class CalendarPreviewed(Open):
     open_count: int
     moved_count: int
@@ -157,6 +184,15 @@ preview_calendar = Command(
     http=POST(f"{PATH}/preview"),
     errors=(Invalid, Conflict),
     summary="Say which deadlines a calendar would move, without moving any",
+)
+list_closed_days = Query(
+    "tracker.calendar.closed_days",
+    params=ClosedFilter,
+    result=ClosedDays,
+    permission="remediation:read",
+    http=GET(f"{PATH}/closed-days"),
+    errors=(Invalid,),
+    summary="List the days on which no deadline of the site runs",
 )
 calendar_previewed = Event(
     "tracker.calendar.previewed", data=CalendarPreviewed, summary="Somebody asked what a calendar would move"
