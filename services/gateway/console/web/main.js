@@ -1,7 +1,7 @@
 // Begins the console: words, who is reading, then the layout with the page of the address.
 import { html, render } from "./vendor/preact.js";
 import { hear } from "./api/client.js";
-import { begin, lost } from "./api/session.js";
+import { begin, lost, stillThem } from "./api/session.js";
 import { Layout } from "./parts/layout.js";
 import { askForCode } from "./parts/step_up.js";
 import { applyTheme } from "./parts/theme.js";
@@ -9,7 +9,7 @@ import { followLinks } from "./router.js";
 import { loadWords } from "./words/index.js";
 
 applyTheme();
-hear({ signedOut: lost, stepUp: askForCode });
+hear({ signedOut: lost, stepUp: askForCode, otherSession: stillThem });
 document.addEventListener("click", followLinks);
 const place = /** @type {HTMLElement} */ (document.getElementById("console"));
 const worded = loadWords().catch(() => {

@@ -17,17 +17,25 @@ const LONG_TIMEOUT_MS = 3_600_000; // of a file
 const PENDING_MS = 60_000; // how long an order that waits for its service is asked about
 const PENDING_EVERY_MS = 1_000;
 
+const CSRF = "X-CSRF-Token";
+/** What is the session's alone, so that another one means another session. */
 let csrf = "";
+/** Where sessions begin and end. */
+const DOORS = /^\/api\/(sign-in|sign-out|sessions|passwords)\b/;
 /** @type {() => void} */
 let onSignedOut = () => {};
 /** @type {(problem: Problem) => Promise<boolean>} */
 let onStepUp = async () => false;
+/** @type {() => Promise<boolean>} */
+let onOtherSession = async () => true;
 
-/** Who is told that the session is over, and who asks for a fresh code; both are set once, by main.js.
- * @param {{signedOut: () => void, stepUp: (problem: Problem) => Promise<boolean>}} heard */
+/** Who is told that the session is over, who asks for a fresh code, and who finds out whether another session is of the same person
+ * (false: it is not); all are set once, by main.js.
+ * @param {{signedOut: () => void, stepUp: (problem: Problem) => Promise<boolean>, otherSession: () => Promise<boolean>}} heard */
 export function hear(heard) {
   onSignedOut = heard.signedOut;
   onStepUp = heard.stepUp;
+  onOtherSession = heard.otherSession;
 }
 
 /** An address with its query; what is undefined, null or "" is left out.
@@ -52,6 +60,12 @@ export function path(parts, ...values) {
 export async function get(url, signal) {
   const answer = await send("GET", url, { signal });
   return body(answer);
+}
+
+/** Who is signed in in this browser now; `adopt`: orders of this page are theirs from here on. @returns {Promise<{me: any, adopt: () => void}>} */
+export async function askWho() {
+  const answer = await send("GET", "/api/me", { whoever: true });
+  return { me: await body(answer), adopt: () => void (csrf = answer.headers.get(CSRF) ?? "") };
 }
 
 /** The answer itself, for what is no JSON or has headers that matter (ETag, Link).
@@ -125,11 +139,12 @@ async function body(answer) {
 }
 
 /** @param {string} method @param {string} url
- * @param {{content?: any, headers?: Record<string, string>, signal?: AbortSignal, accept?: string, long?: boolean}} how */
+ * @param {{content?: any, headers?: Record<string, string>, signal?: AbortSignal, accept?: string, long?: boolean, whoever?: boolean}} how `whoever`: also of another session */
 async function send(method, url, how) {
   /** @type {Record<string, string>} */
   const headers = { Accept: how.accept ?? "application/json", ...how.headers };
-  if (method !== "GET") headers["X-CSRF-Token"] = csrf;
+  const mine = csrf;
+  if (method !== "GET") headers[CSRF] = mine;
   if (how.content !== undefined) headers["Content-Type"] ??= "application/json";
   const late = AbortSignal.timeout(how.long ? LONG_TIMEOUT_MS : TIMEOUT_MS);
   let answer;
@@ -145,7 +160,15 @@ async function send(method, url, how) {
     if (how.signal?.aborted) throw error;
     throw new Problem(0, { type: "console:unreachable", title: "unreachable", detail: "" });
   }
-  csrf = answer.headers.get("X-CSRF-Token") ?? csrf;
+  const said = answer.headers.get(CSRF);
+  if (said && !how.whoever && !DOORS.test(url)) {
+    csrf ||= said;
+    if (said !== csrf) {
+      // Nothing of another person's session is shown on this page, and nothing is ordered in it.
+      if (!(await onOtherSession())) throw new Problem(409, { type: "console:other-person", title: "other-person" });
+      if (answer.status === 403 && method !== "GET" && csrf !== mine) return send(method, url, how);
+    }
+  }
   if (answer.ok || answer.status === 304) return answer;
   const problem = new Problem(answer.status, await answer.json().catch(() => ({ title: answer.statusText })));
   if (answer.status === 401 && !url.startsWith("/api/sign-in") && !url.startsWith("/api/passwords")) onSignedOut();

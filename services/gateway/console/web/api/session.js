@@ -1,5 +1,5 @@
 // Who is reading: signing in and out, rights, and the site that is looked at.
-import { Problem, get, order } from "./client.js";
+import { Problem, askWho, order } from "./client.js";
 import { connect, disconnect } from "./events.js";
 
 /** @typedef {{username: string, role: string, sites: string[], permissions: string[], grants: any[], session_id: number|null}} Me */
@@ -8,8 +8,15 @@ import { connect, disconnect } from "./events.js";
 let me = null;
 /** Who read until the session ended: the page stays as it is behind the question to sign in again. @type {Me|null} */
 let before = null;
+/** Who reads in this browser by now, where that is not whom this page was made for. @type {{was: string, now: string}|null} */
+let other = null;
+/** @type {Promise<boolean>|null} */
+let looking = null;
+let leaving = false;
 /** @type {Set<() => void>} */
 const watchers = new Set();
+/** All tabs of this browser have one session: each tells the others when it begins and ends. */
+const tabs = new BroadcastChannel("headgate.session");
 const SITE = "headgate.site";
 /** Of this tab: what is looked at here does not change because somebody looks elsewhere in another one. */
 let chosen = sessionStorage.getItem(SITE) ?? localStorage.getItem(SITE);
@@ -24,6 +31,12 @@ const tellAll = () => watchers.forEach((tell) => tell());
 
 /** Who is signed in; null: nobody. */
 export const reader = () => me;
+
+/** Whom this page is made for, also while nobody is signed in; "": nobody yet. */
+export const person = () => (me ?? before)?.username ?? "";
+
+/** Who is signed in in this browser instead of whom this page was made for; null: nobody else. */
+export const stranger = () => other;
 
 /** Whether the reader may do this somewhere: what the page offers. The API decides. @param {string} permission */
 export function may(permission) {
@@ -50,14 +63,65 @@ export function chooseSite(name) {
 /** Find out who is reading. Raises `Problem`, but not where nobody is signed in. */
 export async function begin() {
   try {
-    me = await get("/api/me");
+    const found = await askWho();
+    found.adopt();
+    me = found.me;
+    other = null;
     connect(site());
+    tabs.postMessage(found.me.session_id);
   } catch (problem) {
     if (!(problem instanceof Problem) || problem.status !== 401) throw problem;
     me = null;
   }
   tellAll();
 }
+
+/** Whether it is still the same person who is signed in in this browser; who else it is, is told to all who watch. */
+export function stillThem() {
+  looking ??= look().finally(() => (looking = null));
+  return looking;
+}
+
+async function look() {
+  const was = person();
+  if (!was) return true;
+  const found = await askWho().catch(() => null); // nobody, which is told, or nothing was heard
+  if (found === null) return false;
+  if (found.me.username !== was) {
+    if (other?.now !== found.me.username) {
+      other = { was, now: found.me.username };
+      disconnect();
+      tellAll();
+    }
+    return false;
+  }
+  const another = me === null || other !== null || me.session_id !== found.me.session_id;
+  found.adopt();
+  me = found.me;
+  other = null;
+  if (another) {
+    connect(site());
+    tellAll();
+  }
+  return true;
+}
+
+tabs.addEventListener("message", (event) => {
+  if (!person()) void begin().catch(() => {}); // the question to sign in has its answer
+  else if (me === null || other !== null || event.data !== me.session_id) void stillThem();
+});
+for (const [place, name] of /** @type {[EventTarget, string][]} */ ([[window, "focus"], [document, "visibilitychange"]])) {
+  place.addEventListener(name, () => void ((me ?? other) !== null && document.visibilityState === "visible" && stillThem()));
+}
+
+/** Load the page for whoever is signed in now. What is typed and not saved goes, but for texts that are kept for their writer. */
+export function loadForThem() {
+  leaving = true;
+  window.location.reload();
+}
+
+/** Whether this page is about to go, as it was decided. */
+export const isLeaving = () => leaving;
 
 /** @param {string} username @param {string} password @param {string} code "" where no second factor is */
 export async function signInByPassword(username, password, code) {
@@ -73,9 +137,10 @@ export async function signInByToken(token) {
 
 /** The API said that nobody is signed in any more. */
 export function lost() {
-  if (me === null) return;
-  before = me;
+  if (me === null && other === null) return;
+  before = me ?? before;
   me = null;
+  other = null;
   disconnect();
   tellAll();
 }
@@ -84,5 +149,6 @@ export function lost() {
 export async function signOut() {
   const left = await order("POST", "/api/sign-out?next=/console");
   disconnect();
+  tabs.postMessage(null);
   window.location.assign(left?.provider_sign_out ?? "/console"); // nothing of what was read stays in this page
 }

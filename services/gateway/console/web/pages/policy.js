@@ -10,6 +10,7 @@ import { BASE, usePlace, useQueryValue } from "../router.js";
 import { t } from "../words/index.js";
 import { Backtests } from "./policies/backtests.js";
 import { marksOf } from "./policies/checking.js";
+import { Conflict } from "./policies/conflict.js";
 import { Diff, unified } from "./policies/diff.js";
 import { Editor } from "./policies/editor.js";
 import { DropDraft, Publish } from "./policies/publishing.js";
@@ -41,7 +42,8 @@ function textsOf(inForce) {
 /** @param {{gate: string, inForce: any, draft: any, reload: () => void, patch: (change: (data: any) => any) => void}} props */
 function Work({ gate, inForce, draft, reload, patch }) {
   const { own, basis, version } = textsOf(inForce);
-  const work = useWorking(`policy ${site()} ${gate}`, draft?.content ?? basis?.content ?? fresh(gate));
+  const saved = draft?.content ?? basis?.content ?? fresh(gate);
+  const work = useWorking(`policy ${site()} ${gate}`, saved, draft?.digest ?? "");
   const [tab, setTab] = useQueryValue("tab", "edit");
   const [open, setOpen] = useState("");
   const saving = useOrder();
@@ -50,16 +52,23 @@ function Work({ gate, inForce, draft, reload, patch }) {
   const schema = useAsked(seen ? "/api/policy-schema" : null);
   const lines = useMemo(() => (tab === "changes" || open === "publish" ? unified(basis?.content ?? "", work.text) : []), [tab, open, basis?.content, work.text]);
 
-  const save = async () => {
+  /** @param {string} instead the digest of the draft that this text stands for @returns {Promise<any>} */
+  const keep = async (instead) => {
     if (saving.busy) return undefined;
     const text = work.text;
-    const result = await saving.run(() => order("PUT", sited(path`/api/policies/${gate}/draft`), { content: text }));
-    if (result === undefined) return undefined;
-    work.saved(result.content);
+    const result = await saving.run(() => order("PUT", sited(path`/api/policies/${gate}/draft`), { content: text, expected_digest: instead }).catch((problem) => {
+      if (problem.slug !== "conflict") throw problem;
+      reload(); // both are shown as soon as theirs is here
+      setOpen("conflict");
+      return null;
+    }));
+    if (!result) return undefined;
+    work.saved(result.content, result.digest);
     patch(() => result);
     say(t(result.problems.length ? "policy.saved.problems" : "policy.saved", { count: result.problems.length }));
     return result;
   };
+  const save = async () => (work.moved ? setOpen("conflict") : keep(work.mark));
   const publish = async () => {
     const checked = draft && draft.content === work.text ? draft : await save();
     if (checked && !checked.problems.length) setOpen("publish");
@@ -67,7 +76,7 @@ function Work({ gate, inForce, draft, reload, patch }) {
   };
   const closed = () => setOpen("");
   return html`
-    <${Notes} work=${work} draft=${draft} own=${own} discard=${() => work.put(draft?.content ?? basis?.content ?? fresh(gate))} />
+    <${Notes} work=${work} draft=${draft} own=${own} look=${() => setOpen("conflict")} discard=${() => work.put(saved)} />
     ${may("policy:write") && html`<div class="bar">
       <button type="button" onClick=${save} disabled=${saving.busy} aria-busy=${saving.busy} aria-keyshortcuts="Control+S">${t("policy.save")}</button>
       <button type="button" class="primary" onClick=${publish} disabled=${saving.busy}>${t("policy.publish")}…</button>
@@ -82,7 +91,8 @@ function Work({ gate, inForce, draft, reload, patch }) {
     ${tab === "force" && html`<${InForce} of=${inForce} />`}
     ${open === "publish" && html`<${Publish} gate=${gate} text=${work.text} own=${version} lines=${lines} close=${closed}
       done=${() => (closed(), work.put(work.text), reload())} />`}
-    ${open === "drop" && html`<${DropDraft} gate=${gate} close=${closed} done=${() => (closed(), work.put(basis?.content ?? fresh(gate)), reload())} />`}`;
+    ${open === "conflict" && work.moved && html`<${Conflict} work=${work} saved=${saved} draft=${draft} busy=${saving.busy} close=${closed} save=${() => keep(draft?.digest ?? "").then((/** @type {any} */ done) => done && closed())} />`}
+    ${open === "drop" && html`<${DropDraft} gate=${gate} digest=${draft?.digest} close=${closed} done=${() => (closed(), work.put(basis?.content ?? fresh(gate)), reload())} />`}`;
 }
 
 /** A refusal of saving is a notice, so that it is seen wherever the reader is. @param {{problem: any, clear: () => void}} props */
@@ -95,11 +105,11 @@ function Refusal({ problem, clear }) {
   return null;
 }
 
-/** @param {{work: ReturnType<typeof useWorking>, draft: any, own: any, discard: () => void}} props */
-function Notes({ work, draft, own, discard }) {
+/** @param {{work: ReturnType<typeof useWorking>, draft: any, own: any, look: () => void, discard: () => void}} props */
+function Notes({ work, draft, own, look, discard }) {
   const button = html`<button type="button" onClick=${discard}>${t("policy.discard")}</button>`;
   return html`<div role="status">
-    ${work.moved && html`<p class="stale">${draft ? t("policy.moved", { name: draft.saved_by }) : t("policy.moved.gone")} ${button}</p>`}
+    ${work.moved && html`<p class="stale">${draft ? t("policy.moved", { name: draft.saved_by }) : t("policy.moved.gone")} <button type="button" onClick=${look}>${t("policy.conflict.look")}</button></p>`}
     ${work.restored && !work.moved && html`<p class="stale">${t("policy.restored")} ${button}</p>`}
     ${!own && site() !== "global" && html`<p class="quiet">${t("policy.no-own", { site: site() })}</p>`}
     ${!may("policy:write") && html`<p class="quiet">${t("policy.read-only")}</p>`}

@@ -3,7 +3,7 @@ import { Component, html, useEffect, useRef, useState } from "../vendor/preact.j
 import { forgetAll } from "../api/asking.js";
 import { get } from "../api/client.js";
 import { watchLine } from "../api/events.js";
-import { chooseSite, may, reader, signOut, site, watchSession } from "../api/session.js";
+import { chooseSite, loadForThem, may, reader, signOut, site, stranger, watchSession } from "../api/session.js";
 import { BASE, match, usePlace } from "../router.js";
 import { ROUTES } from "../routes.js";
 import { LANGUAGES, chooseLanguage, languageNow, t } from "../words/index.js";
@@ -20,7 +20,8 @@ export function Layout({ unreachable }) {
   const [version, setVersion] = useState(0); // a new one draws the page anew, with other words or for another reader
   const wasIn = useRef(false);
   useEffect(() => watchSession(() => redraw((count) => count + 1)), []);
-  const me = reader();
+  const other = stranger();
+  const me = other ? null : reader();
   const who = useRef("");
   if (me !== null) {
     if (who.current && who.current !== me.username) forgetAll(); // what one person saw is not shown to the next
@@ -36,12 +37,14 @@ export function Layout({ unreachable }) {
   return html`
     <a class="skip" href="#content" onClick=${skip}>${t("skip")}</a>
     <${Top} key=${who.current} me=${me} speak=${speak} />
-    <div class="columns">
+    <div class="columns" hidden=${other !== null}>
       <${Menu} />
       <main id="content" tabindex="-1"><${Boundary} key="${version} ${site()} ${who.current}"><${PageOf} /><//></main>
     </div>
     <${Notices} />
-    ${me === null && html`<${Dialog} title=${t("sign-in.title")} keep><p>${t("sign-in.again")}</p><${SignIn} speak=${speak} inside /><//>`}`;
+    ${other && html`<${Dialog} key="other" title=${t("other-person.title", { now: other.now })} keep><p>${t("other-person.what", other)}</p>
+      <div class="form-buttons"><button type="button" class="primary" onClick=${loadForThem}>${t("other-person.go", { now: other.now })}</button></div><//>`}
+    ${me === null && !other && html`<${Dialog} key="again" title=${t("sign-in.title")} keep><p>${t("sign-in.again")}</p><${SignIn} speak=${speak} inside /><//>`}`;
 }
 
 /** A page that breaks takes only itself with it. */

@@ -13,7 +13,7 @@ export const Empty = ({ title, children }) => html`<div class="state empty"><p c
 export function Refused({ problem, retry, inline }) {
   const { status = 0, body = {}, slug = "broken" } = problem;
   const forbidden = status === 403 && slug === "forbidden";
-  const title = status === 0 ? t(slug === "broken" ? "problem.broken" : "problem.unreachable") : slug === "pending" ? t("problem.pending") : forbidden && !inline ? t("problem.forbidden") : body.title;
+  const title = status === 0 ? t(slug === "broken" ? "problem.broken" : "problem.unreachable") : slug === "pending" || slug === "other-person" ? t(`problem.${slug}`) : forbidden && !inline ? t("problem.forbidden") : body.title;
   const detail = status === 0 ? (slug === "broken" ? body.detail : t("problem.unreachable.more")) : slug === "pending" ? "" : body.detail;
   return html`<div class=${inline ? "refused inline" : "state refused"} role="alert">
     <p class="state-title">${title}</p>

@@ -6,19 +6,58 @@ const AROUND = 3; // lines of context
 const MAX_CELLS = 4_000_000; // beyond it the lines between are shown as taken away and added
 
 /** The lines of a unified diff; none if both are equal. @param {string} before @param {string} after @returns {string[]} */
-export function unified(before, after) {
+export const unified = (before, after) => near(compared(before, after));
+
+/** All lines of both, each with what became of it before it: a blank, - or +. @param {string} before @param {string} after @returns {string[]} */
+function compared(before, after) {
   const old = split(before);
   const now = split(after);
   let head = 0;
   while (head < old.length && head < now.length && old[head] === now[head]) head += 1;
   let tail = 0;
   while (tail < old.length - head && tail < now.length - head && old[old.length - 1 - tail] === now[now.length - 1 - tail]) tail += 1;
-  const lines = [
+  return [
     ...old.slice(0, head).map((line) => ` ${line}`),
     ...middle(old.slice(head, old.length - tail), now.slice(head, now.length - tail)),
     ...old.slice(old.length - tail).map((line) => ` ${line}`),
   ];
-  return near(lines);
+}
+
+/** What two people made of one text, if they changed different places; null: they changed the same ones.
+ * @param {string} base @param {string} mine @param {string} theirs @returns {string|null} */
+export function together(base, mine, theirs) {
+  const [ours, others] = [pieces(base, mine), pieces(base, theirs)];
+  const all = [...ours, ...others].sort((one, other) => one.at - other.at || one.to - other.to);
+  const old = split(base);
+  const made = /** @type {string[]} */ ([]);
+  let at = 0;
+  for (const [place, one] of all.entries()) {
+    const before = all[place - 1];
+    if (before && before.at === one.at && before.to === one.to && before.lines.join("\n") === one.lines.join("\n")) continue; // both did the same
+    if (before && one.at <= before.to) return null;
+    made.push(...old.slice(at, one.at), ...one.lines);
+    at = one.to;
+  }
+  return [...made, ...old.slice(at), ""].join("\n");
+}
+
+/** The pieces that were changed: which lines of before, and what stands for them now. @param {string} before @param {string} after */
+function pieces(before, after) {
+  const found = /** @type {{at: number, to: number, lines: string[]}[]} */ ([]);
+  let place = 0;
+  let inside = false;
+  for (const line of compared(before, after)) {
+    if (line[0] === " ") inside = false;
+    else {
+      if (!inside) found.push({ at: place, to: place, lines: [] });
+      inside = true;
+      const piece = found[found.length - 1];
+      if (line[0] === "+") piece.lines.push(line.slice(1));
+      else piece.to = place + 1;
+    }
+    if (line[0] !== "+") place += 1;
+  }
+  return found;
 }
 
 const split = (/** @type {string} */ text) => (text === "" ? [] : text.replace(/\n$/, "").split("\n"));

@@ -34,10 +34,11 @@ export function Publish({ gate, text, own, lines, done, close }) {
   return html`<${Reasoned} title=${t("policy.publish.title", { gate })} submit=${t("policy.publish")} lines=${lines} issue deed=${deed} done=${told} close=${close} more=${html`<p>${t("policy.publish.what")}</p>`} />`;
 }
 
-/** @param {{gate: string, done: () => void, close: () => void}} props */
-export function DropDraft({ gate, done, close }) {
+/** @param {{gate: string, digest: string, done: () => void, close: () => void}} props */
+export function DropDraft({ gate, digest, done, close }) {
+  const [seen] = useState(digest); // what somebody saves meanwhile is not what was seen here
   return html`<${Dialog} title=${t("policy.drop.title")} close=${close}><p>${t("policy.drop.what")}</p>
     <${Form} submit=${t("policy.drop")} danger cancel=${close}
-      deed=${(/** @type {Said} */ said) => order("DELETE", sited(path`/api/policies/${gate}/draft`), undefined, { key: said._key })}
+      deed=${(/** @type {Said} */ said) => order("DELETE", sited(path`/api/policies/${gate}/draft`), { expected_digest: seen }, { key: said._key })}
       done=${() => (say(t("policy.dropped")), done())} /><//>`;
 }

@@ -1,6 +1,7 @@
 // The text that somebody is working on: kept in this tab until it is saved, so that a reload or a look elsewhere loses nothing.
 import { useCallback, useEffect, useLayoutEffect, useState } from "../../vendor/preact.js";
 import { Problem, get } from "../../api/client.js";
+import { isLeaving, person } from "../../api/session.js";
 import { say } from "../../parts/notices.js";
 import { t } from "../../words/index.js";
 
@@ -14,47 +15,49 @@ export async function getOrNull(url, signal) {
   }
 }
 
-/** @typedef {{text: string, from: string, round: number, restored: boolean, mine?: boolean}} Working
- * `mine`: it is what this tab has saved, which stays here whatever others do; `from`: the saved text it was made of; `round`: counts texts that were put in anew. */
+/** @typedef {{text: string, from: string, mark: string, round: number, restored: boolean, mine?: boolean}} Working
+ * `mine`: it is what this tab has saved, which stays here whatever others do; `from`: the saved text it was made of, `mark`: what that one is known by; `round`: counts texts that were put in anew. */
 
-/** @param {string} name where it is kept @param {string} base the text that is saved now
- * @returns {{text: string, round: number, dirty: boolean, moved: boolean, restored: boolean, change: (text: string) => void, put: (text: string) => void, saved: (text: string) => void}}
- * `moved`: somebody has saved another text meanwhile. */
-export function useWorking(name, base) {
-  const [state, setState] = useState(() => begin(name, base));
-  const dirty = state.text !== state.from;
+/** @param {string} what where it is kept, for this person alone @param {string} base the text that is saved now @param {string} [mark] what that is known by
+ * `moved`: somebody has saved another text meanwhile; `rebased`: a text that rests on what is saved now. */
+export function useWorking(what, base, mark = "") {
+  const [name] = useState(() => `${person()} ${what}`); // whoever comes after does not see it
+  const [state, setState] = useState(() => begin(name, base, mark));
+  const dirty = state.text !== base && !untouched(state);
   useEffect(() => {
     setState((one) => {
-      if (base === one.from) return one;
-      if (one.text === base) return { ...one, from: base };
-      if (one.mine && one.text === one.from) return { ...one, from: base, mine: false, restored: true };
-      return one.text === one.from ? { text: base, from: base, round: one.round + 1, restored: false } : one;
+      if (one.text !== base && one.from !== base) return untouched(one) ? { text: base, from: base, mark, round: one.round + 1, restored: false } : one;
+      return one.from === base && one.mark === mark ? one : { ...one, from: base, mark };
     });
-  }, [base]);
+  }, [base, mark]);
   useLayoutEffect(() => keep(name, dirty ? state : null), [name, dirty, state]); // at once: a reload may be the next thing
   useEffect(() => {
     if (!dirty) return undefined;
-    const warn = (/** @type {BeforeUnloadEvent} */ event) => event.preventDefault();
+    const warn = (/** @type {BeforeUnloadEvent} */ event) => void (isLeaving() || event.preventDefault());
     window.addEventListener("beforeunload", warn);
     return () => window.removeEventListener("beforeunload", warn);
   }, [dirty]);
   useEffect(() => () => void (kept(name) && say(t("policy.kept"))), [name]);
   const change = useCallback((/** @type {string} */ text) => setState((one) => ({ ...one, text })), []);
-  const put = useCallback((/** @type {string} */ text) => setState((one) => ({ text, from: text, round: one.round + 1, restored: false })), []);
-  const saved = useCallback((/** @type {string} */ text) => setState((one) => ({ ...one, from: text, restored: false, mine: true })), []);
-  return { text: state.text, round: state.round, dirty, moved: dirty && base !== state.from, restored: state.restored, change, put, saved };
+  const put = useCallback((/** @type {string} */ text) => setState((one) => ({ text, from: text, mark, round: one.round + 1, restored: false })), [mark]);
+  const rebased = useCallback((/** @type {string} */ text) => setState((one) => ({ text, from: base, mark, round: one.round + 1, restored: false })), [base, mark]);
+  const saved = useCallback((/** @type {string} */ text, /** @type {string} */ known) => setState((one) => ({ ...one, from: text, mark: known, restored: false, mine: true })), []);
+  return { ...state, dirty, moved: dirty && base !== state.from, change, put, rebased, saved };
 }
 
-/** @param {string} name @param {string} base @returns {Working} */
-function begin(name, base) {
+/** Nothing of one's own is in it. @param {Working} one */
+const untouched = (one) => one.text === one.from && !one.mine;
+
+/** @param {string} name @param {string} base @param {string} mark @returns {Working} */
+function begin(name, base, mark) {
   const found = kept(name);
-  if (found && found.text !== base) return { ...found, round: 0, restored: true };
-  return { text: base, from: base, round: 0, restored: false };
+  if (found && found.text !== base) return { ...found, round: 0, restored: true, mine: found.text === found.from };
+  return { text: base, from: base, mark, round: 0, restored: false };
 }
 
 const KEY = "headgate.unsaved ";
 
-/** @param {string} name @returns {{text: string, from: string}|null} */
+/** @param {string} name @returns {{text: string, from: string, mark: string}|null} */
 function kept(name) {
   try {
     return JSON.parse(sessionStorage.getItem(KEY + name) ?? "null");
@@ -67,7 +70,7 @@ function kept(name) {
 function keep(name, state) {
   try {
     if (state === null) sessionStorage.removeItem(KEY + name);
-    else sessionStorage.setItem(KEY + name, JSON.stringify({ text: state.text, from: state.from }));
+    else sessionStorage.setItem(KEY + name, JSON.stringify({ text: state.text, from: state.from, mark: state.mark }));
   } catch {
     // A tab without room for it: the question before leaving is all there is.
   }

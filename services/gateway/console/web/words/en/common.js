@@ -24,6 +24,7 @@ export default {
   "problem.unreachable.more": "Nothing was lost here; what you see is as it was.",
   "problem.broken": "This page failed. Reload it.",
   "problem.pending": "Accepted, but its service is not answering yet. It is kept and will be done; look again later.",
+  "problem.other-person": "Somebody else is signed in in this browser now; nothing was done.",
   "problem.forbidden": "You may not see this",
   "problem.forbidden.more": "Ask somebody who manages Headgate for the right “{permission}”.",
   "problem.trace": "Trace",

@@ -24,6 +24,7 @@ export default {
   "problem.unreachable.more": "잃은 것은 없습니다. 화면은 그대로입니다.",
   "problem.broken": "이 쪽에 문제가 생겼습니다. 새로 고치세요.",
   "problem.pending": "접수되었지만 서비스가 아직 답하지 않습니다. 보관되어 처리될 예정이니 나중에 확인하세요.",
+  "problem.other-person": "이제 이 브라우저에 다른 사람이 로그인되어 있어 아무것도 실행하지 않았습니다.",
   "problem.forbidden": "볼 권한이 없습니다",
   "problem.forbidden.more": "Headgate 관리자에게 “{permission}” 권한을 요청하세요.",
   "problem.trace": "추적 번호",
