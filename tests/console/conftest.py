@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect, sync_playwright
 
 from deploy.local import LocalStack
 from services.gateway.console import serving
 from tests.browser.chromium import program
 from tests.console.filling import Filled, fill
+from tests.local_traffic import started
 
 Language = Literal["en", "ko"]
 Theme = Literal["light", "dark"]
@@ -37,10 +38,20 @@ def chromium() -> Iterator[Browser]:
         pytest.fail("The console's tests need Chromium (Debian: the package chromium), or HEADGATE_TEST_BROWSER.")
     if serving.index() is None:
         pytest.fail("The console is not built; run: make assets")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """All of Headgate; targets on this machine may be called, so that tests can say how they answer."""
+    generous = {"HEADGATE_REQUESTS_PER_MINUTE": "1000000", "HEADGATE_ANONYMOUS_REQUESTS_PER_MINUTE": "1000000"}
+    environment = generous | {"HEADGATE_OUTBOUND_NETWORKS": '["127.0.0.0/8"]'}
+    with started(LocalStack(tmp_path_factory.mktemp("local") / "data", env=environment)) as stack:
+        yield stack
 
 
 @pytest.fixture(scope="session")

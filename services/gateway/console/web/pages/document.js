@@ -13,6 +13,7 @@ import { number, t } from "../words/index.js";
 import { unified } from "./policies/diff.js";
 import { DOCUMENTS } from "./policies/documents.js";
 import { Editor } from "./policies/editor.js";
+import { ImportFreezes } from "./policies/importing.js";
 import { Reasoned } from "./policies/publishing.js";
 import { Versions } from "./policies/versions.js";
 import { useWorking } from "./policies/working.js";
@@ -39,13 +40,13 @@ function Work({ name, about, found, reload }) {
   const work = useWorking(`document ${site()} ${name}`, base);
   const begun = useRef(found.own_version); // the version that this text was begun from
   if (!work.dirty) begun.current = found.own_version;
-  const [open, setOpen] = useState(false);
+  const [open, setOpen] = useState("");
   const [wrong, setWrong] = useState("");
   useEffect(() => setWrong(""), [work.text]);
   const begin = () => {
     try {
       JSON.parse(work.text);
-      setOpen(true);
+      setOpen("publish");
     } catch (error) {
       setWrong(/** @type {Error} */ (error).message);
     }
@@ -58,9 +59,11 @@ function Work({ name, about, found, reload }) {
     ${(work.moved || work.restored) && html`<p class="stale" role="status">${t(work.moved ? "documents.moved" : "policy.restored")} <button type="button" onClick=${() => work.put(base)}>${t("policy.discard")}</button></p>`}
     <${Editor} key=${work.round} text=${work.text} change=${work.change} label=${t("documents.text", { name: t(`documents.${name}`) })} readOnly=${!may(about.write)} />
     ${wrong && html`<p class="refused" role="alert">${t("documents.no-json")} ${wrong}</p>`}
-    ${may(about.write) ? html`<div class="form-buttons"><button type="button" class="primary" disabled=${!work.dirty || work.moved} onClick=${begin}>${t("policy.publish")}…</button></div>` : html`<p class="quiet">${t("policy.read-only")}</p>`}
-    ${open && html`<${Reasoned} title=${t("documents.publish", { name: t(`documents.${name}`) })} submit=${t("policy.publish")} lines=${unified(base, work.text)} deed=${deed} close=${() => setOpen(false)}
-      done=${(/** @type {any} */ result) => (setOpen(false), work.put(JSON.stringify(result.content, null, 2)), say(t("policy.published", { version: result.version })), reload())} />`}
+    ${may(about.write) ? html`<div class="form-buttons"><button type="button" class="primary" disabled=${!work.dirty || work.moved} onClick=${begin}>${t("policy.publish")}…</button>
+      ${name === "freezes" && html`<button type="button" onClick=${() => setOpen("import")}>${t("freezes.import")}…</button>`}</div>` : html`<p class="quiet">${t("policy.read-only")}</p>`}
+    ${open === "import" && html`<${ImportFreezes} own=${found.own_version} close=${() => setOpen("")} done=${() => (setOpen(""), reload())} />`}
+    ${open === "publish" && html`<${Reasoned} title=${t("documents.publish", { name: t(`documents.${name}`) })} submit=${t("policy.publish")} lines=${unified(base, work.text)} deed=${deed} close=${() => setOpen("")}
+      done=${(/** @type {any} */ result) => (setOpen(""), work.put(JSON.stringify(result.content, null, 2)), say(t("policy.published", { version: result.version })), reload())} />`}
   </section>`;
 }
 

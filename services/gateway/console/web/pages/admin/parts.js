@@ -55,6 +55,15 @@ export const Names = ({ names, none }) => (names?.length ? html`<span>${names.jo
 /** What was typed as a list: by commas, spaces or lines. @param {string} text */
 export const listed = (text) => [...new Set(text.split(/[\s,]+/).filter(Boolean))];
 
+/** What was typed as JSON; raises `Problem`. @param {string} text */
+export function json(text) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Problem(422, { title: t("admin.setting.no-json"), detail: String(error) });
+  }
+}
+
 /**
  * @typedef {object} Deed
  * @property {string} title

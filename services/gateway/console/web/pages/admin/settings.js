@@ -1,6 +1,6 @@
 // Settings of the installation: what holds, what was before, what changed; publish, or go back.
 import { html, useState } from "../../vendor/preact.js";
-import { Problem, order, path } from "../../api/client.js";
+import { order, path } from "../../api/client.js";
 import { askAllPages, useAsked } from "../../api/asking.js";
 import { may } from "../../api/session.js";
 import { Dialog } from "../../parts/dialog.js";
@@ -8,7 +8,8 @@ import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { useQueryValue } from "../../router.js";
 import { t } from "../../words/index.js";
-import { Rows, Section, useDeeds } from "./parts.js";
+import { Rows, Section, json, useDeeds } from "./parts.js";
+import { TrySignIn } from "./sign_in_try.js";
 
 /** Document, and what it takes to read it. */
 const DOCUMENTS = /** @type {[string, string][]} */ ([
@@ -24,15 +25,6 @@ export default function Settings() {
     ${readable.some(([one]) => one === name) && html`<${Setting} key=${name} name=${name} />`}<//>`;
 }
 
-/** @param {string} text what was typed */
-function json(text) {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new Problem(422, { title: t("admin.setting.no-json"), detail: String(error) });
-  }
-}
-
 /** @param {{name: string}} props */
 function Setting({ name }) {
   const at = `/api/admin/${name}`;
@@ -40,6 +32,7 @@ function Setting({ name }) {
   const now = useAsked(at, { on });
   const versions = useAsked(`${at}/versions?limit=100`, { on, ask: askAllPages });
   const [diff, setDiff] = useState(0);
+  const [trying, setTrying] = useState(false);
   const { ask, dialog } = useDeeds(() => { now.reload(); versions.reload(); });
   const reason = { name: "reason", label: t("reason"), hint: t("reason.hint"), required: true };
   const publish = (/** @type {any} */ held) =>
@@ -58,7 +51,9 @@ function Setting({ name }) {
   return html`<${Shown} asked=${now}>${(/** @type {any} */ held) => html`
     <div class="panel"><p>${held.source === "default" ? t("admin.setting.default") : html`${t("admin.setting.version", { version: held.version, author: held.author })} <${When} at=${held.published_at} /> · ${held.reason}`}</p>
       <pre tabindex="0">${JSON.stringify(held.content, null, 2)}</pre>
-      ${write && html`<p><button type="button" class="primary" onClick=${() => publish(held)}>${t("admin.setting.change")}</button></p>`}</div>
+      <div class="form-buttons">${write && html`<button type="button" class="primary" onClick=${() => publish(held)}>${t("admin.setting.change")}</button>`}
+        ${name === "sign-in" && html`<button type="button" onClick=${() => setTrying(true)}>${t("admin.try")}…</button>`}</div></div>
+    ${trying && html`<${TrySignIn} content=${held.content} close=${() => setTrying(false)} />`}
     <h2>${t("admin.setting.versions")}</h2>
     <${Shown} asked=${versions}>${(/** @type {any} */ found) => html`<${Rows} rows=${found.items} keyOf=${(/** @type {any} */ one) => one.version} empty=${t("admin.setting.none")} label=${t("admin.setting.versions")} columns=${[
       [t("admin.setting.number"), (/** @type {any} */ one) => one.version],

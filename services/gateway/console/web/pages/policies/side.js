@@ -10,6 +10,7 @@ import { say } from "../../parts/notices.js";
 import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { t } from "../../words/index.js";
+import { InStead, inStead } from "../standing_in.js";
 import { lineOf, testsOf } from "./checking.js";
 import { getOrNull } from "./working.js";
 
@@ -46,14 +47,14 @@ export function Approvals({ gate, draft }) {
   if (!draft || (asked.data !== undefined && !asked.data?.wanted.length)) return null;
   return html`<section class="panel"><h2>${t("policy.approvals")}</h2><${Shown} asked=${asked}>${(/** @type {any} */ found) => html`
     <ul class="findings">${found.wanted.map((/** @type {any} */ one) => html`<li><${Chip} kind=${one.have >= one.count ? "good" : "warn"}>${t("policy.approvals.of", { have: one.have, count: one.count })}<//> ${[...one.roles, ...one.groups].join(", ")}</li>`)}</ul>
-    <ul class="findings">${found.approvals.map((/** @type {any} */ one) => html`<li key=${one.approval_id}>${one.person} <span class="quiet">(${one.role}) <${When} at=${one.given_at} /></span> ${one.reason} ${one.void && html`<${Chip} kind="warn">${one.void}<//>`}</li>`)}</ul>
+    <ul class="findings">${found.approvals.map((/** @type {any} */ one) => html`<li key=${one.approval_id}>${one.person} <span class="quiet">${one.person === one.username ? "" : t("verdict.on-behalf", { who: one.username })} (${one.role}) <${When} at=${one.given_at} /></span> ${one.reason} ${one.void && html`<${Chip} kind="warn">${one.void}<//>`}</li>`)}</ul>
     ${found.pending.map((/** @type {string} */ one) => html`<p>${one}</p>`)}
     ${may("gate:approve") && html`<button type="button" onClick=${() => setAsking(true)}>${t("policy.approve")}</button>`}`}<//>
     ${asking && html`<${Dialog} title=${t("policy.approve.title")} close=${() => setAsking(false)}>
       <p>${t("policy.approve.what", { name: draft.saved_by, digest: draft.digest.slice(0, 12) })}</p>
       <${Form} submit=${t("policy.approve")} cancel=${() => setAsking(false)}
-        deed=${(/** @type {any} */ values) => order("POST", sited(path`/api/policies/${gate}/approvals`), { digest: draft.digest, reason: values.reason }, { key: values._key })}
+        deed=${(/** @type {any} */ values) => order("POST", sited(path`/api/policies/${gate}/approvals`), { digest: draft.digest, reason: values.reason, ...inStead(values) }, { key: values._key })}
         done=${() => (setAsking(false), asked.reload(), say(t("policy.approved")))}>
-        <${Field} label=${t("reason")} name="reason" required hint=${t("reason.hint")} /><//><//>`}
+        <${Field} label=${t("reason")} name="reason" required hint=${t("reason.hint")} /><${InStead} /><//><//>`}
   </section>`;
 }

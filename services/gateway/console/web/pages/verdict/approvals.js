@@ -4,12 +4,12 @@ import { order, path } from "../../api/client.js";
 import { sited, useAsked } from "../../api/asking.js";
 import { may, reader } from "../../api/session.js";
 import { Deed } from "../../parts/deed.js";
-import { Field } from "../../parts/form.js";
 import { Chip } from "../../parts/marks.js";
 import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { BASE, go } from "../../router.js";
 import { t, word } from "../../words/index.js";
+import { InStead, inStead } from "../standing_in.js";
 import { DECIDED, targetOf } from "./run.js";
 
 /** @param {{run: any}} props */
@@ -51,12 +51,12 @@ function Given({ of, mine, reload }) {
 function Say({ run, word: what, reload }) {
   const url = sited(path`/api/gates/${run.gate}/` + (what === "approve" ? "approvals" : "declines"));
   const deed = (/** @type {any} */ said) =>
-    order("POST", url, { ...targetOf(run), evidence_sha256: run.evidence_sha256, reason: said.reason, ...(said.for.trim() && { on_behalf_of: said.for.trim() }) }, { key: said._key });
+    order("POST", url, { ...targetOf(run), evidence_sha256: run.evidence_sha256, reason: said.reason, ...inStead(said) }, { key: said._key });
   const done = (/** @type {any} */ said) => {
     reload();
     if (said?.run && window.location.pathname.startsWith(BASE)) go(path`/gates/${said.run.gate}/runs/${said.run.run_id}`);
   };
   return html`<${Deed} label=${t(`verdict.approval.${what}`)} primary=${what === "approve"} danger=${what === "refuse"} deed=${deed} done=${done}
     about=${html`<p>${t("verdict.approval.about")} <code>${run.evidence_sha256.slice(0, 16)}…</code></p>`}>
-    <${Field} name="for" label=${t("verdict.on-behalf-of")} hint=${t("verdict.on-behalf-of.hint")} /><//>`;
+    <${InStead} /><//>`;
 }
