@@ -65,3 +65,21 @@ def test_what_stands_above_the_page_can_be_used_by_all(visit: Visitor, filled: F
     page.keyboard.press("?")
     page.get_by_role("dialog").wait_for()
     assert violations(page) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "button"),
+    [
+        ("/admin/webhooks", "Let a system read events"),
+        ("/admin/webhooks", "Create a webhook"),
+        ("/admin/settings?of=sign-in", "Try a sign-in"),
+        ("/documents/freezes", "Import an iCalendar file"),
+    ],
+)
+def test_long_dialogs_can_be_used_by_all(visit: Visitor, path: str, button: str) -> None:
+    page = visit(path, theme="dark", width=360)
+    page.get_by_role("button", name=button).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Cancel").wait_for()
+    assert violations(page) == []
+    assert dialog.evaluate("(box) => box.scrollWidth - box.clientWidth") <= 0

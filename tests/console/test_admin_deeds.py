@@ -197,6 +197,31 @@ def test_a_channel_of_ones_own_is_tried_and_turned_off(visit: Visitor) -> None:
         expect(row).to_have_count(0)
 
 
+def test_a_channel_of_the_site_is_tried_disabled_and_removed(visit: Visitor) -> None:
+    with Receiver() as receiver:
+        page = visit("/deliveries/targets")
+        page.get_by_role("button", name="Add a channel").press("Enter")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Name").fill("war-room")
+        dialog.get_by_label("Kind").select_option("generic")
+        dialog.get_by_label("Address").fill(receiver.url)
+        dialog.get_by_role("button", name="Save").press("Enter")
+        mine = page.locator("ul.targets > li", has_text="war-room")
+        expect(mine).to_contain_text("active")
+        assert receiver.url not in page.content()
+        mine.get_by_role("button", name="Send a sample").click()
+        await_that("the sample", lambda: receiver.got)
+        mine.get_by_role("button", name="Disable").click()
+        dialog.get_by_label("Reason").fill("on holiday")
+        dialog.get_by_role("button", name="Disable").click()
+        expect(mine).to_contain_text("on holiday")
+        mine.get_by_role("button", name="Go on").click()
+        expect(mine).to_contain_text("active")
+        mine.get_by_role("button", name="Remove").click()
+        dialog.get_by_role("button", name="Remove").click()
+        expect(mine).to_have_count(0)
+
+
 def test_a_sign_in_is_tried_by_rules_that_nobody_has_published(visit: Visitor, filled: Filled) -> None:
     visit.expect(r"4\d\d POST .*/sign-in/try")
     rules = {
