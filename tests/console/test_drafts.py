@@ -12,6 +12,7 @@ from playwright.sync_api import Page, Route, expect
 from services.gateway.console import serving
 from tests.console.conftest import Visitor
 from tests.console.filling import POLICY, Filled, ok
+from tests.local_traffic import await_that
 
 MISSING = r"404 GET .*/draft"
 DIFF = Path(serving.__file__).parent / "web" / "pages" / "policies" / "diff.js"
@@ -152,3 +153,27 @@ def test_only_what_does_not_touch_is_put_together() -> None:
     )
     assert ran.returncode == 0, ran.stderr
     assert list(zip(cases, json.loads(ran.stdout), strict=True)) == [(case, case[2]) for case in cases]
+
+
+def test_what_was_published_meanwhile_is_said_before_it_is_taken_back(visit: Visitor, filled: Filled) -> None:
+    visit.expect(MISSING)
+    content = _begun(filled, "overtaken")
+    page = visit("/policies/overtaken")
+    _types(page, "title: The first gate", " of the owner")
+    page.keyboard.press("Control+s")
+    expect(page.get_by_text("of the owner").first).to_be_visible()
+    with filled.http() as http:
+        await_that("the draft", lambda: "of the owner" in _draft(filled, "overtaken")["content"])
+        other = content.replace("title: The first gate", "title: The first gate of mia")
+        ok(http.put("/api/policies/overtaken", json={"content": other, "reason": "meanwhile"}))
+    said = "Version 2 was published since this text was begun."
+    expect(page.get_by_text(said)).to_be_visible()
+    page.reload()
+    expect(page.get_by_text(said)).to_be_visible()  # of a draft that was saved before, too
+    page.get_by_role("button", name="Publish…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(said)
+    dialog.get_by_label("Reason").fill("it is meant so")
+    dialog.get_by_role("button", name="Publish").click()
+    expect(page.get_by_text("Version 3 is published.")).to_be_visible()
+    expect(page.get_by_text("was published since")).to_have_count(0)

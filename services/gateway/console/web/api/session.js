@@ -76,7 +76,8 @@ export async function begin() {
   tellAll();
 }
 
-/** Whether it is still the same person who is signed in in this browser; who else it is, is told to all who watch. */
+/** Whether it is still the same person who is signed in in this browser; who else it is, is told to all who watch.
+ * Raises `Problem` where that was not heard. */
 export function stillThem() {
   looking ??= look().finally(() => (looking = null));
   return looking;
@@ -85,8 +86,11 @@ export function stillThem() {
 async function look() {
   const was = person();
   if (!was) return true;
-  const found = await askWho().catch(() => null); // nobody, which is told, or nothing was heard
-  if (found === null) return false;
+  const found = await askWho().catch((problem) => {
+    if (problem.status === 401) return null; // nobody, which is told
+    throw problem; // who it is was not heard: that is what is said
+  });
+  if (found === null || person() !== was) return false; // the page is somebody else's by now
   if (found.me.username !== was) {
     if (other?.now !== found.me.username) {
       other = { was, now: found.me.username };
@@ -108,10 +112,10 @@ async function look() {
 
 tabs.addEventListener("message", (event) => {
   if (!person()) void begin().catch(() => {}); // the question to sign in has its answer
-  else if (me === null || other !== null || event.data !== me.session_id) void stillThem();
+  else if (me === null || other !== null || event.data !== me.session_id) void stillThem().catch(() => {});
 });
 for (const [place, name] of /** @type {[EventTarget, string][]} */ ([[window, "focus"], [document, "visibilitychange"]])) {
-  place.addEventListener(name, () => void ((me ?? other) !== null && document.visibilityState === "visible" && stillThem()));
+  place.addEventListener(name, () => void ((me ?? other) !== null && document.visibilityState === "visible" && stillThem().catch(() => {})));
 }
 
 /** Load the page for whoever is signed in now. What is typed and not saved goes, but for texts that are kept for their writer. */

@@ -47,6 +47,10 @@ function Work({ gate, inForce, draft, reload, patch }) {
   const [tab, setTab] = useQueryValue("tab", "edit");
   const [open, setOpen] = useState("");
   const saving = useOrder();
+  const [begun, setBegun] = useState(version);
+  const last = useAsked(draft && version > 0 ? sited(path`/api/policies/${gate}/versions/${version}`) : null);
+  // What is published here was not what somebody else has published since this text was begun, or saved.
+  const since = own && own.content !== work.text && (version > begun || (last.data?.version === version && draft && last.data.published_at > draft.saved_at)) ? version : 0;
   const [seen, setSeen] = useState(tab === "edit"); // the editor is loaded when it is looked at, and stays
   useEffect(() => setSeen((before) => before || tab === "edit"), [tab]);
   const schema = useAsked(seen ? "/api/policy-schema" : null);
@@ -56,9 +60,15 @@ function Work({ gate, inForce, draft, reload, patch }) {
   const keep = async (instead) => {
     if (saving.busy) return undefined;
     const text = work.text;
-    const result = await saving.run(() => order("PUT", sited(path`/api/policies/${gate}/draft`), { content: text, expected_digest: instead }).catch((problem) => {
+    const url = sited(path`/api/policies/${gate}/draft`);
+    const put = (/** @type {string} */ digest) => order("PUT", url, { content: text, expected_digest: digest });
+    const result = await saving.run(() => put(instead).catch(async (problem) => {
       if (problem.slug !== "conflict") throw problem;
-      reload(); // both are shown as soon as theirs is here
+      const theirs = await getOrNull(url);
+      // The text that this one was made of is known by another mark by now: nobody's work is in between.
+      if ((theirs?.content ?? basis?.content ?? fresh(gate)) === work.from && (theirs?.digest ?? "") !== instead) return put(theirs?.digest ?? "");
+      patch(() => theirs);
+      reload();
       setOpen("conflict");
       return null;
     }));
@@ -76,7 +86,7 @@ function Work({ gate, inForce, draft, reload, patch }) {
   };
   const closed = () => setOpen("");
   return html`
-    <${Notes} work=${work} draft=${draft} own=${own} look=${() => setOpen("conflict")} discard=${() => work.put(saved)} />
+    <${Notes} work=${work} draft=${draft} own=${own} since=${since} look=${() => setOpen("conflict")} discard=${() => work.put(saved)} />
     ${may("policy:write") && html`<div class="bar">
       <button type="button" onClick=${save} disabled=${saving.busy} aria-busy=${saving.busy} aria-keyshortcuts="Control+S">${t("policy.save")}</button>
       <button type="button" class="primary" onClick=${publish} disabled=${saving.busy}>${t("policy.publish")}…</button>
@@ -89,8 +99,8 @@ function Work({ gate, inForce, draft, reload, patch }) {
     ${tab === "backtests" && html`<${Backtests} gate=${gate} text=${work.text} />`}
     ${tab === "versions" && html`<${Versions} base=${path`/api/policies/${gate}`} on=${[PUBLISHED]} issue write="policy:write" done=${reload} />`}
     ${tab === "force" && html`<${InForce} of=${inForce} />`}
-    ${open === "publish" && html`<${Publish} gate=${gate} text=${work.text} own=${version} lines=${lines} close=${closed}
-      done=${() => (closed(), work.put(work.text), reload())} />`}
+    ${open === "publish" && html`<${Publish} gate=${gate} text=${work.text} own=${version} since=${since} lines=${lines} close=${closed}
+      done=${(/** @type {any} */ result) => (setBegun(result.version), closed(), work.put(work.text), reload())} />`}
     ${open === "conflict" && work.moved && html`<${Conflict} work=${work} saved=${saved} draft=${draft} busy=${saving.busy} close=${closed} save=${() => keep(draft?.digest ?? "").then((/** @type {any} */ done) => done && closed())} />`}
     ${open === "drop" && html`<${DropDraft} gate=${gate} digest=${draft?.digest} close=${closed} done=${() => (closed(), work.put(basis?.content ?? fresh(gate)), reload())} />`}`;
 }
@@ -105,12 +115,13 @@ function Refusal({ problem, clear }) {
   return null;
 }
 
-/** @param {{work: ReturnType<typeof useWorking>, draft: any, own: any, look: () => void, discard: () => void}} props */
-function Notes({ work, draft, own, look, discard }) {
+/** @param {{work: ReturnType<typeof useWorking>, draft: any, own: any, since: number, look: () => void, discard: () => void}} props */
+function Notes({ work, draft, own, since, look, discard }) {
   const button = html`<button type="button" onClick=${discard}>${t("policy.discard")}</button>`;
   return html`<div role="status">
     ${work.moved && html`<p class="stale">${draft ? t("policy.moved", { name: draft.saved_by }) : t("policy.moved.gone")} <button type="button" onClick=${look}>${t("policy.conflict.look")}</button></p>`}
     ${work.restored && !work.moved && html`<p class="stale">${t("policy.restored")} ${button}</p>`}
+    ${since > 0 && html`<p class="stale">${t("policy.since", { version: since })}</p>`}
     ${!own && site() !== "global" && html`<p class="quiet">${t("policy.no-own", { site: site() })}</p>`}
     ${!may("policy:write") && html`<p class="quiet">${t("policy.read-only")}</p>`}
   </div>`;

@@ -22,8 +22,8 @@ export function Reasoned({ title, submit, lines, more, issue, danger, deed, done
     <//><//>`;
 }
 
-/** @param {{gate: string, text: string, own: number, lines: string[], done: (result: any) => void, close: () => void}} props */
-export function Publish({ gate, text, own, lines, done, close }) {
+/** @param {{gate: string, text: string, own: number, since: number, lines: string[], done: (result: any) => void, close: () => void}} props */
+export function Publish({ gate, text, own, since, lines, done, close }) {
   const [begun] = useState(own); // what somebody publishes meanwhile is not what was seen here
   const deed = (/** @type {Said} */ said) =>
     order("PUT", sited(path`/api/policies/${gate}`), { content: text, reason: said.reason, issue: said.issue || null, expected_version: begun }, { key: said._key });
@@ -31,7 +31,7 @@ export function Publish({ gate, text, own, lines, done, close }) {
     say(t("policy.published", { version: result.version }));
     done(result);
   };
-  return html`<${Reasoned} title=${t("policy.publish.title", { gate })} submit=${t("policy.publish")} lines=${lines} issue deed=${deed} done=${told} close=${close} more=${html`<p>${t("policy.publish.what")}</p>`} />`;
+  return html`<${Reasoned} title=${t("policy.publish.title", { gate })} submit=${t("policy.publish")} lines=${lines} issue deed=${deed} done=${told} close=${close} more=${html`<p>${t("policy.publish.what")}</p>${since > 0 && html`<p class="stale">${t("policy.since", { version: since })}</p>`}`} />`;
 }
 
 /** @param {{gate: string, digest: string, done: () => void, close: () => void}} props */

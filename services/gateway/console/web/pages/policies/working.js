@@ -5,7 +5,7 @@ import { isLeaving, person } from "../../api/session.js";
 import { say } from "../../parts/notices.js";
 import { t } from "../../words/index.js";
 
-/** Ask for what may not be there: null then. @param {string} url @param {AbortSignal} signal */
+/** Ask for what may not be there: null then. @param {string} url @param {AbortSignal} [signal] */
 export async function getOrNull(url, signal) {
   try {
     return await get(url, signal);
@@ -37,7 +37,7 @@ export function useWorking(what, base, mark = "") {
     window.addEventListener("beforeunload", warn);
     return () => window.removeEventListener("beforeunload", warn);
   }, [dirty]);
-  useEffect(() => () => void (kept(name) && say(t("policy.kept"))), [name]);
+  useEffect(() => () => void (kept(name) && name.startsWith(`${person()} `) && say(t("policy.kept"))), [name]);
   const change = useCallback((/** @type {string} */ text) => setState((one) => ({ ...one, text })), []);
   const put = useCallback((/** @type {string} */ text) => setState((one) => ({ text, from: text, mark, round: one.round + 1, restored: false })), [mark]);
   const rebased = useCallback((/** @type {string} */ text) => setState((one) => ({ text, from: base, mark, round: one.round + 1, restored: false })), [base, mark]);

@@ -34,6 +34,7 @@ export default {
   "policy.kept": "Your unsaved text is kept in this tab.",
   "policy.restored": "This is your unsaved text of before.",
   "policy.moved": "{name} saved another text meanwhile. Yours stays here, and neither replaces the other before you say so.",
+  "policy.since": "Version {version} was published since this text was begun. Publishing this one takes back what is marked as removed in the changes.",
   "policy.moved.gone": "The draft that you began from is gone: somebody published or dropped it. Yours stays here.",
   "policy.conflict": "{name} saved another draft",
   "policy.conflict.gone": "The draft is gone",

@@ -34,6 +34,7 @@ export default {
   "policy.kept": "저장하지 않은 본문은 이 탭에 보관됩니다.",
   "policy.restored": "이전에 저장하지 않은 본문입니다.",
   "policy.moved": "그동안 {name} 님이 다른 본문을 저장했습니다. 작성 중인 본문은 그대로이며, 정하기 전에는 어느 쪽도 다른 쪽을 대신하지 않습니다.",
+  "policy.since": "이 본문을 쓰기 시작한 뒤에 버전 {version}이(가) 게시되었습니다. 이 본문을 게시하면 변경 사항에서 삭제로 표시된 내용이 되돌려집니다.",
   "policy.moved.gone": "처음에 바탕이 된 초안이 없어졌습니다. 누군가 게시했거나 지웠습니다. 작성 중인 본문은 그대로입니다.",
   "policy.conflict": "{name} 님이 다른 초안을 저장했습니다",
   "policy.conflict.gone": "초안이 없어졌습니다",
