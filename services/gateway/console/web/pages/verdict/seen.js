@@ -17,7 +17,7 @@ export function Seen({ run }) {
   const url = sited(path`/api/gates/${run.gate}/runs/${run.run_id}/seen`);
   const asked = useAsked(sited(path`/api/gates/${run.gate}/runs/${run.run_id}/seen`, { limit: 200 }), { on: ["governance.verdict.seen"] });
   const [all, setAll] = useState(false);
-  useEffect(() => whenLookedAt(() => void say(url).then(asked.reload, () => {})), [url]);
+  useEffect(() => whenLookedAt(() => say(url).then(asked.reload)), [url]);
   return html`<section class="panel"><h2>${t("verdict.seen")}</h2>
     <${Shown} asked=${asked}>${(/** @type {any} */ found) => html`
       ${found.items.length === 0 && html`<p class="quiet">${t("verdict.seen.nobody")}</p>`}
@@ -32,7 +32,8 @@ export function Seen({ run }) {
 async function say(url) {
   const me = /** @type {any} */ (reader());
   const key = `${me?.username} ${url}`;
-  if (!me || me.owner || said.has(key)) return;
+  if (!me) throw new Error("nobody is signed in just now");
+  if (me.owner || said.has(key)) return;
   said.add(key);
   try {
     await order("POST", url);
@@ -42,7 +43,8 @@ async function say(url) {
   }
 }
 
-/** Once the page has been visible for a moment, without a break. Returns what ends the waiting. @param {() => void} then */
+/** Once the page has been visible for a moment, without a break; again at the next look if it could not be said.
+ * Returns what ends the waiting. @param {() => Promise<void>} then */
 function whenLookedAt(then) {
   let timer = 0;
   const stop = () => {
@@ -51,7 +53,7 @@ function whenLookedAt(then) {
   };
   const look = () => {
     clearTimeout(timer);
-    if (document.visibilityState === "visible") timer = window.setTimeout(() => (stop(), then()), LOOK_MS);
+    if (document.visibilityState === "visible") timer = window.setTimeout(() => then().then(stop, () => {}), LOOK_MS);
   };
   document.addEventListener("visibilitychange", look);
   look();
