@@ -191,6 +191,7 @@ class Lab:
         self._servers: list[Server] = []
         self._template = ""
         self.database_url = self.nats_url = ""
+        self.postgres_pid = self.nats_pid = 0
 
     async def __aenter__(self) -> Lab:
         try:
@@ -228,6 +229,7 @@ class Lab:
         )
         self._servers.append(nats)
         self.database_url, self.nats_url = postgres.url, nats.url
+        self.postgres_pid, self.nats_pid = postgres.pid, nats.pid
 
     def _password(self) -> str:
         """Of the superuser: a kept folder's servers know the one of before."""

@@ -33,9 +33,9 @@ FROM generate_series($1::bigint, $2::bigint) AS n
 INSERT_SITES = "INSERT INTO gateway.sites (site, title) SELECT 'site-' || n, 'Site ' || n FROM generate_series(2, $1) n"
 
 
-def gateway(space: Space, **more: str) -> tuple[int, str]:
-    """Start the gateway; its port and the first owner's token. Its rate limit is raised out of the way."""
-    port, token = free_port(), "hg_" + secrets.token_urlsafe(32)
+def gateway(space: Space, token: str = "", **more: str) -> tuple[int, str]:
+    """Start a gateway; its port and the first owner's token. Its rate limit is raised out of the way."""
+    port, token = free_port(), token or "hg_" + secrets.token_urlsafe(32)
     space.service(
         "gateway",
         HEADGATE_HTTP_PORT=str(port),

@@ -1,0 +1,98 @@
+"""The simulated machine: shares of cores, lines of one, transactions of many; and what is fitted to measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from bench.scale import demands
+from bench.scale.clockwork import Consumer, Cost, Machine, Message, Process
+from bench.scale.demands import SERVICE_OF
+from bench.scale.model import Installation
+from bench.scale.points import CONNECTIONS, Found, Measured, Point
+
+
+def _until_done(machine: Machine) -> None:
+    while machine.step():
+        pass
+
+
+def test_cores_are_shared_and_a_process_is_one_line() -> None:
+    machine, ended = Machine(2), list[tuple[str, float]]()
+    python, server = Process("python"), Process("server", None)
+
+    def note(name: str) -> Callable[[], None]:
+        return lambda: ended.append((name, machine.now))
+
+    machine.run(python, 1, note("first"))
+    machine.run(python, 1, note("second"))
+    for number in range(3):
+        machine.run(server, 1, note(f"server {number}"))
+    machine.delay(0.5, note("timer"))
+    _until_done(machine)
+    # Four pieces on two cores: half a core each until 2.0; then the one that waited in line has a core of its own.
+    assert ended == [
+        ("timer", 0.5), ("first", 2.0), ("server 0", 2.0), ("server 1", 2.0), ("server 2", 2.0), ("second", 3.0),
+    ]  # fmt: skip
+    assert (python.used_s, server.used_s) == (2, 3)
+
+
+def test_a_consumer_takes_all_that_waits_in_one_transaction() -> None:
+    machine, ended = Machine(4), list[float]()
+    consumer = Consumer(machine, [Process("replica")], Process("postgres", None))
+    for _ in range(11):
+        consumer.put(Message(Cost(0.25, 0.0), Cost(1.0, 0.5), 0.5, lambda: ended.append(machine.now)))
+    _until_done(machine)
+    assert ended == [2.25, *[6.75] * 10]  # 1 + 0.25 + 0.5 + 0.5, then 1 + 10 * 0.25 + 0.5 + 0.5
+
+
+def _found(count: int, seconds: float, cpu_s: dict[str, float], transactions: float, answer_ms: float) -> Found:
+    applied = dict.fromkeys(
+        ("governance-commands", "tracker-commands", "tracker-events", "audit-events", "audit-records"), (0.0, 0.0)
+    )
+    applied |= {"governance-commands": (count, transactions), "tracker-commands": (count, transactions)}
+    return Found({"signal": count}, seconds, cpu_s, {}, applied, answer_ms)
+
+
+def _measured() -> Measured:
+    """A service that needs 2 ms for a transaction and 1 ms for a message; the gateway needs 1 ms."""
+    measured = Measured({"cores": 2})
+    for kind, service in SERVICE_OF.items():
+        measured.add(Point(1, 1, (kind,)), _found(100, 1.0, {service: 0.3, "gateway": 0.1}, 100, 9.0))
+        measured.add(Point(1, CONNECTIONS, (kind,)), _found(100, 1.0, {service: 0.12, "gateway": 0.1}, 10, 9.0))
+    return measured
+
+
+def test_two_measurements_tell_a_transaction_from_its_messages() -> None:
+    kinds = demands.of(_measured()).kinds
+    signal = kinds["signal"]
+    assert signal.each.service_s == pytest.approx(0.002)
+    assert signal.answer.service_s == pytest.approx(0.001)
+    assert signal.wait_s == pytest.approx(0.009 - 0.004)  # the rest of the answer's time
+    assert kinds["items"].each == Cost(0.0, 0.0)  # a question is no transaction of a consumer
+    assert kinds["items"].answer.service_s == pytest.approx(0.0012)
+
+
+def test_one_connection_is_answered_as_fast_as_its_parts_allow() -> None:
+    outcome = Installation(demands.of(_measured()), 1, 2).closed(("signal",), 1, 10)
+    assert outcome.answer_ms == pytest.approx(9.0)
+    assert outcome.rate == pytest.approx(1000 / 9, rel=0.01)
+
+
+def test_a_part_that_is_always_busy_is_the_end_and_more_processes_move_it() -> None:
+    """1 ms of one gateway for each question: no more than 1,000 a second; two gateways are no longer the end."""
+    found = demands.of(_measured())
+    one = Installation(found, 1, 8).closed(("items",), 64, 10).rate
+    two = Installation(found, 2, 8).closed(("items",), 64, 10).rate
+    assert one == pytest.approx(1000 / 1.2, rel=0.02)  # the tracker's 1.2 ms
+    assert two > 1.8 * one
+
+
+def test_arrivals_by_chance_wait_longer_the_busier_it_is() -> None:
+    found = demands.of(_measured())
+    calm = Installation(found, 1, 8).open({"items": 100}, 20)
+    busy = Installation(found, 1, 8).open({"items": 700}, 20)
+    assert calm.rate == pytest.approx(100, rel=0.1)
+    assert busy.rate == pytest.approx(700, rel=0.1)
+    assert calm.p95_ms < busy.p95_ms
