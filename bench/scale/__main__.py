@@ -35,6 +35,7 @@ from libs.common.roster import place
 PROCESSES = (1, 2, 4)
 SENDERS = 2
 IDLE_S, WARM_UP_S = 4.0, 1.5
+OTHERS_AT_MOST, TRIES = 0.1, 4  # processors that strangers may use
 SERVICES = ("governance", "tracker")
 OUTBOX = "SELECT " + " + ".join(
     f"(SELECT count(*) FROM {service}.outbox WHERE sent_at IS NULL)" for service in (*SERVICES, "audit")
@@ -54,6 +55,7 @@ class Sent:
     done: Counter[str] = field(default_factory=Counter)
     waited_s: float = 0.0
     cpu_s: float = 0.0
+    begun_s: float = 0.0  # until the first request
     started_at: float = math.inf  # by the wall clock, which all processes have in common
 
     def add(self, said: dict[str, Any]) -> None:
@@ -61,6 +63,7 @@ class Sent:
         self.done.update(said["done"])
         self.waited_s += said["waited_s"]
         self.cpu_s += said["cpu_s"]
+        self.begun_s += said["begun_s"]
         self.started_at = min(self.started_at, said["started_at"])
 
 
@@ -95,18 +98,20 @@ class Scene:
 
     async def measure(self, point: Point, seconds: float) -> Found:
         """One measurement."""
-        before, applied = await self.meter.cpu_s(), await self.meter.batches()
+        before, applied, all_before = await self.meter.cpu_s(), await self.meter.batches(), self.meter.machine_s()
         sent = await self._send(point, seconds)
         await self._quiet()
         took = time.time() - sent.started_at
-        used = _less(await self.meter.cpu_s(), before) | {"senders": sent.cpu_s}
+        used = _less(await self.meter.cpu_s(), before) | {"senders": sent.cpu_s + sent.begun_s}
+        others = (self.meter.machine_s() - all_before - sum(used.values())) / took
+        used["senders"] = sent.cpu_s
         cpu = {part: max(0.0, one - self._idle.get(part, 0.0) * took) for part, one in used.items()}
         done = {
             durable: (both.messages - applied[durable].messages, both.transactions - applied[durable].transactions)
             for durable, both in (await self.meter.batches()).items()
         }
         answer_ms = sent.waited_s * 1000 / sum(sent.done.values())
-        return Found(dict(sent.done), took, cpu, self._idle, done, answer_ms)
+        return Found(dict(sent.done), took, cpu, self._idle, done, answer_ms, others)
 
     async def _send(self, point: Point, seconds: float) -> Sent:
         count = min(SENDERS, point.connections)
@@ -145,6 +150,16 @@ def _less(later: Mapping[str, float], before: Mapping[str, float]) -> dict[str, 
     return {part: used - before.get(part, 0.0) for part, used in later.items()}
 
 
+async def _undisturbed(scene: Scene, point: Point, seconds: float) -> Found:
+    """A measurement while nobody else uses the machine; after some tries the one with the least of that."""
+    tries: list[Found] = []
+    while len(tries) < TRIES:
+        tries.append(await scene.measure(point, seconds))
+        if tries[-1].others <= OTHERS_AT_MOST:
+            break
+    return min(tries, key=lambda found: found.others)
+
+
 async def _run(arguments: argparse.Namespace) -> None:
     async with Lab(arguments.data_dir) as lab:
         measured = Measured(machine(lab.folder))
@@ -155,9 +170,10 @@ async def _run(arguments: argparse.Namespace) -> None:
                     scene = Scene(lab, space, processes)
                     await scene.ready()
                     for point in points(processes):
-                        found = await scene.measure(point, arguments.seconds)
+                        found = await _undisturbed(scene, point, arguments.seconds)
                         measured.add(point, found)
-                        print(f"{point.name:<38}{found.rate:8.1f} a second{found.answer_ms:9.1f} ms", flush=True)
+                        told = f"{found.rate:8.1f} a second{found.answer_ms:9.1f} ms"
+                        print(f"{point.name:<38}{told}, strangers used {found.others:.2f} processors", flush=True)
     if arguments.keep:
         measured.save()
 

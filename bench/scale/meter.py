@@ -43,6 +43,13 @@ class Meter:
         used["nats"] = _cpu_s(psutil.Process(self._lab.nats_pid))
         return used
 
+    def machine_s(self) -> float:
+        """Processor seconds so far of everything that runs on the machine, but for this process."""
+        times = psutil.cpu_times()
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        inside = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # are in user and nice already
+        return float(sum(times) - idle - inside - _cpu_s(psutil.Process()))
+
     async def batches(self) -> dict[str, Batches]:
         """How many messages each durable's consumers applied, and in how many transactions."""
         found: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))

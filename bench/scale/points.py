@@ -35,7 +35,8 @@ class Found:
 
     ``done`` requests by kind in ``seconds``, until all their consequences were applied; ``cpu_s`` processor seconds by
     part, without what the same parts use when nobody asks, of which ``idle`` has the seconds a second; what each
-    durable's consumers applied, as messages and transactions; ``answer_ms`` the mean time of an answer.
+    durable's consumers applied, as messages and transactions; ``answer_ms`` the mean time of an answer; ``others`` how
+    many processors strangers used meanwhile.
     """
 
     done: dict[str, int]
@@ -44,6 +45,7 @@ class Found:
     idle: dict[str, float]
     applied: dict[str, tuple[float, float]]
     answer_ms: float
+    others: float = 0.0
 
     @property
     def rate(self) -> float:

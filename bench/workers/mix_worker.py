@@ -44,7 +44,8 @@ async def main(wanted: dict[str, Any]) -> None:
     numbers = zip(clients, wanted["connections"], strict=True)
     waited = await asyncio.gather(*(send(client, wanted, n, until, done) for client, n in numbers))
     cpu_s = time.process_time() - used
-    print(json.dumps({"done": done, "waited_s": sum(waited), "cpu_s": cpu_s, "started_at": started_at}))
+    said = {"done": done, "waited_s": sum(waited), "cpu_s": cpu_s, "begun_s": used, "started_at": started_at}
+    print(json.dumps(said))
 
 
 if __name__ == "__main__":
