@@ -88,6 +88,11 @@ def test_the_gateway_is_told_what_compose_tells_it() -> None:
     assert own - set(_yaml(TOP / "deploy" / "compose.yml")["x-environment"]) == set(chart.GATEWAY)
 
 
+def test_traces_and_lines_of_the_log_can_go_where_compose_sends_them() -> None:
+    told = set(re.findall(r"\bOTEL_[A-Z_]+\b", (TOP / "deploy" / "compose.yml").read_text()))
+    assert told == set(re.findall(r"\bOTEL_[A-Z_]+\b", _templates())) != set()
+
+
 def test_templates_and_profiles_name_settings_that_exist() -> None:
     fields = {f"HEADGATE_{name.upper()}" for name in Settings.model_fields}
     texts = {"templates": _templates()} | {path.name: path.read_text() for path in PROFILES}
