@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from bench.scale.model import Installation, Outcome, fitted
+from bench.scale.demands import QUESTION
+from bench.scale.model import CROWDED, Installation, Outcome, fitted
 from bench.scale.points import Measured, Point, load
 
 OFF_AT_MOST = 0.15
@@ -31,7 +32,8 @@ BUSY_AT_MOST, ANSWER_P95_MS = 0.6, 100.0
 
 def _is_fitted(point: Point) -> bool:
     """Whether the demands come from it."""
-    return point.processes == 1 and len(set(point.kinds)) == 1
+    alone = len(set(point.kinds)) == 1
+    return alone and (point.processes == 1 or point.kinds == (QUESTION,) or point == CROWDED)
 
 
 def compared(measured: Measured) -> Iterator[tuple[Point, float, float, float]]:

@@ -35,7 +35,7 @@ from libs.common.roster import place
 PROCESSES = (1, 2, 4)
 SENDERS = 2
 IDLE_S, WARM_UP_S = 4.0, 1.5
-OTHERS_AT_MOST, TRIES = 0.1, 4  # processors that strangers may use
+OTHERS_AT_MOST, TRIES = 0.2, 3  # processors that strangers may use
 SERVICES = ("governance", "tracker")
 OUTBOX = "SELECT " + " + ".join(
     f"(SELECT count(*) FROM {service}.outbox WHERE sent_at IS NULL)" for service in (*SERVICES, "audit")

@@ -1,9 +1,7 @@
 """A machine of some cores in simulated time: processes that share them, queues, and transactions of many messages.
 
 Whoever has work gets an equal share of the cores, at most one each: that is what a fair scheduler does. A process of
-Python is one thread: its own work waits in line, and each time it wakes it takes all that has arrived. So waking costs
-once for many requests when it is busy, and once for each when it is not. PostgreSQL works on as many things at once as
-it is given.
+Python is one thread, so its own work waits in line; PostgreSQL works on as many things at once as it is given.
 """
 
 from __future__ import annotations
@@ -13,24 +11,10 @@ import itertools
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Done = Callable[[], None]
 EPSILON_S = 1e-12
-
-
-class Work(NamedTuple):
-    """Seconds of a processor: for the thing itself, and for waking to it."""
-
-    own_s: float = 0.0
-    wake_s: float = 0.0
-
-
-class Piece(NamedTuple):
-    """Work in line, and what is called when it is done."""
-
-    work: Work
-    done: Done
 
 
 @dataclass
@@ -40,14 +24,12 @@ class Process:
     name: str
     many: bool = False
     busy: bool = False
-    waiting: deque[Piece] = field(default_factory=deque)
-    awake_for: int = 0  # pieces that are left of those that it woke to
-    wakes: int = 0
+    waiting: deque[tuple[float, Done]] = field(default_factory=deque)
     used_s: float = 0.0
 
 
 class Machine:
-    """Simulated time. All times are in seconds."""
+    """Simulated time. All times are in seconds; work takes ``stretch`` times as long as it says."""
 
     def __init__(self, cores: float) -> None:
         self.cores, self.now = cores, 0.0
@@ -58,15 +40,12 @@ class Machine:
         self._working: list[tuple[float, int, Process, float, Done]] = []
         self._later: list[tuple[float, int, Done]] = []
 
-    def run(self, process: Process, work: Work, done: Done) -> None:
-        """Use processors, then call ``done``."""
-        if process.many:
-            self._begin(process, work.own_s + work.wake_s, done)
-            return
-        process.waiting.append(Piece(work, done))
-        if not process.busy:
-            process.busy = True
-            self.delay(0.0, lambda: self._next(process))  # what arrives at the same moment is there when it wakes
+    def run(self, process: Process, seconds: float, done: Done) -> None:
+        """Use processors for so long, then call ``done``."""
+        if process.busy and not process.many:
+            process.waiting.append((seconds, done))
+        else:
+            self._begin(process, seconds, done)
 
     def delay(self, seconds: float, done: Done) -> None:
         """Wait without using anything, such as for a disk."""
@@ -87,25 +66,14 @@ class Machine:
         given, _, process, seconds, done = heapq.heappop(self._working)
         self.now, self._given = max(self.now, ends), max(self._given, given)
         process.used_s += seconds
+        process.busy = False
+        if process.waiting:
+            self._begin(process, *process.waiting.popleft())
         done()
-        if not process.many:
-            self._next(process)
         return True
 
-    def _next(self, process: Process) -> None:
-        """The next piece in line. Waking is paid once for all that wait at that moment."""
-        if not process.waiting:
-            process.busy = False
-            return
-        woke = process.awake_for == 0
-        if woke:
-            process.awake_for = len(process.waiting)
-            process.wakes += 1
-        process.awake_for -= 1
-        work, done = process.waiting.popleft()
-        self._begin(process, work.own_s + (work.wake_s if woke else 0.0), done)
-
     def _begin(self, process: Process, seconds: float, done: Done) -> None:
+        process.busy = True
         piece = (self._given + max(seconds, EPSILON_S), next(self._number), process, seconds, done)
         heapq.heappush(self._working, piece)
 
@@ -123,7 +91,7 @@ class Message(NamedTuple):
     own: Cost
     each: Cost
     wait_s: float
-    done: Done
+    told: Any
 
 
 class Consumer:
@@ -132,7 +100,11 @@ class Consumer:
     MOST = 500  # libs/common/pull.py
 
     def __init__(
-        self, machine: Machine, replicas: list[Process], postgres: Process, committed: Callable[[int], None]
+        self,
+        machine: Machine,
+        replicas: list[Process],
+        postgres: Process,
+        committed: Callable[[list[Any]], None],
     ) -> None:
         self._machine, self._postgres, self._committed = machine, postgres, committed
         self._idle = deque(replicas)
@@ -140,30 +112,28 @@ class Consumer:
         self._asked = False
 
     def put(self, message: Message) -> None:
-        """A message arrives; its ``done`` is called when its transaction is committed."""
+        """A message arrives. What it told is handed to ``committed``, with all others of its transaction."""
         self._waiting.append(message)
         if not self._asked:
             self._asked = True
-            self._machine.delay(0.0, self._begin)
+            self._machine.delay(0.0, self._begin)  # what arrives at the same moment is there
 
     def _begin(self) -> None:
         self._asked = False
         if not self._idle or not self._waiting:
             return
         # The server deals what has come to all who wait for messages.
-        count = -(-len(self._waiting) // len(self._idle))
+        count = min(self.MOST, -(-len(self._waiting) // len(self._idle)))
         replica = self._idle.popleft()
-        taken = [self._waiting.popleft() for _ in range(min(self.MOST, count))]
+        taken = [self._waiting.popleft() for _ in range(count)]
         service_s, postgres_s = (sum(one.own[part] + one.each[part] / count for one in taken) for part in (0, 1))
         wait_s = max(one.wait_s for one in taken)
 
         def end() -> None:
             self._idle.append(replica)
-            self._committed(count)
-            for one in taken:
-                one.done()
+            self._committed([one.told for one in taken])
             self._begin()
 
         run, delay = self._machine.run, self._machine.delay
-        run(replica, Work(service_s), lambda: run(self._postgres, Work(postgres_s), lambda: delay(wait_s, end)))
+        run(replica, service_s, lambda: run(self._postgres, postgres_s, lambda: delay(wait_s, end)))
         self._begin()

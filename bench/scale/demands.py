@@ -1,18 +1,17 @@
 """What one request costs each part, from what was measured with one process of each: alone, and sixteen at once.
 
 By the utilisation law (Denning and Buzen, 1978) the demand of a part is its busy time divided by the requests. A
-consumer takes all that waits in one transaction, so its busy time is ``each * transactions + own * messages``; a
-process that waits for sockets pays ``wake * wakes + own * requests``. Two measurements give both unknowns: with one
-request at a time transactions and wakes are as many as requests need at most, with sixteen they are fewer.
+consumer takes all that waits in one transaction, its outcomes go to a gateway together, and what those wake comes
+together, too. So busy time is ``each * transactions + own * messages`` in the service, in PostgreSQL, in NATS and in
+the gateway, and two measurements, of small and of large transactions, give both unknowns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench.scale.clockwork import Cost, Work
+from bench.scale.clockwork import Cost
 from bench.scale.points import CONNECTIONS, Found, Measured, Point
 
 # The service that answers each kind, and the durable from which it takes the command (a question has none).
@@ -21,9 +20,14 @@ COMMANDS_OF = {"signal": "governance-commands", "verdict": "governance-commands"
 AUDIT = ("audit-events", "audit-records")
 EVENTS = {"governance": "tracker-events", "tracker": "governance-events"}  # who else takes what the service tells
 OTHER = {"governance": "tracker", "tracker": "governance"}
-# Parts that pay for waking. The service that answers questions is one; as a consumer it pays for transactions.
-AWAKE = ("gateway", "nats", "senders", "questions")
-ROUNDS = 6
+QUESTION = "items"
+
+
+class Part(NamedTuple):
+    """Seconds of one part for a request itself, and for a transaction that has it."""
+
+    own_s: float
+    each_s: float = 0.0
 
 
 class Share(NamedTuple):
@@ -38,106 +42,110 @@ class Share(NamedTuple):
 class Demand:
     """One kind of request: what it costs each part.
 
-    ``each`` is what a transaction of the service's consumer costs beside its messages, ``answer`` a message (or a
+    ``each`` is what a transaction of the service's consumer costs beside its messages, ``own`` a message (or a
     question). ``beside`` are the durables of the audit log and of the other service. ``wait_s`` is the rest of an
     answer's time when nobody else asks: disks, and the network of one machine.
     """
 
-    work: dict[str, Work]
+    sender_s: float
+    gateway: Part
     gateway_postgres_s: float
+    nats: Part
     rest_s: float
+    own: Cost
     each: Cost
-    answer: Cost
     beside: dict[str, Share]
     wait_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """All kinds, and what each process uses of a processor when nobody asks (of the servers: for each such process)."""
+    """All kinds of commands, questions by how many processes there are of each, and what else `model` needs.
 
-    kinds: dict[str, Demand]
-    idle: dict[str, float]
-
-
-# Simulates one kind with given demands and so many connections; says wakes for each request, by part of AWAKE.
-Wakes = Callable[[Demands, str, int], dict[str, float]]
-
-
-def of(measured: Measured, wakes: Wakes) -> Demands:
-    """Fitted to the measurements with one process of each and one kind. Raises `KeyError` if one is missing.
-
-    How often a process wakes was not measured: the model says it, and is asked again with what follows from it.
+    Questions come in no transactions. How many of them a process finds when it wakes follows from too much, so what
+    they cost is taken from the measurement with as many processes. ``idle``: seconds a second of each part when nobody
+    asks. ``crowding``: processes that share a core push each other out of its caches, and what happens once for a
+    transaction takes longer, by so much for each set of processes more on the ``cores`` on which was measured.
     """
-    kinds, ends = {}, {}
-    for kind in SERVICE_OF:
-        alone, many = (measured.middle(Point(1, count, (kind,))) for count in (1, CONNECTIONS))
-        kinds[kind], ends[kind] = _of(kind, alone, many), (alone, many)
-    found = Demands(kinds, many.idle)
-    for _ in range(ROUNDS):
-        for kind, (alone, many) in ends.items():
-            both = wakes(found, kind, 1), wakes(found, kind, CONNECTIONS)
-            work = {part: _work(_part(kind, part), alone, many, both[0][part], both[1][part]) for part in AWAKE}
-            found.kinds[kind] = replace(found.kinds[kind], work=work)
-    return found
+
+    commands: dict[str, Demand]
+    questions: dict[int, Demand]
+    idle: dict[str, float]
+    cores: float
+    crowding: float = 0.0
+
+    def of(self, kind: str, processes: int, cores: float) -> Demand:
+        """The demand of one kind, with so many processes of each on so many cores."""
+        if kind != QUESTION:
+            return self.commands[kind]
+        crowd = processes * self.cores / cores
+        return self.questions[max(count for count in self.questions if count <= max(1.0, crowd))]
+
+    def stretch(self, processes: int, cores: float) -> float:
+        """How much longer takes what happens once for a transaction."""
+        return 1.0 + self.crowding * max(0.0, processes * self.cores / cores - 1.0)
+
+
+def of(measured: Measured) -> Demands:
+    """Fitted to the measurements with one process of each and one kind. Raises `KeyError` if one is missing."""
+
+    def middle(processes: int, connections: int, kind: str) -> Found:
+        return measured.middle(Point(processes, connections, (kind,)))
+
+    commands = {kind: _of(kind, middle(1, 1, kind), middle(1, CONNECTIONS, kind)) for kind in COMMANDS_OF}
+    alone = middle(1, 1, QUESTION)
+    counts = sorted({point.processes for point in measured.points.values()})
+    questions = {count: _of(QUESTION, alone, middle(count, CONNECTIONS, QUESTION)) for count in counts}
+    return Demands(commands, questions, middle(1, CONNECTIONS, "signal").idle, float(measured.machine["cores"]))
 
 
 def _of(kind: str, alone: Found, many: Found) -> Demand:
-    service = SERVICE_OF[kind]
-    commands = COMMANDS_OF.get(kind, "")
-    each, answer = _consumer(service, (commands,), alone, many)
-    beside = _shares("audit", AUDIT, alone, many) | _shares(OTHER[service], (EVENTS[service],), alone, many)
-    on_the_way_s = sum(
-        _each(alone, part) for part in ("gateway", "postgres of gateway", service, f"postgres of {service}")
-    )
+    service, commands = SERVICE_OF[kind], (COMMANDS_OF.get(kind, ""),)
+    own, each = _consumer(service, commands, alone, many)
+    path = ("gateway", "postgres of gateway", service, f"postgres of {service}")
+    on_the_way_s = sum(_each(alone, part) for part in path) + _each(alone, "nats") / 2
     return Demand(
-        work={part: Work(_each(many, _part(kind, part))) for part in AWAKE},
+        sender_s=_each(many, "senders"),
+        gateway=_part("gateway", commands, alone, many),
         gateway_postgres_s=_each(many, "postgres of gateway"),
+        nats=_part("nats", commands, alone, many),
         rest_s=_each(many, "postgres"),
+        own=own,
         each=each,
-        answer=answer,
-        beside=beside,
-        wait_s=max(0.0, alone.answer_ms / 1000 - on_the_way_s - _each(alone, "nats") / 2),
+        beside=_beside("audit", AUDIT, alone, many) | _beside(OTHER[service], (EVENTS[service],), alone, many),
+        wait_s=max(0.0, alone.answer_ms / 1000 - on_the_way_s),
     )
-
-
-def _part(kind: str, part: str) -> str:
-    return SERVICE_OF[kind] if part == "questions" else part
 
 
 def _each(found: Found, part: str) -> float:
     return found.cpu_s.get(part, 0.0) / found.count
 
 
+def _part(part: str, durables: tuple[str, ...], alone: Found, many: Found) -> Part:
+    """Solve ``busy = each * transactions + own * requests`` for both measurements; neither is below zero."""
+    small, large = (
+        sum(found.applied.get(name, (0, 0))[1] for name in durables) / found.count for found in (alone, many)
+    )
+    alone_s, many_s = _each(alone, part), _each(many, part)
+    if small - large <= 0.05 * small or alone_s <= many_s:
+        return Part(many_s)  # transactions as small as before: all is the requests'
+    each_s = (alone_s - many_s) / (small - large)
+    own_s = many_s - each_s * large
+    return Part(own_s, each_s) if own_s >= 0 else Part(0.0, many_s / large)
+
+
 def _consumer(service: str, durables: tuple[str, ...], alone: Found, many: Found) -> tuple[Cost, Cost]:
-    """What a transaction and what a request costs the service and its PostgreSQL."""
-    per = [sum(found.applied.get(name, (0, 0))[1] for name in durables) / found.count for found in (alone, many)]
-    lines = [
-        _line(_each(alone, part), _each(many, part), per[0], per[1]) for part in (service, f"postgres of {service}")
-    ]
-    return Cost(lines[0][0], lines[1][0]), Cost(lines[0][1], lines[1][1])
+    """What a request and what a transaction costs the service and its PostgreSQL."""
+    both = [_part(part, durables, alone, many) for part in (service, f"postgres of {service}")]
+    return Cost(both[0].own_s, both[1].own_s), Cost(both[0].each_s, both[1].each_s)
 
 
-def _shares(service: str, durables: tuple[str, ...], alone: Found, many: Found) -> dict[str, Share]:
+def _beside(service: str, durables: tuple[str, ...], alone: Found, many: Found) -> dict[str, Share]:
     """The same for durables that get no commands; their messages cost the same, whichever they come from."""
     messages = {name: many.applied.get(name, (0.0, 0.0))[0] / many.count for name in durables}
     total = sum(messages.values())
     if not total:
         return {}
-    each, request = _consumer(service, durables, alone, many)
+    request, each = _consumer(service, durables, alone, many)
     own = Cost(request.service_s / total, request.postgres_s / total)
-    return {name: Share(count, own, each) for name, count in messages.items()}
-
-
-def _work(part: str, alone: Found, many: Found, wakes_alone: float, wakes_many: float) -> Work:
-    wake_s, own_s = _line(_each(alone, part), _each(many, part), wakes_alone, wakes_many)
-    return Work(own_s, wake_s)
-
-
-def _line(alone_s: float, many_s: float, times_alone: float, times_many: float) -> tuple[float, float]:
-    """Solve ``busy = each * times + own`` for both measurements; neither is below zero."""
-    if times_alone - times_many <= 0.05 * times_alone or alone_s <= many_s:
-        return 0.0, many_s  # as often as before: all is the requests'
-    each = (alone_s - many_s) / (times_alone - times_many)
-    own = many_s - each * times_many
-    return (each, own) if own >= 0 else (many_s / times_many, 0.0)
+    return {name: Share(count, own, each) for name, count in messages.items() if count}

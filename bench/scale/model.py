@@ -10,17 +10,19 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from bench.figures import percentile
 from bench.scale import demands
-from bench.scale.clockwork import Consumer, Machine, Message, Process, Work
-from bench.scale.demands import AUDIT, AWAKE, COMMANDS_OF, EVENTS, SERVICE_OF, Demand, Demands
-from bench.scale.points import Measured
+from bench.scale.clockwork import Consumer, Cost, Machine, Message, Process
+from bench.scale.demands import AUDIT, COMMANDS_OF, EVENTS, SERVICE_OF, Demand, Demands
+from bench.scale.points import CONNECTIONS, Measured, Point
 
 SENDERS = 2
 ONE_ONLY = ("nats", "postgres", "audit")  # parts that do not grow with the services' processes
-FITTING_S = 4.0
+FITTING_S, HALVINGS = 4.0, 7
+CROWDED = Point(4, CONNECTIONS, ("signal",))  # the one point of commands with several of each that demands come from
 
 
 class Outcome(NamedTuple):
@@ -32,29 +34,40 @@ class Outcome(NamedTuple):
     used: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """On its way: to whom the answer goes."""
+
+    kind: str
+    demand: Demand
+    gateway: Process
+    end: Callable[[], None]
+
+
 class Installation:
     """So many processes of each service (the audit log: one) on a machine of so many cores."""
 
     def __init__(self, found: Demands, processes: int, cores: float, seed: int = 1) -> None:
         idle = sum(used * (1 if part in ONE_ONLY else processes) for part, used in found.idle.items())
-        self.demands, self.machine = found, Machine(cores - idle)
+        self._demand = {kind: found.of(kind, processes, cores) for kind in SERVICE_OF}
+        self._stretch, self.machine = found.stretch(processes, cores), Machine(cores - idle)
         self._random = random.Random(seed)
         self._parts = {
             name: [Process(f"{name}-{number}") for number in range(processes)]
             for name in ("gateway", "governance", "tracker")
         }
         self._parts["senders"] = [Process(f"sender-{number}") for number in range(SENDERS)]
-        audit, self._postgres, self._nats = Process("audit"), Process("postgres", many=True), Process("nats")
+        audit, self._postgres, self._nats = Process("audit"), Process("postgres", many=True), Process("nats", many=True)
         self._parts |= {"audit": [audit], "postgres": [self._postgres], "nats": [self._nats]}
-        durables = {name: [audit] for name in AUDIT}
+        self._durables = {name: self._consumer([audit], _nothing) for name in AUDIT}
         for service, other in demands.OTHER.items():
-            durables |= {f"{service}-commands": self._parts[service], EVENTS[service]: self._parts[other]}
-        self._durables = {name: self._consumer(replicas) for name, replicas in durables.items()}
+            self._durables[f"{service}-commands"] = self._consumer(self._parts[service], self._answer)
+            self._durables[EVENTS[service]] = self._consumer(self._parts[other], _nothing)
         self._owed: defaultdict[tuple[str, str], float] = defaultdict(float)
         self._took_s: list[float] = []
 
-    def _consumer(self, replicas: list[Process]) -> Consumer:
-        return Consumer(self.machine, replicas, self._postgres, lambda _: None)
+    def _consumer(self, replicas: list[Process], committed: Callable[[list[Request]], None]) -> Consumer:
+        return Consumer(self.machine, replicas, self._postgres, committed)
 
     def closed(self, kinds: Sequence[str], connections: int, seconds: float) -> Outcome:
         """So many connections, each of which sends the next request when the last was answered; then all is applied."""
@@ -73,7 +86,7 @@ class Installation:
         def arrive(kind: str, number: int) -> None:
             if self.machine.now >= seconds:
                 return
-            self.request(kind, number, _nothing)
+            self.request(kind, number, lambda: None)
             self.machine.delay(self._random.expovariate(rates[kind]), lambda: arrive(kind, number + 1))
 
         def begin(kind: str) -> None:
@@ -83,61 +96,78 @@ class Installation:
             begin(kind)
         return self._end()
 
-    def wakes(self) -> dict[str, float]:
-        """How often each part of `AWAKE` woke for a request; of the services that answer questions, the tracker."""
-        parts = {part: self._parts["tracker" if part == "questions" else part] for part in AWAKE}
-        return {part: sum(one.wakes for one in many) / len(self._took_s) for part, many in parts.items()}
-
     def request(self, kind: str, connection: int, answered: Callable[[], None]) -> None:
         """One request; ``answered`` is called when its answer has arrived."""
-        demand, run, began = self.demands.kinds[kind], self.machine.run, self.machine.now
+        demand, run, began = self._demand[kind], self.machine.run, self.machine.now
         gateway = self._parts["gateway"][connection % len(self._parts["gateway"])]
-        visit, hop = _visit(demand.work["gateway"], 3 if kind in COMMANDS_OF else 2), _visit(demand.work["nats"], 2)
 
         def end() -> None:
             self._took_s.append(self.machine.now - began)
             answered()
 
-        def back() -> None:
-            run(self._nats, hop, lambda: run(gateway, visit, end))
-
-        def applied() -> None:
-            back()
-            self._beside(kind, demand)
-
         def ask() -> None:
-            if kind not in COMMANDS_OF:
-                self._question(demand, SERVICE_OF[kind], back)
-                return
-            run(gateway, visit, _nothing)  # that it is stored
-            self._durables[COMMANDS_OF[kind]].put(Message(demand.answer, demand.each, demand.wait_s, applied))
+            asked = Request(kind, demand, gateway, end)
+            if kind in COMMANDS_OF:
+                message = Message(demand.own, self._stretched(demand.each), demand.wait_s, asked)
+                self._durables[COMMANDS_OF[kind]].put(message)
+            else:
+                self._question(asked)
 
         def checked() -> None:
-            run(self._nats, hop, ask)
+            run(self._nats, demand.nats.own_s / 2, ask)
 
         def enter() -> None:
-            run(gateway, visit, lambda: run(self._postgres, Work(demand.gateway_postgres_s), checked))
+            run(gateway, demand.gateway.own_s / 2, lambda: run(self._postgres, demand.gateway_postgres_s, checked))
 
-        run(self._parts["senders"][connection % SENDERS], demand.work["senders"], enter)
+        run(self._parts["senders"][connection % SENDERS], demand.sender_s, enter)
 
-    def _question(self, demand: Demand, service: str, back: Callable[[], None]) -> None:
-        run, visit = self.machine.run, _visit(demand.work["questions"], 2)
-        replica = self._random.choice(self._parts[service])
+    def _question(self, asked: Request) -> None:
+        run, own = self.machine.run, asked.demand.own
+        replica = self._random.choice(self._parts[SERVICE_OF[asked.kind]])
 
         def read() -> None:
-            run(self._postgres, Work(demand.answer.postgres_s), told)
+            run(self._postgres, own.postgres_s, lambda: self.machine.delay(asked.demand.wait_s, told))
 
         def told() -> None:
-            self.machine.delay(demand.wait_s, lambda: run(replica, visit, back))
+            self._answer([asked])
 
-        run(replica, visit, read)
+        run(replica, own.service_s, read)
+
+    def _answer(self, asked: list[Request]) -> None:
+        """What was committed together is told together, and wakes each gateway that has some of it once."""
+        count = len(asked)
+        for one in asked:
+            self._beside(one.kind, one.demand)
+
+        def tell() -> None:
+            groups: defaultdict[str, list[Request]] = defaultdict(list)
+            for one in asked:
+                groups[one.gateway.name].append(one)
+            for group in groups.values():
+                self._receive(group)
+
+        each_s = sum(one.demand.nats.each_s for one in asked) / count
+        self.machine.run(self._nats, each_s + sum(one.demand.nats.own_s / 2 for one in asked), tell)
+
+    def _receive(self, group: list[Request]) -> None:
+        each_s = sum(one.demand.gateway.each_s for one in group) / len(group)
+
+        def end() -> None:
+            for one in group:
+                one.end()
+
+        self.machine.run(group[0].gateway, each_s + sum(one.demand.gateway.own_s / 2 for one in group), end)
 
     def _beside(self, kind: str, demand: Demand) -> None:
         """What is applied after the answer: the log's entries, what the other service takes, what the servers do."""
-        self.machine.run(self._postgres, Work(demand.rest_s), _nothing)
+        self.machine.run(self._postgres, demand.rest_s, lambda: None)
         for durable, share in demand.beside.items():
+            each = share.each if durable in AUDIT else self._stretched(share.each)
             for _ in range(self._whole((kind, durable), share.messages)):
-                self._durables[durable].put(Message(share.own, share.each, 0.0, _nothing))
+                self._durables[durable].put(Message(share.own, each, 0.0, None))
+
+    def _stretched(self, each: Cost) -> Cost:
+        return Cost(each.service_s * self._stretch, each.postgres_s * self._stretch)
 
     def _whole(self, of: tuple[str, str], share: float) -> int:
         """A whole number now, so that in the end there is the share of each: 0.5 is one every second time."""
@@ -155,21 +185,15 @@ class Installation:
 
 
 def fitted(measured: Measured) -> Demands:
-    """The demands that make this model use of each part what was measured. Raises `KeyError` for a missing point."""
-    cores = float(measured.machine["cores"])
-
-    def wakes(found: Demands, kind: str, connections: int) -> dict[str, float]:
-        installation = Installation(found, 1, cores)
-        installation.closed((kind,), connections, FITTING_S)
-        return installation.wakes()
-
-    return demands.of(measured, wakes)
-
-
-def _visit(work: Work, visits: int) -> Work:
-    """One of so many visits of a request: its own work is spread, waking is paid each time."""
-    return Work(work.own_s / visits, work.wake_s)
+    """The demands, and the crowding that makes `CROWDED` as slow as it was (by halving). Raises `KeyError`."""
+    found = demands.of(measured)
+    wanted, low, high = measured.middle(CROWDED).rate, 0.0, 1.0
+    for _ in range(HALVINGS):
+        tried = replace(found, crowding=(low + high) / 2)
+        rate = Installation(tried, CROWDED.processes, found.cores).closed(CROWDED.kinds, CONNECTIONS, FITTING_S).rate
+        low, high = (low, tried.crowding) if rate < wanted else (tried.crowding, high)
+    return replace(found, crowding=(low + high) / 2)
 
 
-def _nothing() -> None:
+def _nothing(_: list[Request]) -> None:
     """Nobody waits for it."""

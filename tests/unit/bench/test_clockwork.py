@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from bench.scale import demands
 from bench.scale.clockwork import Consumer, Cost, Machine, Message, Process
-from bench.scale.demands import SERVICE_OF
-from bench.scale.model import Installation
+from bench.scale.demands import SERVICE_OF, Part
+from bench.scale.model import CROWDED, Installation
 from bench.scale.points import CONNECTIONS, Found, Measured, Point
+from bench.simulate import compared
 
 
 def _until_done(machine: Machine) -> None:
@@ -20,7 +22,7 @@ def _until_done(machine: Machine) -> None:
 
 def test_cores_are_shared_and_a_process_is_one_line() -> None:
     machine, ended = Machine(2), list[tuple[str, float]]()
-    python, server = Process("python"), Process("server", None)
+    python, server = Process("python"), Process("server", many=True)
 
     def note(name: str) -> Callable[[], None]:
         return lambda: ended.append((name, machine.now))
@@ -39,12 +41,32 @@ def test_cores_are_shared_and_a_process_is_one_line() -> None:
 
 
 def test_a_consumer_takes_all_that_waits_in_one_transaction() -> None:
-    machine, ended = Machine(4), list[float]()
-    consumer = Consumer(machine, [Process("replica")], Process("postgres", None))
-    for _ in range(11):
-        consumer.put(Message(Cost(0.25, 0.0), Cost(1.0, 0.5), 0.5, lambda: ended.append(machine.now)))
+    machine, ended = Machine(4), list[tuple[int, float]]()
+    consumer = Consumer(
+        machine,
+        [Process("replica")],
+        Process("postgres", many=True),
+        lambda told: ended.append((len(told), machine.now)),
+    )
+    message = Message(Cost(0.25, 0.0), Cost(1.0, 0.5), 0.5, None)
+    consumer.put(message)
+    for _ in range(10):
+        machine.delay(1.0, lambda: consumer.put(message))
     _until_done(machine)
-    assert ended == [2.25, *[6.75] * 10]  # 1 + 0.25 + 0.5 + 0.5, then 1 + 10 * 0.25 + 0.5 + 0.5
+    assert ended == [(1, 2.25), (10, 6.75)]  # 1 + 0.25 + 0.5 + 0.5, then 1 + 10 * 0.25 + 0.5 + 0.5
+
+
+def test_what_waits_is_dealt_to_all_who_are_free() -> None:
+    machine, ended = Machine(4), list[tuple[int, float]]()
+    replicas = [Process("one"), Process("two")]
+    consumer = Consumer(
+        machine, replicas, Process("postgres", many=True), lambda told: ended.append((len(told), machine.now))
+    )
+    for _ in range(5):
+        consumer.put(Message(Cost(1.0, 0.0), Cost(1.0, 0.0), 0.0, None))
+    _until_done(machine)
+    assert sorted(count for count, _ in ended) == [2, 3]
+    assert sorted(at for _, at in ended) == pytest.approx([3.0, 4.0])
 
 
 def _found(count: int, seconds: float, cpu_s: dict[str, float], transactions: float, answer_ms: float) -> Found:
@@ -65,13 +87,14 @@ def _measured() -> Measured:
 
 
 def test_two_measurements_tell_a_transaction_from_its_messages() -> None:
-    kinds = demands.of(_measured()).kinds
-    signal = kinds["signal"]
+    found = demands.of(_measured())
+    signal, question = found.commands["signal"], found.questions[1]
     assert signal.each.service_s == pytest.approx(0.002)
-    assert signal.answer.service_s == pytest.approx(0.001)
+    assert signal.own.service_s == pytest.approx(0.001)
+    assert signal.gateway == pytest.approx(Part(0.001))
     assert signal.wait_s == pytest.approx(0.009 - 0.004)  # the rest of the answer's time
-    assert kinds["items"].each == Cost(0.0, 0.0)  # a question is no transaction of a consumer
-    assert kinds["items"].answer.service_s == pytest.approx(0.0012)
+    assert question.each == Cost(0.0, 0.0)  # a question is no transaction of a consumer
+    assert question.own.service_s == pytest.approx(0.0012)
 
 
 def test_one_connection_is_answered_as_fast_as_its_parts_allow() -> None:
@@ -81,12 +104,21 @@ def test_one_connection_is_answered_as_fast_as_its_parts_allow() -> None:
 
 
 def test_a_part_that_is_always_busy_is_the_end_and_more_processes_move_it() -> None:
-    """1 ms of one gateway for each question: no more than 1,000 a second; two gateways are no longer the end."""
+    """1.2 ms of one tracker for each question: no more than 833 a second; two trackers carry twice as many."""
     found = demands.of(_measured())
-    one = Installation(found, 1, 8).closed(("items",), 64, 10).rate
-    two = Installation(found, 2, 8).closed(("items",), 64, 10).rate
-    assert one == pytest.approx(1000 / 1.2, rel=0.02)  # the tracker's 1.2 ms
-    assert two > 1.8 * one
+    one = Installation(found, 1, 16).closed(("items",), 64, 10).rate
+    two = Installation(found, 2, 16).closed(("items",), 64, 10).rate
+    assert one == pytest.approx(1000 / 1.2, rel=0.02)
+    assert two == pytest.approx(2 * one, rel=0.1)
+
+
+def test_cores_that_are_shared_by_more_processes_carry_less() -> None:
+    """Transactions get smaller, so more of their fixed cost is paid; and crowding stretches that cost."""
+    found = demands.of(_measured())
+    one, four = (Installation(found, count, 2).closed(("signal",), 16, 10).rate for count in (1, 4))
+    crowded = Installation(replace(found, crowding=0.2), 4, 2).closed(("signal",), 16, 10).rate
+    assert one < four  # the one service was the end of it, not the cores
+    assert crowded < four
 
 
 def test_arrivals_by_chance_wait_longer_the_busier_it_is() -> None:
@@ -96,3 +128,18 @@ def test_arrivals_by_chance_wait_longer_the_busier_it_is() -> None:
     assert calm.rate == pytest.approx(100, rel=0.1)
     assert busy.rate == pytest.approx(700, rel=0.1)
     assert calm.p95_ms < busy.p95_ms
+
+
+def test_a_point_that_no_demand_comes_from_is_found_again() -> None:
+    """What the model says of four of each, taken for a measurement, is what is predicted from the others."""
+    measured = _measured()
+    crowded = replace(demands.of(measured), crowding=0.25)
+    for point in (CROWDED, Point(2, CONNECTIONS, ("patch",))):
+        rate = Installation(crowded, point.processes, 2).closed(point.kinds, CONNECTIONS, 20).rate
+        measured.add(point, _found(round(rate * 100), 100.0, {}, 1, 9.0))
+    measured.add(Point(2, CONNECTIONS, ("items",)), measured.middle(Point(1, CONNECTIONS, ("items",))))
+    measured.add(Point(4, CONNECTIONS, ("items",)), measured.middle(Point(1, CONNECTIONS, ("items",))))
+    ((point, rate, predicted, off),) = compared(measured)
+    assert point.kinds == ("patch",)
+    assert predicted == pytest.approx(rate, rel=0.05)
+    assert abs(off) < 0.05
