@@ -27,7 +27,7 @@ from bench.lab import WAIT_S, BenchError, Lab, Space
 from bench.load import listening
 from bench.query import gateway
 from bench.scale.meter import Meter
-from bench.scale.points import CONNECTIONS, Found, Measured, Point
+from bench.scale.points import CONNECTIONS, OTHERS_AT_MOST, Found, Measured, Point
 from bench.scale.traffic import KINDS, MIX, prepare
 from deploy.embedded import EmbeddedError, free_port
 from libs.common.roster import place
@@ -35,7 +35,7 @@ from libs.common.roster import place
 PROCESSES = (1, 2, 4)
 SENDERS = 2
 IDLE_S, WARM_UP_S = 4.0, 1.5
-OTHERS_AT_MOST, TRIES = 0.2, 3  # processors that strangers may use
+TRIES = 3
 SERVICES = ("governance", "tracker")
 OUTBOX = "SELECT " + " + ".join(
     f"(SELECT count(*) FROM {service}.outbox WHERE sent_at IS NULL)" for service in (*SERVICES, "audit")

@@ -1,4 +1,4 @@
-"""What one request costs each part, from what was measured with one process of each: alone, and sixteen at once.
+"""What one request costs each part, from what was measured: alone, and sixteen at once.
 
 By the utilisation law (Denning and Buzen, 1978) the demand of a part is its busy time divided by the requests. A
 consumer takes all that waits in one transaction, its outcomes go to a gateway together, and what those wake comes
@@ -87,7 +87,7 @@ class Demands:
 
 
 def of(measured: Measured) -> Demands:
-    """Fitted to the measurements with one process of each and one kind. Raises `KeyError` if one is missing."""
+    """Commands fitted to one process of each, questions to each number. Raises `KeyError` for a missing point."""
 
     def middle(processes: int, connections: int, kind: str) -> Found:
         return measured.middle(Point(processes, connections, (kind,)))

@@ -83,18 +83,18 @@ class Installation:
     def open(self, rates: dict[str, float], seconds: float) -> Outcome:
         """Requests that arrive by chance (Poisson), so many a second of each kind, whether others wait or not."""
 
-        def arrive(kind: str, number: int) -> None:
-            if self.machine.now >= seconds:
-                return
-            self.request(kind, number, lambda: None)
-            self.machine.delay(self._random.expovariate(rates[kind]), lambda: arrive(kind, number + 1))
+        def next_one(kind: str, number: int) -> None:
+            after = self._random.expovariate(rates[kind])
+            if self.machine.now + after < seconds:
+                self.machine.delay(after, lambda: arrive(kind, number))
 
-        def begin(kind: str) -> None:
-            self.machine.delay(self._random.expovariate(rates[kind]), lambda: arrive(kind, 0))
+        def arrive(kind: str, number: int) -> None:
+            self.request(kind, number, lambda: None)
+            next_one(kind, number + 1)
 
         for kind in rates:
-            begin(kind)
-        return self._end()
+            next_one(kind, 0)
+        return self._end(seconds)
 
     def request(self, kind: str, connection: int, answered: Callable[[], None]) -> None:
         """One request; ``answered`` is called when its answer has arrived."""
@@ -176,12 +176,12 @@ class Installation:
         self._owed[of] -= whole
         return whole
 
-    def _end(self) -> Outcome:
+    def _end(self, at_least_s: float = 0.0) -> Outcome:
         while self.machine.step():
             pass
-        now, took = self.machine.now, self._took_s
+        now, took = max(self.machine.now, at_least_s), self._took_s or [0.0]
         used = {one.name: one.used_s / now for many in self._parts.values() for one in many}
-        return Outcome(len(took) / now, sum(took) / len(took) * 1000, percentile(took, 0.95) * 1000, used)
+        return Outcome(len(self._took_s) / now, sum(took) / len(took) * 1000, percentile(took, 0.95) * 1000, used)
 
 
 def fitted(measured: Measured) -> Demands:

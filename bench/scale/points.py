@@ -12,6 +12,7 @@ from bench.figures import RESULTS
 
 KEPT = RESULTS / "scale.json"
 CONNECTIONS = 16
+OTHERS_AT_MOST = 0.2  # processors that strangers may use while something is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Found:
     idle: dict[str, float]
     applied: dict[str, tuple[float, float]]
     answer_ms: float
-    others: float = 0.0
+    others: float
 
     @property
     def rate(self) -> float:
@@ -81,6 +82,10 @@ class Measured:
         rates = [one.rate for one in self.rounds[point.name]]
         middle = statistics.median(rates)
         return max(abs(rate - middle) for rate in rates) / middle
+
+    def disturbed(self, point: Point) -> bool:
+        """Whether somebody else used the machine in the round that counts."""
+        return self.middle(point).others > OTHERS_AT_MOST
 
     def save(self, path: Path = KEPT) -> None:
         """Write it."""

@@ -74,7 +74,7 @@ def _found(count: int, seconds: float, cpu_s: dict[str, float], transactions: fl
         ("governance-commands", "tracker-commands", "tracker-events", "audit-events", "audit-records"), (0.0, 0.0)
     )
     applied |= {"governance-commands": (count, transactions), "tracker-commands": (count, transactions)}
-    return Found({"signal": count}, seconds, cpu_s, {}, applied, answer_ms)
+    return Found({"signal": count}, seconds, cpu_s, {}, applied, answer_ms, 0.0)
 
 
 def _measured() -> Measured:
