@@ -29,6 +29,7 @@ SITES = {
 }
 TRIED = (1, 2, 4)
 SITES_AT_LEAST = 10
+FEW = 4  # questions at once, below which each finds its process asleep
 BUSY_AT_MOST, ANSWER_P95_MS = 0.6, 100.0
 
 
@@ -44,7 +45,9 @@ def compared(measured: Measured) -> Iterator[tuple[Point, float, float, float]]:
     for point in measured.points.values():
         if not _is_fitted(point):
             cores = float(measured.machine["cores"])
-            predicted = Installation(found, point.processes, cores).closed(point.kinds, point.connections, SECONDS).rate
+            few = point.kinds.count(QUESTION) * point.connections < FEW * len(point.kinds)
+            installation = Installation(found, point.processes, cores, few_questions=few)
+            predicted = installation.closed(point.kinds, point.connections, SECONDS).rate
             rate = measured.middle(point).rate
             yield point, rate, predicted, predicted / rate - 1
 
@@ -55,7 +58,7 @@ def needed(measured: Measured, sites: int, kind: str) -> Iterator[tuple[int, int
     found = fitted(measured)
     for cores in (2, 4, 8, 16):
         for processes in TRIED:
-            yield cores, processes, Installation(found, processes, cores).open(rates, SECONDS)
+            yield cores, processes, Installation(found, processes, cores, few_questions=True).open(rates, SECONDS)
 
 
 def _show_points(console: Console, measured: Measured) -> bool:

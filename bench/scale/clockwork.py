@@ -94,6 +94,29 @@ class Message(NamedTuple):
     told: Any
 
 
+class Lock:
+    """A row that only one transaction at a time may change, such as the head of the audit log."""
+
+    def __init__(self) -> None:
+        self._held = False
+        self._waiting: deque[Done] = deque()
+
+    def take(self, then: Done) -> None:
+        """Call ``then`` as soon as it is free."""
+        if self._held:
+            self._waiting.append(then)
+        else:
+            self._held = True
+            then()
+
+    def release(self) -> None:
+        """Whoever waits longest goes on."""
+        if self._waiting:
+            self._waiting.popleft()()
+        else:
+            self._held = False
+
+
 class Consumer:
     """Replicas that take all that waits in one transaction, one transaction after another (libs/common/loop.py)."""
 
@@ -105,8 +128,10 @@ class Consumer:
         replicas: list[Process],
         postgres: Process,
         committed: Callable[[list[Any]], None],
+        lock: Lock | None = None,
     ) -> None:
         self._machine, self._postgres, self._committed = machine, postgres, committed
+        self._lock = lock
         self._idle = deque(replicas)
         self._waiting: deque[Message] = deque()
         self._asked = False
@@ -131,9 +156,18 @@ class Consumer:
 
         def end() -> None:
             self._idle.append(replica)
+            if self._lock is not None:
+                self._lock.release()
             self._committed([one.told for one in taken])
             self._begin()
 
         run, delay = self._machine.run, self._machine.delay
-        run(replica, service_s, lambda: run(self._postgres, postgres_s, lambda: delay(wait_s, end)))
+
+        def apply() -> None:
+            run(replica, service_s, lambda: run(self._postgres, postgres_s, lambda: delay(wait_s, end)))
+
+        if self._lock is not None:
+            self._lock.take(apply)
+        else:
+            apply()
         self._begin()

@@ -8,6 +8,7 @@ the gateway, and two measurements, of small and of large transactions, give both
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -63,23 +64,27 @@ class Demands:
     """All kinds of commands, questions by how many processes there are of each, and what else `model` needs.
 
     Questions come in no transactions. How many of them a process finds when it wakes follows from too much, so what
-    they cost is taken from the measurement with as many processes. ``idle``: seconds a second of each part when nobody
-    asks. ``crowding``: processes that share a core push each other out of its caches, and what happens once for a
-    transaction takes longer, by so much for each set of processes more on the ``cores`` on which was measured.
+    they cost is taken from the measurement with as many processes; 0 is that of one at a time, which counts where few
+    come at once. ``idle``: seconds a second of each part when nobody asks; ``others``: of all that is no part.
+    ``crowding``: processes that share a core push each other out of its caches, and what happens once for a transaction
+    takes longer, by so much for each set of processes more on the ``cores`` on which was measured.
     """
 
     commands: dict[str, Demand]
     questions: dict[int, Demand]
     idle: dict[str, float]
     cores: float
+    others: float
     crowding: float = 0.0
 
-    def of(self, kind: str, processes: int, cores: float) -> Demand:
-        """The demand of one kind, with so many processes of each on so many cores."""
+    def of(self, kind: str, processes: int, cores: float, *, few: bool) -> Demand:
+        """The demand of one kind, with so many processes of each on so many cores; ``few`` questions at once."""
         if kind != QUESTION:
             return self.commands[kind]
+        if few:
+            return self.questions[0]
         crowd = processes * self.cores / cores
-        return self.questions[max(count for count in self.questions if count <= max(1.0, crowd))]
+        return self.questions[max(count for count in self.questions if 0 < count <= max(1.0, crowd))]
 
     def stretch(self, processes: int, cores: float) -> float:
         """How much longer takes what happens once for a transaction."""
@@ -96,7 +101,10 @@ def of(measured: Measured) -> Demands:
     alone = middle(1, 1, QUESTION)
     counts = sorted({point.processes for point in measured.points.values()})
     questions = {count: _of(QUESTION, alone, middle(count, CONNECTIONS, QUESTION)) for count in counts}
-    return Demands(commands, questions, middle(1, CONNECTIONS, "signal").idle, float(measured.machine["cores"]))
+    questions[0] = _of(QUESTION, alone, alone)
+    others = statistics.median(measured.middle(point).others for point in measured.points.values())
+    idle = middle(1, CONNECTIONS, "signal").idle
+    return Demands(commands, questions, idle, float(measured.machine["cores"]), max(0.0, others))
 
 
 def _of(kind: str, alone: Found, many: Found) -> Demand:

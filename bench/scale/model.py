@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from bench.figures import percentile
 from bench.scale import demands
-from bench.scale.clockwork import Consumer, Cost, Machine, Message, Process
+from bench.scale.clockwork import Consumer, Cost, Lock, Machine, Message, Process
 from bench.scale.demands import AUDIT, COMMANDS_OF, EVENTS, SERVICE_OF, Demand, Demands
 from bench.scale.points import CONNECTIONS, Measured, Point
 
@@ -47,10 +47,12 @@ class Request:
 class Installation:
     """So many processes of each service (the audit log: one) on a machine of so many cores."""
 
-    def __init__(self, found: Demands, processes: int, cores: float, seed: int = 1) -> None:
+    def __init__(
+        self, found: Demands, processes: int, cores: float, *, few_questions: bool = False, seed: int = 1
+    ) -> None:
         idle = sum(used * (1 if part in ONE_ONLY else processes) for part, used in found.idle.items())
-        self._demand = {kind: found.of(kind, processes, cores) for kind in SERVICE_OF}
-        self._stretch, self.machine = found.stretch(processes, cores), Machine(cores - idle)
+        self._demand = {kind: found.of(kind, processes, cores, few=few_questions) for kind in SERVICE_OF}
+        self._stretch, self.machine = found.stretch(processes, cores), Machine(cores - idle - found.others)
         self._random = random.Random(seed)
         self._parts = {
             name: [Process(f"{name}-{number}") for number in range(processes)]
@@ -59,15 +61,18 @@ class Installation:
         self._parts["senders"] = [Process(f"sender-{number}") for number in range(SENDERS)]
         audit, self._postgres, self._nats = Process("audit"), Process("postgres", many=True), Process("nats", many=True)
         self._parts |= {"audit": [audit], "postgres": [self._postgres], "nats": [self._nats]}
-        self._durables = {name: self._consumer([audit], _nothing) for name in AUDIT}
+        head = Lock()
+        self._durables = {name: self._consumer([audit], _nothing, head) for name in AUDIT}
         for service, other in demands.OTHER.items():
             self._durables[f"{service}-commands"] = self._consumer(self._parts[service], self._answer)
             self._durables[EVENTS[service]] = self._consumer(self._parts[other], _nothing)
         self._owed: defaultdict[tuple[str, str], float] = defaultdict(float)
         self._took_s: list[float] = []
 
-    def _consumer(self, replicas: list[Process], committed: Callable[[list[Request]], None]) -> Consumer:
-        return Consumer(self.machine, replicas, self._postgres, committed)
+    def _consumer(
+        self, replicas: list[Process], committed: Callable[[list[Request]], None], lock: Lock | None = None
+    ) -> Consumer:
+        return Consumer(self.machine, replicas, self._postgres, committed, lock)
 
     def closed(self, kinds: Sequence[str], connections: int, seconds: float) -> Outcome:
         """So many connections, each of which sends the next request when the last was answered; then all is applied."""
@@ -146,11 +151,11 @@ class Installation:
             for group in groups.values():
                 self._receive(group)
 
-        each_s = sum(one.demand.nats.each_s for one in asked) / count
+        each_s = self._stretch * sum(one.demand.nats.each_s for one in asked) / count
         self.machine.run(self._nats, each_s + sum(one.demand.nats.own_s / 2 for one in asked), tell)
 
     def _receive(self, group: list[Request]) -> None:
-        each_s = sum(one.demand.gateway.each_s for one in group) / len(group)
+        each_s = self._stretch * sum(one.demand.gateway.each_s for one in group) / len(group)
 
         def end() -> None:
             for one in group:
@@ -162,9 +167,9 @@ class Installation:
         """What is applied after the answer: the log's entries, what the other service takes, what the servers do."""
         self.machine.run(self._postgres, demand.rest_s, lambda: None)
         for durable, share in demand.beside.items():
-            each = share.each if durable in AUDIT else self._stretched(share.each)
+            each = share.each if durable in AUDIT else self._stretched(share.each)  # the one audit log is not crowded
             for _ in range(self._whole((kind, durable), share.messages)):
-                self._durables[durable].put(Message(share.own, each, 0.0, None))
+                self._durables[durable].put(Message(share.own, each, demand.wait_s, None))  # a commit waits for a disk
 
     def _stretched(self, each: Cost) -> Cost:
         return Cost(each.service_s * self._stretch, each.postgres_s * self._stretch)
