@@ -6,7 +6,7 @@ import asyncio
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from bench.figures import Figure, Report, median_rate
 from bench.lab import BenchError, Lab, Space
 from bench.load import listening, one, timed
 from bench.query import gateway
+from bench.rules import HEAD, KINDS, RULE
 from libs.judge.capsule import About, digest, make_body
 from libs.judge.facts import Fact, Facts
 from libs.judge.policy import Policy, parse_policy
@@ -29,51 +30,15 @@ ASKED = 400
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ENGINE = "bare CEL engine, same conditions"
 
-# What rules ask of small facts: a value, totals, and each part.
-KINDS: Mapping[str, tuple[dict[str, Any], str]] = {
-    "coverage.cobertura": (
-        {"line_rate_percent": 91.0, "lines_valid": 100, "lines_covered": 91},
-        "derived.lowest_percent >= 80.0 && derived.lines_valid > 0",
-    ),
-    "ops.preflight": (
-        {"overall_status": "ok", "error_count": 0, "warning_count": 0},
-        "parts.all(part, part.error_count == 0)",
-    ),
-    "ops.security": ({"risk_level": "low", "risk_score": 3}, "fact.risk_score <= 10"),
-    "ops.quality_streak": ({"current_streak_weeks": 5}, "fact.current_streak_weeks >= 2"),
-    "ops.runbook": (
-        {"overall_status": "ok", "critical_count": 0, "check_count": 3},
-        "fact.critical_count == 0 && fact.check_count > 0",
-    ),
-}
-RULE = """
-  - id: rule_{number}
-    title: Rule {number}
-    severity: required
-    weight: 1
-    kind: {kind}
-    scope: subject
-    when: {when}
-    observed: seen
-    wanted: good
-    max_age_hours: 24
-"""
-HEAD = """
-name: {name}
-title: A gate that is measured
-description: Rules of every kind
-subject_mode: {mode}
-allow_warnings: true
-min_score_percent: 0
-rules:
-"""
-
 
 def _policy(count: int) -> Policy:
     kinds = list(KINDS)
     rules = "".join(
         RULE.format(
-            number=number, kind=kinds[number % len(kinds)], when=json.dumps(KINDS[kinds[number % len(kinds)]][1])
+            number=number,
+            kind=kinds[number % len(kinds)],
+            scope="subject",
+            when=json.dumps(KINDS[kinds[number % len(kinds)]][1]),
         )
         for number in range(count)
     )
@@ -192,7 +157,7 @@ async def _admission(lab: Lab, report: Report) -> None:
 
 async def _make_go(space: Space, port: int, token: str) -> int:
     """A gate of one rule, and a version that is GO by it."""
-    rule = RULE.format(number=1, kind="ops.security", when="fact.risk_score <= 10").replace("subject\n", "version\n")
+    rule = RULE.format(number=1, kind="ops.security", scope="version", when="fact.risk_score <= 10")
     content = HEAD.format(name="quick", mode="version") + rule
     said = json.dumps({"content": content, "reason": "To be measured"}).encode()
     await one(port, token, "PUT", "/api/policies/quick", said)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from bench.scale.demands import QUESTION
+from bench.scale.demands import QUESTION, Demands
 from bench.scale.model import CROWDED, Installation, Outcome, fitted
 from bench.scale.points import Measured, Point, load
 
@@ -39,9 +39,8 @@ def _is_fitted(point: Point) -> bool:
     return alone and (point.processes == 1 or point.kinds == (QUESTION,) or point == CROWDED)
 
 
-def compared(measured: Measured) -> Iterator[tuple[Point, float, float, float]]:
+def compared(measured: Measured, found: Demands) -> Iterator[tuple[Point, float, float, float]]:
     """Each point that no demand comes from: measured and predicted requests a second, and by which share it is off."""
-    found = fitted(measured)
     for point in measured.points.values():
         if not _is_fitted(point):
             cores = float(measured.machine["cores"])
@@ -52,19 +51,18 @@ def compared(measured: Measured) -> Iterator[tuple[Point, float, float, float]]:
             yield point, rate, predicted, predicted / rate - 1
 
 
-def needed(measured: Measured, sites: int, kind: str) -> Iterator[tuple[int, int, Outcome]]:
+def needed(found: Demands, sites: int, kind: str) -> Iterator[tuple[int, int, Outcome]]:
     """The busiest second of so many sites, for machines of 2 to 16 cores and some processes of each service."""
     rates = {what: count * sites / DAY_S * PEAK for what, count in SITES[kind].items()}
-    found = fitted(measured)
     for cores in (2, 4, 8, 16):
         for processes in TRIED:
             yield cores, processes, Installation(found, processes, cores, few_questions=True).open(rates, SECONDS)
 
 
-def _show_points(console: Console, measured: Measured) -> bool:
+def _show_points(console: Console, measured: Measured, found: Demands) -> bool:
     table = Table("point", "measured /s", "predicted /s", "off", "rounds differ by")
     good = True
-    for point, rate, predicted, off in compared(measured):
+    for point, rate, predicted, off in compared(measured, found):
         others = " (disturbed)" if measured.disturbed(point) else ""
         spread = f"{measured.spread(point):.0%}{others}"
         table.add_row(point.name, f"{rate:.0f}", f"{predicted:.0f}", f"{off:+.0%}", spread)
@@ -73,18 +71,18 @@ def _show_points(console: Console, measured: Measured) -> bool:
     return good
 
 
-def _show_sites(console: Console, measured: Measured, sites: int, kind: str) -> None:
+def _show_sites(console: Console, found: Demands, sites: int, kind: str) -> None:
     rate = sum(SITES[kind].values()) * sites / DAY_S * PEAK
     console.print(f"{sites:,} {kind} sites: {rate:.1f} requests in their busiest second")
     table = Table("cores", "of each", "answers /s", "p95 ms", "busiest part", "carries it")
-    for cores, processes, found in needed(measured, sites, kind):
-        name, used = max(found.used.items(), key=lambda one: one[1] / (cores if one[0] == "postgres" else 1))
+    for cores, processes, outcome in needed(found, sites, kind):
+        name, used = max(outcome.used.items(), key=lambda one: one[1] / (cores if one[0] == "postgres" else 1))
         share = used / (cores if name == "postgres" else 1)
-        total = sum(found.used.values()) / cores
-        fine = share <= BUSY_AT_MOST and total <= BUSY_AT_MOST and found.p95_ms <= ANSWER_P95_MS
+        total = sum(outcome.used.values()) / cores
+        fine = share <= BUSY_AT_MOST and total <= BUSY_AT_MOST and outcome.p95_ms <= ANSWER_P95_MS
         busiest = f"{name} {share:.0%}, all cores {total:.0%}"
         table.add_row(
-            f"{cores}", f"{processes}", f"{found.rate:.1f}", f"{found.p95_ms:.1f}", busiest, "yes" if fine else "no"
+            f"{cores}", f"{processes}", f"{outcome.rate:.1f}", f"{outcome.p95_ms:.1f}", busiest, "yes" if fine else "no"
         )
     console.print(table)
 
@@ -104,8 +102,9 @@ def main() -> int:
     except FileNotFoundError:
         console.print("nothing was measured yet: run python -m bench.scale --keep")
         return 2
-    good = _show_points(console, measured)
-    _show_sites(console, measured, arguments.sites, arguments.kind)
+    found = fitted(measured)
+    good = _show_points(console, measured, found)
+    _show_sites(console, found, arguments.sites, arguments.kind)
     return 0 if good else 1
 
 

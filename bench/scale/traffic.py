@@ -9,6 +9,8 @@ from typing import NamedTuple
 from bench.lab import Space
 from bench.load import Client, one
 from bench.query import TRACKER
+from bench.rules import HEAD, RULE
+from bench.rules import KINDS as FACTS
 
 KINDS = ("signal", "verdict", "items", "patch")
 # Of 20 requests: what a busy day of releases looks like from outside. Spread, so that every second has all of them.
@@ -31,43 +33,6 @@ SELECT 'operations/' || rule, 'operations', 'site-' || n, 'site', '', 'rule_' ||
     '{"observed": 3, "wanted": 0}', 'pending', false, '', true, 1, now(), now(), n, 'bench', 'bench', now(), now()
 FROM generate_series(1, $1) AS n, generate_series(1, $2) AS rule
 """
-FACTS = {
-    "coverage.cobertura": (
-        {"line_rate_percent": 91.0, "lines_valid": 100, "lines_covered": 91},
-        "derived.lowest_percent >= 80.0 && derived.lines_valid > 0",
-    ),
-    "ops.preflight": (
-        {"overall_status": "ok", "error_count": 0, "warning_count": 0},
-        "parts.all(part, part.error_count == 0)",
-    ),
-    "ops.security": ({"risk_level": "low", "risk_score": 3}, "fact.risk_score <= 10"),
-    "ops.quality_streak": ({"current_streak_weeks": 5}, "fact.current_streak_weeks >= 2"),
-    "ops.runbook": (
-        {"overall_status": "ok", "critical_count": 0, "check_count": 3},
-        "fact.critical_count == 0 && fact.check_count > 0",
-    ),
-}
-POLICY = """
-name: carried
-title: A gate of five rules
-description: Each report is judged.
-subject_mode: version
-allow_warnings: true
-min_score_percent: 0
-rules:
-"""
-RULE = """
-  - id: rule_{number}
-    title: Rule {number}
-    severity: required
-    weight: 1
-    kind: {kind}
-    scope: version
-    when: {when}
-    observed: seen
-    wanted: good
-    max_age_hours: 24
-"""
 
 
 class Request(NamedTuple):
@@ -82,10 +47,10 @@ class Request(NamedTuple):
 def policy() -> str:
     """The gate's policy: a rule for each kind of fact."""
     rules = (
-        RULE.format(number=number, kind=kind, when=json.dumps(when))
+        RULE.format(number=number, kind=kind, scope="version", when=json.dumps(when))
         for number, (kind, (_, when)) in enumerate(FACTS.items())
     )
-    return POLICY + "".join(rules)
+    return HEAD.format(name="carried", mode="version") + "".join(rules)
 
 
 def request(kind: str, number: int, run: str, items: Sequence[str]) -> Request:
@@ -111,7 +76,8 @@ async def prepare(space: Space, port: int, token: str) -> list[str]:
     await space.database.execute(INSERT_SITES, BOARDS)
     await space.database.execute(INSERT_BOARDS, BOARDS)
     await space.database.execute(INSERT_ITEMS, BOARDS, ITEMS_OF_A_BOARD)
-    await one(port, token, "PUT", "/api/policies/carried", json.dumps(said(policy())).encode())
+    said = {"content": policy(), "reason": "To be measured"}
+    await one(port, token, "PUT", "/api/policies/carried", json.dumps(said).encode())
     client = await Client.connect(port, token)
     try:
         for number in range(SUBJECTS * len(FACTS)):
@@ -121,8 +87,3 @@ async def prepare(space: Space, port: int, token: str) -> list[str]:
     await space.database.execute("ANALYZE")
     rows = await space.database.fetch("SELECT id, site FROM tracker.item ORDER BY rule_id, site")
     return [f"{TRACKER}/items/{row['id']}?site={row['site']}" for row in rows]
-
-
-def said(content: str) -> dict[str, str]:
-    """A policy with its reason."""
-    return {"content": content, "reason": "To be measured"}

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from bench.scale import demands
-from bench.scale.clockwork import Consumer, Cost, Machine, Message, Process
+from bench.scale.clockwork import Consumer, Cost, Lock, Machine, Message, Process
 from bench.scale.demands import SERVICE_OF, Part
-from bench.scale.model import CROWDED, Installation
+from bench.scale.model import CROWDED, Installation, fitted
 from bench.scale.points import CONNECTIONS, Found, Measured, Point
 from bench.simulate import compared
 
@@ -67,6 +67,16 @@ def test_what_waits_is_dealt_to_all_who_are_free() -> None:
     _until_done(machine)
     assert sorted(count for count, _ in ended) == [2, 3]
     assert sorted(at for _, at in ended) == pytest.approx([3.0, 4.0])
+
+
+def test_who_shares_a_lock_waits_for_the_other() -> None:
+    machine, ended, lock = Machine(4), list[float](), Lock()
+    for name in ("events", "records"):
+        Consumer(
+            machine, [Process(name)], Process("postgres", many=True), lambda _: ended.append(machine.now), lock
+        ).put(Message(Cost(1.0, 0.5), Cost(), 0.5, None))
+    _until_done(machine)
+    assert ended == [2.0, 4.0]
 
 
 def _found(count: int, seconds: float, cpu_s: dict[str, float], transactions: float, answer_ms: float) -> Found:
@@ -139,7 +149,7 @@ def test_a_point_that_no_demand_comes_from_is_found_again() -> None:
         measured.add(point, _found(round(rate * 100), 100.0, {}, 1, 9.0))
     measured.add(Point(2, CONNECTIONS, ("items",)), measured.middle(Point(1, CONNECTIONS, ("items",))))
     measured.add(Point(4, CONNECTIONS, ("items",)), measured.middle(Point(1, CONNECTIONS, ("items",))))
-    ((point, rate, predicted, off),) = compared(measured)
+    ((point, rate, predicted, off),) = compared(measured, fitted(measured))
     assert point.kinds == ("patch",)
     assert predicted == pytest.approx(rate, rel=0.05)
     assert abs(off) < 0.05
