@@ -1,9 +1,9 @@
 """``python -m bench.simulate``: predicts what ``python -m bench.scale --keep`` measured, then what many sites need.
 
-Demands come from eleven of the nineteen points: each kind alone with one process of each service (one request at a
-time, and sixteen), questions also with 2 and 4 processes, and reports with 4, from which crowding is taken. The other
-eight, commands with more processes and the mixed traffic, are predicted and compared. Exit code 1 when one is more
-than 15 % off: then the second table can't be believed either.
+Demands come from twelve of the nineteen points: each kind alone with one process of each service (one request at a
+time, and sixteen), questions also with 2 and 4 processes, reports with 4, from which crowding is taken, and mixed
+traffic with 1, from which comes what mixing costs. The other seven, commands and mixed traffic with more processes, are
+predicted and compared. Exit code 1 when one is more than 15 % off: then the second table can't be believed either.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.scale.demands import QUESTION, Demands
-from bench.scale.model import CROWDED, Installation, Outcome, fitted
+from bench.scale.model import CROWDED, MIXED, Installation, Outcome, fitted
 from bench.scale.points import Measured, Point, load
 
 OFF_AT_MOST = 0.15
@@ -36,7 +36,7 @@ BUSY_AT_MOST, ANSWER_P95_MS = 0.6, 100.0
 def _is_fitted(point: Point) -> bool:
     """Whether the demands come from it."""
     alone = len(set(point.kinds)) == 1
-    return alone and (point.processes == 1 or point.kinds == (QUESTION,) or point == CROWDED)
+    return point in (CROWDED, MIXED) or (alone and (point.processes == 1 or point.kinds == (QUESTION,)))
 
 
 def compared(measured: Measured, found: Demands) -> Iterator[tuple[Point, float, float, float]]:

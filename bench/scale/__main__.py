@@ -2,7 +2,8 @@
 
 All lies on one machine: gateways, governance, trackers, the audit log, PostgreSQL, NATS (both with fsync) and the
 senders. A point's rate counts until every consequence is applied: verdicts on the boards, entries in the audit log.
-About seven minutes on two cores; ``--keep`` writes bench/results/scale.json, which ``python -m bench.simulate`` reads.
+About a quarter of an hour on two cores; ``--keep`` writes bench/results/scale.json, which ``python -m bench.simulate``
+reads; ``--add`` puts more rounds beside those that were kept, since rounds differ.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from bench.lab import WAIT_S, BenchError, Lab, Space
 from bench.load import listening
 from bench.query import gateway
 from bench.scale.meter import Meter
-from bench.scale.points import CONNECTIONS, OTHERS_AT_MOST, Found, Measured, Point
+from bench.scale.points import CONNECTIONS, OTHERS_AT_MOST, Found, Measured, Point, load
 from bench.scale.traffic import KINDS, MIX, prepare
 from deploy.embedded import EmbeddedError, free_port
 from libs.common.roster import place
@@ -176,7 +177,9 @@ async def _run(arguments: argparse.Namespace) -> None:
                         measured.add(point, found)
                         told = f"{found.rate:8.1f} a second{found.answer_ms:9.1f} ms"
                         print(f"{point.name:<38}{told}, strangers used {found.others:.2f} processors", flush=True)
-    if arguments.keep:
+    if arguments.add:
+        measured.append(load())
+    if arguments.keep or arguments.add:
         measured.save()
 
 
@@ -186,6 +189,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="how often each point is measured")
     parser.add_argument("--seconds", type=float, default=4.0, help="how long each point is loaded")
     parser.add_argument("--keep", action="store_true", help="write bench/results/scale.json")
+    parser.add_argument("--add", action="store_true", help="add the rounds to those in bench/results/scale.json")
     parser.add_argument("--data-dir", type=Path, default=Path(".headgate"), help="folder for the servers' data")
     arguments = parser.parse_args()
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,11 +30,14 @@ class Process:
 
 
 class Machine:
-    """Simulated time. All times are in seconds; work takes ``stretch`` times as long as it says."""
+    """Simulated time. All times are in seconds; work takes ``stretch`` times as long as it says.
 
-    def __init__(self, cores: float) -> None:
-        self.cores, self.now = cores, 0.0
-        self._number = itertools.count()
+    ``uneven``: and by chance up to such a share of it more or less, so that not all go in step for ever.
+    """
+
+    def __init__(self, cores: float, uneven: float = 0.0, seed: int = 1) -> None:
+        self.cores, self.now, self.stretch, self._uneven = cores, 0.0, 1.0, uneven
+        self._number, self._random = itertools.count(), random.Random(seed)
         # Kept by the service that each active piece will have got when it ends: all get the same, so a piece of s
         # seconds that begins when each has got g ends at g + s, whatever the share is in between.
         self._given = 0.0
@@ -74,6 +78,7 @@ class Machine:
 
     def _begin(self, process: Process, seconds: float, done: Done) -> None:
         process.busy = True
+        seconds *= self.stretch * self._random.uniform(1.0 - self._uneven, 1.0 + self._uneven)
         piece = (self._given + max(seconds, EPSILON_S), next(self._number), process, seconds, done)
         heapq.heappush(self._working, piece)
 
@@ -83,6 +88,10 @@ class Cost(NamedTuple):
 
     service_s: float = 0.0
     postgres_s: float = 0.0
+
+    def times(self, factor: float) -> Cost:
+        """So many times as much."""
+        return Cost(self.service_s * factor, self.postgres_s * factor)
 
 
 class Message(NamedTuple):

@@ -30,6 +30,10 @@ class Part(NamedTuple):
     own_s: float
     each_s: float = 0.0
 
+    def times(self, factor: float) -> Part:
+        """So many times as much."""
+        return Part(self.own_s * factor, self.each_s * factor)
+
 
 class Share(NamedTuple):
     """A durable that gets messages of a request beside its answer: how many for each, and what they cost."""
@@ -37,6 +41,10 @@ class Share(NamedTuple):
     messages: float
     own: Cost
     each: Cost
+
+    def times(self, factor: float) -> Share:
+        """As many messages that cost so many times as much."""
+        return Share(self.messages, self.own.times(factor), self.each.times(factor))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,20 @@ class Demand:
     beside: dict[str, Share]
     wait_s: float
 
+    def times(self, factor: float) -> Demand:
+        """So many times as much of all processors."""
+        return Demand(
+            sender_s=self.sender_s * factor,
+            gateway=self.gateway.times(factor),
+            gateway_postgres_s=self.gateway_postgres_s * factor,
+            nats=self.nats.times(factor),
+            rest_s=self.rest_s * factor,
+            own=self.own.times(factor),
+            each=self.each.times(factor),
+            beside={durable: share.times(factor) for durable, share in self.beside.items()},
+            wait_s=self.wait_s,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Demands:
@@ -67,7 +89,8 @@ class Demands:
     they cost is taken from the measurement with as many processes; 0 is that of one at a time, which counts where few
     come at once. ``idle``: seconds a second of each part when nobody asks; ``others``: of all that is no part.
     ``crowding``: processes that share a core push each other out of its caches, and what happens once for a transaction
-    takes longer, by so much for each set of processes more on the ``cores`` on which was measured.
+    takes longer, by so much for each set of processes more on the ``cores`` on which was measured. ``mixing``: where
+    kinds take turns, all work takes longer by so much, since a part finds the other kind's code and rows in the caches.
     """
 
     commands: dict[str, Demand]
@@ -76,6 +99,7 @@ class Demands:
     cores: float
     others: float
     crowding: float = 0.0
+    mixing: float = 0.0
 
     def of(self, kind: str, processes: int, cores: float, *, few: bool) -> Demand:
         """The demand of one kind, with so many processes of each on so many cores; ``few`` questions at once."""

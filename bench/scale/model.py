@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 from bench.figures import percentile
@@ -18,11 +19,14 @@ from bench.scale import demands
 from bench.scale.clockwork import Consumer, Cost, Lock, Machine, Message, Process
 from bench.scale.demands import AUDIT, COMMANDS_OF, EVENTS, SERVICE_OF, Demand, Demands
 from bench.scale.points import CONNECTIONS, Measured, Point
+from bench.scale.traffic import MIX
 
 SENDERS = 2
 ONE_ONLY = ("nats", "postgres", "audit")  # parts that do not grow with the services' processes
+UNEVEN = 0.5
 FITTING_S, HALVINGS = 4.0, 7
 CROWDED = Point(4, CONNECTIONS, ("signal",))  # the one point of commands with several of each that demands come from
+MIXED = Point(1, CONNECTIONS, MIX)  # the one point of several kinds
 
 
 class Outcome(NamedTuple):
@@ -52,8 +56,8 @@ class Installation:
     ) -> None:
         idle = sum(used * (1 if part in ONE_ONLY else processes) for part, used in found.idle.items())
         self._demand = {kind: found.of(kind, processes, cores, few=few_questions) for kind in SERVICE_OF}
-        self._stretch, self.machine = found.stretch(processes, cores), Machine(cores - idle - found.others)
-        self._random = random.Random(seed)
+        self._stretch, self._mixing = found.stretch(processes, cores), found.mixing
+        self.machine, self._random = Machine(cores - idle - found.others, UNEVEN, seed), random.Random(seed)
         self._parts = {
             name: [Process(f"{name}-{number}") for number in range(processes)]
             for name in ("gateway", "governance", "tracker")
@@ -76,6 +80,7 @@ class Installation:
 
     def closed(self, kinds: Sequence[str], connections: int, seconds: float) -> Outcome:
         """So many connections, each of which sends the next request when the last was answered; then all is applied."""
+        self._mix(kinds)
 
         def send(connection: int, at: int) -> None:
             if self.machine.now < seconds:
@@ -87,6 +92,7 @@ class Installation:
 
     def open(self, rates: dict[str, float], seconds: float) -> Outcome:
         """Requests that arrive by chance (Poisson), so many a second of each kind, whether others wait or not."""
+        self._mix(rates)
 
         def next_one(kind: str, number: int) -> None:
             after = self._random.expovariate(rates[kind])
@@ -100,6 +106,9 @@ class Installation:
         for kind in rates:
             next_one(kind, 0)
         return self._end(seconds)
+
+    def _mix(self, kinds: Collection[str]) -> None:
+        self.machine.stretch = 1.0 + self._mixing * (len(set(kinds)) > 1)
 
     def request(self, kind: str, connection: int, answered: Callable[[], None]) -> None:
         """One request; ``answered`` is called when its answer has arrived."""
@@ -190,14 +199,31 @@ class Installation:
 
 
 def fitted(measured: Measured) -> Demands:
-    """The demands, and the crowding that makes `CROWDED` as slow as it was (by halving). Raises `KeyError`."""
+    """The demands, corrected so that the model is right at the points that they come from. Raises `KeyError`.
+
+    First each kind of command by itself: transactions are somewhat smaller here than they were, and too dear therefore.
+    Then crowding and mixing, which `CROWDED` and `MIXED` show.
+    """
     found = demands.of(measured)
-    wanted, low, high = measured.middle(CROWDED).rate, 0.0, 1.0
+    for kind in tuple(found.commands):
+        found = _halved(partial(_corrected, found, kind), measured, Point(1, CONNECTIONS, (kind,)))
+    found = _halved(lambda crowding: replace(found, crowding=crowding), measured, CROWDED)
+    return _halved(lambda mixing: replace(found, mixing=mixing), measured, MIXED)
+
+
+def _corrected(found: Demands, kind: str, factor: float) -> Demands:
+    return replace(found, commands=found.commands | {kind: found.commands[kind].times(0.5 + factor)})
+
+
+def _halved(tried: Callable[[float], Demands], measured: Measured, point: Point) -> Demands:
+    """With the number between 0 and 1 that gives the measured rate: the larger, the slower."""
+    wanted, low, high = measured.middle(point).rate, 0.0, 1.0
     for _ in range(HALVINGS):
-        tried = replace(found, crowding=(low + high) / 2)
-        rate = Installation(tried, CROWDED.processes, found.cores).closed(CROWDED.kinds, CONNECTIONS, FITTING_S).rate
-        low, high = (low, tried.crowding) if rate < wanted else (tried.crowding, high)
-    return replace(found, crowding=(low + high) / 2)
+        middle = (low + high) / 2
+        found = tried(middle)
+        rate = Installation(found, point.processes, found.cores).closed(point.kinds, CONNECTIONS, FITTING_S).rate
+        low, high = (low, middle) if rate < wanted else (middle, high)
+    return tried((low + high) / 2)
 
 
 def _nothing(_: list[Request]) -> None:

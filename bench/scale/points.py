@@ -72,6 +72,12 @@ class Measured:
         self.points[point.name] = point
         self.rounds.setdefault(point.name, []).append(found)
 
+    def append(self, others: Measured) -> None:
+        """The rounds of another run of the same points, on a machine of as many cores."""
+        for name, point in others.points.items():
+            for found in others.rounds[name]:
+                self.add(point, found)
+
     def middle(self, point: Point) -> Found:
         """The round with the median rate."""
         ordered = sorted(self.rounds[point.name], key=lambda one: one.rate)
