@@ -1,2 +1,0 @@
-// Charts of numbers over time.
-export { default } from "uplot";
