@@ -12,6 +12,13 @@ Kind = Literal["availability", "latency"]
 Operator = Literal["=", "!=", "=~", "!~"]
 # Lives as long as its reader likes: its time is no latency, and no sample tells of it.
 STREAM_ROUTE = "/api/events"
+# Whoever looks whether all is well, which may be a scraper each ten seconds: their many good answers would hide what
+# people meet, some ask every service and so take long by nature, and a 503 of theirs is a report, not a failure.
+WATCHING = (
+    "/api/ops/preflight", "/api/ops/runbook/checks", "/api/ops/runbook/checks/run", "/api/status", "/healthz",
+    "/metrics", "/readyz",
+)  # fmt: skip
+NEVER_COUNTED = (STREAM_ROUTE, *WATCHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +54,9 @@ class Indicator:
     bound_ms: float | None = None
 
     def counts(self, method: str, route: str) -> bool:
-        """Whether a request of this method and route template counts."""
+        """Whether a request of this method and route template counts; those of `NEVER_COUNTED` don't."""
         values = {"method": method, "route": route}
-        return route != STREAM_ROUTE and all(one.holds(values[one.label]) for one in self.matchers)
+        return route not in NEVER_COUNTED and all(one.holds(values[one.label]) for one in self.matchers)
 
 
 @dataclass(frozen=True, slots=True)

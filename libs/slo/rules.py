@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from libs.slo.burn import MIN_SAMPLES, PAIRS, WINDOWS, Severity, window_text
-from libs.slo.model import STREAM_ROUTE, Matcher, Objective
+from libs.slo.model import NEVER_COUNTED, Matcher, Objective
 from libs.slo.promql import DURATIONS, REQUESTS
 
 ERRORS, COUNTS, LEFT = "headgate:slo_errors:ratio_rate", "headgate:slo_requests:increase", "headgate:slo_budget:left"
@@ -119,5 +119,5 @@ def _good(objective: Objective, window: str) -> str:
 
 
 def _labels(objective: Objective) -> str:
-    fixed = [Matcher("service", "=", "gateway"), Matcher("route", "!=", STREAM_ROUTE)]
+    fixed = [Matcher("service", "=", "gateway"), Matcher("route", "!~", "|".join(NEVER_COUNTED))]
     return ",".join(map(str, [*fixed, *objective.indicator.matchers]))

@@ -10,9 +10,10 @@ import asyncpg
 
 from libs.common.contracts.gateway.latency import BOUNDS_MS, LatencySampled, latency_sampled
 from libs.common.contracts.metrics import latency as contract
-from libs.common.contracts.metrics.latency import WATCHING, ApiLatency, BurnRate, EndpointLatency, LatencyWindow
+from libs.common.contracts.metrics.latency import ApiLatency, BurnRate, EndpointLatency, LatencyWindow
 from libs.common.schedules import Schedule
 from libs.common.service import Batch, Connection, Delivered, Job, Read, Staged, Table, Tx
+from libs.slo.model import WATCHING
 from services.metrics import rollups
 from services.metrics.domain import latency as rules
 from services.metrics.domain.latency import Histogram

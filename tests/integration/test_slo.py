@@ -102,6 +102,19 @@ async def test_an_outage_pages_spends_the_budget_and_is_told_once(stack: Stack) 
     assert (await checked(stack))[2:] == [("no_data", "spent")]
 
 
+async def test_who_only_looks_whether_all_is_well_is_neither_good_nor_bad(stack: Stack) -> None:
+    await stack.start(SERVICE)
+    await send(stack, 200, route="/metrics")
+    await send(stack, 100, route="/readyz", errors=100, ms=3000)
+    await stack.idle("metrics")
+    found = (await listed(stack)).values()
+    assert {(one["status"], window["sample_count"]) for one in found for window in one["windows"]} == {("no_data", 0)}
+    await send(stack, 20, errors=10)
+    await stack.idle("metrics")
+    windows = {one["window"]: one for one in (await listed(stack))["api-availability"]["windows"]}
+    assert (windows["1h"]["sample_count"], windows["1h"]["burn_rate"]) == (20, pytest.approx(50))
+
+
 async def test_slow_requests_count_from_the_bound_below(stack: Stack) -> None:
     slos = read_files({"a.yaml": QUICK.replace("0.5", "0.48").encode(), "b.yaml": RATIO.encode()}, BOUNDS_MS)
     await stack.start(make_service(slos))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from libs.common.contracts.metrics.latency import WATCHING
 from libs.common.contracts.preflight import Overall, PreflightCheck
 from libs.common.edge_checks import RATE_LIMIT_COUNTERS, RATE_LIMIT_STORE, TLS_CERTIFICATE
+from libs.slo.model import WATCHING
 from services.operations.runbook.found import Check, Found, some
 from services.operations.runbook.readings import Readings
 

@@ -6,7 +6,7 @@ import pytest
 
 from libs.common.contracts.gateway.latency import BOUNDS_MS
 from libs.slo.errors import SloError
-from libs.slo.model import Objective
+from libs.slo.model import WATCHING, Objective
 from libs.slo.openslo import read_files
 from services.metrics.startup import packaged_slos
 
@@ -79,6 +79,8 @@ def test_a_ratio_of_two_queries() -> None:
     assert (found.target, found.period.text, found.indicator.kind) == (0.999, "28d", "availability")
     assert found.indicator.counts("GET", "/api/me")
     assert not found.indicator.counts("GET", "/api/events")  # a stream lasts as long as its reader likes
+    for route in WATCHING:
+        assert not found.indicator.counts("GET", route), route
     bad = RATIO.replace("good:", "bad:").replace("!~", "=~")
     assert one(bad).indicator == found.indicator
 
@@ -154,6 +156,7 @@ REFUSED = [
     ('status!~"5.."', 'status!~"5..",route=~"(?=a)"', "what Prometheus does not know"),
     ("http_requests_total[5m]", "http_requests_total[5m]) / sum(x", "not one selector"),
     ("http_requests_total[5m]", 'http_requests_total{route="/api/events"}[5m]', "lasts as long as its reader likes"),
+    ("http_requests_total[5m]", 'http_requests_total{route="/readyz"}[5m]', "/readyz is asked by who looks whether"),
     ("type: Prometheus", "type: Datadog", "line 14: the type of good is Datadog"),
     ("target: 0.999", "target: 99.9", "line 26: target lies from 0 to below 1, so 99.9 is none; 99.9 is a targetPerc"),
     ("target: 0.999", "target: 1", "lies from 0 to below 1"),

@@ -11,10 +11,6 @@ from libs.common.contracts.base import GET, Model, Open, Query, Time
 Health = Literal["ok", "warning", "critical", "no_data"]
 
 
-# They ask every service, so they take long by nature. Counted, who looks often whether all is well would spoil it.
-WATCHING = ("/api/ops/preflight", "/api/ops/runbook/checks", "/api/ops/runbook/checks/run")
-
-
 class LatencyWindow(Model):
     window_minutes: int = Field(60, ge=5, le=1440, description="How far back to look")
 
@@ -49,7 +45,8 @@ class BurnRate(Open):
     """How fast the error budget is spent in two windows: 1.0 spends exactly what the objectives allow.
 
     A rate is the larger of error share / 1 % and slow share / 5 %. Both windows must reach 2 for a warning, 10 for
-    critical; fewer than 8 requests in either window are ``no_data``. Routes in `WATCHING` do not count.
+    critical; fewer than 8 requests in either window are ``no_data``. Routes of those who
+    only look whether all is well, such as ``/readyz`` and ``/metrics``, do not count.
     """
 
     short_window_minutes: int
