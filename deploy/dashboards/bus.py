@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from deploy.dashboards.pages import LETTERS, STATUS
 from deploy.dashboards.parts import COUNT, PER_SECOND, SECONDS, WHOLE, Board, Query, graph
-from deploy.dashboards.queries import DEPENDENCIES, OUTBOX_AGE, OUTBOX_DEPTH, STATUS
+from deploy.dashboards.queries import DEPENDENCIES, OUTBOX_AGE, OUTBOX_DEPTH
 
 REACHED = (
     graph(
@@ -46,7 +47,7 @@ IN = (
         Query("sum by (consumer) (rate(headgate_duplicates_total[5m]))", "{{consumer}} seen before"),
         Query("sum by (consumer) (rate(headgate_handler_failures_total[5m]))", "{{consumer}} failed"),
         Query("sum by (consumer) (rate(headgate_dead_letters_total[5m]))", "{{consumer}} buried"),
-        width=WHOLE,
+        pages=(LETTERS,), width=WHOLE,
     ),
 )  # fmt: skip
 

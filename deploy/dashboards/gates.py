@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from deploy.dashboards.parts import COUNT, SHARE, Board, Choice, Page, Query, graph, number
+from deploy.dashboards.pages import BOARD_OF_GATE, GATE, ITEMS, LATE, NEWEST
+from deploy.dashboards.parts import COUNT, SHARE, Board, Choice, Query, graph, number
 
 _DECISIONS = 'headgate_gate_decisions_total{gate=~"$gate"}'
 _OPEN = 'max by (gate, status) (headgate_open_items{gate=~"$gate"})'
 _OVERDUE = 'max by (gate) (headgate_overdue_items{gate=~"$gate"})'
-ITEMS = Page("Items of the board", "/api/ops/governance/gate/remediation/tracker/items")
-OVERVIEW = Page("Overview of the board", "/api/ops/governance/gate/remediation/tracker/overview")
 
 VERDICTS = (
     number(
@@ -16,13 +15,14 @@ VERDICTS = (
         Query(
             'sum(increase(headgate_gate_decisions_total{decision="go", gate=~"$gate"}[24h])) or vector(0)', "GO"
         ),
+        pages=(NEWEST,),
     ),
     number(
         "NO-GO in 24 hours", "Verdicts that were NO-GO in the last day.", COUNT,
         Query(
             'sum(increase(headgate_gate_decisions_total{decision="no_go", gate=~"$gate"}[24h])) or vector(0)', "NO-GO"
         ),
-        bad_from=1,
+        pages=(NEWEST,), bad_from=1,
     ),
     number(
         "Open items", "Active remediation items, over all sites.", COUNT, Query(f"sum({_OPEN}) or vector(0)", "open"),
@@ -30,11 +30,12 @@ VERDICTS = (
     ),
     number(
         "Overdue items", "Active items past their due time, over all sites.", COUNT,
-        Query(f"sum({_OVERDUE}) or vector(0)", "overdue"), pages=(OVERVIEW,), bad_from=1,
+        Query(f"sum({_OVERDUE}) or vector(0)", "overdue"), pages=(LATE,), bad_from=1,
     ),
     graph(
         "Verdicts in the last hour", "By gate. One that was rolled back and done again counts twice.", COUNT,
         Query(f"sum by (gate, decision) (increase({_DECISIONS}[1h]))", "{{gate}} {{decision}}"),
+        leads=(GATE,),
     ),
     graph(
         "Share of GO in a day", "Of the verdicts of the last 24 hours; no line where there were none.", SHARE,
@@ -43,17 +44,18 @@ VERDICTS = (
             f"/ (sum by (gate) (increase({_DECISIONS}[24h])) > 0)",
             "{{gate}}",
         ),
+        leads=(GATE,),
     ),
 )  # fmt: skip
 
 BOARD = (
     graph(
         "Open remediation items", "Active items by gate and status, over all sites.", COUNT,
-        Query(_OPEN, "{{gate}} {{status}}"), pages=(ITEMS,),
+        Query(_OPEN, "{{gate}} {{status}}"), pages=(ITEMS,), leads=(BOARD_OF_GATE,),
     ),
     graph(
         "Overdue remediation items", "Active items past their due time, by gate.", COUNT,
-        Query(_OVERDUE, "{{gate}} overdue"), pages=(OVERVIEW,),
+        Query(_OVERDUE, "{{gate}} overdue"), pages=(LATE,), leads=(BOARD_OF_GATE,),
     ),
     graph(
         "Requests for approval", "Of waivers and baselines: asked and decided in the last hour, over all sites.", COUNT,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from deploy.dashboards.parts import COUNT, PER_SECOND, SECONDS, Board, Choice, Page, Query, graph
+from deploy.dashboards.pages import DELIVERIES, GIVEN_UP, GUARD, IN_THIS_STATE
+from deploy.dashboards.parts import COUNT, PER_SECOND, SECONDS, Board, Choice, Query, graph
 from deploy.dashboards.parts import number as single
 
 _HERE = 'channel=~"$channel"'
-DELIVERIES = Page("Deliveries", "/api/ops/alerts/deliveries")
-TARGETS = Page("Targets by channel", "/api/ops/alerts/kpi/channels")
 
 NOW = (
     single(
@@ -15,20 +14,22 @@ NOW = (
         Query(
             f'sum(increase(headgate_delivery_attempts_total{{state="dead", {_HERE}}}[24h])) or vector(0)', "given up"
         ),
-        pages=(DELIVERIES,), bad_from=1,
+        pages=(GIVEN_UP,), bad_from=1,
     ),
     single(
         "Targets left alone", "Circuits that are open or tried: these targets keep failing.", COUNT,
         Query('sum(max by (state) (headgate_circuits{state=~"open|half_open"})) or vector(0)', "left alone"),
-        pages=(TARGETS,), bad_from=1,
+        pages=(GUARD,), bad_from=1,
     ),
     single(
         "Oldest without a try", "How long the oldest delivery has been due without an attempt.", SECONDS,
-        Query(f"max(headgate_delivery_oldest_age_seconds{{{_HERE}}})", "oldest"), bad_from=120,
+        Query(f"max(headgate_delivery_oldest_age_seconds{{{_HERE}}})", "oldest"), pages=(DELIVERIES,),
+        bad_from=120,
     ),
     single(
         "Oldest held back", "How long the oldest one has been held back while its target fails; 17 hours is the end.",
-        SECONDS, Query(f"max(headgate_delivery_held_back_age_seconds{{{_HERE}}})", "oldest"), bad_from=43200,
+        SECONDS, Query(f"max(headgate_delivery_held_back_age_seconds{{{_HERE}}})", "oldest"),
+        pages=(GUARD,), bad_from=43200,
     ),
 )  # fmt: skip
 OVER_TIME = (
@@ -37,7 +38,7 @@ OVER_TIME = (
         Query(
             f"sum by (channel, state) (rate(headgate_delivery_attempts_total{{{_HERE}}}[5m]))", "{{channel}} {{state}}"
         ),
-        pages=(DELIVERIES,),
+        pages=(DELIVERIES,), leads=(IN_THIS_STATE,),
     ),
     graph(
         "Time to a receiver's answer",
@@ -53,11 +54,11 @@ OVER_TIME = (
         "Deliveries that are open, and circuits",
         "What waits, is sent or is held back, and how many targets are left alone.", COUNT,
         Query(f"sum by (state) (max by (channel, state) (headgate_deliveries_open{{{_HERE}}}))", "{{state}}"),
-        Query("max by (state) (headgate_circuits)", "circuits {{state}}"), pages=(TARGETS,),
+        Query("max by (state) (headgate_circuits)", "circuits {{state}}"), pages=(DELIVERIES, GUARD),
     ),
     graph(
         "Age of what is held back", "By channel. What is held back for 17 hours is given up.", SECONDS,
-        Query(f"max by (channel) (headgate_delivery_held_back_age_seconds{{{_HERE}}})", "{{channel}}"),
+        Query(f"max by (channel) (headgate_delivery_held_back_age_seconds{{{_HERE}}})", "{{channel}}"), pages=(GUARD,),
     ),
 )  # fmt: skip
 

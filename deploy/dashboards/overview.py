@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deploy.dashboards.pages import ENTRIES, FAILED, GATE, LATE, LETTERS, NEWEST, SLOS, STATUS, TRACE
 from deploy.dashboards.parts import (
     COUNT,
     PER_SECOND,
@@ -9,7 +10,6 @@ from deploy.dashboards.parts import (
     SECONDS,
     WHOLE,
     Board,
-    Page,
     Query,
     Typed,
     counted,
@@ -18,13 +18,12 @@ from deploy.dashboards.parts import (
     number,
 )
 from deploy.dashboards.queries import (
+    ASKED_NOTE,
     BY_STATUS,
     DEAD_LETTERS,
     DEPENDENCIES,
-    LATENCY,
     OUTBOX_AGE,
     PERCENTILES,
-    STATUS,
     TIMED,
     TIMED_NOTE,
 )
@@ -36,15 +35,16 @@ NOW = (
     ),
     number(
         "Dead letters held", "Messages that could not be applied in six attempts and wait for a decision.", COUNT,
-        DEAD_LETTERS, bad_from=1,
+        DEAD_LETTERS, pages=(LETTERS,), bad_from=1,
     ),
     number(
         "Overdue items", "Active remediation items past their due time, over all sites.", COUNT,
-        Query("sum(max by (gate) (headgate_overdue_items)) or vector(0)", "overdue"), bad_from=1,
+        Query("sum(max by (gate) (headgate_overdue_items)) or vector(0)", "overdue"), pages=(LATE,),
+        bad_from=1,
     ),
     number(
         "Audit entries", "Entries in the audit log.", COUNT, Query("max(headgate_audit_head_seq)", "entries"),
-        pages=(Page("The state of the log", "/api/audit/log"),),
+        pages=(ENTRIES,),
     ),
 )  # fmt: skip
 
@@ -52,21 +52,23 @@ WORK = (
     graph(
         "Gate decisions in the last hour", "Verdicts that were stored, by gate. One that was rolled back counts twice.",
         COUNT, Query("sum by (gate, decision) (increase(headgate_gate_decisions_total[1h]))", "{{gate}} {{decision}}"),
+        pages=(NEWEST,), leads=(GATE,),
     ),
     graph(
         "Commands by outcome", "Changes that people and programs asked for, a second.", PER_SECOND,
         Query("sum by (service, outcome) (rate(headgate_commands_total[5m]))", "{{service}} {{outcome}}"),
+        pages=(FAILED,),
     ),
-    graph("Requests by status", "HTTP requests a second, by the status of the answer.", REQUESTS, BY_STATUS),
+    graph("Requests by status", ASKED_NOTE, REQUESTS, BY_STATUS),
     graph(
-        "Time to answer", TIMED_NOTE, SECONDS, *PERCENTILES, pages=(LATENCY,),
+        "Time to answer", TIMED_NOTE, SECONDS, *PERCENTILES, pages=(SLOS,),
     ),
     graph(
         "Slowest routes", "19 of 20 requests are faster.", SECONDS,
         Query(
             f"topk(5, histogram_quantile(0.95, sum by (le, method, route) (rate({TIMED}[5m]))))", "{{method}} {{route}}"
         ),
-        pages=(LATENCY,),
+        pages=(SLOS,),
     ),
     graph(
         "Events applied", "What services heard and applied, a second.", PER_SECOND,
@@ -97,7 +99,7 @@ LOGGED = (
     ),
     lines(
         "Lines of a trace", "What all services said of the trace whose id stands above; of none, while that is empty.",
-        f'{ALL} | trace_id="$trace"',
+        f'{ALL} | trace_id="$trace"', pages=(TRACE,),
     ),
 )  # fmt: skip
 

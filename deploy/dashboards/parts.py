@@ -50,7 +50,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of Headgate's HTTP API that says more than a panel can; ``path`` may hold Grafana's variables."""
+    """A page of Headgate's console that says more than a panel can; ``path`` may hold Grafana's variables."""
 
     title: str
     path: str
@@ -60,7 +60,7 @@ class Page:
 class Shown:
     """One panel. ``bad_from``: the value from which a single number is red; None if none is.
 
-    ``of_log``: its queries are LogQL.
+    ``of_log``: its queries are LogQL. ``leads``: where a click on one of its lines leads, by that line's labels.
     """
 
     kind: Literal["stat", "timeseries", "logs"]
@@ -73,13 +73,20 @@ class Shown:
     bad_from: float | None = None
     bad_below: float | None = None
     of_log: bool = False
+    leads: tuple[Page, ...] = ()
 
 
 def graph(
-    title: str, description: str, unit: Unit, *queries: Query, pages: Iterable[Page] = (), width: int = HALF
+    title: str,
+    description: str,
+    unit: Unit,
+    *queries: Query,
+    pages: Iterable[Page] = (),
+    leads: Iterable[Page] = (),
+    width: int = HALF,
 ) -> Shown:
     """A panel of lines over time."""
-    return Shown("timeseries", title, description, unit, queries, tuple(pages), width)
+    return Shown("timeseries", title, description, unit, queries, tuple(pages), width, leads=tuple(leads))
 
 
 def counted(title: str, description: str, query: Query, *, width: int = HALF) -> Shown:
@@ -87,9 +94,9 @@ def counted(title: str, description: str, query: Query, *, width: int = HALF) ->
     return Shown("timeseries", title, description, COUNT, (query,), width=width, of_log=True)
 
 
-def lines(title: str, description: str, expr: str) -> Shown:
+def lines(title: str, description: str, expr: str, *, pages: Iterable[Page] = ()) -> Shown:
     """A panel of lines of the log, the newest first."""
-    return Shown("logs", title, description, COUNT, (Query(expr, ""),), width=WHOLE, of_log=True)
+    return Shown("logs", title, description, COUNT, (Query(expr, ""),), tuple(pages), WHOLE, of_log=True)
 
 
 def number(
@@ -213,6 +220,8 @@ def _panel(shown: Shown) -> stat.Panel | timeseries.Panel | logs.Panel:
     made.title(shown.title).description(shown.description).unit(shown.unit).span(shown.width)
     made.datasource(LOG if shown.of_log else SOURCE)
     made.links([_link(page) for page in shown.pages])
+    if shown.leads:
+        made.data_links([_link(page) for page in shown.leads])
     for place, query in enumerate(shown.queries):
         letter = chr(ord("A") + place)
         if shown.of_log:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from deploy.dashboards.parts import COUNT, SECONDS, Board, Page, Query, graph, number
-from deploy.dashboards.queries import DEAD_LETTERS, JOBS, OUTBOX_DEPTH
-
-LOG = Page("The state of the log", "/api/audit/log")
-WITNESSES = Page("Witnesses", "/api/audit/witnesses")
-VERIFICATIONS = Page("Verifications", "/api/audit/verifications")
+from deploy.dashboards.pages import ENTRIES, JOBS, LETTERS_OF_SERVICE, LOG, WITNESSES
+from deploy.dashboards.parts import COUNT, SECONDS, Board, Query, graph, number
+from deploy.dashboards.queries import DEAD_LETTERS, OUTBOX_DEPTH
 
 AUDIT = (
     number(
@@ -16,7 +13,7 @@ AUDIT = (
     ),
     number(
         "The log was found broken", "1 from a verification that found it broken, until a whole one is valid.", COUNT,
-        Query("max(headgate_audit_verification_broken)", "broken"), pages=(VERIFICATIONS,), bad_from=1,
+        Query("max(headgate_audit_verification_broken)", "broken"), pages=(LOG,), bad_from=1,
     ),
     number(
         "Witnesses with another history", "How many witnesses saw another history of the log.", COUNT,
@@ -28,7 +25,7 @@ AUDIT = (
     ),
     graph(
         "Since the log was last verified", "The alert fires after ten days.", SECONDS,
-        Query("time() - (max(headgate_audit_verified_timestamp_seconds) > 0)", "verified"), pages=(VERIFICATIONS,),
+        Query("time() - (max(headgate_audit_verified_timestamp_seconds) > 0)", "verified"), pages=(LOG,),
     ),
     graph(
         "Since the log was last witnessed", "By the witness that cosigned longest ago; no line without witnesses.",
@@ -38,12 +35,14 @@ AUDIT = (
     graph(
         "Entries and what the tree covers", "Both grow together; the tree lags while older entries are taken in.",
         COUNT, Query("max(headgate_audit_head_seq)", "entries"), Query("max(headgate_audit_tree_size)", "in the tree"),
+        pages=(ENTRIES,),
     ),
 )  # fmt: skip
 LEFT_OVER = (
     graph(
         "Dead letters held", "By service; replay or drop each.", COUNT,
         Query("max by (service) (headgate_dead_letters_held)", "{{service}}"), DEAD_LETTERS,
+        leads=(LETTERS_OF_SERVICE,),
     ),
     graph("Waiting in the outboxes", "After a break this falls to 0 by itself.", COUNT, OUTBOX_DEPTH),
     graph(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deploy.dashboards.pages import SLOS, STATUS, dead_letters_of
 from deploy.dashboards.parts import (
     BYTES,
     COUNT,
@@ -17,16 +18,22 @@ from deploy.dashboards.parts import (
     graph,
     lines,
 )
-from deploy.dashboards.queries import BY_STATUS, LATENCY, PERCENTILES, STATUS, TIMED_NOTE, dead_letters_of
+from deploy.dashboards.queries import (
+    ASKED,
+    ASKED_NOTE,
+    BY_STATUS,
+    PERCENTILES,
+    TIMED_NOTE,
+)
 from libs.common.contracts import CONTRACTS
 
 # What only the edge has.
 EDGE = (
-    graph("Requests by status", "HTTP requests a second, by the status of the answer.", REQUESTS, BY_STATUS),
-    graph("Time to answer", TIMED_NOTE, SECONDS, *PERCENTILES, pages=(LATENCY,)),
+    graph("Requests by status", ASKED_NOTE, REQUESTS, BY_STATUS),
+    graph("Time to answer", TIMED_NOTE, SECONDS, *PERCENTILES, pages=(SLOS,)),
     graph(
         "Requests by route", "The ten most used, a second.", REQUESTS,
-        Query("topk(10, sum by (method, route) (rate(http_requests_total[5m])))", "{{method}} {{route}}"),
+        Query(f"topk(10, sum by (method, route) (rate({ASKED}[5m])))", "{{method}} {{route}}"),
     ),
     graph(
         "Permission checks", "A second, by role and result. Many denials of one role: a client is set up wrongly.",

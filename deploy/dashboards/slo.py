@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from deploy.dashboards.pages import SLOS
 from deploy.dashboards.parts import COUNT, QUARTER, SHARE, THIRD, WHOLE, Board, Choice, Query, graph
-from deploy.dashboards.queries import LATENCY, SLOS
 
 _WINDOWS = (("5m", "5 minutes"), ("30m", "30 minutes"), ("1h", "an hour"), ("2h", "2 hours"), ("6h", "6 hours"),
             ("1d", "a day"), ("3d", "3 days"))  # fmt: skip
@@ -21,7 +21,7 @@ BUDGET = (
     graph(
         "SLOs: what is left of the error budget",
         "By Prometheus, of the whole period; GET /api/ops/slo says the same of the samples that Headgate keeps itself.",
-        SHARE, Query('headgate:slo_budget:left{slo=~"$slo"}', "{{slo}}"), pages=(SLOS, LATENCY), width=WHOLE,
+        SHARE, Query('headgate:slo_budget:left{slo=~"$slo"}', "{{slo}}"), pages=(SLOS,), width=WHOLE,
     ),
 )  # fmt: skip
 BURNING = tuple(

@@ -12,12 +12,13 @@ import pytest
 import yaml
 
 from deploy.dashboards.boards import boards, written
-from libs.common.contracts import CONTRACTS
 from libs.common.roster import SERVICES
+from libs.slo.model import NEVER_COUNTED, WATCHING
 from tests.promql import Series, declared, faults, look, names_in, outside, variables_in
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 FILES = DEPLOY / "grafana" / "dashboards"
+WEB = DEPLOY.parent / "services" / "gateway" / "console" / "web"
 # Each has few values, which a person could list: what a label may be is a decision.
 BOUNDED = {
     "service": "the roster", "consumer": "one or a few of each service", "dependency": "postgres and nats",
@@ -32,7 +33,6 @@ UNBOUNDED = {"actor", "user", "username", "subject", "version", "item", "item_id
 # Series that stand in no board and no alert, and why.
 UNSHOWN: dict[str, str] = {}
 UNITS = {"short", "ops", "reqps", "s", "percentunit", "bytes"}
-OWN_PAGES = {"/api/status", "/readyz", "/docs"}
 
 
 def loaded() -> list[dict[str, Any]]:
@@ -133,6 +133,17 @@ def test_names_are_found_in_promql() -> None:
     assert look("max_over_time(a[5m:1m])").uses[0].within == ("max_over_time",)
 
 
+def test_who_only_looks_whether_all_is_well_counts_in_no_share_and_no_time() -> None:
+    seen = 0
+    for where, text in expressions():
+        for series, _, labels in re.findall(r'(http_request\w+)(\{((?:"[^"]*"|[^"}])*)\})?', text):
+            left_out = (re.findall(r'route!~"([^"]*)"', labels) or [""])[0]
+            never = NEVER_COUNTED if series.startswith("http_request_duration") else WATCHING
+            assert all(re.fullmatch(left_out, one) for one in never), f"{where}: {text}"
+            seen += 1
+    assert seen > 50
+
+
 def test_every_series_stands_in_a_board_or_an_alert_or_says_why_not() -> None:
     series = declared()
     shown = {series[name].family for _, text in expressions() for name in names_in(text) if name in series}
@@ -215,7 +226,7 @@ def test_variables_are_declared_used_and_of_labels_that_exist() -> None:
     for board in loaded():
         chosen = {one["name"]: one for one in board["templating"]["list"]}
         used = {name for panel in panels(board) for target in panel["targets"] for name in variables_in(target["expr"])}
-        used |= {name for panel in panels(board) for link in panel["links"] for name in variables_in(link["url"])}
+        used |= {name for panel in panels(board) for link in links(panel) for name in variables_in(link["url"])}
         assert used - {"address"} == set(chosen) - {"address"}, board["title"]
         for one in chosen.values():
             if one["type"] == "query":
@@ -224,15 +235,45 @@ def test_variables_are_declared_used_and_of_labels_that_exist() -> None:
                 assert asked[2] in series[asked[1]].labels
 
 
-def test_links_lead_to_pages_that_exist() -> None:
-    paths = OWN_PAGES | {
-        re.sub(r"\{\w+\}", "*", operation.http.path)
-        for contract in CONTRACTS.values()
-        for operation in contract.queries
-        if operation.http is not None and operation.http.method == "GET"
-    }
-    asked = [link["url"] for board in loaded() for panel in panels(board) for link in panel["links"]]
-    assert asked
+def links(panel: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those of the panel, and those of its lines."""
+    return [*panel["links"], *panel["fieldConfig"]["defaults"].get("links", [])]
+
+
+def pages() -> dict[str, Path]:
+    """The console's addresses, with ``*`` for what they take, and the module of each page."""
+    table = (WEB / "routes.js").read_text(encoding="utf-8")
+    found = re.findall(r'pattern: "([^"]+)", load: \(\) => import\("\./([^"]+)"\)', table)
+    assert len(found) == table.count("{ pattern: ")
+    return {re.sub(r":\w+", "*", "/console" + pattern).rstrip("/"): WEB / file for pattern, file in found}
+
+
+def test_links_lead_to_pages_of_the_console_which_take_what_the_link_gives() -> None:
+    known = pages()
+    asked = {link["url"] for board in loaded() for panel in panels(board) for link in links(panel)}
+    assert len(asked) > 20
     for url in asked:
-        assert url.startswith("${address}/"), url
-        assert re.sub(r"\$\{[\w.]+\}", "*", url.removeprefix("${address}")) in paths, url
+        assert url.startswith("${address}/console"), url
+        path, _, query = re.sub(r"\$\{[\w.]+\}", "*", url.removeprefix("${address}")).partition("?")
+        assert path in known, url
+        page = known[path].read_text(encoding="utf-8")
+        for name in (one.partition("=")[0] for one in query.split("&") if one):
+            assert re.search(rf'useQueryValue\("{name}"|query\.get\("{name}"\)|PLAIN = \[.*"{name}"', page), url
+        assert {one for one in query.split("&") if one.endswith("=")} == set(), url
+
+
+def test_a_line_leads_on_by_a_label_that_it_has() -> None:
+    seen = 0
+    for board in loaded():
+        for panel in panels(board):
+            for link in panel["fieldConfig"]["defaults"].get("links", []):
+                (label,) = re.findall(r"\$\{__field\.labels\.(\w+)\}", link["url"])
+                grouped = [one for target in panel["targets"] for one, _ in look(target["expr"]).grouped]
+                assert any(label in one for one in grouped), f"{board['title']}, {panel['title']}: {label}"
+                seen += 1
+    assert seen >= 7
+
+
+def test_each_board_leads_to_the_console() -> None:
+    for board in loaded():
+        assert any(links(panel) for panel in panels(board)), board["title"]
