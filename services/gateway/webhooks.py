@@ -23,6 +23,7 @@ from libs.common.contracts.gateway.webhooks import (
 from libs.common.contracts.senders import WebhookMapping
 from libs.common.problems import Conflict, NotFound
 from libs.common.service import Read, Table, Tx
+from services.gateway.identity.guard import require_revision
 from services.gateway.identity.users import WORKS
 
 MAX_WEBHOOKS = 200  # of one site, at one time
@@ -33,7 +34,7 @@ EXISTS (SELECT FROM users WHERE users.username = coalesce(webhooks.secret_by, we
 """
 COLUMNS = f"""webhook_id, site, name, system, mapping, label, fingerprint, created_at, created_by, rotated_at,
     coalesce(webhooks.secret_by, created_by) AS secret_by, {ORPHANED} AS orphaned,
-    previous_until, removed_at, '/api/webhooks/' || webhook_id AS path"""
+    previous_until, removed_at, revision, '/api/webhooks/' || webhook_id AS path"""
 COUNT_WEBHOOKS = "SELECT count(*) FROM webhooks WHERE site = $1 AND removed_at IS NULL"
 INSERT_WEBHOOK = f"""
 INSERT INTO webhooks (webhook_id, site, name, system, mapping, label, salt, fingerprint, created_at, created_by)
@@ -42,16 +43,18 @@ VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $8, $9, $10) ON CONFLICT DO NOT
 _STATED = ("mapping", "fingerprint", "rotated_at", "previous_until", "removed_at")
 _KEY = "webhook_id"
 _LIVING = "webhook_id = $1 AND site = $2 AND removed_at IS NULL"
+LOCK_REVISION = f"SELECT revision FROM webhooks WHERE {_LIVING} FOR UPDATE"  # noqa: S608  only a constant of ours
 CHANGE_MAPPING = f"""
-UPDATE webhooks SET mapping = $3::text::jsonb FROM {was("webhooks", _STATED, _KEY, _LIVING)} RETURNING {COLUMNS}, was.*
+UPDATE webhooks SET mapping = $3::text::jsonb, revision = revision + 1
+FROM {was("webhooks", _STATED, _KEY, _LIVING)} RETURNING {COLUMNS}, was.*
 """  # noqa: S608  only a constant of ours is put in
 ROTATE_SECRET = f"""
 UPDATE webhooks SET previous_salt = salt, salt = $3, fingerprint = $4, rotated_at = $6, secret_by = $7,
-    previous_until = CASE WHEN {ORPHANED} THEN $6::timestamptz ELSE $5::timestamptz END
+    revision = revision + 1, previous_until = CASE WHEN {ORPHANED} THEN $6::timestamptz ELSE $5::timestamptz END
 FROM {was("webhooks", _STATED, _KEY, _LIVING)} RETURNING {COLUMNS}, was.*
 """  # noqa: S608  only a constant of ours is put in
 REMOVE_WEBHOOK = f"""
-UPDATE webhooks SET removed_at = coalesce(removed_at, $3)
+UPDATE webhooks SET removed_at = coalesce(removed_at, $3), revision = revision + 1
 FROM {was("webhooks", _STATED, _KEY, "webhook_id = $1 AND site = $2")} RETURNING {COLUMNS}, was.*
 """  # noqa: S608  only a constant of ours is put in
 SELECT_WEBHOOKS = f"""
@@ -83,7 +86,13 @@ async def create_webhook(tx: Tx, body: WebhookSealed) -> WebhookIssued:
 
 
 async def change_webhook(tx: Tx, body: WebhookChange) -> WebhookView:
-    """Give a webhook another mapping. Raises `NotFound`, also for one of another site or that was removed."""
+    """Give a webhook another mapping. Raises `NotFound`, also for one of another site or that was removed.
+
+    Raises `PreconditionFailed` if it has changed since the caller read it.
+    """
+    revision = await tx.connection.fetchval(LOCK_REVISION, body.webhook_id, tx.site)
+    if revision is not None:
+        require_revision("the webhook", revision, body.if_revision)
     mapping = mapping_of(body)
     return _changed(tx, await tx.connection.fetchrow(CHANGE_MAPPING, body.webhook_id, tx.site, mapping))
 

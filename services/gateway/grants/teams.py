@@ -31,7 +31,7 @@ from libs.common.service import Read, Table, Tx
 from services.gateway.domain.granting import Reach
 from services.gateway.grants.lending import NOT_LENT, SELECT_ROLE
 from services.gateway.grants.telling import tell_users
-from services.gateway.identity.guard import reach_of, require_above, require_below, require_given
+from services.gateway.identity.guard import reach_of, require_above, require_below, require_given, require_revision
 from services.gateway.identity.sites import require_sites
 from services.gateway.identity.users import granter, own_permissions_of, scope_of
 
@@ -82,8 +82,11 @@ async def create_team(tx: Tx, body: TeamCreateSealed) -> TeamView:
 
 
 async def patch_team(tx: Tx, body: TeamPatchSealed) -> TeamView:
-    """Change what is given. What the team held before must be the caller's, too. Raises like `create_team`."""
+    """Change what is given. What the team held before must be the caller's, too. Raises like `create_team`,
+    and `PreconditionFailed`.
+    """
     before = await _locked(tx, body.team)
+    require_revision(f"the team {body.team}", before.revision, body.if_revision)
     caller = await granter(tx, body)
     await _require_held(tx, caller, before)
     roles = None if body.roles is None else await _given(tx, caller, body.roles)

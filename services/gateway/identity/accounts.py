@@ -29,7 +29,7 @@ from libs.common.contracts.roles import PEOPLE_ONLY
 from libs.common.problems import Conflict, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
 from services.gateway.domain.granting import Reach
-from services.gateway.identity.guard import reach_of, require_given
+from services.gateway.identity.guard import reach_of, require_given, require_revision
 from services.gateway.identity.sites import require_sites
 from services.gateway.identity.token_ends import end_all_of
 from services.gateway.identity.users import SELECT_USER, granter, scope_of
@@ -40,7 +40,7 @@ ON CONFLICT DO NOTHING RETURNING username
 """
 _STATED = ("owner", "role", "sites", "purpose", "active")
 LOCK_ACCOUNT = f"""
-SELECT {", ".join(_STATED)} FROM users WHERE username = $1 AND owner IS NOT NULL FOR UPDATE
+SELECT {", ".join(_STATED)}, revision FROM users WHERE username = $1 AND owner IS NOT NULL FOR UPDATE
 """  # noqa: S608  names of our own
 UPDATE_ACCOUNT = """
 UPDATE users SET owner = coalesce($2, owner), role = coalesce($3, role), sites = coalesce($4, sites),
@@ -88,12 +88,13 @@ async def patch_account(tx: Tx, body: AccountPatchSealed) -> AccountView:
 
     A new owner takes over an orphaned account, but not its tokens unless that is said.
 
-    Raises `NotFound`, `Conflict`, `Invalid`.
+    Raises `NotFound`, `Conflict`, `Invalid`, `PreconditionFailed`.
     """
     actor = PREFIX + body.name
     before = await tx.connection.fetchrow(LOCK_ACCOUNT, actor)
     if before is None:
         raise NotFound(f"There is no account {body.name}.")
+    require_revision(f"the account {body.name}", before["revision"], body.if_revision)
     if body.owner is not None:
         await _require_owner(tx, body.owner)
     sites = None if body.sites is None else scope_of(body.sites)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from libs.common.contracts.gateway.users import UserView
 from libs.common.contracts.granting import Granter
 from libs.common.contracts.roles import held_by
-from libs.common.problems import Forbidden
+from libs.common.problems import Forbidden, PreconditionFailed
 from services.gateway.domain.granting import Excess, Reach
 from services.gateway.domain.powers import held_throughout
 from services.gateway.domain.rights import Power
@@ -53,6 +53,16 @@ def require_below(granter: Reach, one: Reach, what: str) -> None:
     """Raises `Forbidden` unless ``one`` is less than the granter holds. Who may write identity has equals."""
     if "identity:write" not in granter.permissions and one.permissions == granter.permissions:
         raise Forbidden(f"{what} holds as much as you do, and you administer only who holds less; ask an owner.")
+
+
+def require_revision(what: str, revision: int, said: int | None) -> None:
+    """Raises `PreconditionFailed` if what is locked has changed since the caller read it; None: whatever it is now."""
+    if said is not None and said != revision:
+        raise PreconditionFailed(
+            f"Somebody has changed {what} since you read it; it has revision {revision} by now. Look at what it is "
+            "now, then send your change with that revision.",
+            revision=revision,
+        )
 
 
 def _refusal(sentence: str, excess: Excess) -> Forbidden:

@@ -31,6 +31,7 @@ from libs.common.contracts.roles import OWNERS_ONLY, ROLES, held_by
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
 from libs.common.service import Read, Table, Tx
 from libs.common.versions import EVERYWHERE, current
+from services.gateway.identity.guard import require_revision
 from services.gateway.identity.users import COLUMNS, acting_user
 
 # Roles that callers without a user have at the edge: nobody's name may look like one of these.
@@ -78,8 +79,12 @@ async def create_role(tx: Tx, body: RoleCreateSealed) -> RoleView:
 
 
 async def patch_role(tx: Tx, body: RolePatchSealed) -> RoleView:
-    """Change what is given, for all who have the role. Raises `NotFound`, `Invalid` and `Forbidden`."""
+    """Change what is given, for all who have the role.
+
+    Raises `NotFound`, `Invalid`, `Forbidden` and `PreconditionFailed`.
+    """
     before = await _locked(tx, body)
+    require_revision(f"the role {body.role}", before["revision"], body.if_revision)
     await _require_held(tx, {*before["permissions"], *(body.permissions or ())}, body.caller_permissions)
     permissions = before["permissions"] if body.permissions is None else _grantable(body.permissions)
     row = await tx.connection.fetchrow(UPDATE_ROLE, body.role, body.purpose or before["purpose"], permissions)

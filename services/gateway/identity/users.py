@@ -31,7 +31,14 @@ from services.gateway.domain.granting import Reach
 from services.gateway.domain.scope import ALL
 from services.gateway.identity import session_ends, share_ends, token_ends
 from services.gateway.identity.code_ends import end_code_of
-from services.gateway.identity.guard import granter_of, reach_of, require_above, require_below, require_given
+from services.gateway.identity.guard import (
+    granter_of,
+    reach_of,
+    require_above,
+    require_below,
+    require_given,
+    require_revision,
+)
 from services.gateway.identity.powers import powers_of
 from services.gateway.identity.sites import require_sites
 
@@ -93,7 +100,7 @@ async def create_user(tx: Tx, body: UserCreateSealed) -> UserView:
 async def patch_user(tx: Tx, body: UserPatchSealed) -> UserView:
     """Change what is given; who is not active any more loses all sessions, tokens and share links for good.
 
-    Raises `LastOwner` where no active owner with all sites would be left.
+    Raises `LastOwner` where no active owner with all sites would be left, and `PreconditionFailed`.
     Raises `Forbidden` unless the caller holds all that the user holds, now and then.
     """
     return await change_user(tx, body, await granter(tx, body))
@@ -114,6 +121,7 @@ async def change_user(tx: Tx, body: UserPatch, caller: Reach | None = None, by: 
     if row is None:
         raise NotFound(f"There is no user {body.username}.")
     was = UserView(**row)
+    require_revision(f"the user {body.username}", was.revision, body.if_revision)
     sites = was.sites if body.sites is None else scope_of(body.sites)
     if body.sites is not None:
         await require_sites(tx.connection, sites)

@@ -10,7 +10,8 @@ from libs.common.contracts.base import GET, PATCH, POST, Command, Event, Line, M
 from libs.common.contracts.changes import FieldChange
 from libs.common.contracts.gateway.users import Scope
 from libs.common.contracts.granting import Granter
-from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
+from libs.common.contracts.revisions import GUARDED, IfRevision
+from libs.common.problems import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed
 
 PREFIX = "account:"
 # Whoever may hold a token: a user, or an account by its name as an actor.
@@ -45,6 +46,7 @@ class AccountPatch(AccountKey):
     keep_tokens: bool = Field(
         False, description="Whether its tokens go on under another owner, though the owner before may know them"
     )
+    if_revision: IfRevision = None
 
 
 class AccountPatchSealed(AccountPatch, Granter):
@@ -102,8 +104,8 @@ patch_account = Command(
     body=AccountPatchSealed,
     result=AccountView,
     permission="identity:write",
-    http=PATCH("/api/accounts/{name}", seal="account_change"),
-    errors=(NotFound, Conflict, Invalid, Forbidden),
+    http=PATCH("/api/accounts/{name}", seal="account_change", **GUARDED),
+    errors=(NotFound, Conflict, Invalid, Forbidden, PreconditionFailed),
     summary="Change a service account's owner, role, scope, purpose or state",
     sited=False,
 )
@@ -121,7 +123,7 @@ get_account = Query(
     params=AccountKey,
     result=AccountView,
     permission="identity:read",
-    http=GET("/api/accounts/{name}"),
+    http=GET("/api/accounts/{name}", revision="revision"),
     errors=(NotFound,),
     summary="Show a service account",
     sited=False,

@@ -22,7 +22,8 @@ from libs.common.contracts.base import (
 )
 from libs.common.contracts.changes import Changed
 from libs.common.contracts.gateway.tokens import Permission
-from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
+from libs.common.contracts.revisions import GUARDED, IfRevision
+from libs.common.problems import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed
 
 Held = Annotated[list[Permission], Field(min_length=1, max_length=100)]
 
@@ -45,6 +46,7 @@ class RoleCreateSealed(RoleCreate):
 class RolePatch(RoleKey):
     permissions: Held | None = Field(None, description="All that it holds from now on")
     purpose: Line | None = Field(None, description="Whom it is for, in a sentence")
+    if_revision: IfRevision = None
 
 
 class RolePatchSealed(RolePatch):
@@ -96,8 +98,8 @@ patch_role = Command(
     body=RolePatchSealed,
     result=RoleView,
     permission="identity:write",
-    http=PATCH("/api/roles/{role}", seal="role_change"),
-    errors=(NotFound, Conflict, Invalid, Forbidden),
+    http=PATCH("/api/roles/{role}", seal="role_change", **GUARDED),
+    errors=(NotFound, Conflict, Invalid, Forbidden, PreconditionFailed),
     summary="Change what a role of your own holds; it counts at once for all who have it",
     sited=False,
 )
@@ -124,7 +126,7 @@ get_role = Query(
     params=RoleKey,
     result=RoleView,
     permission="identity:read",
-    http=GET("/api/roles/{role}"),
+    http=GET("/api/roles/{role}", revision="revision"),
     errors=(NotFound,),
     summary="Show a role",
     sited=False,

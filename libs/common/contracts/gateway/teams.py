@@ -24,7 +24,8 @@ from libs.common.contracts.base import (
 from libs.common.contracts.changes import Changed
 from libs.common.contracts.gateway.users import RoleName, Scope
 from libs.common.contracts.granting import Granter
-from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
+from libs.common.contracts.revisions import GUARDED, IfRevision
+from libs.common.problems import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed
 
 MAX_MEMBERS, MAX_ROLES, MAX_TEAMS = 200, 20, 500
 
@@ -63,6 +64,7 @@ class TeamPatch(TeamKey):
     purpose: Line | None = Field(None, description="What it is for, in a sentence")
     members: Members | None = Field(None, description="All who are in it from now on")
     roles: Roles | None = Field(None, description="All that its members hold from now on")
+    if_revision: IfRevision = None
 
     @model_validator(mode="after")
     def _once(self) -> TeamPatch:
@@ -116,8 +118,8 @@ patch_team = Command(
     body=TeamPatchSealed,
     result=TeamView,
     permission="user:write",
-    http=PATCH("/api/teams/{team}", seal="team_change"),
-    errors=(NotFound, Conflict, Invalid, Forbidden),
+    http=PATCH("/api/teams/{team}", seal="team_change", **GUARDED),
+    errors=(NotFound, Conflict, Invalid, Forbidden, PreconditionFailed),
     summary="Change who is in a team, or what its members hold; it counts at once",
     sited=False,
 )
@@ -145,7 +147,7 @@ get_team = Query(
     params=TeamKey,
     result=TeamView,
     permission="identity:read",
-    http=GET("/api/teams/{team}"),
+    http=GET("/api/teams/{team}", revision="revision"),
     errors=(NotFound,),
     summary="Show a team",
     sited=False,

@@ -9,7 +9,8 @@ from pydantic import Field, StringConstraints, field_validator
 from libs.common.contracts.base import GET, PATCH, POST, Command, Event, Model, Open, Query, Time, Token
 from libs.common.contracts.changes import FieldChange
 from libs.common.contracts.granting import Granter
-from libs.common.problems import Conflict, Forbidden, Invalid, NotFound
+from libs.common.contracts.revisions import GUARDED, IfRevision
+from libs.common.problems import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed
 
 Role = Literal["owner", "manager", "commander", "operator", "auditor", "viewer", "keeper"]
 RoleName = Token  # one of these, or a role of the installation's own
@@ -44,6 +45,7 @@ class UserPatch(UserKey):
         description="Whether the user may come in; false ends all sessions and revokes all tokens, so that who is made "
         "active again needs new ones",
     )
+    if_revision: IfRevision = None
 
 
 class UserPatchSealed(UserPatch, Granter):
@@ -135,8 +137,8 @@ patch_user = Command(
     body=UserPatchSealed,
     result=UserView,
     permission="user:write",
-    http=PATCH("/api/users/{username}", seal="user_change"),
-    errors=(NotFound, Conflict, Invalid, Forbidden),
+    http=PATCH("/api/users/{username}", seal="user_change", **GUARDED),
+    errors=(NotFound, Conflict, Invalid, Forbidden, PreconditionFailed),
     summary="Change a user's role, scope or state; the last active owner stays",
     sited=False,
 )
@@ -153,7 +155,7 @@ get_user = Query(
     params=UserKey,
     result=UserView,
     permission="identity:read",
-    http=GET("/api/users/{username}"),
+    http=GET("/api/users/{username}", revision="revision"),
     errors=(NotFound,),
     summary="Show a user",
     sited=False,

@@ -9,8 +9,9 @@ from pydantic import Field, StringConstraints
 from libs.common.contracts.base import DELETE, GET, POST, PUT, Command, Event, Line, Model, Nothing, Open, Query, Time
 from libs.common.contracts.base import Token as Word
 from libs.common.contracts.changes import Changed
+from libs.common.contracts.revisions import GUARDED, IfRevision
 from libs.common.contracts.senders import System, WebhookMapping
-from libs.common.problems import Conflict, Invalid, NotFound
+from libs.common.problems import Conflict, Invalid, NotFound, PreconditionFailed
 
 MAX_OVERLAP_HOURS = 168
 WEBHOOK_ID = r"^[0-9a-f]{32}$"
@@ -40,6 +41,8 @@ class WebhookKey(Model):
 class WebhookChange(WebhookKey, WebhookMapping):
     """All of the mapping anew: what is left out is as it would be in a new webhook."""
 
+    if_revision: IfRevision = None
+
 
 class WebhookRotate(WebhookKey):
     overlap_hours: int = Field(
@@ -56,7 +59,7 @@ class WebhookView(Open):
     """``path`` is where the other system sends to. ``fingerprint`` tells secrets apart and opens nothing.
 
     ``secret_by``: who was shown the secret last. ``orphaned``: that person is not active any more, so that nothing is
-    taken until somebody rotates the secret.
+    taken until somebody rotates the secret. ``revision`` counts its changes.
     """
 
     webhook_id: str
@@ -77,6 +80,7 @@ class WebhookView(Open):
     rotated_at: Time | None = None
     previous_until: Time | None = Field(None, description="Until when the secret before the last rotation is good")
     removed_at: Time | None = None
+    revision: int = 0
 
 
 class WebhookChanged(WebhookView, Changed):
@@ -105,8 +109,8 @@ change_webhook = Command(
     body=WebhookChange,
     result=WebhookView,
     permission="webhook:write",
-    http=PUT("/api/webhooks/{webhook_id}"),
-    errors=(NotFound, Invalid),
+    http=PUT("/api/webhooks/{webhook_id}", **GUARDED),
+    errors=(NotFound, Invalid, PreconditionFailed),
     summary="Change whom a webhook's deliveries are about, from the next one on",
 )
 rotate_webhook = Command(

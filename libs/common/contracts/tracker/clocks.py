@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from libs.common.contracts.base import POST, Command, Time
-from libs.common.contracts.tracker.items import BASE, GUARDED, IfRevision, Item, ItemKey
+from libs.common.contracts.revisions import GUARDED, IfRevision
+from libs.common.contracts.tracker.items import BASE, Item, ItemKey
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, NotFound, PreconditionFailed
 

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from libs.common.contracts.base import POST, Command, Token
 from libs.common.contracts.names import printable_name
-from libs.common.contracts.tracker.items import BASE, GUARDED, IfRevision, Item, ItemKey
+from libs.common.contracts.revisions import GUARDED, IfRevision
+from libs.common.contracts.tracker.items import BASE, Item, ItemKey
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Invalid, NotFound, PreconditionFailed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -11,6 +11,7 @@ from libs.common.contracts.base import GET, PATCH, Command, Event, Json, Model, 
 from libs.common.contracts.changes import FieldChange
 from libs.common.contracts.governance.runs import CountedStatus
 from libs.common.contracts.names import printable_name
+from libs.common.contracts.revisions import GUARDED, IfRevision
 from libs.common.problems import Conflict, NotFound, PreconditionFailed
 
 BASE = "/api/ops/governance/gate/remediation/tracker"
@@ -93,14 +94,6 @@ class Item(Open):
     paused_at: Time | None = None
     pause_reason: str = ""
     pauses: list[Time] = []
-
-
-# Where it stands in a command, `If-Match` fills it; `GUARDED` says so of the route.
-IfRevision = Annotated[
-    int | None,
-    Field(ge=0, le=2**31 - 1, description="Refuse (412) unless the item has this revision; as `If-Match` does"),
-]
-GUARDED: dict[str, Any] = {"revision": "revision", "if_match": "if_revision"}
 
 
 class ItemKey(Model):

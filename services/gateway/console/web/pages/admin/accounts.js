@@ -8,26 +8,28 @@ import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { BASE } from "../../router.js";
 import { t } from "../../words/index.js";
-import { Names, Rows, Section, listed, useDeeds } from "./parts.js";
+import { Names, Rows, Section, changing, listed, useDeeds } from "./parts.js";
 
 const ROLES = /** @type {[string, string][]} */ (["viewer", "operator", "auditor", "manager"].map((one) => [one, one]));
 
-/** @param {any} [one] @returns {import("./parts.js").Deed} */
-const writing = (one) => ({
-  title: one ? t("admin.account.change", { name: one.name }) : t("admin.account.create"),
-  submit: one ? t("save") : t("admin.create"),
-  fields: [
-    ...(one ? [] : [{ name: "name", label: t("admin.account"), required: true, hint: t("admin.name.hint") }]),
-    { name: "purpose", label: t("admin.purpose"), value: one?.purpose, required: true },
-    { name: "owner", label: t("admin.account.owner"), value: one?.owner ?? reader()?.username, required: true, hint: one && t("admin.account.owner.hint") },
-    { name: "role", label: t("admin.role"), value: one?.role ?? "operator", options: ROLES },
-    { name: "sites", label: t("admin.sites"), value: one?.sites.join(", ") ?? "global", hint: t("admin.sites.hint"), required: true },
-  ],
-  run: ({ name, purpose, owner, role, sites, _key }) => {
-    const body = { purpose, owner, role, sites: listed(sites) };
-    return one ? order("PATCH", path`/api/accounts/${one.name}`, body, { key: _key }) : order("POST", "/api/accounts", { name, ...body }, { key: _key });
-  },
+/** @param {any} [one] */
+const fields = (one) => [
+  { name: "purpose", label: t("admin.purpose"), value: one?.purpose, required: true },
+  { name: "owner", label: t("admin.account.owner"), value: one?.owner ?? reader()?.username, required: true, hint: one && t("admin.account.owner.hint") },
+  { name: "role", label: t("admin.role"), value: one?.role ?? "operator", options: ROLES },
+  { name: "sites", label: t("admin.sites"), value: one?.sites.join(", ") ?? "global", hint: t("admin.sites.hint"), required: true },
+];
+const body = (/** @type {any} */ { sites, ...said }) => ({ ...said, sites: listed(sites) });
+
+/** @returns {import("./parts.js").Deed} */
+const creating = () => ({
+  title: t("admin.account.create"), submit: t("admin.create"),
+  fields: [{ name: "name", label: t("admin.account"), required: true, hint: t("admin.name.hint") }, ...fields()],
+  run: ({ _key, ...said }) => order("POST", "/api/accounts", body(said), { key: _key }),
 });
+
+/** @param {any} one */
+const writing = (one) => changing(one, { title: t("admin.account.change", { name: one.name }), url: path`/api/accounts/${one.name}`, fields, body });
 
 /** @param {any} one @returns {import("./parts.js").Deed} */
 const switching = (one) => ({
@@ -42,7 +44,7 @@ export default function Accounts() {
   const write = may("identity:write");
   const deeds = (/** @type {any} */ one) => html`<span class="row-deeds"><button type="button" aria-label=${t("admin.account.change", { name: one.name })} onClick=${() => ask(writing(one))}>${t("admin.do.change")}</button>
     <button type="button" aria-label=${switching(one).title} onClick=${() => ask(switching(one))}>${switching(one).submit}</button></span>`;
-  return html`<${Section} title=${t("admin.accounts")} side=${write && html`<button type="button" class="primary" onClick=${() => ask(writing())}>${t("admin.account.create")}</button>`}>
+  return html`<${Section} title=${t("admin.accounts")} side=${write && html`<button type="button" class="primary" onClick=${() => ask(creating())}>${t("admin.account.create")}</button>`}>
     <${Shown} asked=${asked}>${(/** @type {any[]} */ found) => html`<${Rows} rows=${found} keyOf=${(/** @type {any} */ one) => one.name} empty=${t("admin.accounts.none")} label=${t("admin.accounts")} columns=${[
       [t("admin.account"), (/** @type {any} */ one) => html`<a href="${BASE}/admin/tokens?user=${encodeURIComponent(one.actor)}">${one.actor}</a><br /><span class="quiet">${one.purpose}</span>`],
       [t("admin.account.owner"), (/** @type {any} */ one) => html`${one.owner} ${one.orphaned && html`<${Chip} kind="bad">${t("admin.account.orphaned")}<//>`}`],

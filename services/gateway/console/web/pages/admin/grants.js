@@ -6,7 +6,7 @@ import { may } from "../../api/session.js";
 import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { t, word } from "../../words/index.js";
-import { Names, Rows, Section, listed, useDeeds } from "./parts.js";
+import { Names, Rows, Section, changing, listed, useDeeds } from "./parts.js";
 
 export default function Grants() {
   return html`<${Section} title=${t("admin.grants")}>
@@ -52,21 +52,23 @@ const rolesIn = (text) => text.split("\n").map((line) => line.trim()).filter(Boo
   return { role: role.trim(), sites: listed(sites ?? "global") };
 });
 
-/** @param {any} [one] @returns {import("./parts.js").Deed} */
-const teaming = (one) => ({
-  title: one ? t("admin.team.change", { name: one.team }) : t("admin.team.create"),
-  submit: one ? t("save") : t("admin.create"),
-  fields: [
-    ...(one ? [] : [{ name: "team", label: t("admin.team"), required: true, hint: t("admin.name.hint") }]),
-    { name: "purpose", label: t("admin.purpose"), value: one?.purpose, required: true },
-    { name: "members", label: t("admin.team.members"), value: one?.members.join(", ") },
-    { name: "roles", label: t("admin.roles"), rows: 3, hint: t("admin.team.roles.hint"), value: one?.roles.map((/** @type {any} */ held) => `${held.role}@${held.sites.join(",")}`).join("\n") },
-  ],
-  run: ({ team, purpose, members, roles, _key }) => {
-    const body = { purpose, members: listed(members), roles: rolesIn(roles) };
-    return one ? order("PATCH", path`/api/teams/${one.team}`, body, { key: _key }) : order("POST", "/api/teams", { team, ...body }, { key: _key });
-  },
+/** @param {any} [one] */
+const fields = (one) => [
+  { name: "purpose", label: t("admin.purpose"), value: one?.purpose, required: true },
+  { name: "members", label: t("admin.team.members"), value: one?.members.join(", ") },
+  { name: "roles", label: t("admin.roles"), rows: 3, hint: t("admin.team.roles.hint"), value: one?.roles.map((/** @type {any} */ held) => `${held.role}@${held.sites.join(",")}`).join("\n") },
+];
+const body = (/** @type {any} */ { members, roles, ...said }) => ({ ...said, members: listed(members), roles: rolesIn(roles) });
+
+/** @returns {import("./parts.js").Deed} */
+const gathering = () => ({
+  title: t("admin.team.create"), submit: t("admin.create"),
+  fields: [{ name: "team", label: t("admin.team"), required: true, hint: t("admin.name.hint") }, ...fields()],
+  run: ({ _key, ...said }) => order("POST", "/api/teams", body(said), { key: _key }),
 });
+
+/** @param {any} one */
+const teaming = (one) => changing(one, { title: t("admin.team.change", { name: one.team }), url: path`/api/teams/${one.team}`, fields, body });
 
 function Teams() {
   const asked = useAsked("/api/teams", { on: ["gateway.team."] });
@@ -74,7 +76,7 @@ function Teams() {
   const write = may("user:write");
   const remove = (/** @type {any} */ one) =>
     ask({ title: t("admin.remove-of", { name: one.team }), why: t("admin.team.remove.why"), danger: true, submit: t("admin.remove"), run: ({ _key }) => order("DELETE", path`/api/teams/${one.team}`, undefined, { key: _key }) });
-  return html`${write && html`<p><button type="button" onClick=${() => ask(teaming())}>${t("admin.team.create")}</button></p>`}
+  return html`${write && html`<p><button type="button" onClick=${() => ask(gathering())}>${t("admin.team.create")}</button></p>`}
     <${Shown} asked=${asked}>${(/** @type {any[]} */ found) => html`<${Rows} rows=${found} keyOf=${(/** @type {any} */ one) => one.team} empty=${t("admin.teams.none")} label=${t("admin.teams")} columns=${[
       [t("admin.team"), (/** @type {any} */ one) => html`${one.team}<br /><span class="quiet">${one.purpose}</span>`],
       [t("admin.team.members"), (/** @type {any} */ one) => html`<${Names} names=${one.members} />`],

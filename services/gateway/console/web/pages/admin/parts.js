@@ -1,6 +1,6 @@
 // What all pages of the administration are made of: their tabs, tables, and the dialog of a deed.
 import { html, useState } from "../../vendor/preact.js";
-import { Problem } from "../../api/client.js";
+import { Problem, get, order } from "../../api/client.js";
 import { may } from "../../api/session.js";
 import { Dialog } from "../../parts/dialog.js";
 import { Field, Form } from "../../parts/form.js";
@@ -74,15 +74,51 @@ export function json(text) {
  * @property {string} submit
  * @property {boolean} [danger]
  * @property {(result: any) => ({label: string, value: string, note?: string}|null)} [secret] what is shown this once
+ * @property {() => Promise<Deed>} [anew] the same deed about what there is by now
  */
+
+/** Changing what is there: what the reader changed is sent, and counts only onto what they read. `whole`: the API takes all fields or none.
+ * @param {any} one @param {{title: string, why?: string, url: string, fields: (one: any) => any[], body: (said: any) => any, whole?: boolean, read?: () => Promise<any>}} how
+ * @returns {Deed} */
+export function changing(one, how) {
+  const fields = how.fields(one);
+  const before = how.body(Object.fromEntries(fields.map(({ name, value }) => [name, value ?? ""])));
+  return {
+    title: how.title, why: how.why, submit: t("save"), fields,
+    run: async ({ _key, ...said }) => {
+      const body = how.body(said);
+      const changed = Object.entries(body).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]));
+      if (!changed.length) return null;
+      return order(how.whole ? "PUT" : "PATCH", how.url, how.whole ? body : Object.fromEntries(changed), { ifMatch: one.revision, key: _key });
+    },
+    anew: async () => changing(await (how.read ?? (() => get(how.url)))(), how),
+  };
+}
+
+/** What there is by now, in the fields that the reader left alone; beside the others it is said. @param {Deed} was @param {Deed} now @param {any} said */
+const renewed = (was, now, said) => ({
+  ...now,
+  fields: now.fields?.map((field, place) => {
+    const old = was.fields?.[place];
+    if (field.value === old.value) return old;
+    if ((old.value ?? "") === said[field.name]) return { ...field, key: field.name + field.value };
+    return { ...field, key: old.key, hint: t("admin.by-now", { value: field.value }) };
+  }),
+});
 
 /** The dialog of a deed: what it does, what it takes, and where there is one, the secret that it made.
  * @param {{deed: Deed, close: () => void, done?: () => void}} props */
-export function DeedDialog({ deed, close, done }) {
+export function DeedDialog({ deed: asked, close, done }) {
   const [made, setMade] = useState(/** @type {any} */ (null));
-  const run = (/** @type {Record<string, string>} */ values) => {
+  const [deed, setDeed] = useState(asked);
+  const run = async (/** @type {Record<string, string>} */ values) => {
     if (deed.typed && values.typed !== deed.typed) throw new Problem(422, { title: t("admin.typed-wrong") });
-    return deed.run(values);
+    try {
+      return await deed.run(values);
+    } catch (problem) {
+      if (/** @type {any} */ (problem).status === 412 && deed.anew) setDeed(renewed(deed, await deed.anew(), values));
+      throw problem;
+    }
   };
   const after = (/** @type {any} */ result) => {
     const secret = deed.secret?.(result);
@@ -94,8 +130,8 @@ export function DeedDialog({ deed, close, done }) {
   if (made) return html`<${Dialog} title=${deed.title} close=${close} keep><${Secret} ...${made} /><div class="form-buttons"><button type="button" class="primary" onClick=${close}>${t("admin.secret.kept")}</button></div><//>`;
   return html`<${Dialog} title=${deed.title} close=${close}>
     ${deed.why && html`<p>${deed.why}</p>`}
-    <${Form} deed=${async (/** @type {any} */ values) => run(values)} done=${after} submit=${deed.submit} cancel=${close} danger=${deed.danger}>
-      ${(deed.fields ?? []).map((field) => html`<${Field} ...${field} />`)}
+    <${Form} deed=${run} done=${after} submit=${deed.submit} cancel=${close} danger=${deed.danger}>
+      ${(deed.fields ?? []).map(({ key, ...field }) => html`<${Field} key=${key ?? field.name} ...${field} />`)}
       ${deed.typed && html`<${Field} name="typed" label=${t("admin.typed", { name: deed.typed })} autocomplete="off" required />`}
     <//>
   <//>`;

@@ -6,23 +6,24 @@ import { may } from "../../api/session.js";
 import { Chip } from "../../parts/marks.js";
 import { Shown } from "../../parts/states.js";
 import { t } from "../../words/index.js";
-import { Rows, Section, listed, useDeeds } from "./parts.js";
+import { Rows, Section, changing, listed, useDeeds } from "./parts.js";
 
-/** @param {any} [one] the role that is changed, else a new one @returns {import("./parts.js").Deed} */
-const writing = (one) => ({
-  title: one ? t("admin.role.change", { name: one.role }) : t("admin.role.create"),
-  why: t("admin.role.why"),
-  fields: [
-    ...(one ? [] : [{ name: "role", label: t("admin.role"), required: true, hint: t("admin.name.hint") }]),
-    { name: "purpose", label: t("admin.purpose"), value: one?.purpose, required: true },
-    { name: "permissions", label: t("admin.token.permissions"), value: one?.permissions.join(" "), rows: 6, required: true, hint: t("admin.role.permissions.hint") },
-  ],
-  submit: one ? t("save") : t("admin.create"),
-  run: ({ role, purpose, permissions, _key }) => {
-    const body = { purpose, permissions: listed(permissions) };
-    return one ? order("PATCH", path`/api/roles/${one.role}`, body, { key: _key }) : order("POST", "/api/roles", { role, ...body }, { key: _key });
-  },
+/** @param {any} [one] */
+const fields = (one) => [
+  { name: "purpose", label: t("admin.purpose"), value: one?.purpose, required: true },
+  { name: "permissions", label: t("admin.token.permissions"), value: one?.permissions.join(" "), rows: 6, required: true, hint: t("admin.role.permissions.hint") },
+];
+const body = (/** @type {any} */ { permissions, ...said }) => ({ ...said, permissions: listed(permissions) });
+
+/** @returns {import("./parts.js").Deed} */
+const creating = () => ({
+  title: t("admin.role.create"), why: t("admin.role.why"), submit: t("admin.create"),
+  fields: [{ name: "role", label: t("admin.role"), required: true, hint: t("admin.name.hint") }, ...fields()],
+  run: ({ _key, ...said }) => order("POST", "/api/roles", body(said), { key: _key }),
 });
+
+/** @param {any} one */
+const writing = (one) => changing(one, { title: t("admin.role.change", { name: one.role }), why: t("admin.role.why"), url: path`/api/roles/${one.role}`, fields, body });
 
 /** @param {any} one @returns {import("./parts.js").Deed} */
 const removing = (one) => ({
@@ -34,7 +35,7 @@ export default function Roles() {
   const asked = useAsked("/api/roles", { on: ["gateway.role.", "gateway.user."] });
   const { ask, dialog } = useDeeds(asked.reload);
   const write = may("identity:write");
-  const side = write && html`<button type="button" class="primary" onClick=${() => ask(writing())}>${t("admin.role.create")}</button>`;
+  const side = write && html`<button type="button" class="primary" onClick=${() => ask(creating())}>${t("admin.role.create")}</button>`;
   const deeds = (/** @type {any} */ one) => write && !one.built_in && html`<span class="row-deeds"><button type="button" aria-label=${t("admin.role.change", { name: one.role })} onClick=${() => ask(writing(one))}>${t("admin.do.change")}</button>
     <button type="button" class="danger" aria-label=${t("admin.remove-of", { name: one.role })} onClick=${() => ask(removing(one))}>${t("admin.remove")}</button></span>`;
   return html`<${Section} title=${t("admin.roles")} side=${side}><${Shown} asked=${asked}>${(/** @type {any[]} */ found) => html`<${Rows} rows=${found} keyOf=${(/** @type {any} */ one) => one.role} empty=${t("admin.none-found")} label=${t("admin.roles")} columns=${[

@@ -8,7 +8,7 @@ import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { BASE } from "../../router.js";
 import { t } from "../../words/index.js";
-import { Names, Rows, Section, listed, useDeeds } from "./parts.js";
+import { Names, Rows, Section, changing, listed, useDeeds } from "./parts.js";
 
 /** @param {{name: string}} props */
 export default function User({ name }) {
@@ -46,16 +46,15 @@ function deedsOf(user) {
   const at = (/** @type {string} */ rest) => path`/api/users/${name}` + rest;
   const danger = true;
   return [
-    ["change", "user:write", {
-      title: t("admin.user.change", { name }),
-      fields: [
-        { name: "display_name", label: t("admin.user.display"), value: user.display_name },
-        { name: "role", label: t("admin.role"), value: user.role, required: true },
-        { name: "sites", label: t("admin.sites"), value: user.sites.join(", "), hint: t("admin.sites.hint"), required: true },
+    ["change", "user:write", changing(user, {
+      title: t("admin.user.change", { name }), url: at(""),
+      fields: (one) => [
+        { name: "display_name", label: t("admin.user.display"), value: one.display_name },
+        { name: "role", label: t("admin.role"), value: one.role, required: true },
+        { name: "sites", label: t("admin.sites"), value: one.sites.join(", "), hint: t("admin.sites.hint"), required: true },
       ],
-      submit: t("save"),
-      run: ({ display_name, role, sites, _key }) => order("PATCH", at(""), { display_name, role, sites: listed(sites) }, { key: _key }),
-    }],
+      body: ({ sites, ...said }) => ({ ...said, sites: listed(sites) }),
+    })],
     ["active", "user:write", user.active
       ? { title: t("admin.user.stop", { name }), why: t("admin.user.stop.why"), danger, submit: t("admin.user.stop.go"), run: ({ _key }) => order("PATCH", at(""), { active: false }, { key: _key }) }
       : { title: t("admin.user.start", { name }), why: t("admin.user.start.why"), submit: t("admin.user.start.go"), run: ({ _key }) => order("PATCH", at(""), { active: true }, { key: _key }) }],

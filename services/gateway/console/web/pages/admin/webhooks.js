@@ -1,13 +1,13 @@
 // Who sends signals by webhooks, and who reads events on the bus.
 import { html } from "../../vendor/preact.js";
-import { order, path } from "../../api/client.js";
+import { get, order, path } from "../../api/client.js";
 import { sited, useAsked } from "../../api/asking.js";
 import { may, reader } from "../../api/session.js";
 import { Chip } from "../../parts/marks.js";
 import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { number, t } from "../../words/index.js";
-import { Names, Rows, Section, listed, useDeeds } from "./parts.js";
+import { Names, Rows, Section, changing, listed, useDeeds } from "./parts.js";
 
 export default function Webhooks() {
   return html`<${Section} title=${t("admin.webhooks")}><${Hooks} />
@@ -42,10 +42,11 @@ const creating = () => ({
   run: ({ name, system, label, _key, ...said }) => order("POST", sited("/api/webhooks"), { name, system, label: label.trim() || null, ...mapped(said) }, { key: _key }),
 });
 
-/** @param {any} one @returns {import("./parts.js").Deed} */
-const changing = (one) => ({
-  title: t("admin.webhook.change", { name: one.name }), why: t("admin.webhook.change.why"), submit: t("save"), fields: mapping(one),
-  run: ({ _key, ...said }) => order("PUT", sited(path`/api/webhooks/${one.webhook_id}`), mapped(said), { key: _key }),
+/** @param {any} one */
+const mappingAnew = (one) => changing(one, {
+  title: t("admin.webhook.change", { name: one.name }), why: t("admin.webhook.change.why"), url: sited(path`/api/webhooks/${one.webhook_id}`), whole: true,
+  fields: mapping, body: mapped,
+  read: async () => (await get(sited("/api/webhooks"))).find((/** @type {any} */ now) => now.webhook_id === one.webhook_id) ?? one,
 });
 
 function Hooks() {
@@ -65,7 +66,7 @@ function Hooks() {
       [t("admin.webhook.subjects"), (/** @type {any} */ one) => html`<${Names} names=${Object.entries(one.subjects).map(([from, to]) => `${from} → ${to}`)} none=${t("all")} /><br />
         <span class="quiet">${t(`admin.webhook.version.${one.version_from}`)} ${one.refs.join(" ")} ${one.drop_prefix}</span>`],
       [t("admin.created"), (/** @type {any} */ one) => html`<${When} at=${one.created_at} /> <span class="quiet">${one.created_by}</span> ${one.orphaned && html`<${Chip} kind="bad">${t("admin.account.orphaned")}<//>`}`],
-      ...(write ? [[t("admin.deeds"), (/** @type {any} */ one) => html`<span class="row-deeds"><button type="button" aria-label=${t("admin.webhook.change", { name: one.name })} onClick=${() => ask(changing(one))}>${t("admin.do.change")}</button>
+      ...(write ? [[t("admin.deeds"), (/** @type {any} */ one) => html`<span class="row-deeds"><button type="button" aria-label=${t("admin.webhook.change", { name: one.name })} onClick=${() => ask(mappingAnew(one))}>${t("admin.do.change")}</button>
         <button type="button" aria-label=${t("admin.token.rotate", { label: one.name })} onClick=${() => rotate(one)}>${t("admin.token.rotate.go")}</button>
         <button type="button" class="danger" aria-label=${t("admin.remove-of", { name: one.name })} onClick=${() => remove(one)}>${t("admin.remove")}</button></span>`]] : []),
     ]} />`}<//>${dialog}`;

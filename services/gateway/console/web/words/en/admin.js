@@ -36,6 +36,7 @@ export default {
   "admin.none-found": "Nothing fits the filter",
   "admin.deeds": "What can be done",
   "admin.done": "Done: {what}",
+  "admin.by-now": "By now: {value}",
   "admin.typed": "Type {name} to confirm",
   "admin.typed-wrong": "That is not the name.",
   "admin.secret.once": "It is shown this once. Keep it where secrets are kept.",

@@ -35,6 +35,7 @@ export default {
   "admin.none-found": "조건에 맞는 것이 없습니다",
   "admin.deeds": "할 수 있는 일",
   "admin.done": "완료: {what}",
+  "admin.by-now": "지금 값: {value}",
   "admin.typed": "확인을 위해 {name}을(를) 입력하세요",
   "admin.typed-wrong": "이름이 다릅니다.",
   "admin.secret.once": "지금 한 번만 보입니다. 비밀을 보관하는 곳에 두세요.",
