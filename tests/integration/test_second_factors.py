@@ -80,6 +80,23 @@ async def test_a_code_is_asked_for_once_it_was_shown_and_counts_once(http: Http)
     assert base64.b32encode(secret).decode() not in await everything_stored(http)
 
 
+async def test_users_say_who_has_one_however_they_sign_in(http: Http) -> None:
+    await with_factor(http)
+    await http.user("max", "operator")
+    issued = await http.client.post("/api/tokens", json={"username": "max", "label": "to come in"})
+    one = browser(http, await http.of(issued.json()["token"]).post("/api/sessions"))
+    secret = secret_in(await one.post(PATH))
+
+    async def listed() -> dict[str, bool]:
+        return {user["username"]: user["second_factor"] for user in (await http.client.get("/api/users")).json()}
+
+    assert await listed() == {"max": False, "mia": True, "owner": False}, "what is only begun is none"
+    assert (await one.post(f"{PATH}/confirm", json={"code": code_of(http, secret)})).status_code == 200
+    assert [kept["username"] for kept in (await http.client.get("/api/passwords")).json()] == ["mia"]
+    assert await listed() == {"max": True, "mia": True, "owner": False}
+    assert (await http.client.get("/api/users/max")).json()["second_factor"] is True
+
+
 async def test_of_two_who_show_one_code_at_once_one_comes_in(http: Http) -> None:
     _, secret, _ = await with_factor(http)
     other = await Http(http.stack).open(vault_secret=VAULT)

@@ -19,7 +19,7 @@ from libs.common.contracts.gateway.accounts import AccountView
 from libs.common.contracts.gateway.rights import PermissionAnswer
 from libs.common.contracts.gateway.sites import SiteView
 from libs.common.contracts.gateway.tokens import TokenIssued, TokensRevoked, TokenView
-from libs.common.contracts.gateway.users import UserView
+from libs.common.contracts.gateway.users import UserShown
 
 
 def token_list(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None:
@@ -97,7 +97,7 @@ def user_list(session: Session, answer: Any, _fields: Mapping[str, Any]) -> None
     """Users, one a line."""
     rows = [
         (user.username, user.display_name, user.role, user.sites, "active" if user.active else "inactive")
-        for user in read_as(list[UserView], answer)
+        for user in read_as(list[UserShown], answer)
     ]
     session.emit(answer, table(("user", "name", "role", "scope", "state"), rows))
 
@@ -149,7 +149,7 @@ BY_OPERATION: dict[str, View] = {
 BY_RESULT: dict[Any, View] = {
     TokenIssued: issued,
     list[TokenView]: token_list,
-    list[UserView]: user_list,
+    list[UserShown]: user_list,
     list[AccountView]: account_list,
     list[SiteView]: site_list,
     PermissionAnswer: may,

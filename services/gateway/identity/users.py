@@ -17,6 +17,7 @@ from libs.common.contracts.gateway.users import (
     UserPatch,
     UserPatchSealed,
     UsersAfter,
+    UserShown,
     UsersNamed,
     UserTold,
     UserView,
@@ -62,7 +63,15 @@ UPDATE_USER = f"""
 UPDATE users SET role = $2, sites = $3, display_name = $4, active = $5, own_permissions = $6, revision = revision + 1
 WHERE username = $1 RETURNING {COLUMNS}
 """  # noqa: S608  only a constant of ours is put in
-SELECT_USERS = f"SELECT {COLUMNS} FROM users WHERE owner IS NULL ORDER BY username LIMIT 1000"  # noqa: S608  only a constant of ours
+HAS_FACTOR = """
+EXISTS (SELECT FROM second_factor WHERE second_factor.username = users.username AND confirmed_at IS NOT NULL)
+"""
+SELECT_USERS = f"""
+SELECT {COLUMNS}, {HAS_FACTOR} AS second_factor FROM users WHERE owner IS NULL ORDER BY username LIMIT 1000
+"""  # noqa: S608  only a constant of ours is put in
+SELECT_SHOWN = f"""
+SELECT {COLUMNS}, {HAS_FACTOR} AS second_factor FROM users WHERE username = $1 AND owner IS NULL
+"""  # noqa: S608  only a constant of ours is put in
 PAGE_USERS = f"""
 SELECT {COLUMNS} FROM users WHERE username > $1 AND owner IS NULL ORDER BY username LIMIT $2
 """  # noqa: S608  only a constant of ours is put in
@@ -158,9 +167,9 @@ def _require_given(caller: Reach, role: str, held: list[str] | None, sites: list
     require_below(caller, given, f"The role {role}")
 
 
-async def list_users(read: Read, _params: Nothing) -> list[UserView]:
+async def list_users(read: Read, _params: Nothing) -> list[UserShown]:
     """All users by name, at most 1,000."""
-    return [UserView(**row) for row in await read.pool.fetch(SELECT_USERS)]
+    return [UserShown(**row) for row in await read.pool.fetch(SELECT_USERS)]
 
 
 async def page_users(read: Read, params: UsersAfter) -> list[UserView]:
@@ -173,12 +182,12 @@ async def name_users(read: Read, params: UsersNamed) -> list[UserName]:
     return [UserName(**row) for row in await read.pool.fetch(SELECT_NAMES, params.usernames)]
 
 
-async def get_user(read: Read, params: UserKey) -> UserView:
+async def get_user(read: Read, params: UserKey) -> UserShown:
     """One user; raises `NotFound`."""
-    row = await read.pool.fetchrow(SELECT_USER, params.username)
-    if row is None or row["owner"] is not None:
+    row = await read.pool.fetchrow(SELECT_SHOWN, params.username)
+    if row is None:
         raise NotFound(f"There is no user {params.username}.")
-    return UserView(**row)
+    return UserShown(**row)
 
 
 async def acting_user(connection: Connection, username: str) -> UserView:

@@ -69,6 +69,12 @@ class UserView(Open):
     own_permissions: list[str] | None = None
 
 
+class UserShown(UserView):
+    """A user as it is shown. ``second_factor``: whether one is confirmed, however they sign in; null: not known."""
+
+    second_factor: bool | None = None
+
+
 class ByRule(Open):
     """Which rule of sign-in decided, and about whom: the provider's issuer and what it calls the person."""
 
@@ -144,7 +150,7 @@ patch_user = Command(
 )
 list_users = Query(
     "gateway.users.list",
-    result=list[UserView],
+    result=list[UserShown],
     permission="identity:read",
     http=GET("/api/users"),
     summary="List the users",
@@ -153,7 +159,7 @@ list_users = Query(
 get_user = Query(
     "gateway.users.get",
     params=UserKey,
-    result=UserView,
+    result=UserShown,
     permission="identity:read",
     http=GET("/api/users/{username}", revision="revision"),
     errors=(NotFound,),

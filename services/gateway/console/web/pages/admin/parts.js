@@ -52,6 +52,9 @@ export function Rows({ rows, columns, keyOf, empty, label, more }) {
 /** A name among many in a cell. @param {{names: string[]|null|undefined, none?: string}} props */
 export const Names = ({ names, none }) => (names?.length ? html`<span>${names.join(", ")}</span>` : html`<span class="quiet">${none ?? "–"}</span>`);
 
+/** Whether somebody has a second factor; what is not said is not known. @param {{second_factor?: boolean|null}} user */
+export const factorOf = ({ second_factor: has }) => (has == null ? "–" : t(has ? "yes" : "no"));
+
 /** What was typed as a list: by commas, spaces or lines. @param {string} text */
 export const listed = (text) => [...new Set(text.split(/[\s,]+/).filter(Boolean))];
 

@@ -8,13 +8,13 @@ import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { BASE } from "../../router.js";
 import { t } from "../../words/index.js";
-import { Names, Rows, Section, changing, listed, useDeeds } from "./parts.js";
+import { Names, Rows, Section, changing, factorOf, listed, useDeeds } from "./parts.js";
 
 /** @param {{name: string}} props */
 export default function User({ name }) {
-  const user = useAsked(path`/api/users/${name}`, { on: ["gateway.user.", "gateway.grant.", "gateway.team."] });
+  const user = useAsked(path`/api/users/${name}`, { on: ["gateway.user.", "gateway.grant.", "gateway.team.", "gateway.second_factor."] });
   const sessions = useAsked(path`/api/users/${name}/sessions`, { on: ["gateway.session."] });
-  const passwords = useAsked("/api/passwords", { on: ["gateway.password.", "gateway.second_factor."] });
+  const passwords = useAsked("/api/passwords", { on: ["gateway.password."] });
   const reload = () => [user, sessions, passwords].forEach((one) => one.reload());
   const { ask, dialog } = useDeeds(reload);
   return html`<${Section} title=${name} side=${html`<a href="${BASE}/admin/tokens?user=${encodeURIComponent(name)}">${t("admin.tokens")}</a>`}>
@@ -34,7 +34,7 @@ function Facts({ user, kept }) {
     <dt>${t("admin.sites")}</dt><dd><${Names} names=${user.sites} /></dd>
     <dt>${t("admin.state")}</dt><dd><${Chip} kind=${user.active ? "good" : "none"}>${t(user.active ? "admin.active" : "admin.inactive")}<//></dd>
     <dt>${t("admin.password")}</dt><dd>${kept?.set_at ? html`<${When} at=${kept.set_at} />` : kept?.code_until ? html`${t("admin.password.code-until")} <${When} at=${kept.code_until} />` : t("none")}</dd>
-    <dt>${t("admin.second-factor")}</dt><dd>${t(kept?.second_factor ? "yes" : "no")}</dd>
+    <dt>${t("admin.second-factor")}</dt><dd>${factorOf(user)}</dd>
     <dt>${t("admin.created")}</dt><dd><${When} at=${user.created_at} how="both" /></dd>
   </dl>`;
 }

@@ -1,5 +1,5 @@
 // People: who is there, in which role and where.
-import { html, useMemo } from "../../vendor/preact.js";
+import { html } from "../../vendor/preact.js";
 import { order, path } from "../../api/client.js";
 import { useAsked } from "../../api/asking.js";
 import { may } from "../../api/session.js";
@@ -8,11 +8,10 @@ import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { BASE, useQueryValue } from "../../router.js";
 import { t } from "../../words/index.js";
-import { Names, Rows, Section, listed, useDeeds } from "./parts.js";
+import { Names, Rows, Section, factorOf, listed, useDeeds } from "./parts.js";
 
 export default function Users() {
-  const users = useAsked("/api/users", { on: ["gateway.user."] });
-  const passwords = useAsked("/api/passwords", { on: ["gateway.password.", "gateway.second_factor."] });
+  const users = useAsked("/api/users", { on: ["gateway.user.", "gateway.second_factor."] });
   const roles = useAsked("/api/roles");
   const { ask, dialog } = useDeeds(users.reload);
   const create = () =>
@@ -29,14 +28,13 @@ export default function Users() {
     });
   const side = may("user:write") && html`<button type="button" class="primary" onClick=${create}>${t("admin.user.create")}</button>`;
   return html`<${Section} title=${t("admin.users")} side=${side}>
-    <${Shown} asked=${users}>${(/** @type {any[]} */ found) => html`<${List} users=${found} passwords=${passwords.data ?? []} />`}<//>${dialog}<//>`;
+    <${Shown} asked=${users}>${(/** @type {any[]} */ found) => html`<${List} users=${found} />`}<//>${dialog}<//>`;
 }
 
-/** @param {{users: any[], passwords: any[]}} props */
-function List({ users, passwords }) {
+/** @param {{users: any[]}} props */
+function List({ users }) {
   const [text, setText] = useQueryValue("q");
   const [state, setState] = useQueryValue("state", "active");
-  const kept = useMemo(() => new Map(passwords.map((one) => [one.username, one])), [passwords]);
   const wanted = text.trim().toLowerCase();
   const shown = users.filter((one) => (state === "all" || one.active) && `${one.username} ${one.display_name} ${one.role}`.toLowerCase().includes(wanted));
   return html`<form class="bar" role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
@@ -49,7 +47,7 @@ function List({ users, passwords }) {
       [t("admin.role"), (/** @type {any} */ one) => one.role],
       [t("admin.sites"), (/** @type {any} */ one) => html`<${Names} names=${one.sites} />`],
       [t("admin.state"), (/** @type {any} */ one) => html`<${Chip} kind=${one.active ? "good" : "none"}>${t(one.active ? "admin.active" : "admin.inactive")}<//>`],
-      [t("admin.second-factor"), (/** @type {any} */ one) => t(kept.get(one.username)?.second_factor ? "yes" : "no")],
+      [t("admin.second-factor"), (/** @type {any} */ one) => factorOf(one)],
       [t("admin.created"), (/** @type {any} */ one) => html`<${When} at=${one.created_at} />`],
     ]} />`;
 }
