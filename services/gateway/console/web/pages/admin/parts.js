@@ -1,7 +1,7 @@
 // What all pages of the administration are made of: their tabs, tables, and the dialog of a deed.
 import { html, useState } from "../../vendor/preact.js";
 import { Problem, get, order } from "../../api/client.js";
-import { may } from "../../api/session.js";
+import { may, reader } from "../../api/session.js";
 import { Dialog } from "../../parts/dialog.js";
 import { Field, Form } from "../../parts/form.js";
 import { Title } from "../../parts/layout.js";
@@ -51,6 +51,9 @@ export function Rows({ rows, columns, keyOf, empty, label, more }) {
 
 /** A name among many in a cell. @param {{names: string[]|null|undefined, none?: string}} props */
 export const Names = ({ names, none }) => (names?.length ? html`<span>${names.join(", ")}</span>` : html`<span class="quiet">${none ?? "–"}</span>`);
+
+/** Whether the reader may act on what somebody holds: on their own, or with the right to administer identity. @param {string} holder */
+export const inHand = (holder) => holder === reader()?.username || may("identity:write");
 
 /** Whether somebody has a second factor; what is not said is not known. @param {{second_factor?: boolean|null}} user */
 export const factorOf = ({ second_factor: has }) => (has == null ? "–" : t(has ? "yes" : "no"));

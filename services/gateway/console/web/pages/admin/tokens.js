@@ -2,13 +2,13 @@
 import { html } from "../../vendor/preact.js";
 import { address, order, path } from "../../api/client.js";
 import { useAsked } from "../../api/asking.js";
-import { may } from "../../api/session.js";
+import { may, reader } from "../../api/session.js";
 import { Chip } from "../../parts/marks.js";
 import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { useQueryValue } from "../../router.js";
 import { t, word } from "../../words/index.js";
-import { Names, Rows, Section, listed, useDeeds } from "./parts.js";
+import { Names, Rows, Section, inHand, listed, useDeeds } from "./parts.js";
 
 export default function Tokens() {
   const [user, setUser] = useQueryValue("user");
@@ -64,11 +64,14 @@ const revoking = (one) => ({
 export function TokenList({ user, active }) {
   const tokens = useAsked(address("/api/tokens", { username: user, active_only: active }), { on: ["gateway.token.", "gateway.tokens."] });
   const { ask, dialog } = useDeeds(tokens.reload);
+  // Of others' tokens the API lists to who may not read identity only those of their accounts.
+  const accounts = useAsked(may("identity:read") ? address("/api/accounts", { owner: reader()?.username }) : null, { on: ["gateway.account."] });
+  const mine = (/** @type {string} */ holder) => inHand(holder) || !may("identity:read") || accounts.data?.some((/** @type {any} */ one) => one.actor === holder);
   const write = may("token:write");
-  const deeds = (/** @type {any} */ one) => !one.revoked_at && html`<span class="row-deeds">
+  const deeds = (/** @type {any} */ one) => !one.revoked_at && mine(one.username) && html`<span class="row-deeds">
     <button type="button" aria-label=${t("admin.token.rotate", { label: one.label })} onClick=${() => ask(rotating(one))}>${t("admin.token.rotate.go")}</button>
     <button type="button" aria-label=${t("admin.token.revoke", { label: one.label })} class="danger" onClick=${() => ask(revoking(one))}>${t("admin.tokens.revoke")}</button></span>`;
-  return html`${write && html`<p><button type="button" class="primary" onClick=${() => ask(issuing(user))}>${t("admin.token.issue")}</button></p>`}
+  return html`${write && html`<p><button type="button" class="primary" onClick=${() => ask(issuing(mine(user) ? user : ""))}>${t("admin.token.issue")}</button></p>`}
     <${Shown} asked=${tokens}>${(/** @type {any[]} */ found) => html`<${Rows} rows=${found} keyOf=${(/** @type {any} */ one) => one.token_id} empty=${t("admin.tokens.none")} label=${t("admin.tokens")} columns=${[
       [t("admin.token.label"), (/** @type {any} */ one) => html`${one.label}<br /><span class="quiet mono">${one.fingerprint}</span>`],
       [t("admin.token.holder"), (/** @type {any} */ one) => one.username],

@@ -8,7 +8,7 @@ import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { BASE } from "../../router.js";
 import { t } from "../../words/index.js";
-import { Names, Rows, Section, changing, factorOf, listed, useDeeds } from "./parts.js";
+import { Names, Rows, Section, changing, factorOf, inHand, listed, useDeeds } from "./parts.js";
 
 /** @param {{name: string}} props */
 export default function User({ name }) {
@@ -66,7 +66,7 @@ function deedsOf(user) {
     ["password", "identity:write", { title: t("admin.password.remove", { name }), why: t("admin.password.remove.why"), danger, submit: t("admin.remove"), run: ({ _key }) => order("DELETE", at("/password"), undefined, { key: _key }) }],
     ["factor", "identity:write", { title: t("admin.factor.reset", { name }), why: t("admin.factor.reset.why"), danger, submit: t("admin.factor.reset.go"), run: ({ _key }) => order("DELETE", at("/second-factor"), undefined, { key: _key }) }],
     ["sessions", "user:write", { title: t("admin.sessions.end-all", { name }), why: t("admin.sessions.end-all.why"), danger, submit: t("admin.sessions.end-all.go"), run: ({ _key }) => order("POST", at("/sessions/revoke"), {}, { key: _key }) }],
-    ["tokens", "token:write", { title: t("admin.tokens.revoke-all", { name }), why: t("admin.tokens.revoke-all.why"), danger, submit: t("admin.tokens.revoke"), run: ({ _key }) => order("POST", at("/tokens/revoke"), {}, { key: _key }) }],
+    ["tokens", inHand(name) ? "token:write" : "identity:write", { title: t("admin.tokens.revoke-all", { name }), why: t("admin.tokens.revoke-all.why"), danger, submit: t("admin.tokens.revoke"), run: ({ _key }) => order("POST", at("/tokens/revoke"), {}, { key: _key }) }],
     ...(user.active ? [] : erasing(name)),
   ];
 }

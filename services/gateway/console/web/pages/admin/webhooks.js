@@ -7,7 +7,7 @@ import { Chip } from "../../parts/marks.js";
 import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { number, t } from "../../words/index.js";
-import { Names, Rows, Section, changing, listed, useDeeds } from "./parts.js";
+import { Names, Rows, Section, changing, inHand, listed, useDeeds } from "./parts.js";
 
 export default function Webhooks() {
   return html`<${Section} title=${t("admin.webhooks")}><${Hooks} />
@@ -103,6 +103,6 @@ function Subscribers() {
     [t("admin.subscriber.types"), (/** @type {any} */ one) => html`<${Names} names=${one.types} none=${t("all")} />`],
     [t("admin.subscriber.pending"), (/** @type {any} */ one) => html`${number(one.pending_count ?? 0)} ${one.gap_at && html`<${Chip} kind="bad">${t("admin.subscriber.gap")}<//>`}`],
     [t("admin.subscriber.read"), (/** @type {any} */ one) => html`<${When} at=${one.last_ack_at} />`],
-    ...(may("subscriber:write") ? [[t("admin.deeds"), (/** @type {any} */ one) => html`<button type="button" aria-label=${t("admin.remove-of", { name: one.name })} onClick=${() => remove(one)}>${t("admin.remove")}</button>`]] : []),
+    ...(may("subscriber:write") ? [[t("admin.deeds"), (/** @type {any} */ one) => inHand(one.owner) && html`<button type="button" aria-label=${t("admin.remove-of", { name: one.name })} onClick=${() => remove(one)}>${t("admin.remove")}</button>`]] : []),
   ]} />`}<//>${dialog}`;
 }
