@@ -1,4 +1,4 @@
-"""How many deliveries a second the notifier makes: rows, leases and retries on disk, beside a loop that only posts."""
+"""How many deliveries a second notifiers make: rows, leases and retries on disk, beside a loop that only posts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from services.notifier.domain.lanes import MAX_WINDOW
 
 EVENTS = 10_000
 ROUNDS = 3
+NOTIFIERS = (2, 4)
 VAULT_SECRET = "a-secret-of-the-bench"
 WAIT_S = 120.0
 PERSON = "INSERT INTO notifier.person VALUES ('ann', 'owner', '{*}', true, 1)"
@@ -32,7 +33,7 @@ ALL = "SELECT count(*) FROM notifier.delivery"
 
 
 async def run(lab: Lab, report: Report) -> None:
-    """10,000 events to one receiver on this machine, in turns with the floor."""
+    """10,000 events to one receiver on this machine, in turns with the floor; then the same with more notifiers."""
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     async with lab.space() as space:
         port = free_port()
@@ -41,19 +42,34 @@ async def run(lab: Lab, report: Report) -> None:
         sealed = Vault.from_secret(VAULT_SECRET).seal(secret, signing_place("bench"))
         await space.database.execute(PERSON)
         await space.database.execute(SUBSCRIPTION, url, item_updated.name, sealed)
-        space.service("notifier", HEADGATE_VAULT_SECRET=VAULT_SECRET, HEADGATE_OUTBOUND_NETWORKS='["127.0.0.0/8"]')
-        await space.subscribed(space.topology.events_stream, "notifier-events")
+        await _start(space, 1)
         body = sample(space, "global", 0).payload.decode()
         ours, floor = [], []
         for _ in range(ROUNDS):
             ours.append(await _deliver(space))
             floor.append(await _post(space, {"url": url, "secret": secret, "body": body}))
+        more = {}
+        for notifiers in NOTIFIERS:
+            await _start(space, notifiers)
+            more[notifiers] = [await _deliver(space) for _ in range(ROUNDS)]
     report.figures.append(
         Figure(
             "deliveries", "deliveries to one receiver", "a second", median_rate(EVENTS, ours),
             f"asyncio and httpx2, {MAX_WINDOW} at once", median_rate(EVENTS, floor), 0.6,
         )
     )  # fmt: skip
+    for notifiers, took in more.items():
+        report.figures.append(
+            Figure("deliveries", f"the same with {notifiers} notifiers", "a second", median_rate(EVENTS, took))
+        )
+
+
+async def _start(space: Space, wanted: int) -> None:
+    """So many notifiers in all."""
+    have = sum(worker.name == "notifier" for worker in space.workers)
+    for _ in range(wanted - have):
+        space.service("notifier", HEADGATE_VAULT_SECRET=VAULT_SECRET, HEADGATE_OUTBOUND_NETWORKS='["127.0.0.0/8"]')
+    await space.subscribed(space.topology.events_stream, "notifier-events", wanted)
 
 
 async def _deliver(space: Space) -> float:
