@@ -1,7 +1,7 @@
 // Writes what the console takes from npm into services/gateway/console/web/vendor: one ES module per entry, their types,
 // and the licences of everything in them. The console's own files need no build: the browser loads them as they are.
 import { build } from "esbuild";
-import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -24,6 +24,7 @@ const { metafile } = await build({
   metafile: true,
   logLevel: "warning",
 });
+await copyFile(join(here, "node_modules/uplot/dist/uPlot.min.css"), join(out, "uplot.css"));
 for (const name of entries) {
   const types = await readFile(join(here, "entries", name.replace(".js", ".d.ts")), "utf8").catch(() => null);
   if (types !== null) await writeFile(join(out, name.replace(".js", ".d.ts")), types);

@@ -14,7 +14,7 @@ const out = join(home, "built");
 const KINDS = [".css", ".js", ".png", ".svg", ".txt"];
 // Pages that are loaded with those of another folder, beside which they are looked at or of which they share parts.
 const BESIDE = { gate: "verdict", policy: "policies", document: "policies", me: "admin" };
-// What is loaded at once because most pages need it. The chart is left out: one page has it.
+// What is loaded at once because most pages need it. The chart is left out: it comes with uPlot.
 const shared = (await readdir(join(web, "parts"))).filter((name) => name.endsWith(".js") && name !== "chart.js");
 const PARTS = shared.map((name) => `import "./parts/${name}";`).join("\n");
 const common = { absWorkingDir: web, bundle: true, minify: true, charset: "utf8", target: "es2022", legalComments: "none", metafile: true, logLevel: "warning" };

@@ -28,7 +28,8 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
     shutil.copy(home / "index.html", tmp_path)
     if request.param != "nothing":
         (tmp_path / "web" / "vendor").mkdir()
-        (tmp_path / "web" / "vendor" / "preact.js").write_text("/* from npm */")
+        for name in ("preact.js", "uplot.css"):
+            (tmp_path / "web" / "vendor" / name).write_text("/* from npm */")
     if request.param == "built":
         _build(tmp_path)
     monkeypatch.setattr(serving, "site", cache(lambda: files_of(tmp_path)))

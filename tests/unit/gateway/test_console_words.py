@@ -98,8 +98,8 @@ def test_a_browser_loads_little() -> None:
     vendor = sum(size for name, size in sent.items() if name.startswith("vendor/") and name not in LATER)
     other = ("pages/", "vendor/", "words/en/")  # a reader has one language: the larger one
     frame = sum(size for name, size in sent.items() if not name.startswith(other))
-    # What comes from npm is not there before `make assets`; it has 6,624 bytes.
-    assert frame + max(vendor, 7_000) + max(pages.values()) <= MAX_SENT_BYTES
+    # What comes from npm is not there before `make assets`; it has 30,422 bytes.
+    assert frame + max(vendor, 31_000) + max(pages.values()) <= MAX_SENT_BYTES
 
 
 def test_nothing_makes_markup_of_strings() -> None:
