@@ -1,6 +1,7 @@
 // Writes the console as browsers load it fastest into services/gateway/console/built: small, a file per section of the
 // menu, all styles in one. The gateway serves it while the files that it was made of are the ones that lie there (their
 // digests are in sources.json), else those themselves: who changes one needs no build. Needs what build.mjs wrote.
+import { gzipAsync } from "@gfx/zopfli";
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
 import { copyFile, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
@@ -32,7 +33,8 @@ for (const name of ["icon.svg", "vendor/licences.txt"]) {
   await copyFile(join(web, name), join(out, name));
 }
 await writeFile(join(out, "index.html"), built(page));
-await writeFile(join(out, "sources.json"), JSON.stringify(await digests(), null, 1));
+await pack();
+await writeFile(join(out, "sources.json"), JSON.stringify(await digests(), null, 1)); // the last: with it all is there
 
 /** Pages of a section are one file: `import("./pages/admin/users.js")` becomes the import of all of `pages/admin`. */
 function sections() {
@@ -86,6 +88,15 @@ function built(text) {
     .replace(/^<link rel="stylesheet" href="\{\{ assets \}\}\/(?!style\.css).+">\n/gm, "")
     .replace(/^<link rel="modulepreload" .+>\n/gm, "")
     .replace("{{ preloads }}", preloads.join("\n"));
+}
+
+/** Beside each file, the same in gzip: zopfli takes seconds for it and finds 3 to 4 % less than a gateway would. */
+async function pack() {
+  const names = (await readdir(out, { recursive: true, withFileTypes: true })).filter((one) => one.isFile() && KINDS.includes(extname(one.name)));
+  for (const one of names) {
+    const path = join(one.parentPath ?? one.path, one.name);
+    await writeFile(`${path}.gz`, await gzipAsync(await readFile(path), {}));
+  }
 }
 
 /** Of everything that the gateway would serve instead, by its path: the beginning of its SHA-256, as `Asset.digest`. */

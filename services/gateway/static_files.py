@@ -41,9 +41,10 @@ def digest_of(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()[:16]
 
 
-def asset_of(name: str, body: bytes) -> Asset:
-    """Pack it. The ending of its name must be one of `KINDS`."""
-    packed = gzip.compress(body, 9, mtime=0)
+def asset_of(name: str, body: bytes, packed: bytes | None = None) -> Asset:
+    """Pack it, unless somebody did. The ending of its name must be one of `KINDS`."""
+    if packed is None:
+        packed = gzip.compress(body, 9, mtime=0)
     return Asset(
         digest=digest_of(body),
         kind=KINDS[name[name.rindex(".") :]],

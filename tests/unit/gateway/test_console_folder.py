@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,25 @@ def test_sources_are_served_when_they_are_others_than_those_it_was_built_of(
     assert "vendor/preact.d.ts" not in found.files
     has_layout = "parts/layout.js" in found.files
     assert ('<link rel="modulepreload" href="{{ assets }}/parts/layout.js">' in found.page) is has_layout
+
+
+def test_what_was_packed_is_sent_as_it_was_packed(console: Path) -> None:
+    body = b"/* longer than what gzip adds */" * 20
+    (console / "built/main.js").write_bytes(body)
+    packed = gzip.compress(body, 1, mtime=7)
+    (console / "built/main.js.gz").write_bytes(packed)
+    assert files_of(console).files["main.js"].packed == packed
+
+
+@pytest.mark.parametrize("packed", [gzip.compress(b"/* another */"), gzip.compress(b"x" * 900)[:-9], b"no gzip", b"", None])
+def test_what_was_packed_of_another_body_is_packed_anew(console: Path, packed: bytes | None) -> None:
+    body = b"/* longer than what gzip adds */" * 20
+    (console / "built/main.js").write_bytes(body)
+    if packed is not None:
+        (console / "built/main.js.gz").write_bytes(packed)
+    sent = files_of(console).files["main.js"].packed
+    assert sent is not None
+    assert gzip.decompress(sent) == body
 
 
 def test_without_what_comes_from_npm_there_is_no_page(console: Path) -> None:
