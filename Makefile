@@ -119,12 +119,13 @@ up: install ## run everything here until Ctrl-C; data stays in .headgate/
 bench: install ## measure throughput and latency beside floors of the same machine
 	@$(BIN)/python -m bench
 
-docs: install ## write docs/reference from the contracts, and what compose and Prometheus know of each service
+docs: install ## write docs/reference from the contracts, the runbooks, and what compose and Prometheus know of each service
 	@$(BIN)/python -m libs.common.reference
 	@$(BIN)/python -m libs.client.reference
 	@$(BIN)/python -m deploy.container.files
 	@$(BIN)/python -m deploy.slo_rules
 	@$(BIN)/python -m deploy.dashboards
+	@$(BIN)/python -m deploy.runbooks
 	@$(BIN)/python -m deploy.chart
 
 faults: install ## do harm to a running Headgate and check that nothing is lost (about 40 minutes)

@@ -23,6 +23,8 @@ MEANING: dict[Severity, str] = {
     "page": "At this speed the error budget of the whole period is gone within days.",
     "ticket": "At this speed nothing of the error budget is left at the end of the period.",
 }
+# Where the gateway serves the guide, as in rules.yml; compose and the chart put their own address in its place.
+RUNBOOKS = "http://127.0.0.1:8080/runbooks"
 HEAD = """\
 # Written by `make docs` from services/metrics/slos: change the SLOs, not this file. For a folder of your own say
 # python -m deploy.slo_rules FOLDER > slo-rules.yml, and name that file under rule_files.
@@ -99,7 +101,7 @@ def _alert(objective: Objective, severity: Severity) -> dict[str, Any]:
             "action": f"GET /api/ops/slo/{objective.name} says how much is left; GET /api/ops/performance/api-latency "
             "names the routes that fail or are slow.",
             "description": MEANING[severity],
-            "runbook": f"docs/ops/MONITORING_GUIDE.md#{name.lower()}",
+            "runbook_url": f"{RUNBOOKS}#{name.lower()}",
         },
     }
 

@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from functools import cache
+from importlib import resources
 
 import orjson
 from starlette.requests import Request
@@ -26,9 +27,10 @@ from services.gateway.static_files import file_answer
 
 # Everything that needs no token. /metrics holds counts by route template and no names; it is meant for the scraper on
 # the same host or network, so the gateway listens on loopback unless it is told otherwise.
-DOCUMENTS = ("/", "/openapi.json", "/asyncapi.json", "/reference")
+DOCUMENTS = ("/", "/openapi.json", "/asyncapi.json", "/reference", "/runbooks")
 ASSET = explorer.FOLDER + "/{name}"
 PUBLIC = (*DOCUMENTS, "/docs", ASSET, *console.PATHS, "/healthz", "/readyz", "/metrics")
+HTML = "text/html; charset=utf-8"
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 Page = Callable[[Request], Awaitable[Response]]
 
@@ -49,24 +51,29 @@ def routes(access: Access, health: Health, public_url: str | None) -> list[Route
 
 
 @cache
-def _documents(public_url: str | None) -> tuple[dict[str, tuple[str, bytes]], str]:
-    """The kind and the bytes of each of `DOCUMENTS`, and the reference page's policy.
+def _documents(public_url: str | None) -> tuple[dict[str, tuple[str, bytes]], dict[str, str]]:
+    """The kind and the bytes of each of `DOCUMENTS`, and the policy of those that are pages.
+
+    Whoever is on call reads the runbooks where an alert leads, perhaps without an account: they tell nothing of this
+    installation.
 
     Made once in a process: they follow from the contracts, and the schemas of all models take a third of a second.
     """
     api = openapi.document(public_url)
     page = reference.page(api)
+    runbooks = (resources.files("services.gateway.documents") / "runbooks.html").read_text(encoding="utf-8")
     documents = {
         "/": ("application/json", orjson.dumps(_index())),
         "/openapi.json": ("application/json", orjson.dumps(api)),
         "/asyncapi.json": ("application/json", orjson.dumps(asyncapi.document())),
-        "/reference": ("text/html; charset=utf-8", page.encode()),
+        "/reference": (HTML, page.encode()),
+        "/runbooks": (HTML, runbooks.encode()),
     }
-    return documents, _policy_of(page)
+    return documents, {"/reference": _policy_of(page), "/runbooks": _policy_of(runbooks)}
 
 
 def _document(access: Access, public_url: str | None) -> Page:
-    documents, policy = _documents(public_url)
+    documents, policies = _documents(public_url)
 
     async def document(request: Request) -> Response:
         path = request.scope["path"]
@@ -75,8 +82,8 @@ def _document(access: Access, public_url: str | None) -> Page:
         await access.limit_stranger(context)
         kind, body = documents[path]
         headers = {"ETag": etag_of(body), "Cache-Control": "no-cache"}
-        if path == "/reference":
-            headers["Content-Security-Policy"] = policy
+        if path in policies:
+            headers["Content-Security-Policy"] = policies[path]
         if unchanged(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return Response(body, 200, headers, media_type=kind)
@@ -101,7 +108,7 @@ def _explorer(access: Access) -> Page:
         body, policy = explorer.page()
         # Not kept: each answer has a nonce of its own.
         headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
-        return Response(body, 200, headers, media_type="text/html; charset=utf-8")
+        return Response(body, 200, headers, media_type=HTML)
 
     return show
 
@@ -148,6 +155,7 @@ def _index() -> dict[str, str]:
         "console": "/console",
         "docs": "/docs",
         "reference": "/reference",
+        "runbooks": "/runbooks",
         "openapi": "/openapi.json",
         "asyncapi": "/asyncapi.json",
         "health": "/healthz",

@@ -21,6 +21,7 @@ from tests.chart import bus, judges, network, order, planted, told
 from tests.chart.judges import CHART, Finding, Schemas, ToolMissing
 
 PROFILES = ("small", "ha", "locked-down")
+RUNBOOKS = "https://headgate.example/runbooks"  # by the names that the profiles give
 # What checkov says and we know better: by check, the profiles in which it counts as known, and of which resources.
 DIGEST, POLICY, READINESS, LIVENESS = "CKV_K8S_43", "CKV2_K8S_6", "CKV_K8S_9", "CKV_K8S_8"
 KNOWN = {
@@ -58,6 +59,7 @@ def judge(profile: str, folder: Path, schemas: Schemas, figures: list[tuple[str,
     findings, passed = judges.checkov(made.resources, folder)
     problems += [f"{one.check} {one.resource}: {one.text}" for one in findings if not is_known(one, profile)]
     problems += told.misread(made.resources)
+    problems += told.misled(made.resources, RUNBOOKS)
     problems += network.policies(made.resources, network.whole(values), known)
     own = [one for one in made.resources if (one["apiVersion"], one["kind"]) in schemas]
     others = judges.custom(own, schemas)[0]

@@ -39,6 +39,7 @@ REFUSED: tuple[tuple[str, str, object, str], ...] = (
     ("an image out of nowhere", "image/repository", "", "image.repository must name"),
     ("two scalers of one deployment", "services/audit/autoscaling", {"enabled": True}, "both enabled"),
     ("an ingress without a name", "edge/ingress", {"enabled": True}, "edge.ingress.host"),
+    ("an address that is none", "monitoring/rules/runbooks", "headgate.example", "runbooks"),
     ("a service that does not exist", "services/notary", {}, "notary"),
 )
 
@@ -50,6 +51,9 @@ def all_of(folder: Path, values_of: Callable[[str], Values], schemas: Schemas) -
         yield what, "the chart itself", word in judges.render(_with(ha, path, value)).refused
     odd = judges.render(_with(ha, "settings/HEADGATE_TRUSTED_PROXIES", ["no network"])).resources
     yield "a setting of another form", "the settings", len(told.misread(odd)) >= 7
+    own = judges.render(_with(ha, "monitoring/rules/runbooks", "https://wiki.example/on-call")).resources
+    led = [len(told.misled(own, f"https://{base}")) for base in ("wiki.example/on-call", "headgate.example/runbooks")]
+    yield "alerts that lead elsewhere", "our own eyes", led[0] == 0 and led[1] >= 30
     yield "a template that can't be read", "Helm's lint", bool(_broken(folder, ha))
     late = judges.render(values_of("locked-down")).resources
     for one in late:

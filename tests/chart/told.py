@@ -1,4 +1,4 @@
-"""What the containers are told, read as the processes in them read it."""
+"""What the containers are told, read as the processes in them read it, and where alerts send people."""
 
 from __future__ import annotations
 
@@ -25,3 +25,17 @@ def misread(resources: list[Resource]) -> list[str]:
                 except (ValidationError, SettingsError) as error:
                     problems.append(f"{one['metadata']['name']} {container['name']}: {error}")
     return problems
+
+
+def misled(resources: list[Resource], address: str) -> list[str]:
+    """Alerts whose runbook is not under this address; and if there are rules, that there are alerts at all."""
+    groups = [group for one in resources if one["kind"] == "PrometheusRule" for group in one["spec"]["groups"]]
+    alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    if groups and len(alerts) < 30:
+        return [f"the rules hold only {len(alerts)} alerts"]
+    right = [f"{address}#{rule['alert'].lower()}" for rule in alerts]
+    return [
+        f"{rule['alert']} sends people to {rule['annotations'].get('runbook_url')}"
+        for rule, url in zip(alerts, right, strict=True)
+        if rule["annotations"].get("runbook_url") != url
+    ]

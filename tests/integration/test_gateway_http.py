@@ -266,7 +266,8 @@ async def test_every_answer_carries_its_headers(http: Http) -> None:
 
 async def test_public_pages_need_no_token_and_the_rest_does(http: Http) -> None:
     anonymous = http.of(None)
-    for path in ("/", "/healthz", "/readyz", "/openapi.json", "/asyncapi.json", "/docs", "/reference", "/metrics"):
+    documents = ("/", "/openapi.json", "/asyncapi.json", "/docs", "/reference", "/runbooks")
+    for path in (*documents, "/healthz", "/readyz", "/metrics"):
         assert (await anonymous.get(path)).status_code == 200, path
     assert 'http_requests_total{method="GET",route="/docs"' in (await anonymous.get("/metrics")).text
     assert "hg_" + "owner" not in (await anonymous.get("/metrics")).text

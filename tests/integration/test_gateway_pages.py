@@ -101,14 +101,17 @@ async def test_large_files_travel_packed_where_the_caller_reads_gzip(http: Http)
     assert len(bundle.packed) < len(bundle.body) / 3
 
 
-async def test_the_plain_list_may_use_only_its_own_style(http: Http) -> None:
-    answer = await http.of(None).get("/reference")
-    policy = policy_of(answer)
-    assert policy["default-src"] == ["'none'"]
-    assert [source[:8] for source in policy["style-src"]] == ["'sha256-"]
-    assert "style=" not in answer.text
-    etag = answer.headers["ETag"]
-    assert (await http.of(None).get("/reference", headers={"If-None-Match": etag})).status_code == 304
+async def test_plain_pages_may_use_only_their_own_style(http: Http) -> None:
+    for page, holds in (("/reference", 'id="roles"'), ("/runbooks", '<h3 id="headgateslow">')):
+        answer = await http.of(None).get(page)
+        assert holds in answer.text
+        policy = policy_of(answer)
+        assert policy["default-src"] == ["'none'"]
+        assert "script-src" not in policy
+        assert [source[:8] for source in policy["style-src"]] == ["'sha256-"]
+        assert "style=" not in answer.text
+        etag = answer.headers["ETag"]
+        assert (await http.of(None).get(page, headers={"If-None-Match": etag})).status_code == 304
 
 
 async def test_strangers_have_a_limit_on_pages_too(stack: Stack) -> None:

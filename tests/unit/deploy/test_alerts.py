@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,18 @@ import pytest
 import typer
 import yaml
 
+from deploy import runbooks
 from deploy.container.files import FIRST_PORT
 from libs.client.cli import app
 from libs.common.contracts import CONTRACTS
 from libs.common.roster import SERVICES
+from libs.slo.rules import RUNBOOKS
 
 ROOT = Path(__file__).parents[3]
 RULES, OPS = ROOT / "deploy" / "prometheus", ROOT / "docs" / "ops"
 GUIDE = "docs/ops/MONITORING_GUIDE.md"
 PAGES = sorted(OPS.glob("*.md"))
-OWN_PAGES = {"/api/status", "/api/events", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}
+OWN_PAGES = {"/api/status", "/api/events", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/runbooks"}
 # Of Prometheus' own page.
 FOREIGN = {"/alerts", "/status"}
 
@@ -45,8 +48,47 @@ def test_each_alert_says_what_it_means_and_where_to_read_on() -> None:
         assert rule["labels"]["severity"] in {"critical", "warning", "none"}, rule["alert"]
         assert said["summary"], rule["alert"]
         assert re.fullmatch(r"[A-Z][^{}]*\.", said["description"]), rule["alert"]
-        assert said["runbook"] == f"{GUIDE}#{rule['alert'].lower()}"
+        assert said["runbook_url"] == f"{RUNBOOKS}#{rule['alert'].lower()}"
+        assert f'<h3 id="{rule["alert"].lower()}">{rule["alert"]}</h3>' in runbooks.PAGE.read_text(), rule["alert"]
         assert "for" in rule or rule["alert"] == "Watchdog" or "Slo" in rule["alert"], rule["alert"]
+
+
+def test_the_page_of_runbooks_is_the_guide_and_runs_nothing() -> None:
+    found = runbooks.PAGE.read_text(encoding="utf-8")
+    assert found == runbooks.page((ROOT / GUIDE).read_text(encoding="utf-8")), "run `make docs`"
+    assert not re.search(r"<script|<link|<img|style=|\bon\w+=|javascript:", found)
+    places = set(re.findall(r'id="([^"]+)"', found))
+    targets = re.findall(r'href="([^"]+)"', found)
+    assert {one[1:] for one in targets if one.startswith("#")} <= places
+    assert "headgateservicedown" in [one[1:] for one in targets]  # alerts that are named in others' sections
+    assert all(one.startswith(("#", "https://")) for one in targets), "a page that the gateway does not serve"
+    assert "docs/operations.md" in found  # such a page is named instead
+
+
+def test_markdown_from_elsewhere_is_only_text() -> None:
+    found = runbooks.page("# A\n\n<script>alert(1)</script> [x](javascript:alert(1)) [up](../slo.md#a)\n")
+    assert "<script" not in found
+    assert "href" not in found
+    assert "up (<code>docs/slo.md</code>)" in found
+    with pytest.raises(ValueError, match="two headings"):
+        runbooks.page("# A\n\n## B\n\n## B\n")
+
+
+def test_compose_lets_alerts_lead_to_where_people_reach_the_gateway(tmp_path: Path) -> None:
+    prometheus = yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text())["services"]["prometheus"]
+    shell, flags, script, name = prometheus["entrypoint"]
+    for here, there in (("$$", "$"), ('"/etc/prometheus/', f'"{RULES}/'), ("exec /bin/prometheus", "exec echo"),
+                        (" /prometheus/", f" {tmp_path}/"), ('"/prometheus/', f'"{tmp_path}/')):  # fmt: skip
+        script = script.replace(here, there)
+    for url, base in (("", RUNBOOKS), ("https://headgate.example/", "https://headgate.example/runbooks")):
+        said = subprocess.run(
+            [shell, flags, script, name, *prometheus["command"]], env={"HEADGATE_PUBLIC_URL": url}, check=True,
+            capture_output=True, text=True, timeout=20,
+        ).stdout  # fmt: skip
+        assert said.split() == prometheus["command"]
+        for file in ("prometheus.yml", "rules.yml", "slo-rules.yml"):
+            assert (tmp_path / "config" / file).read_text() == (RULES / file).read_text().replace(RUNBOOKS, base)
+    assert prometheus["command"][0] == "--config.file=/prometheus/config/prometheus.yml"
 
 
 def test_the_guide_has_a_section_for_each_alert_and_no_other() -> None:

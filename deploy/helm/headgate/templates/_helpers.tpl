@@ -10,6 +10,11 @@
 {{/* What the templates know from the contracts: see deploy/chart.py. */}}
 {{- define "headgate.known" -}}{{ .Files.Get "files/known.yaml" }}{{- end }}
 
+{{/* The name by which people reach the gateway; empty if nobody said one. */}}
+{{- define "headgate.public" -}}
+{{- with .Values.edge }}{{ if .ingress.enabled }}{{ .ingress.host }}{{ else if and .route.enabled .route.hostnames }}{{ first .route.hostnames }}{{ end }}{{ end }}
+{{- end }}
+
 {{- define "headgate.image" -}}
 {{- with .Values.image }}{{ required "image.repository must name the image that `make image` built, in your registry" .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}{{ end }}
 {{- end }}
