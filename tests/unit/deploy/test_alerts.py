@@ -16,6 +16,7 @@ from deploy import runbooks
 from deploy.container.files import FIRST_PORT
 from libs.client.cli import app
 from libs.common.contracts import CONTRACTS
+from libs.common.loop import MAX_ATTEMPTS
 from libs.common.roster import SERVICES
 from libs.slo.rules import RUNBOOKS
 
@@ -96,6 +97,13 @@ def test_the_guide_has_a_section_for_each_alert_and_no_other() -> None:
     assert set(found) == {rule["alert"] for rule in alerts()}
     for name, text in found.items():
         assert re.findall(r"^\*\*(\w+)\.\*\* \S", text, re.MULTILINE) == ["Means", "Look", "Do"], name
+
+
+def test_one_bad_message_is_no_alarm_of_its_consumer_and_two_are() -> None:
+    (rule,) = (rule for rule in alerts() if rule["alert"] == "HeadgateHandlersFail")
+    threshold = int(rule["expr"].rpartition(" > ")[2])
+    # `increase` stretches what it saw to the whole range: by a ninth at the most where one scrapes each minute.
+    assert MAX_ATTEMPTS * 10 / 9 < threshold < 2 * MAX_ATTEMPTS
 
 
 def test_each_alert_is_tried_by_promtool() -> None:
