@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
                 SECRETS, os.environ.get("HEADGATE_CLUSTER_SECRET"), os.environ.get("HEADGATE_NAMESPACE", "headgate")
             )
         elif command == "admin":
-            run_admin()
+            run_admin(narrow="--narrow" in arguments[1:])
         elif command == "kubernetes-secrets":
             write_kubernetes_secrets(arguments[1:], os.environ)
         elif command in ("backup", "dr"):

@@ -92,15 +92,16 @@ def load_environment(path: Path, single: Path = SINGLE) -> None:
             os.environ.setdefault(key, value)
 
 
-def run_admin() -> None:
-    """The admin step. Raises `AdminError` or `InstallationError`."""
+def run_admin(*, narrow: bool = False) -> None:
+    """The admin step, ``narrow`` as in `topology.apply`. Raises `AdminError` or `InstallationError`."""
     wanted = ("HEADGATE_ADMIN_DATABASE_URL", "HEADGATE_ADMIN_NATS_URL", "HEADGATE_CLUSTER_SECRET")
     if missing := [name for name in wanted if name not in os.environ]:
         raise InstallationError(f"{', '.join(missing)} must be set, or stand in {OWN}")
     database_url, nats_url, secret = (os.environ[name] for name in wanted)
     namespace = os.environ.get("HEADGATE_NAMESPACE", "headgate")
     replicas = replicas_of(os.environ.get("HEADGATE_NATS_REPLICAS"))
-    done = asyncio.run(prepare(database_url, nats_url, namespace, passwords(secret, "postgres"), replicas=replicas))
+    given = passwords(secret, "postgres")
+    done = asyncio.run(prepare(database_url, nats_url, namespace, given, replicas=replicas, narrow=narrow))
     sys.stdout.write("".join(f"{line}\n" for line in done) or "nothing to do: schemas and streams are up to date\n")
 
 

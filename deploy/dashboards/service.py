@@ -91,10 +91,12 @@ def _trouble(service: str) -> tuple[Shown, ...]:
             Query(f"sum by (consumer) (rate(headgate_duplicates_total{here}[5m]))", "{{consumer}} seen before"),
             Query(f"sum by (consumer) (rate(headgate_handler_failures_total{here}[5m]))", "{{consumer}} failed"),
             Query(f"sum by (consumer) (rate(headgate_dead_letters_total{here}[5m]))", "{{consumer}} buried"),
+            Query(f"sum by (consumer) (rate(headgate_unknown_messages_total{here}[5m]))", "{{consumer}} not known"),
         ),
         graph(
-            "Dead letters and outbox", "What waits for a decision, and what is not yet sent.", COUNT,
+            "Dead letters and outbox", "What waits for a decision or a newer version, and what is not yet sent.", COUNT,
             Query(f"max(headgate_dead_letters_held{here})", "dead letters"),
+            Query(f"max(headgate_messages_waiting{here})", "for a newer version"),
             Query(f"max(headgate_outbox_depth{here})", "outbox"), pages=(dead_letters_of(service),),
         ),
         graph(

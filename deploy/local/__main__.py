@@ -72,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     up_parser.add_argument("--servers-only", action="store_true", help="no services: for backup and restore")
     for name, what in (("halt", "stop one part of the running stack"), ("resume", "start it again")):
         commands.add_parser(name, help=what).add_argument("service", choices=(*SERVICES, *SERVERS, KEEPER))
-    commands.add_parser("migrate", help="bring schemas, roles and streams to this version")
+    migrate_parser = commands.add_parser("migrate", help="bring schemas, roles and streams to this version")
+    migrate_parser.add_argument("--narrow", action="store_true", help="take away what services of other versions hear")
     commands.add_parser("nats-config", help="print a nats-server configuration with Headgate's users (secret!)")
     chosen = parser.parse_args(arguments)
     try:
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.command in ("halt", "resume"):
             return set_service(settings, chosen.service, halt=chosen.command == "halt")
         if chosen.command == "migrate":
-            return migrate(settings)
+            return migrate(settings, narrow=chosen.narrow)
         return show_nats_config(settings)
     except ValidationError as error:
         for problem in error.errors():
@@ -171,8 +172,11 @@ def summary(stack: LocalStack) -> str:
     return "\nHeadgate is up.\n" + "".join(f"  {name:<12} {value}\n" for name, value in rows.items())
 
 
-def migrate(settings: Settings) -> int:
-    """The admin step alone, on the given servers or on those of the stack that runs on the data folder."""
+def migrate(settings: Settings, *, narrow: bool = False) -> int:
+    """The admin step alone, on the given servers or on those of the stack that runs on the data folder.
+
+    ``narrow``: services of other versions are gone, so what only they hear or keep goes, too.
+    """
     options = Options.from_settings(settings)
     running_database, running_nats = running_servers(options.data_dir)
     database_url = options.admin_database_url or running_database
@@ -183,8 +187,9 @@ def migrate(settings: Settings) -> int:
             f"first (nothing runs on {_short(options.data_dir)})."
         )
     database_passwords = passwords(options.secret(), "postgres")
+    replicas = options.nats_replicas
     done = asyncio.run(
-        prepare(database_url, nats_url, options.namespace, database_passwords, replicas=options.nats_replicas)
+        prepare(database_url, nats_url, options.namespace, database_passwords, replicas=replicas, narrow=narrow)
     )
     sys.stdout.write("".join(f"{line}\n" for line in done) or "nothing to do: schemas and streams are up to date\n")
     return 0

@@ -49,10 +49,11 @@ async def prepare(
     database_passwords: Mapping[str, str],
     *,
     replicas: int | None = None,
+    narrow: bool = False,
 ) -> list[str]:
     """Run migrations and make the topology; returns a line for each thing done. Raises `AdminError`.
 
-    ``replicas`` as in `topology.apply`.
+    ``replicas`` and ``narrow`` as in `topology.apply`.
     """
     try:
         connection = await asyncpg.connect(admin_database_url, timeout=10)
@@ -75,7 +76,8 @@ async def prepare(
     except NATS_ERRORS as error:
         raise AdminError(f"NATS can't be reached as an administrator: {error!r}") from error
     try:
-        done += await topology.apply(client.jetstream(timeout=10), Topology(namespace), replicas=replicas)
+        js = client.jetstream(timeout=10)
+        done += await topology.apply(js, Topology(namespace), replicas=replicas, narrow=narrow)
     except NATS_ERRORS as error:
         raise AdminError(f"the streams can't be made: {error!r}") from error
     finally:

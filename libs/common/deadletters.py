@@ -48,7 +48,9 @@ BURY = """
 INSERT INTO dead_letters (consumer, message_key, message_id, message_type, subject, site, payload, headers, reason,
     attempts, buried_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-ON CONFLICT (consumer, message_key) DO NOTHING RETURNING letter_id
+ON CONFLICT (consumer, message_key) DO UPDATE SET state = 'held', reason = excluded.reason,
+    attempts = excluded.attempts, buried_at = excluded.buried_at
+WHERE dead_letters.state = 'waiting' RETURNING letter_id
 """
 COLUMNS = listed(names_of(DeadLetter, without=("payload",)))
 LIST_LETTERS = Listing(
@@ -67,7 +69,10 @@ WHERE letter_id = $1 FOR UPDATE
 DECIDE = f"""
 UPDATE dead_letters SET state = $2, decided_by = $3, decided_at = $4 WHERE letter_id = $1 RETURNING {COLUMNS}
 """  # noqa: S608
-COUNT_HELD = "SELECT count(*) FROM dead_letters WHERE state = 'held'"
+COUNT_OPEN = """
+SELECT count(*) FILTER (WHERE state = 'held') AS held, count(*) FILTER (WHERE state = 'waiting') AS waiting
+FROM dead_letters WHERE state IN ('held', 'waiting')
+"""
 
 # Of a command's envelope, of the record of one, of a session; and of who was counted.
 _CLIENT = re.compile(r'("(?:client_?)?(?:address|agent)"\s*:\s*)"(?:[^"\\]|\\.)*"')
@@ -196,7 +201,7 @@ def handlers(service: Service, replay: Replay) -> tuple[dict[Any, CommandHandler
         row = await tx.connection.fetchrow(SELECT_FOR_UPDATE, letter_id)
         if row is None:
             raise NotFound(f"{name} has no dead letter {letter_id}.")
-        if row["state"] != "held":
+        if row["state"] not in ("held", "waiting"):
             raise Conflict(f"Dead letter {letter_id} was already {row['state']}.")
         return row
 

@@ -18,7 +18,7 @@ from libs.common.cloudevents import CloudEvent
 from libs.common.contracts.base import Command, Event, encode_result
 from libs.common.contracts.common import CommandRefused, refused_event
 from libs.common.outcomes import Ended, Waiting
-from libs.common.problems import Invalid, Refusal, TooLarge
+from libs.common.problems import Invalid, Refusal, TooLarge, Unavailable
 from libs.common.service import MAX_STAGED_BYTES, Closing, Connection, Deferred, Refused, Service, Staged, Tx
 from libs.common.telemetry import messaging, span, trace_id
 
@@ -79,10 +79,23 @@ class Dispatcher:
         series.begin_commands(service.name, (command.name for command in service.commands))
         self._resumes = {command.type: (command, handler) for command, handler in service.resumes.items()}
 
+    @property
+    def command_types(self) -> frozenset[str]:
+        """Of all commands that the service answers."""
+        return frozenset(self._commands)
+
+    @property
+    def event_types(self) -> frozenset[str]:
+        """Of all events that may come: those that have a handler, and refusals of what was sent."""
+        return frozenset(self._events) | {refused_event(name).type for name in contracts.SERVICES}
+
     async def command(self, connection: Connection, message: CloudEvent, now: datetime, into: Applied) -> None:
         """Apply one command; raises `Refusal` (roll back, then store the refusal) or whatever the handler raises."""
         if message.type not in self._commands:
-            raise Unknown(f"{self.service.name} has no handler for {message.name}")
+            raise Unavailable(
+                f"Nothing was done: this {self.service.name} does not know {message.name} yet. Ask again when all of "
+                "the installation is of one version."
+            )
         declared, handler = self._commands[message.type]
         body = _body(declared, message)
         with self._span(message) as message.traceparent:
@@ -108,7 +121,7 @@ class Dispatcher:
         """Apply one event, then finish the commands that waited for it."""
         found = self._events.get(message.type)
         declared = found[0] if found else contracts.find(message.name)
-        if not isinstance(declared, Event) or (found is None and not message.type.endswith(outcomes.REFUSED)):
+        if not isinstance(declared, Event) or message.type not in self.event_types:
             raise Unknown(f"{self.service.name} has no handler for {message.name}")
         data = declared.data.model_validate(message.data)
         with self._span(message) as message.traceparent:

@@ -22,9 +22,10 @@ import asyncpg
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
-from libs.common import deadletters, inbox, outbox, outcomes, series
+from libs.common import contracts, deadletters, inbox, outbox, outcomes, series
 from libs.common.bus import NATS_ERRORS, Bus
 from libs.common.cloudevents import CloudEvent, DecodeError, decode
+from libs.common.contracts.base import EVERYTHING
 from libs.common.dispatch import Applied, Dispatcher, Unknown, refusal_event, refused
 from libs.common.outbox import Relay
 from libs.common.outcomes import Waiting
@@ -34,6 +35,7 @@ from libs.common.pull import NAK_DELAYS_S, Delivery, Puller
 from libs.common.service import Batch, Clock, Connection, Delivered
 from libs.common.telemetry import ids_of, log, messaging, span
 from libs.common.topology import ACK_WAIT_S, Mismatch
+from libs.common.waiting import Shelf
 
 MAX_ATTEMPTS = 6
 AWAY_DELAY_S = 5.0  # between two tries of a message whose handler asks a service that is away; no try counts
@@ -76,6 +78,8 @@ class Consumer(ABC):
         self.durable = durable
         self.puller = Puller(bus, stream, durable, prepare=self._prepare)
         self.committed: Callable[[], None] = _nothing
+        self.known: frozenset[str] | None = None  # types; None: all
+        self.shelf = Shelf(pool, self.service, durable, clock)
         self._stopping = asyncio.Event()
         series.begin_consumer(self.service, durable)
 
@@ -92,6 +96,7 @@ class Consumer(ABC):
                     continue
                 if deliveries:
                     await self._finish(deliveries)
+                await self._look_aside()
         finally:
             await self.puller.stop()
 
@@ -156,6 +161,18 @@ class Consumer(ABC):
                 messages.append(delivery.ready or self._decode(delivery))
             except (DecodeError, Mismatch) as error:
                 await self._bury(delivery, str(error), 1)
+        unknown = [message for message in messages if not self.knows(message.event)]
+        if unknown:
+            self.shelf.note([message.event for message in unknown])
+            await self.set_aside(unknown)
+            messages = [message for message in messages if self.knows(message.event)]
+        await self._apply_all(messages)
+
+    def knows(self, event: CloudEvent) -> bool:
+        """Whether this version can apply it, or must answer it at once."""
+        return self.known is None or event.type in self.known
+
+    async def _apply_all(self, messages: list[Message]) -> None:
         try:
             await self._transaction(messages)
         except AWAY:
@@ -165,6 +182,18 @@ class Consumer(ABC):
                 log.warning("batch failed, one by one now", consumer=self.durable, error=repr(error))
             for message in messages:
                 await self._single(message)
+
+    async def set_aside(self, messages: list[Message]) -> None:
+        """Keep for a newer version what this one does not know; it is off the stream, so nothing waits behind it."""
+        await self.shelf.put([(message.delivery, message.event) for message in messages])
+        await self._quietly(self.puller.ack(*(message.delivery for message in messages)))
+
+    async def _look_aside(self) -> None:
+        """Now and then, between two batches: apply what an older version has set aside, bury what waits too long."""
+        try:
+            await self.shelf.look(self.known, self._batch, self._bury)
+        except AWAY as error:
+            log.warning("server away, what waits goes on waiting", consumer=self.durable, error=repr(error))
 
     async def _transaction(self, messages: list[Message]) -> None:
         """Apply messages in one transaction, tell the outcomes, acknowledge."""
@@ -265,6 +294,14 @@ class Consumer(ABC):
 class CommandConsumer(Consumer):
     """Commands: each ends with an outcome, refusals too."""
 
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self.known = self.dispatcher.command_types
+
+    def knows(self, event: CloudEvent) -> bool:
+        """Who waits for an answer is refused at once, and may ask again. A service's order waits: nobody repeats it."""
+        return super().knows(event) or not event.actor.startswith("service:")
+
     async def apply(self, connection: Connection, fresh: list[Message], now: datetime, into: Applied) -> None:
         """One after another, in the order of arrival."""
         for message in fresh:
@@ -293,6 +330,10 @@ class CommandConsumer(Consumer):
 class EventConsumer(Consumer):
     """Events, and the commands that wait for them."""
 
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self.known = self.dispatcher.event_types
+
     async def apply(self, connection: Connection, fresh: list[Message], now: datetime, into: Applied) -> None:
         """One after another; waiting commands are looked up once for the batch."""
         waiting: dict[str, list[Waiting]] = {}
@@ -310,6 +351,17 @@ class BatchConsumer(Consumer):
     def __init__(self, batch: Batch, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
         self._handler = batch.handler
+        self._stream = self.durable.removeprefix(f"{self.service}-")
+        names = contracts.heard(self.service, self._stream)
+        if self._stream != "records" and names != EVERYTHING:
+            self.known = frozenset(f"headgate.{name}.v1" for name in names)
+
+    async def set_aside(self, messages: list[Message]) -> None:
+        """No promise hangs on a sample: one that is not known is left out."""
+        if self._stream == "telemetry":
+            await self._quietly(self.puller.ack(*(message.delivery for message in messages)))
+        else:
+            await super().set_aside(messages)
 
     async def apply(self, connection: Connection, fresh: list[Message], now: datetime, into: Applied) -> None:
         """All at once."""

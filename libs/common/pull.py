@@ -38,7 +38,7 @@ NAK_DELAYS_S = (1, 5, 30, 120, 120)
 class Delivery:
     """A message as it arrived, with its place in the stream and how often it was delivered.
 
-    ``ready`` is what the puller's ``prepare`` made of it.
+    ``ready`` is what the puller's ``prepare`` made of it. Without a ``reply`` it lies on no stream any more.
     """
 
     subject: str
@@ -252,16 +252,20 @@ class Puller:
     async def ack(self, *deliveries: Delivery) -> None:
         """Done for good."""
         for delivery in deliveries:
-            await self._bus.nats.publish(delivery.reply, b"+ACK")
+            await self._answer(delivery, b"+ACK")
 
     async def nak(self, delivery: Delivery, delay_s: float) -> None:
         """Bring it again after the delay."""
-        await self._bus.nats.publish(delivery.reply, b'-NAK {"delay": %d}' % int(delay_s * 1e9))
+        await self._answer(delivery, b'-NAK {"delay": %d}' % int(delay_s * 1e9))
 
     async def term(self, delivery: Delivery) -> None:
         """Never bring it again: it lies in the dead-letter table."""
-        await self._bus.nats.publish(delivery.reply, b"+TERM")
+        await self._answer(delivery, b"+TERM")
 
     async def working(self, delivery: Delivery) -> None:
         """Still at work on it: start the ack time anew."""
-        await self._bus.nats.publish(delivery.reply, b"+WPI")
+        await self._answer(delivery, b"+WPI")
+
+    async def _answer(self, delivery: Delivery, word: bytes) -> None:
+        if delivery.reply:
+            await self._bus.nats.publish(delivery.reply, word)

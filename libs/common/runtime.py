@@ -213,8 +213,9 @@ async def _upkeep(running: Running) -> None:
             if turn % 5 == 0:
                 await health.readiness(running)  # keeps `headgate_dependency_up` true if nobody else asks
                 await running.relay.measure()
-                held = await running.pool.fetchval(deadletters.COUNT_HELD)
-                series.DEAD_LETTERS_HELD.labels(running.service.name).set(held)
+                for letters in await running.pool.fetch(deadletters.COUNT_OPEN):
+                    series.DEAD_LETTERS_HELD.labels(running.service.name).set(letters["held"])
+                    series.WAITING.labels(running.service.name).set(letters["waiting"])
                 if running.service.gauges:
                     await running.service.gauges(running.pool, prometheus_client.REGISTRY)
         except AWAY as error:

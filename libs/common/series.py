@@ -26,6 +26,10 @@ DUPLICATES = Counter("headgate_duplicates", "Messages that the inbox had already
 FAILURES = Counter("headgate_handler_failures", "Failed attempts to apply one message", ["service", "consumer"])
 DEAD_LETTERS = Counter("headgate_dead_letters", "Messages buried", ["service", "consumer"])
 DEAD_LETTERS_HELD = Gauge("headgate_dead_letters_held", "Dead letters that wait for a decision", ["service"])
+UNKNOWN = Counter(
+    "headgate_unknown_messages", "Messages of a type that this version does not know", ["service", "consumer"]
+)
+WAITING = Gauge("headgate_messages_waiting", "Messages kept for a newer version that knows them", ["service"])
 OUTBOX_DEPTH = Gauge("headgate_outbox_depth", "Messages in the outbox that are not yet sent", ["service"])
 OUTBOX_AGE = Gauge("headgate_outbox_oldest_age_seconds", "Age of the oldest message not yet sent", ["service"])
 BATCH_SIZE = Histogram(
@@ -38,7 +42,7 @@ UP = Gauge("headgate_dependency_up", "1 if the service reaches it", ["service", 
 
 def begin_consumer(service: str, consumer: str) -> None:
     """Show the counters of a consumer at zero: no rule sees the first event of a series."""
-    for counter in (REDELIVERIES, DUPLICATES, FAILURES, DEAD_LETTERS):
+    for counter in (REDELIVERIES, DUPLICATES, FAILURES, DEAD_LETTERS, UNKNOWN):
         counter.labels(service, consumer)
     BATCH_SIZE.labels(service, consumer)
 

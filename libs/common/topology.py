@@ -30,6 +30,7 @@ from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import CONTRACTS, heard
 from libs.common.contracts.base import Event, Query
 from libs.common.ids import token
+from libs.common.widths import Config, differences, surplus, widened
 
 EDGE = "/headgate/gateway"
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
@@ -259,23 +260,6 @@ def durables(topology: Topology) -> list[tuple[str, ConsumerConfig]]:
     return table
 
 
-_STREAM_FIELDS = (
-    "subjects", "retention", "discard", "max_age", "max_bytes", "max_msgs_per_subject", "max_msg_size",
-    "storage", "allow_direct", "allow_atomic", "allow_msg_schedules", "allow_rollup_hdrs", "duplicate_window",
-    "allow_msg_counter", "persist_mode",
-)  # fmt: skip
-_CONSUMER_FIELDS = ("filter_subject", "filter_subjects", "ack_policy", "ack_wait", "max_deliver", "max_ack_pending")
-
-
-def _differences(want: object, have: object, fields: Iterable[str]) -> list[str]:
-    rows = []
-    for name in fields:
-        wanted, found = getattr(want, name), getattr(have, name)
-        if wanted is not None and wanted != found and not (not wanted and not found):
-            rows.append(f"{name} is {found!r}, should be {wanted!r}")
-    return rows
-
-
 async def _led(ask: Callable[[], Awaitable[T]]) -> T:
     """The answer of a stream's leader. To ask again does no harm: it is looked at, or made as it is already."""
     async for attempt in stamina.retry_context(on=LEADERLESS, attempts=None, timeout=LEADER_WAIT_S, wait_max=2.0):
@@ -284,9 +268,13 @@ async def _led(ask: Callable[[], Awaitable[T]]) -> T:
     raise AssertionError("the last attempt raises")
 
 
-async def apply(js: JetStreamContext, topology: Topology, *, replicas: int | None = None) -> list[str]:
+async def apply(
+    js: JetStreamContext, topology: Topology, *, replicas: int | None = None, narrow: bool = False
+) -> list[str]:
     """Make or update every stream and durable (the admin step); returns what was done, a line each.
 
+    It only widens. What hears or keeps more than this version declares is left, and said: services of another version,
+    before or after this one, may need it. ``narrow`` makes all as this version declares it, once those are gone.
     ``replicas`` is how many servers hold each stream. None: one holds a new stream, and others stay as they are, so
     that an update by somebody who does not know of the cluster takes no copy away. A stream whose copies move has no
     leader for a moment: that is waited for.
@@ -295,30 +283,48 @@ async def apply(js: JetStreamContext, topology: Topology, *, replicas: int | Non
     for stream in topology.streams():
         wanted = 1 if stream.persist_mode else replicas  # what is not synced is not replicated either
         try:
-            info = await _led(partial(js.stream_info, stream.name or ""))
+            have = (await _led(partial(js.stream_info, stream.name or ""))).config
         except NotFoundError:
             stream.num_replicas = wanted or 1
             await _led(partial(js.add_stream, stream))
             done.append(f"stream {stream.name} made")
             continue
-        stream.num_replicas = wanted or info.config.num_replicas
-        if _differences(stream, info.config, (*_STREAM_FIELDS, "num_replicas")):
-            await _led(partial(js.update_stream, stream))
+        changed, lines = _planned(f"stream {stream.name}", stream, have, narrow)
+        copies = wanted or have.num_replicas
+        if changed is not None or copies != have.num_replicas:
+            await _led(partial(js.update_stream, (changed or have).evolve(num_replicas=copies)))
             done.append(f"stream {stream.name} updated")
+        done += lines
     for stream_name, config in durables(topology):
+        durable = config.durable_name or ""
+        made: ConsumerConfig | None
         try:
-            have = (await _led(partial(js.consumer_info, stream_name, config.durable_name or ""))).config
-            if not _differences(config, have, _CONSUMER_FIELDS):
-                continue
+            there = (await _led(partial(js.consumer_info, stream_name, durable))).config
         except NotFoundError:
-            pass
-        await _led(partial(js.add_consumer, stream_name, config))
-        done.append(f"durable {config.durable_name} on {stream_name} made")
+            made, lines = config, []
+        else:
+            made, lines = _planned(f"durable {durable}", config, there, narrow)
+        if made is not None:
+            await _led(partial(js.add_consumer, stream_name, made))
+            done.append(f"durable {durable} on {stream_name} made")
+        done += lines
     return done
 
 
+def _planned(what: str, want: Config, have: Config, narrow: bool) -> tuple[Config | None, list[str]]:
+    """To what something has to be changed, if at all, and what to say of that which stays wider."""
+    lacking, more = differences(want, have), surplus(want, have)
+    if narrow:
+        return (want if lacking or more else None), []
+    said = [f"{what} is wider than this version needs, and stays so ({'; '.join(more)})"] if more else []
+    return (widened(want, have) if lacking else None), said
+
+
 async def compare(js: JetStreamContext, topology: Topology, service: str) -> None:
-    """Raise `TopologyError` unless the server has this service's durables, streams and buckets as declared."""
+    """Raise `TopologyError` unless the server has this service's durables, streams and buckets as declared, or wider.
+
+    Wider is how a newer version leaves them, which a rollback must not stop at.
+    """
     wanted = {stream.name: stream for stream in topology.streams()}
     mine = [(name, one) for name, one in durables(topology) if (one.durable_name or "").startswith(f"{service}-")]
     for stream_name in dict.fromkeys([name for name, _ in mine] + buckets.streams_of(topology.namespace, service)):
@@ -326,7 +332,7 @@ async def compare(js: JetStreamContext, topology: Topology, service: str) -> Non
             info = await js.stream_info(stream_name)
         except NotFoundError as error:
             raise TopologyError(f"the stream {stream_name} is missing; run `headgate migrate`") from error
-        if rows := _differences(wanted[stream_name], info.config, _STREAM_FIELDS):
+        if rows := differences(wanted[stream_name], info.config):
             raise TopologyError(f"stream {stream_name}: {'; '.join(rows)}; run `headgate migrate`")
     for stream_name, config in mine:
         try:
@@ -335,7 +341,7 @@ async def compare(js: JetStreamContext, topology: Topology, service: str) -> Non
             raise TopologyError(
                 f"{stream_name} or its durable {config.durable_name} is missing; run `headgate migrate`"
             ) from error
-        if rows := _differences(config, have, _CONSUMER_FIELDS):
+        if rows := differences(config, have):
             raise TopologyError(f"durable {config.durable_name}: {'; '.join(rows)}; run `headgate migrate`")
 
 

@@ -43,7 +43,8 @@ class Fleet:
     """Servers, and services of both versions, each with ports of its own. Start it from the main thread."""
 
     folder: Path
-    tree: Path
+    older_tree: Path
+    newer_tree: Path | None = None  # else this one
     processes: dict[tuple[Version, str], ServiceProcess] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -53,9 +54,10 @@ class Fleet:
         self.servers = Servers(self.options, lambda line: None)
         self._children: list[Child] = []
 
-    def older(self, environment: dict[str, str]) -> dict[str, str]:
-        """The same environment for a process of the older version: its files come before the installed ones."""
-        return environment | {"PYTHONPATH": str(self.tree), "PYTHONSAFEPATH": "1"}
+    def environment(self, version: Version, environment: dict[str, str]) -> dict[str, str]:
+        """The same environment for a process of that version: its files come before the installed ones."""
+        tree = self.older_tree if version == "older" else self.newer_tree
+        return environment | ({"PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1"} if tree else {})
 
     def url(self, version: Version) -> str:
         """Where that version's gateway answers."""
@@ -64,6 +66,10 @@ class Fleet:
     def start_servers(self) -> None:
         """PostgreSQL and NATS, and what the older version makes of them."""
         self._children = [begin() for begin in self.servers.starters().values()]
+        self.prepare("older")
+
+    def prepare(self, version: Version) -> None:
+        """That version's admin step."""
         given = {
             "HEADGATE_DATA_DIR": str(self.options.data_dir),
             "HEADGATE_ADMIN_DATABASE_URL": self.servers.database_url,
@@ -71,16 +77,14 @@ class Fleet:
         }
         kept = {key: value for key, value in os.environ.items() if not key.startswith("HEADGATE_")}
         run = [sys.executable, "-m", "deploy.local", "migrate"]
-        done = subprocess.run(
-            run, env=self.older(kept | given), cwd=self.tree, capture_output=True, text=True, check=False
-        )
+        environment = self.environment(version, kept | given)
+        done = subprocess.run(run, env=environment, cwd=self.folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self, version: Version, service: str) -> None:
         """Start one service of that version."""
-        environment = self.servers.environment(service) | {"HEADGATE_HTTP_PORT": str(self.ports[version])}
-        if version == "older":
-            environment = self.older(environment)
+        own = self.servers.environment(service) | {"HEADGATE_HTTP_PORT": str(self.ports[version])}
+        environment = self.environment(version, own)
         log = self.options.data_dir / "logs" / f"{service}-{version}.log"
         self.processes[version, service] = ServiceProcess(service, environment, log, silent)
 
@@ -102,6 +106,27 @@ class Fleet:
     async def leave(self, version: Version, service: str) -> None:
         """Stop one as an upgrade does."""
         await asyncio.to_thread(self.processes.pop((version, service)).stop)
+
+    async def verdict(self, seed: int, scenario: str, began: float, faults: list[Fault], driver: Driver) -> Verdict:
+        """When all is done: what is there, held against what was answered."""
+        problems = [f"I6 {one.line()}" for one in faults if one.recovered_s is None]
+        try:
+            await drain(self.servers.database_url, self.servers.nats_url, 150)
+        except AssertionError as error:
+            problems.append(f"I5 {error}")
+        problems += pauses(driver)
+        problems += await driver.originals()
+        world = await read_world(self.servers.database_url)
+        problems += check(driver.attempts, world, driver.heads)
+        lost, doubled = tally(driver.attempts, world)
+        return Verdict(
+            seed, scenario, time.monotonic() - began, faults, driver.answers(), lost, doubled, 0, 0, problems,
+            [driver.summary()],
+        )  # fmt: skip
+
+    def driver(self) -> Driver:
+        """Of the older version's gateway, to begin with."""
+        return Driver([self.url("older")], (self.options.data_dir / "bootstrap-token").read_text().strip())
 
     def stop(self) -> None:
         """End everything."""
@@ -156,25 +181,12 @@ async def beside(seed: int, seconds: float, folder: Path, older: str = BESIDE) -
     try:
         fleet.start_servers()
         await fleet.bring("older")
-        driver = Driver([fleet.url("older")], (fleet.options.data_dir / "bootstrap-token").read_text().strip())
+        driver = fleet.driver()
         async with driver.load(RATE_PER_S, rng):
-            await asyncio.to_thread(fleet.servers.prepare)  # expand: while only the older version runs
+            await asyncio.to_thread(fleet.prepare, "newer")  # expand: while only the older version runs
             await asyncio.sleep(2)
             faults = await change(fleet, driver, rng, "older", "newer")
             faults += await change(fleet, driver, rng, "newer", "older")
-        problems = [f"I6 {one.line()}" for one in faults if one.recovered_s is None]
-        try:
-            await drain(fleet.servers.database_url, fleet.servers.nats_url, 150)
-        except AssertionError as error:
-            problems.append(f"I5 {error}")
-        problems += pauses(driver)
-        problems += await driver.originals()
-        world = await read_world(fleet.servers.database_url)
-        problems += check(driver.attempts, world, driver.heads)
-        lost, doubled = tally(driver.attempts, world)
-        return Verdict(
-            seed, "beside", time.monotonic() - began, faults, driver.answers(), lost, doubled, 0, 0, problems,
-            [driver.summary()],
-        )  # fmt: skip
+        return await fleet.verdict(seed, "beside", began, faults, driver)
     finally:
         await asyncio.to_thread(fleet.stop)

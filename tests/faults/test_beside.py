@@ -9,6 +9,7 @@ import pytest
 from libs.common.contracts import SERVICES
 from tests.faults.beside import beside, pauses
 from tests.faults.driver import Driver
+from tests.faults.newer import newer
 
 pytestmark = pytest.mark.faults
 SEED = 20261130
@@ -31,6 +32,15 @@ def test_a_pause_is_seen() -> None:
 
 async def test_an_upgrade_and_the_way_back_lose_and_double_nothing(tmp_path: Path) -> None:
     verdict = await beside(SEED, 0, tmp_path)
+    print(f"seed {SEED}; {verdict.notes}")
+    assert verdict.problems == []
+    assert (verdict.lost, verdict.doubled) == (0, 0)
+    assert len(verdict.faults) == 2 * (1 + len(SERVICES))
+    assert verdict.answers["acknowledged"] > 200
+
+
+async def test_a_version_that_hears_more_comes_and_goes_and_misses_nothing(tmp_path: Path) -> None:
+    verdict = await newer(SEED, 0, tmp_path)
     print(f"seed {SEED}; {verdict.notes}")
     assert verdict.problems == []
     assert (verdict.lost, verdict.doubled) == (0, 0)

@@ -31,7 +31,7 @@ def _checked(service: str) -> str:
 def list_letters(
     session: Session,
     service: Annotated[str | None, typer.Argument(help="A service (else: all).")] = None,
-    state: Annotated[str, typer.Option("--state", help="held, replayed or dropped.")] = "held",
+    state: Annotated[str, typer.Option("--state", help="held, waiting, replayed or dropped.")] = "held",
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many of each service at the most.")] = 50,
 ) -> None:
     """List dead letters."""

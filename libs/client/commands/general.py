@@ -162,9 +162,14 @@ def up(session: Session) -> NoReturn:
     become(session, "deploy.local", "up")
 
 
-def migrate(session: Session) -> NoReturn:
+def migrate(
+    session: Session,
+    narrow: Annotated[
+        bool, typer.Option("--narrow", help="Take away what only services of other versions hear, once they are gone.")
+    ] = False,
+) -> NoReturn:
     """The admin step: schemas, roles and streams, on the servers of HEADGATE_ADMIN_DATABASE_URL and _NATS_URL."""
-    become(session, "deploy.local", "migrate")
+    become(session, "deploy.local", "migrate", *(["--narrow"] if narrow else []))
 
 
 def become(session: Session, module: str, *arguments: str) -> NoReturn:

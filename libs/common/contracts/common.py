@@ -32,8 +32,12 @@ class Outcome(Open):
     digest: str = ""
 
 
+# A waiting one is of a type that only a newer version knows: that takes it up, or it is held after some hours.
+LetterState = Literal["held", "replayed", "dropped", "waiting"]
+
+
 class DeadLetterFilter(Model):
-    state: Literal["held", "replayed", "dropped"] | None = Field("held", description="Only letters in this state")
+    state: LetterState | None = Field("held", description="Only letters in this state")
     cursor: str | None = Field(None, max_length=40, description="Where the page before ended")
     limit: int = Field(50, ge=1, le=200, description="How many at the most")
 
@@ -53,7 +57,7 @@ class DeadLetter(Open):
     site: str
     reason: str
     attempts: int
-    state: Literal["held", "replayed", "dropped"]
+    state: LetterState
     buried_at: Time
     decided_by: str | None = None
     decided_at: Time | None = None

@@ -12,7 +12,7 @@ import { t, word } from "../../words/index.js";
 import { Rows, Section, useDeeds } from "./parts.js";
 
 const SERVICES = ["gateway", "governance", "tracker", "audit", "metrics", "notifier", "operations"];
-const KINDS = { held: "warn", replayed: "good", dropped: "none" };
+const KINDS = { held: "warn", waiting: "none", replayed: "good", dropped: "none" };
 
 /** All services at once; one that is away is named, the others are shown.
  * @param {string} query @param {AbortSignal} signal */

@@ -124,6 +124,7 @@ export default {
   "admin.status.sync": "Writes are synced to disk: {sync}.",
   "admin.letter": "Letter",
   "admin.letter.held": "held",
+  "admin.letter.waiting": "waits for a newer version",
   "admin.letter.replayed": "replayed",
   "admin.letter.dropped": "dropped",
   "admin.letter.service": "Service",

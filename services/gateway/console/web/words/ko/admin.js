@@ -123,6 +123,7 @@ export default {
   "admin.status.sync": "디스크 동기화: {sync}.",
   "admin.letter": "메시지",
   "admin.letter.held": "보류",
+  "admin.letter.waiting": "새 버전을 기다림",
   "admin.letter.replayed": "재처리됨",
   "admin.letter.dropped": "포기됨",
   "admin.letter.service": "서비스",
