@@ -13,11 +13,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from pydantic import ValidationError
 from rich.text import Text
 
-from deploy.backup import shown
+from deploy.backup import once, shown
 from deploy.backup.create import create
 from deploy.backup.files import Pace
 from deploy.backup.installation import installation, keys_of, own_token, store_of
@@ -99,7 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _create(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     os.nice(_NICE)
     store, keys = store_of(settings, chosen.dir), keys_of(settings)
-    with installation(settings) as source, screen.progress("Backup") as told:
+    with (
+        once.failures_told(settings, store, screen),
+        installation(settings) as source,
+        screen.progress("Backup") as told,
+    ):
         pace = Pace(chosen.max_mib_s * 1024 * 1024)
         made = asyncio.run(create(source, store, keys, datetime.now(UTC), told, pace))
     screen.emit(shown.summary(made), shown.one(made))
@@ -113,9 +118,15 @@ def _list(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int
 
 
 def _verify(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    store, keys = store_of(settings, chosen.dir), keys_of(settings)
-    found = store.look(chosen.backup_id) if chosen.backup_id else store.newest()
-    problems = _read(store, found, keys, screen)
+    store, keys, started = store_of(settings, chosen.dir), keys_of(settings), datetime.now(UTC)
+    if chosen.backup_id:
+        found = store.look(chosen.backup_id)
+        problems = _read(store, found, keys, screen)
+    else:  # how things stand, which is what is told; what somebody looks up is not
+        with once.failures_told(settings, store, screen):
+            found = store.newest()
+            problems = _read(store, found, keys, screen)
+        once.tell(settings, screen, Backup.of(found, store, problems, started, datetime.now(UTC)))
     screen.emit(
         {"backup_id": found.backup_id, "good": not problems, "problems": problems},
         Text(f"{found.backup_id} is {'damaged' if problems else 'good: every byte was read'}."),
@@ -151,12 +162,15 @@ def _rehearse(chosen: argparse.Namespace, settings: Settings, screen: Screen) ->
     os.nice(_NICE)
     gateway = None if chosen.no_report else Gateway(chosen.url, own_token(settings))
     try:
-        done = _rehearsed(chosen, settings, screen)
+        store, keys = store_of(settings, chosen.dir), keys_of(settings)
+        read = partial(once.read_quietly, store, keys)
+        with once.failed_rehearsal_told(gateway, store, chosen.backup_id, screen, read):
+            done = _rehearsed(chosen, settings, screen)
         screen.emit(asdict(done), *shown.rehearsal(done))
         if gateway is not None:
             gateway.report(done)
             try:
-                _tell_its_backup(done, store_of(settings, chosen.dir), gateway)
+                _tell_its_backup(done, store, gateway)
             except BackupError as error:  # the keeper will
                 fail(screen.err, str(error))
     finally:

@@ -29,6 +29,10 @@ class BackupError(RuntimeError):
     """A backup can't be made, read or restored; the message is a sentence that says what to do."""
 
 
+class Busy(BackupError):
+    """Somebody else is at it; whoever that is tells how it went."""
+
+
 class _Written(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 

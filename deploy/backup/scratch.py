@@ -23,7 +23,7 @@ import asyncpg
 from nats.aio.client import Client
 
 from deploy.backup import content, streams
-from deploy.backup.manifest import BackupError, Manifest
+from deploy.backup.manifest import BackupError, Busy, Manifest
 from deploy.embedded import EmbeddedError, free_port, start_nats
 from deploy.installation import rehearsal_bus, rehearsal_user
 from libs.common.admin import service_url
@@ -54,7 +54,7 @@ async def database(admin_url: str, wait_s: float = 0.0) -> AsyncIterator[str]:
         deadline = time.monotonic() + wait_s
         while not await admin.fetchval(TRY_LOCK):
             if time.monotonic() >= deadline:
-                raise BackupError("Another rehearsal of this installation runs; wait for it to end.")
+                raise Busy("Another rehearsal of this installation runs; wait for it to end.")
             await asyncio.sleep(0.2)
         for row in await admin.fetch(SELECT_LEFT, prefix(admin_url)):
             await admin.execute(f'DROP DATABASE IF EXISTS "{row["datname"]}" WITH (FORCE)')

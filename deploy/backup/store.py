@@ -17,7 +17,7 @@ from typing import IO, Any, ClassVar, Literal, Protocol
 import orjson
 
 from deploy.backup.files import Moved, content
-from deploy.backup.manifest import BACKUP_ID, FILE, BackupError, Manifest, check_mac, decode, encode
+from deploy.backup.manifest import BACKUP_ID, FILE, BackupError, Busy, Manifest, check_mac, decode, encode
 from deploy.backup.sealing import Keys, SealError
 
 PARTIAL, REMOVING = ".partial-", ".removing-"
@@ -79,7 +79,7 @@ class Store:
         while not _locked(handle):
             if time.monotonic() >= deadline:
                 os.close(handle)
-                raise BackupError(f"Another backup is being made in {self.root}; wait for it to end.")
+                raise Busy(f"Another backup is being made in {self.root}; wait for it to end.")
             time.sleep(0.2)
         try:
             for prefix in (PARTIAL, REMOVING):

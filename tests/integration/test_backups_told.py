@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -19,7 +23,7 @@ from libs.common.settings import Settings
 from services.gateway.identity.keeper import USER, admit_keeper
 from services.operations.service import make_service
 from tests.http_edge import Http
-from tests.integration.backup_desk import SECRET
+from tests.integration.backup_desk import SECRET, worker_environment
 from tests.stack import Stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.whole]
@@ -183,3 +187,66 @@ async def test_what_can_not_be_is_refused(edge: Http) -> None:
     for body in (first, late):
         refused = await keeper.post(f"{BACKUPS}/report", json=body)
         assert refused.status_code == 409, refused.text
+
+
+class Clockwork:
+    """A job that another clock starts, such as a CronJob's: ``python -m deploy.backup …`` that is told the gateway."""
+
+    def __init__(self, edge: Http, folder: Path) -> None:
+        self._edge = edge
+        edge.stack.clock.advance(minutes=10)  # it stands still, and what the job tells has ended before
+        self.environment = worker_environment(edge.stack, folder) | {"HEADGATE_URL": edge.url}
+
+    async def run(self, *arguments: str, **changed: str) -> int:
+        """Its exit code. The gateway answers meanwhile."""
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "deploy.backup", *arguments],
+            env=self.environment | changed,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        print(done.stdout, done.stderr)
+        return done.returncode
+
+    async def latest(self) -> dict[str, Any]:
+        """What was told last of a backup."""
+        answer = await self._edge.client.get(f"{BACKUPS}/latest")
+        found: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
+        return found
+
+
+async def test_a_job_without_a_keeper_tells_what_it_made_and_what_it_could_not(edge: Http, tmp_path: Path) -> None:
+    job = Clockwork(edge, tmp_path)
+    assert await job.run("create", HEADGATE_URL="") == 0
+    assert await job.run("verify", HEADGATE_URL="") == 0
+    assert await job.latest() == {}  # nobody was named
+    assert [await job.run("create"), await job.run("verify")] == [0, 0]
+    told = await job.latest()
+    made = told["backup_id"]
+    assert (told["good"], told["kept_count"], told["problems"]) == (True, 2, [])
+    assert (await checks(edge.client))["backup_recent"]["status"] == "ok"
+    assert await job.run("create", HEADGATE_NAMESPACE="nothing") == 2
+    told = await job.latest()
+    assert (told["good"], told["backup_id"], "is missing" in told["problems"][0]) == (False, None, True)
+    warned = (await checks(edge.client))["backup_recent"]
+    assert (warned["status"], "the last try failed" in warned["message"]) == ("warning", True)
+    (tmp_path / made / "database.dump").write_bytes(b"r")
+    assert await job.run("verify", made) == 1  # looked up by somebody: that is no news
+    assert (await job.latest())["backup_id"] is None
+    # A gateway that is away keeps nothing from being backed up.
+    assert await job.run("create", HEADGATE_URL="http://127.0.0.1:1") == 0
+
+
+async def test_a_rehearsal_that_there_could_not_be_is_told(edge: Http, tmp_path: Path) -> None:
+    job = Clockwork(edge, tmp_path)
+    assert await job.run("rehearse", HEADGATE_NAMESPACE="nothing") == 2
+    assert "is missing" in (await job.latest())["problems"][0]
+    assert (await edge.client.get("/api/ops/dr/rehearsal/latest")).status_code == 404
+    assert await job.run("rehearse", HEADGATE_REHEARSAL_NATS_URL="nats://127.0.0.1:1") == 2
+    told = await job.latest()
+    assert (told["good"], told["kept_count"]) == (True, 1)  # made and read all the same
+    last = (await edge.client.get("/api/ops/dr/rehearsal/latest")).json()
+    assert (last["backup_file"], last["restore_valid"]) == (told["backup_id"], False)
+    assert last["notes"][0].startswith("There was no rehearsal: ")
