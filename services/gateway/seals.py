@@ -7,7 +7,7 @@ import hmac
 import secrets
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
@@ -25,6 +25,7 @@ from libs.common.contracts.notifier.subscriptions import SubscriptionCreate, sig
 from libs.common.problems import Forbidden, Unavailable
 from libs.common.vault import Vault, VaultError
 from services.gateway.domain.narrowing import WHOLE
+from services.gateway.domain.rights import Power
 from services.gateway.domain.share_text import share_text
 from services.gateway.identity.bootstrap import digest_of, make_secret, random_text
 from services.gateway.identity.callers import Principal
@@ -135,7 +136,8 @@ def seal(
     if name is None:
         return Sealed()
     if name == "caller":
-        return Sealed({"token_id": principal.token_id, **_session(principal, "session_id")})
+        found = {"token_id": principal.token_id, "powers": _powers(principal)}
+        return Sealed(found | _session(principal, "session_id"))
     if name in ("role", "role_change", "role_key"):
         return Sealed({"caller_permissions": sorted(principal.permissions)})
     if name in GRANTING:
@@ -202,6 +204,12 @@ def _person(principal: Principal) -> Sealed:
 def _reach(principal: Principal) -> dict[str, Any]:
     """What the caller may, and where: nobody gives or changes more."""
     return {"caller_permissions": sorted(principal.permissions), "caller_sites": list(principal.sites)}
+
+
+def _powers(principal: Principal) -> list[dict[str, Any]]:
+    """Each role that counts for a caller who was admitted: their own is among them, all as far as the token."""
+    every = principal.powers or (Power(principal.role, principal.permissions, principal.sites),)
+    return [{**asdict(one), "permissions": sorted(one.permissions)} for one in every]
 
 
 def _session(principal: Principal, field_name: str) -> dict[str, Any]:

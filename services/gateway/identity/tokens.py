@@ -353,7 +353,8 @@ async def get_me(read: Read, params: CallerKey) -> Me:
         )
         for one in await powers_of(read.pool, read.actor, read.now)
     ]
-    return Me(**given, grants=grants, sites=list(read.sites), permissions=sorted(read.permissions), narrowed=narrowed)
+    given |= {"sites": list(read.sites), "permissions": sorted(read.permissions), "narrowed": narrowed}
+    return Me(**given, grants=grants, powers=params.powers)
 
 
 TABLE = Table(

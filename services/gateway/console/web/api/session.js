@@ -2,7 +2,8 @@
 import { Problem, askWho, order } from "./client.js";
 import { connect, disconnect } from "./events.js";
 
-/** @typedef {{username: string, role: string, sites: string[], permissions: string[], grants: any[], session_id: number|null}} Me */
+/** @typedef {{role: string, sites: string[], permissions: string[]}} Power */
+/** @typedef {{username: string, role: string, sites: string[], permissions: string[], grants: Power[], powers?: Power[], session_id: number|null}} Me */
 
 /** @type {Me|null} */
 let me = null;
@@ -38,11 +39,24 @@ export const person = () => (me ?? before)?.username ?? "";
 /** Who is signed in in this browser instead of whom this page was made for; null: nobody else. */
 export const stranger = () => other;
 
-/** Whether the reader may do this somewhere: what the page offers. The API decides. @param {string} permission */
-export function may(permission) {
+/** Each role that counts for the reader, with what it holds and where. A gateway of before lists only those beside the own one.
+ * @param {string} permission */
+function holding(permission) {
   const who = me ?? before;
-  return who !== null && (who.permissions.includes(permission) || who.grants.some((held) => held.permissions.includes(permission)));
+  return who === null ? [] : (who.powers ?? [who, ...who.grants]).filter((held) => held.permissions.includes(permission));
 }
+
+/** Whether the reader may do this at a site: what the page offers. The API decides. @param {string} permission @param {string} [where] */
+export const may = (permission, where = site()) => holding(permission).some(({ sites }) => sites.includes("*") || sites.includes(where));
+
+/** Whether they may order what changes the whole installation, which takes all sites. @param {string} permission */
+export const mayAll = (permission) => may(permission, "*");
+
+/** Where they may; for what concerns no site, anywhere will do. @param {string} permission */
+export const sitesOf = (permission) => [...new Set(holding(permission).flatMap(({ sites }) => sites))].sort();
+
+/** Whether they may do it anywhere. @param {string} permission */
+export const mayAnywhere = (permission) => sitesOf(permission).length > 0;
 
 /** The site that is looked at: what was chosen, else the first of the reader's, `global` for who may see all. */
 export function site() {

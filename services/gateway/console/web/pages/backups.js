@@ -2,7 +2,7 @@
 import { html } from "../vendor/preact.js";
 import { order } from "../api/client.js";
 import { useAsked, useOrder } from "../api/asking.js";
-import { may } from "../api/session.js";
+import { mayAll, mayAnywhere } from "../api/session.js";
 import { Title } from "../parts/layout.js";
 import { Hash, lasted, size } from "../parts/looking.js";
 import { Chip, Sparkline } from "../parts/marks.js";
@@ -63,7 +63,7 @@ function Rehearsed({ asked }) {
 /** Requests that no rehearsal has answered, and asking for one. */
 function Waiting() {
   const pending = useAsked("/api/ops/dr/rehearsal/pending", { on: ["operations.rehearsal."], every: LOOK_MS });
-  const duties = useAsked(may("operations:rehearse") ? "/api/ops/keeper/duties" : null, { on: ["operations.rehearsal.", "operations.backup."], every: LOOK_MS });
+  const duties = useAsked(mayAnywhere("operations:rehearse") ? "/api/ops/keeper/duties" : null, { on: ["operations.rehearsal.", "operations.backup."], every: LOOK_MS });
   const { busy, problem, run } = useOrder();
   const ask = () => run(() => order("POST", "/api/ops/dr/rehearsal/run")).then((asked) => {
     if (asked === undefined) return;
@@ -73,7 +73,7 @@ function Waiting() {
   return html`<section class="panel"><h2>${t("backups.waiting")}</h2>
     <${Shown} asked=${pending}>${(/** @type {any} */ found) => (found.count ? html`<ul class="changes">${found.items.map((/** @type {any} */ one) => html`<li key=${one.request_id}><strong>${one.requested_by}</strong> <${When} at=${one.requested_at} how="both" /></li>`)}</ul><p class="quiet">${t("backups.waiting.more")}</p>` : html`<p class="quiet">${t("backups.waiting.empty")}</p>`)}<//>
     ${duties.data && html`<p class="quiet">${t("backups.keeper", { count: duties.data.rehearsal_count })} ${duties.data.last_backup_id ? html`${t("backups.keeper.told")} <code>${duties.data.last_backup_id}</code> <${When} at=${duties.data.last_finished_at} />` : t("backups.keeper.silent")}</p>`}
-    ${may("operations:run") && html`<p><button type="button" disabled=${busy} aria-busy=${busy} onClick=${ask}>${t("backups.ask")}</button></p>`}
+    ${mayAll("operations:run") && html`<p><button type="button" disabled=${busy} aria-busy=${busy} onClick=${ask}>${t("backups.ask")}</button></p>`}
     ${problem && html`<${Refused} problem=${problem} inline />`}</section>`;
 }
 

@@ -2,7 +2,7 @@
 import { html } from "../vendor/preact.js";
 import { order } from "../api/client.js";
 import { useAsked, useOrder } from "../api/asking.js";
-import { may } from "../api/session.js";
+import { mayAll, mayAnywhere } from "../api/session.js";
 import { Title } from "../parts/layout.js";
 import { say } from "../parts/notices.js";
 import { Outcome } from "../parts/runs.js";
@@ -23,7 +23,7 @@ export default function Checks() {
   const [view] = useQueryValue("view", "daily");
   const wanted = /** @type {keyof typeof VIEWS} */ (view in VIEWS ? view : "daily");
   return html`<${Title}>${t("checks.title")}<//>
-    <nav class="tabs" aria-label=${t("checks.views")}>${Object.keys(VIEWS).filter((one) => one !== "readiness" || may("status:read")).map(
+    <nav class="tabs" aria-label=${t("checks.views")}>${Object.keys(VIEWS).filter((one) => one !== "readiness" || mayAnywhere("status:read")).map(
       (one) => html`<a href="${BASE}/checks${one === "daily" ? "" : `?view=${one}`}" aria-current=${one === wanted ? "page" : undefined}>${t(`checks.view.${one}`)}</a>`,
     )}</nav><${VIEWS[wanted]} />`;
 }
@@ -40,7 +40,7 @@ function Daily() {
     files.reload();
   };
   return html`<div class="bar">
-      ${may("operations:run") && html`<button type="button" class="primary" disabled=${busy} aria-busy=${busy} onClick=${make}>${t("checks.run")}</button>`}
+      ${mayAll("operations:run") && html`<button type="button" class="primary" disabled=${busy} aria-busy=${busy} onClick=${make}>${t("checks.run")}</button>`}
       <p class="quiet">${t("checks.daily.what")}</p></div>
     ${problem && html`<${Refused} problem=${problem} inline />`}
     <${Shown} asked=${asked}>${(/** @type {any} */ found) => found

@@ -2,7 +2,7 @@
 import { html } from "../vendor/preact.js";
 import { order, path } from "../api/client.js";
 import { useAsked } from "../api/asking.js";
-import { may } from "../api/session.js";
+import { mayAnywhere } from "../api/session.js";
 import { Field, Form } from "../parts/form.js";
 import { Title } from "../parts/layout.js";
 import { say } from "../parts/notices.js";
@@ -21,11 +21,11 @@ export default function Me() {
     <section class="panel"><h2>${t("me.who")}</h2><${Facts} me=${me} /></section>
     <section class="panel"><h2>${t("me.rights")}</h2><${Rights} me=${me} /></section>
     <${Sessions} />
-    ${may("me:write") && html`<section class="panel"><h2>${t("admin.second-factor")}</h2><${SecondFactor} /></section>
+    ${mayAnywhere("me:write") && html`<section class="panel"><h2>${t("admin.second-factor")}</h2><${SecondFactor} /></section>
       <section class="panel narrow"><h2>${t("me.password")}</h2><${Password} /></section>
       <section><h2>${t("me.channels")}</h2><${Channels} /></section>`}
-    ${may("token:read") && html`<section><h2>${t("me.tokens")}</h2><${TokenList} user=${me.username} active=${true} /></section>`}
-    ${may("me:write") && html`<section class="panel"><h2>${t("me.data")}</h2><p>${t("me.data.why")}</p>
+    ${mayAnywhere("token:read") && html`<section><h2>${t("me.tokens")}</h2><${TokenList} user=${me.username} active=${true} /></section>`}
+    ${mayAnywhere("me:write") && html`<section class="panel"><h2>${t("me.data")}</h2><p>${t("me.data.why")}</p>
       <p><a class="button" href="/api/me/personal-data" download="headgate-${me.username}.json">${t("download")}</a></p></section>`}`}<//>`;
 }
 
@@ -57,7 +57,7 @@ const Held = ({ permissions }) => html`<ul class="rights">${grouped(permissions)
 
 /** @param {{me: any}} props */
 function Rights({ me }) {
-  return html`<${Held} permissions=${me.permissions} />
+  return html`<${Held} permissions=${(me.powers ?? []).find((/** @type {any} */ one) => !one.source)?.permissions ?? me.permissions} />
     ${me.grants.map((/** @type {any} */ one) => html`<details><summary>${t("me.held", { source: one.source, role: one.role, sites: one.sites.join(", ") })} ${one.ends_at && html`<${When} at=${one.ends_at} />`}</summary>
       <${Held} permissions=${one.permissions} /></details>`)}`;
 }
@@ -70,8 +70,8 @@ function Sessions() {
   const endOthers = () =>
     ask({ title: t("me.sessions.others"), why: t("me.sessions.others.why"), danger: true, submit: t("admin.end"), run: ({ _key }) => order("DELETE", "/api/me/sessions?keep_current=true", undefined, { key: _key }) });
   return html`<section><h2>${t("admin.sessions")}</h2>
-    <${Shown} asked=${asked}>${(/** @type {any[]} */ found) => html`<${SessionRows} sessions=${found} end=${may("me:write") ? end : null} />
-      ${may("me:write") && found.length > 1 && html`<p><button type="button" onClick=${endOthers}>${t("me.sessions.others")}</button></p>`}`}<//>${dialog}</section>`;
+    <${Shown} asked=${asked}>${(/** @type {any[]} */ found) => html`<${SessionRows} sessions=${found} end=${mayAnywhere("me:write") ? end : null} />
+      ${mayAnywhere("me:write") && found.length > 1 && html`<p><button type="button" onClick=${endOthers}>${t("me.sessions.others")}</button></p>`}`}<//>${dialog}</section>`;
 }
 
 function Password() {

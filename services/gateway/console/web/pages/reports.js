@@ -2,7 +2,7 @@
 import { html } from "../vendor/preact.js";
 import { address, order } from "../api/client.js";
 import { useAsked, useOrder } from "../api/asking.js";
-import { may } from "../api/session.js";
+import { mayAll } from "../api/session.js";
 import { Chart } from "../parts/chart.js";
 import { Title } from "../parts/layout.js";
 import { Tabs } from "../parts/looking.js";
@@ -34,7 +34,7 @@ export default function Reports() {
   const side = html`<label>${t("reports.window")} <select value=${span} onChange=${(/** @type {any} */ event) => setSpan(event.target.value)}>${["weekly", "monthly"].map((one) => html`<option value=${one} selected=${one === span}>${t(`reports.${one}`)}</option>`)}</select></label>
     ${monthly && html`<label>${t("reports.month")} <input type="month" value=${month} pattern="[0-9]{4}-[0-9]{2}" placeholder="2026-10" onChange=${(/** @type {any} */ event) => event.target.validity.valid && setMonth(event.target.value)} /></label>`}
     <a class="button" href=${file("html")} target="_blank" rel="noopener">HTML</a><a class="button" href=${file("csv")} download>CSV</a>
-    ${may("operations:run") && html`<button type="button" disabled=${busy} aria-busy=${busy} onClick=${make}>${t("reports.make")}</button>`}`;
+    ${mayAll("operations:run") && html`<button type="button" disabled=${busy} aria-busy=${busy} onClick=${make}>${t("reports.make")}</button>`}`;
   return html`<${Title} side=${side}>${t("reports.title")}<//><${ReportTabs} />
     ${problem && html`<${Refused} problem=${problem} inline />`}
     <${Shown} asked=${asked}>${(/** @type {any} */ found) => html`<${Report} found=${found} />`}<//><${Kept} />`;

@@ -3,7 +3,7 @@ import { Component, html, useEffect, useRef, useState } from "../vendor/preact.j
 import { forgetAll } from "../api/asking.js";
 import { get } from "../api/client.js";
 import { watchLine } from "../api/events.js";
-import { chooseSite, loadForThem, may, reader, signOut, site, stranger, watchSession } from "../api/session.js";
+import { chooseSite, loadForThem, may, mayAnywhere, reader, signOut, site, sitesOf, stranger, watchSession } from "../api/session.js";
 import { BASE, match, usePlace } from "../router.js";
 import { ROUTES } from "../routes.js";
 import { LANGUAGES, chooseLanguage, languageNow, t } from "../words/index.js";
@@ -108,7 +108,7 @@ function Sites({ me }) {
   const known = [...new Set([now, ...(sites.includes("*") ? ["global"] : []), ...sites.filter((/** @type {string} */ one) => one !== "*")])].sort();
   const [named, setNamed] = useState(known);
   useEffect(() => {
-    if (!may("site:read")) return;
+    if (!mayAnywhere("site:read")) return;
     get("/api/sites").then(
       (found) => setNamed([...new Set([...known, ...(found.items ?? found).map((/** @type {any} */ one) => one.name ?? one.site)])].sort()),
       () => {}, // those of the reader's own rights are there already
@@ -126,7 +126,7 @@ function Menu() {
   const current = ROUTES.slice(0, at + 1).findLast((route) => route.nav);
   return html`<nav class=${open ? "menu open" : "menu"} aria-label=${t("nav.main")}>
     <button type="button" class="menu-button" aria-expanded=${open} onClick=${() => setOpen(!open)}>☰ ${t("menu")}</button>
-    <ul>${ROUTES.filter((route) => route.nav && (!route.permission || may(route.permission))).map(
+    <ul>${ROUTES.filter((route) => route.nav && (!route.permission || mayAnywhere(route.permission))).map(
       (route) => html`<li><a href=${BASE + (route.pattern === "/" ? "" : route.pattern)} aria-current=${route === current ? "page" : undefined}>${t(/** @type {string} */ (route.nav))}</a></li>`,
     )}</ul>
   </nav>`;
@@ -154,8 +154,10 @@ function PageOf() {
     if (loaded.page) first.current = false;
   }, [path, loaded.page]);
   if (!route) return html`<h1 tabindex="-1">${t("not-found")}</h1><${Empty} title=${t("not-found.more")}><a href=${BASE}>${t("not-found.back")}</a><//>`;
-  if (route.permission && !may(route.permission)) {
-    return html`<h1 tabindex="-1">${t("problem.forbidden")}</h1><${Empty} title=${t("problem.forbidden.more", { permission: route.permission })} />`;
+  if (route.permission && !(route.sited ? may : mayAnywhere)(route.permission)) {
+    const there = sitesOf(route.permission);
+    return html`<h1 tabindex="-1">${t("problem.forbidden")}</h1><${Empty} title=${there.length ? t("problem.elsewhere", { site: site() }) : t("problem.forbidden.more", { permission: route.permission })}>
+      ${there.map((one) => html`<button type="button" onClick=${() => chooseSite(one)}>${one}</button> `)}<//>`;
   }
   if (loaded.problem) return html`<${Refused} problem=${loaded.problem} retry=${() => window.location.reload()} />`;
   if (loaded.route !== route) return html`<${Loading} />`;

@@ -2,7 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { order, path } from "../../api/client.js";
 import { useAsked } from "../../api/asking.js";
-import { may, reader } from "../../api/session.js";
+import { mayAll, reader } from "../../api/session.js";
 import { Chip } from "../../parts/marks.js";
 import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
@@ -41,7 +41,7 @@ const switching = (one) => ({
 export default function Accounts() {
   const asked = useAsked("/api/accounts", { on: ["gateway.account.", "gateway.token."] });
   const { ask, dialog } = useDeeds(asked.reload);
-  const write = may("identity:write");
+  const write = mayAll("identity:write");
   const deeds = (/** @type {any} */ one) => html`<span class="row-deeds"><button type="button" aria-label=${t("admin.account.change", { name: one.name })} onClick=${() => ask(writing(one))}>${t("admin.do.change")}</button>
     <button type="button" aria-label=${switching(one).title} onClick=${() => ask(switching(one))}>${switching(one).submit}</button></span>`;
   return html`<${Section} title=${t("admin.accounts")} side=${write && html`<button type="button" class="primary" onClick=${() => ask(creating())}>${t("admin.account.create")}</button>`}>

@@ -2,7 +2,7 @@
 import { html, useEffect, useMemo, useState } from "../../vendor/preact.js";
 import { address, get, order, path } from "../../api/client.js";
 import { askAllPages, useAsked } from "../../api/asking.js";
-import { may } from "../../api/session.js";
+import { mayAll } from "../../api/session.js";
 import { Dialog } from "../../parts/dialog.js";
 import { Chip } from "../../parts/marks.js";
 import { Refused, Shown } from "../../parts/states.js";
@@ -60,7 +60,7 @@ function Letters({ letters, state, reload }) {
   const { ask, dialog } = useDeeds(reload);
   const [shown, setShown] = useState(/** @type {any} */ (null));
   const [many, setMany] = useState(/** @type {any[]|null} */ (null));
-  const write = may("deadletter:write") && state === "held";
+  const write = mayAll("deadletter:write") && state === "held";
   const deeds = (/** @type {any} */ one) => html`<span class="row-deeds"><button type="button" onClick=${() => setShown(one)} aria-label=${t("admin.letter.show", { id: keyOf(one) })}>${t("admin.letter.show.go")}</button>
     ${write && html`<button type="button" aria-label=${t("admin.letter.replay", { id: keyOf(one) })} onClick=${() => ask(replaying(one))}>${t("admin.letter.replay.go")}</button>
       <button type="button" class="danger" aria-label=${t("admin.letter.drop", { id: keyOf(one) })} onClick=${() => ask(dropping(one))}>${t("admin.letter.drop.go")}</button>`}</span>`;

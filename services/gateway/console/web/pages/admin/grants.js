@@ -1,8 +1,8 @@
 // What people hold beside their role: grants, teams; and links that were shared.
 import { html } from "../../vendor/preact.js";
 import { order, path } from "../../api/client.js";
-import { useAsked } from "../../api/asking.js";
-import { may } from "../../api/session.js";
+import { sited, useAsked } from "../../api/asking.js";
+import { may, mayAnywhere } from "../../api/session.js";
 import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { t, word } from "../../words/index.js";
@@ -32,7 +32,7 @@ const giving = () => ({
 function GrantList() {
   const asked = useAsked("/api/grants", { on: ["gateway.grant."] });
   const { ask, dialog } = useDeeds(asked.reload);
-  const write = may("user:write");
+  const write = mayAnywhere("user:write");
   const end = (/** @type {any} */ one) =>
     ask({ title: t("admin.grant.end", { id: one.grant_id }), why: t("admin.grant.end.why", { name: one.username, role: one.role }), danger: true, submit: t("admin.end"), run: ({ _key }) => order("DELETE", path`/api/grants/${one.grant_id}`, undefined, { key: _key }) });
   return html`${write && html`<p><button type="button" onClick=${() => ask(giving())}>${t("admin.grant.give")}</button></p>`}
@@ -73,7 +73,7 @@ const teaming = (one) => changing(one, { title: t("admin.team.change", { name: o
 function Teams() {
   const asked = useAsked("/api/teams", { on: ["gateway.team."] });
   const { ask, dialog } = useDeeds(asked.reload);
-  const write = may("user:write");
+  const write = mayAnywhere("user:write");
   const remove = (/** @type {any} */ one) =>
     ask({ title: t("admin.remove-of", { name: one.team }), why: t("admin.team.remove.why"), danger: true, submit: t("admin.remove"), run: ({ _key }) => order("DELETE", path`/api/teams/${one.team}`, undefined, { key: _key }) });
   return html`${write && html`<p><button type="button" onClick=${() => ask(gathering())}>${t("admin.team.create")}</button></p>`}
@@ -87,10 +87,10 @@ function Teams() {
 }
 
 function Shares() {
-  const asked = useAsked("/api/shares", { on: ["gateway.share."] });
+  const asked = useAsked(sited("/api/shares"), { on: ["gateway.share."] });
   const { ask, dialog } = useDeeds(asked.reload);
   const end = (/** @type {any} */ one) =>
-    ask({ title: t("admin.share.end", { id: one.share_id }), why: t("admin.share.end.why"), danger: true, submit: t("admin.tokens.revoke"), run: ({ _key }) => order("DELETE", path`/api/shares/${one.share_id}`, undefined, { key: _key }) });
+    ask({ title: t("admin.share.end", { id: one.share_id }), why: t("admin.share.end.why"), danger: true, submit: t("admin.tokens.revoke"), run: ({ _key }) => order("DELETE", sited(path`/api/shares/${one.share_id}`), undefined, { key: _key }) });
   return html`<${Shown} asked=${asked}>${(/** @type {any[]} */ found) => html`<${Rows} rows=${found} keyOf=${(/** @type {any} */ one) => one.share_id} empty=${t("admin.shares.none")} label=${t("admin.shares")} columns=${[
     [t("admin.share"), (/** @type {any} */ one) => html`${word("admin.share.kind", one.kind)} · ${one.gate} ${one.subject ?? ""} ${one.version ?? ""}<br /><span class="quiet">${one.label ?? ""} ${one.site}</span>`],
     [t("admin.created"), (/** @type {any} */ one) => html`<${When} at=${one.created_at} /> <span class="quiet">${one.created_by}</span>`],

@@ -1,7 +1,7 @@
 // What all pages of the administration are made of: their tabs, tables, and the dialog of a deed.
 import { html, useState } from "../../vendor/preact.js";
 import { Problem, get, order } from "../../api/client.js";
-import { may, reader } from "../../api/session.js";
+import { mayAll, mayAnywhere, reader } from "../../api/session.js";
 import { Dialog } from "../../parts/dialog.js";
 import { Field, Form } from "../../parts/form.js";
 import { Title } from "../../parts/layout.js";
@@ -28,7 +28,7 @@ export const SECTIONS = /** @type {[string, string|null][]} */ ([
 /** Tabs of the sections that the reader may see. */
 function Tabs() {
   const { path } = usePlace();
-  return html`<nav class="tabs" aria-label=${t("admin.sections")}>${SECTIONS.filter(([, right]) => right === null || may(right)).map(([one]) => {
+  return html`<nav class="tabs" aria-label=${t("admin.sections")}>${SECTIONS.filter(([, right]) => right === null || mayAnywhere(right)).map(([one]) => {
     const here = path === `/admin/${one}` || path.startsWith(`/admin/${one}/`);
     return html`<a href="${BASE}/admin/${one}" aria-current=${here ? "page" : undefined}>${t(`admin.${one}`)}</a>`;
   })}</nav>`;
@@ -53,7 +53,7 @@ export function Rows({ rows, columns, keyOf, empty, label, more }) {
 export const Names = ({ names, none }) => (names?.length ? html`<span>${names.join(", ")}</span>` : html`<span class="quiet">${none ?? "–"}</span>`);
 
 /** Whether the reader may act on what somebody holds: on their own, or with the right to administer identity. @param {string} holder */
-export const inHand = (holder) => holder === reader()?.username || may("identity:write");
+export const inHand = (holder) => holder === reader()?.username || mayAll("identity:write");
 
 /** Whether somebody has a second factor; what is not said is not known. @param {{second_factor?: boolean|null}} user */
 export const factorOf = ({ second_factor: has }) => (has == null ? "–" : t(has ? "yes" : "no"));

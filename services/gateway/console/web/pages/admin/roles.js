@@ -2,7 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { order, path } from "../../api/client.js";
 import { useAsked } from "../../api/asking.js";
-import { may } from "../../api/session.js";
+import { mayAll } from "../../api/session.js";
 import { Chip } from "../../parts/marks.js";
 import { Shown } from "../../parts/states.js";
 import { t } from "../../words/index.js";
@@ -34,7 +34,7 @@ const removing = (one) => ({
 export default function Roles() {
   const asked = useAsked("/api/roles", { on: ["gateway.role.", "gateway.user."] });
   const { ask, dialog } = useDeeds(asked.reload);
-  const write = may("identity:write");
+  const write = mayAll("identity:write");
   const side = write && html`<button type="button" class="primary" onClick=${() => ask(creating())}>${t("admin.role.create")}</button>`;
   const deeds = (/** @type {any} */ one) => write && !one.built_in && html`<span class="row-deeds"><button type="button" aria-label=${t("admin.role.change", { name: one.role })} onClick=${() => ask(writing(one))}>${t("admin.do.change")}</button>
     <button type="button" class="danger" aria-label=${t("admin.remove-of", { name: one.role })} onClick=${() => ask(removing(one))}>${t("admin.remove")}</button></span>`;

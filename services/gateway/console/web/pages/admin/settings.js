@@ -2,7 +2,7 @@
 import { html, useState } from "../../vendor/preact.js";
 import { order, path } from "../../api/client.js";
 import { askAllPages, useAsked } from "../../api/asking.js";
-import { may } from "../../api/session.js";
+import { mayAll, mayAnywhere } from "../../api/session.js";
 import { Dialog } from "../../parts/dialog.js";
 import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
@@ -17,7 +17,7 @@ const DOCUMENTS = /** @type {[string, string][]} */ ([
 ]);
 
 export default function Settings() {
-  const readable = DOCUMENTS.filter(([, right]) => may(right));
+  const readable = DOCUMENTS.filter(([, right]) => mayAnywhere(right));
   const [name, setName] = useQueryValue("of", readable[0]?.[0]);
   return html`<${Section} title=${t("admin.settings")}>
     <form class="bar" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}><label>${t("admin.setting")}<br />
@@ -47,7 +47,7 @@ function Setting({ name }) {
       title: t("admin.setting.back", { version: one.version }), why: t("admin.setting.back.why"), danger: true, submit: t("admin.setting.back.go"), fields: [reason],
       run: ({ reason: why, _key }) => order("POST", `${at}/rollback`, { version: one.version, reason: why, expected_version: held.own_version }, { key: _key }),
     });
-  const write = may("identity:write");
+  const write = mayAll("identity:write");
   return html`<${Shown} asked=${now}>${(/** @type {any} */ held) => html`
     <div class="panel"><p>${held.source === "default" ? t("admin.setting.default") : html`${t("admin.setting.version", { version: held.version, author: held.author })} <${When} at=${held.published_at} /> · ${held.reason}`}</p>
       <pre tabindex="0">${JSON.stringify(held.content, null, 2)}</pre>

@@ -2,7 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { order } from "../../api/client.js";
 import { useAsked } from "../../api/asking.js";
-import { may } from "../../api/session.js";
+import { mayAll } from "../../api/session.js";
 import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { t } from "../../words/index.js";
@@ -17,7 +17,7 @@ export default function Sites() {
       fields: [{ name: "site", label: t("site"), required: true, hint: t("admin.name.hint") }, { name: "title", label: t("admin.site.title"), required: true }],
       run: ({ site, title, _key }) => order("POST", "/api/sites", { site, title }, { key: _key }),
     });
-  return html`<${Section} title=${t("admin.sites")} side=${may("site:write") && html`<button type="button" class="primary" onClick=${create}>${t("admin.site.create")}</button>`}>
+  return html`<${Section} title=${t("admin.sites")} side=${mayAll("site:write") && html`<button type="button" class="primary" onClick=${create}>${t("admin.site.create")}</button>`}>
     <${Shown} asked=${asked}>${(/** @type {any[]} */ found) => html`<${Rows} rows=${found} keyOf=${(/** @type {any} */ one) => one.site} empty=${t("admin.none-found")} label=${t("admin.sites")} columns=${[
       [t("site"), (/** @type {any} */ one) => one.site],
       [t("admin.site.title"), (/** @type {any} */ one) => one.title],

@@ -2,7 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { address, order, path } from "../../api/client.js";
 import { useAsked } from "../../api/asking.js";
-import { may, reader } from "../../api/session.js";
+import { mayAnywhere, reader } from "../../api/session.js";
 import { Chip } from "../../parts/marks.js";
 import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
@@ -65,9 +65,9 @@ export function TokenList({ user, active }) {
   const tokens = useAsked(address("/api/tokens", { username: user, active_only: active }), { on: ["gateway.token.", "gateway.tokens."] });
   const { ask, dialog } = useDeeds(tokens.reload);
   // Of others' tokens the API lists to who may not read identity only those of their accounts.
-  const accounts = useAsked(may("identity:read") ? address("/api/accounts", { owner: reader()?.username }) : null, { on: ["gateway.account."] });
-  const mine = (/** @type {string} */ holder) => inHand(holder) || !may("identity:read") || accounts.data?.some((/** @type {any} */ one) => one.actor === holder);
-  const write = may("token:write");
+  const accounts = useAsked(mayAnywhere("identity:read") ? address("/api/accounts", { owner: reader()?.username }) : null, { on: ["gateway.account."] });
+  const mine = (/** @type {string} */ holder) => inHand(holder) || !mayAnywhere("identity:read") || accounts.data?.some((/** @type {any} */ one) => one.actor === holder);
+  const write = mayAnywhere("token:write");
   const deeds = (/** @type {any} */ one) => !one.revoked_at && mine(one.username) && html`<span class="row-deeds">
     <button type="button" aria-label=${t("admin.token.rotate", { label: one.label })} onClick=${() => ask(rotating(one))}>${t("admin.token.rotate.go")}</button>
     <button type="button" aria-label=${t("admin.token.revoke", { label: one.label })} class="danger" onClick=${() => ask(revoking(one))}>${t("admin.tokens.revoke")}</button></span>`;

@@ -2,7 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { order, path } from "../../api/client.js";
 import { useAsked } from "../../api/asking.js";
-import { may, reader } from "../../api/session.js";
+import { may, mayAll, mayAnywhere, reader } from "../../api/session.js";
 import { Chip } from "../../parts/marks.js";
 import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
@@ -85,7 +85,8 @@ function erasing(name) {
 /** @param {{user: any, ask: (deed: any) => void}} props */
 function Deeds({ user, ask }) {
   const own = user.username === reader()?.username;
-  const offered = deedsOf(user).filter(([, right]) => may(right));
+  // Within one's sites; what is of identity, or of others' tokens, takes all sites.
+  const offered = deedsOf(user).filter(([, right]) => (right === "user:write" ? user.sites.every((/** @type {string} */ one) => may(right, one)) : own && right === "token:write" ? mayAnywhere(right) : mayAll("identity:write")));
   if (!offered.length) return null;
   return html`<div class="panel"><h2>${t("admin.deeds")}</h2>${own && html`<p class="quiet">${t("admin.user.own")}</p>`}
     <div class="form-buttons deeds">${offered.map(([key, , deed]) => html`<button type="button" class=${deed.danger ? "danger" : ""} onClick=${() => ask(deed)}>${t(`admin.do.${key}${key === "active" && !user.active ? "-again" : ""}`)}</button>`)}</div></div>`;
@@ -95,7 +96,7 @@ function Deeds({ user, ask }) {
 function Sessions({ name, sessions, ask }) {
   const end = (/** @type {any} */ one) =>
     ask({ title: t("admin.session.end", { id: one.session_id }), why: t("admin.session.end.why"), danger: true, submit: t("admin.end"), run: (/** @type {any} */ { _key }) => order("DELETE", path`/api/users/${name}/sessions/${one.session_id}`, undefined, { key: _key }) });
-  return html`<${SessionRows} sessions=${sessions} end=${may("user:write") ? end : null} />`;
+  return html`<${SessionRows} sessions=${sessions} end=${mayAnywhere("user:write") ? end : null} />`;
 }
 
 /** @param {{sessions: any[], end: ((one: any) => void)|null}} props */

@@ -2,7 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { order, path } from "../../api/client.js";
 import { useAsked } from "../../api/asking.js";
-import { may } from "../../api/session.js";
+import { mayAnywhere } from "../../api/session.js";
 import { Chip } from "../../parts/marks.js";
 import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
@@ -26,7 +26,7 @@ export default function Users() {
       submit: t("admin.create"),
       run: ({ username, display_name, role, sites, _key }) => order("POST", "/api/users", { username, display_name, role, sites: listed(sites) }, { key: _key }),
     });
-  const side = may("user:write") && html`<button type="button" class="primary" onClick=${create}>${t("admin.user.create")}</button>`;
+  const side = mayAnywhere("user:write") && html`<button type="button" class="primary" onClick=${create}>${t("admin.user.create")}</button>`;
   return html`<${Section} title=${t("admin.users")} side=${side}>
     <${Shown} asked=${users}>${(/** @type {any[]} */ found) => html`<${List} users=${found} />`}<//>${dialog}<//>`;
 }

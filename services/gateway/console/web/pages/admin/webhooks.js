@@ -2,7 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { get, order, path } from "../../api/client.js";
 import { sited, useAsked } from "../../api/asking.js";
-import { may, reader } from "../../api/session.js";
+import { may, mayAnywhere, reader } from "../../api/session.js";
 import { Chip } from "../../parts/marks.js";
 import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
@@ -11,7 +11,7 @@ import { Names, Rows, Section, changing, inHand, listed, useDeeds } from "./part
 
 export default function Webhooks() {
   return html`<${Section} title=${t("admin.webhooks")}><${Hooks} />
-    ${may("event:read") && html`<section><h2>${t("admin.subscribers")}</h2><${Subscribers} /></section>`}<//>`;
+    ${mayAnywhere("event:read") && html`<section><h2>${t("admin.subscribers")}</h2><${Subscribers} /></section>`}<//>`;
 }
 
 const secretOf = (/** @type {any} */ made) => (made.secret ? { label: t("admin.webhook.secret", { path: made.path }), value: made.secret, note: made.note } : null);
@@ -96,13 +96,13 @@ function Subscribers() {
   const { ask, dialog } = useDeeds(asked.reload);
   const remove = (/** @type {any} */ one) =>
     ask({ title: t("admin.remove-of", { name: one.name }), why: t("admin.subscriber.remove.why"), danger: true, submit: t("admin.remove"), run: ({ _key }) => order("DELETE", path`/api/subscribers/${one.subscriber_id}`, undefined, { key: _key }) });
-  return html`${may("subscriber:write") && html`<p><button type="button" onClick=${() => ask(subscribing())}>${t("admin.subscriber.create")}</button></p>`}
+  return html`${mayAnywhere("subscriber:write") && html`<p><button type="button" onClick=${() => ask(subscribing())}>${t("admin.subscriber.create")}</button></p>`}
     <${Shown} asked=${asked}>${(/** @type {any[]} */ found) => html`<${Rows} rows=${found.filter((one) => !one.removed_at)} keyOf=${(/** @type {any} */ one) => one.subscriber_id} empty=${t("admin.subscribers.none")} label=${t("admin.subscribers")} columns=${[
     [t("admin.subscriber"), (/** @type {any} */ one) => html`${one.name}<br /><span class="quiet">${one.label ?? ""} ${one.owner}</span><${LogsIn} of=${one} />`],
     [t("admin.sites"), (/** @type {any} */ one) => html`<${Names} names=${one.sites} />`],
     [t("admin.subscriber.types"), (/** @type {any} */ one) => html`<${Names} names=${one.types} none=${t("all")} />`],
     [t("admin.subscriber.pending"), (/** @type {any} */ one) => html`${number(one.pending_count ?? 0)} ${one.gap_at && html`<${Chip} kind="bad">${t("admin.subscriber.gap")}<//>`}`],
     [t("admin.subscriber.read"), (/** @type {any} */ one) => html`<${When} at=${one.last_ack_at} />`],
-    ...(may("subscriber:write") ? [[t("admin.deeds"), (/** @type {any} */ one) => inHand(one.owner) && html`<button type="button" aria-label=${t("admin.remove-of", { name: one.name })} onClick=${() => remove(one)}>${t("admin.remove")}</button>`]] : []),
+    ...(mayAnywhere("subscriber:write") ? [[t("admin.deeds"), (/** @type {any} */ one) => inHand(one.owner) && html`<button type="button" aria-label=${t("admin.remove-of", { name: one.name })} onClick=${() => remove(one)}>${t("admin.remove")}</button>`]] : []),
   ]} />`}<//>${dialog}`;
 }

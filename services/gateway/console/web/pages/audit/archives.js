@@ -2,7 +2,7 @@
 import { html, useState } from "../../vendor/preact.js";
 import { address, get, order, path } from "../../api/client.js";
 import { useAsked, useOrder } from "../../api/asking.js";
-import { may } from "../../api/session.js";
+import { mayAll } from "../../api/session.js";
 import { Dialog } from "../../parts/dialog.js";
 import { Field, Form } from "../../parts/form.js";
 import { Title } from "../../parts/layout.js";
@@ -26,7 +26,7 @@ export default function Archives() {
     say(t("audit.archive.made", { month: archive.month }));
     asked.reload();
   };
-  const side = may("audit:write") && html`<button type="button" onClick=${() => setMaking(true)}>${t("audit.archive.make")}</button>`;
+  const side = mayAll("audit:write") && html`<button type="button" onClick=${() => setMaking(true)}>${t("audit.archive.make")}</button>`;
   return html`<${Title} side=${side}>${t("audit.archives")}<//><${AuditTabs} />
     <${Shown} asked=${asked}>${(/** @type {any[]} */ found) => (found.length ? html`<div class="cards">${found.map((one) => html`<${Archive} key=${one.month} one=${one} />`)}</div>` : html`<${Empty} title=${t("audit.archives.empty")}><p>${t("audit.archives.empty.more")}</p><//>`)}<//>
     <${Runs} />
@@ -49,7 +49,7 @@ function Archive({ one }) {
     <div class="form-buttons"><a class="button" href="${at}/content" download>ZIP</a><a class="button" href="${at}/csv" download>CSV</a>
       ${one.state === "frozen" && html`<a class="button" href="${at}/timestamp" download>${t("audit.archive.stamp")}</a>`}
       <button type="button" disabled=${busy} aria-busy=${busy} onClick=${verify}>${t("audit.archive.verify")}</button>
-      ${may("audit:verify") && html`<button type="button" disabled=${busy} onClick=${deep}>${t("audit.archive.deep")}</button>`}</div>
+      ${mayAll("audit:verify") && html`<button type="button" disabled=${busy} onClick=${deep}>${t("audit.archive.deep")}</button>`}</div>
     ${problem && html`<${Refused} problem=${problem} inline />`}
     <div role="status">${found && html`<p><${RunStatus} status=${found.valid ? "valid" : "broken"} /> ${t("audit.archive.found", { files: found.file_count, entries: found.entry_count })}</p>${found.problem && html`<p class="refused">${found.problem}</p>`}`}</div>
   </section>`;

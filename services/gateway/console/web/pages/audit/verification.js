@@ -2,7 +2,7 @@
 import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { address, get, order } from "../../api/client.js";
 import { useAsked, useOrder } from "../../api/asking.js";
-import { may } from "../../api/session.js";
+import { mayAll } from "../../api/session.js";
 import { Title } from "../../parts/layout.js";
 import { Hash, Progress } from "../../parts/looking.js";
 import { Chip } from "../../parts/marks.js";
@@ -79,7 +79,7 @@ function Runs() {
     paged.asked.reload();
   });
   return html`<section class="panel"><h2>${t("audit.runs")}</h2>
-    ${may("audit:verify") && html`<div class="form-buttons">${["whole", "incremental"].map((mode) => html`<button type="button" disabled=${busy || running} onClick=${() => start(mode)}>${t(`audit.start.${mode}`)}</button>`)}</div>`}
+    ${mayAll("audit:verify") && html`<div class="form-buttons">${["whole", "incremental"].map((mode) => html`<button type="button" disabled=${busy || running} onClick=${() => start(mode)}>${t(`audit.start.${mode}`)}</button>`)}</div>`}
     ${problem && html`<${Refused} problem=${problem} inline />`}
     <${Paged} paged=${paged}>${(/** @type {any[]} */ rows) => (rows.length ? html`<div class="scroll" tabindex="0"><table><thead><tr>
       ${["number", "run", "mode", "range", "checkpoints", "started", "by"].map((name) => html`<th scope="col">${t(`audit.run.${name}`)}</th>`)}</tr></thead>

@@ -2,7 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { order } from "../../api/client.js";
 import { useAsked, useOrder } from "../../api/asking.js";
-import { may } from "../../api/session.js";
+import { mayAll } from "../../api/session.js";
 import { say } from "../../parts/notices.js";
 import { Outcome } from "../../parts/runs.js";
 import { Empty, Refused, Shown } from "../../parts/states.js";
@@ -21,7 +21,7 @@ export function Integrity() {
     say(t("checks.integrity.made"));
     asked.reload();
   };
-  return html`<div class="bar">${may("operations:run") && html`<button type="button" class="primary" disabled=${busy} aria-busy=${busy} onClick=${make}>${t("checks.integrity.run")}</button>`}<p class="quiet">${t("checks.integrity.what")}</p></div>
+  return html`<div class="bar">${mayAll("operations:run") && html`<button type="button" class="primary" disabled=${busy} aria-busy=${busy} onClick=${make}>${t("checks.integrity.run")}</button>`}<p class="quiet">${t("checks.integrity.what")}</p></div>
     ${problem && html`<${Refused} problem=${problem} inline />`}
     <${Shown} asked=${asked}>${(/** @type {any} */ found) => (found ? html`<${Batch} of=${found} />` : html`<${Empty} title=${t("checks.integrity.never")}><p>${t("checks.never.more")}</p><//>`)}<//>`;
 }

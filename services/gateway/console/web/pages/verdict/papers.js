@@ -2,7 +2,7 @@
 import { html, useState } from "../../vendor/preact.js";
 import { order, path } from "../../api/client.js";
 import { sited, useAsked } from "../../api/asking.js";
-import { may } from "../../api/session.js";
+import { may, mayAnywhere } from "../../api/session.js";
 import { Deed } from "../../parts/deed.js";
 import { Dialog } from "../../parts/dialog.js";
 import { Download } from "../../parts/download.js";
@@ -17,7 +17,7 @@ export function Papers({ run }) {
   return html`<section class="panel"><h2>${t("verdict.papers")}</h2>
     <div class="verdict-line">
       ${run.capsule_sha256 ? html`<${Download} url=${sited(path`/api/gates/${run.gate}/runs/${run.run_id}/capsule`)} name="capsule-${run.run_id}.json">${t("verdict.capsule")}<//>` : html`<span class="quiet">${t("verdict.capsule.none")}</span>`}
-      ${run.receipt && may("audit:read") && html`<${Download} url=${run.receipt} name="receipt-${run.run_id}.txt">${t("verdict.receipt")}<//>`}
+      ${run.receipt && mayAnywhere("audit:read") && html`<${Download} url=${run.receipt} name="receipt-${run.run_id}.txt">${t("verdict.receipt")}<//>`}
     </div>
     ${run.capsule_sha256 && html`<p class="quiet">SHA-256 <code>${run.capsule_sha256}</code></p>`}
     ${(may("share:read") || may("share:write")) && html`<${Shares} run=${run} />`}

@@ -27,6 +27,7 @@ export default {
   "problem.other-person": "Somebody else is signed in in this browser now; nothing was done.",
   "problem.forbidden": "You may not see this",
   "problem.forbidden.more": "Ask somebody who manages Headgate for the right “{permission}”.",
+  "problem.elsewhere": "Not at the site {site}; look at another one:",
   "problem.trace": "Trace",
   "problem.retry-in": "Try again in {count} s.",
   "not-found": "There is no such page",

@@ -27,6 +27,7 @@ export default {
   "problem.other-person": "이제 이 브라우저에 다른 사람이 로그인되어 있어 아무것도 실행하지 않았습니다.",
   "problem.forbidden": "볼 권한이 없습니다",
   "problem.forbidden.more": "Headgate 관리자에게 “{permission}” 권한을 요청하세요.",
+  "problem.elsewhere": "{site} 사이트에서는 볼 수 없습니다. 다른 사이트를 선택하세요:",
   "problem.trace": "추적 번호",
   "problem.retry-in": "{count}초 뒤에 다시 시도하세요.",
   "not-found": "없는 쪽입니다",
