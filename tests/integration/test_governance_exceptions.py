@@ -140,12 +140,18 @@ async def test_one_command_stops_every_gate_and_the_go_that_stands(stack: Stack)
     newest = (await stack.query(list_runs, {"gate": "operations"}, site="plant-a")).json["items"][0]
     assert (newest["decision"], newest["holds"][0]["kind"]) == ("no_go", "halt")
     assert newest["reasons"] == ["The line is stopped by eve (everywhere): bad certificate."]
+    there = (await stack.query(list_halts, {"in_force": True}, site="plant-a")).json
+    assert (there["items"], [one["reason"] for one in there["everywhere"]]) == ([], ["bad certificate"])
+    assert (await stack.query(list_halts, {})).json["everywhere"] == [], "at global they are its own"
+    assert (await stack.query(list_halts, {"in_force": False}, site="plant-a")).json["everywhere"] == []
     body = {"halt_id": halted.json["halt_id"], "reason": "renewed"}
     assert (await stack.command(lift_halt, body, site="plant-a")).status == 404, "only the site global lifts its own"
     assert (await stack.command(lift_halt, body, actor="ann")).json["lifted_by"] == "ann"
     assert (await stack.command(lift_halt, body)).status == 409
     assert (await run(stack, site="plant-a"))["decision"] == "go"
-    assert (await stack.query(list_halts, {"in_force": True})).json["items"] == []
+    for site in ("global", "plant-a"):
+        left = (await stack.query(list_halts, {"in_force": True}, site=site)).json
+        assert (left["items"], left["everywhere"]) == ([], [])
 
 
 async def test_a_halt_of_a_pattern_leaves_others_alone(stack: Stack) -> None:

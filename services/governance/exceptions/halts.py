@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from libs.common.columns import listed, names_of
-from libs.common.contracts.base import Page
 from libs.common.contracts.changes import newly
 from libs.common.contracts.governance import halts as contract
 from libs.common.contracts.governance.halts import (
@@ -13,11 +12,13 @@ from libs.common.contracts.governance.halts import (
     HaltLift,
     HaltLifted,
     HaltRequest,
+    Halts,
     HaltTold,
 )
 from libs.common.listing import Filter, Listing, newest
 from libs.common.problems import Conflict, NotFound
 from libs.common.service import Read, Table, Tx
+from libs.common.versions import EVERYWHERE
 from services.governance.recheck import recheck
 
 _COLUMNS = listed(names_of(Halt))
@@ -31,6 +32,9 @@ UPDATE halts SET lifted_by = $3, lifted_at = $4, lift_reason = $5
 WHERE halt_id = $1 AND site = $2 AND lifted_at IS NULL RETURNING {_COLUMNS}
 """  # noqa: S608
 SELECT_HALT = f"SELECT {_COLUMNS} FROM halts WHERE halt_id = $1 AND site = $2"  # noqa: S608
+SELECT_EVERYWHERE = f"""
+SELECT {_COLUMNS} FROM halts WHERE site = 'global' AND lifted_at IS NULL ORDER BY halt_id DESC
+"""  # noqa: S608
 LIST_HALTS = Listing(
     table="halts",
     columns=_COLUMNS,
@@ -66,11 +70,17 @@ async def lift_halt(tx: Tx, body: HaltLift) -> Halt:
     return halt
 
 
-async def list_halts(read: Read, wanted: HaltFilter) -> Page[Halt]:
-    """A page of the site's own halts, newest first. Raises `Invalid`."""
+async def list_halts(read: Read, wanted: HaltFilter) -> Halts:
+    """A page of the site's own halts, newest first; beside the first those that hold everywhere. Raises `Invalid`."""
     given = {"site": read.site, "in_force": wanted.in_force}
     found = await LIST_HALTS.page(read.pool, given, limit=wanted.limit, cursor=wanted.cursor)
-    return Page[Halt](items=[Halt(**row) for row in found.rows], next_cursor=found.next_cursor)
+    beside = read.site != EVERYWHERE and wanted.cursor is None and wanted.in_force is not False
+    rows = await read.pool.fetch(SELECT_EVERYWHERE) if beside else []
+    return Halts(
+        items=[Halt(**row) for row in found.rows],
+        next_cursor=found.next_cursor,
+        everywhere=[Halt(**row) for row in rows],
+    )
 
 
 TABLE = Table(

@@ -56,6 +56,14 @@ class HaltFilter(Model):
     limit: int = Field(50, ge=1, le=200, description="How many at the most")
 
 
+class Halts(Page[Halt]):
+    """``items``: the site's own. ``everywhere``: those of the whole installation that hold here, too; with the first
+    page only. Who may read a site may read them: they forbid its GOs.
+    """
+
+    everywhere: list[Halt] = []
+
+
 class HaltLifted(Halt, Changed):
     """A halt that was lifted."""
 
@@ -82,11 +90,11 @@ lift_halt = Command(
 list_halts = Query(
     "governance.line.halts",
     params=HaltFilter,
-    result=Page[Halt],
+    result=Halts,
     permission="gate:read",
     http=GET("/api/halts"),
     errors=(Invalid,),
-    summary="List the site's own halts, newest first (site global: those of the whole installation)",
+    summary="List the site's own halts, newest first, and those of the whole installation that hold there",
 )
 line_halted = Event("governance.line.halted", data=HaltTold, summary="Somebody stopped the line")
 line_lifted = Event("governance.line.lifted", data=HaltLifted, summary="A halt was lifted")

@@ -13,20 +13,17 @@ import { t, word } from "../../words/index.js";
 
 const FREEZE_DAYS = 90;
 const SHOWN_FREEZES = 5;
-const EVERYWHERE_MS = 60_000; // the stream of events is that of one site
+const LOOK_MS = 60_000; // what holds everywhere is not told to who reads of one site
 
 /** @param {{run: any}} props */
 export function Line({ run }) {
-  const halts = useAsked(sited("/api/halts", { in_force: true, limit: 200 }), { on: ["governance.line."] });
-  const everywhere = useAsked(site() === "global" ? null : "/api/halts?site=global&in_force=true&limit=200", { on: ["governance.line."], every: EVERYWHERE_MS });
+  const halts = useAsked(sited("/api/halts", { in_force: true, limit: 200 }), { on: ["governance.line."], every: LOOK_MS });
   const overrides = useAsked(sited("/api/overrides", { gate: run.gate, subject: run.subject }), { on: ["governance.override.", "governance.exception."] });
-  const reload = () => (halts.reload(), everywhere.reload());
   return html`<section class="panel"><h2>${t("verdict.holds")}</h2>
     ${run.holds.length ? html`<ul class="reasons">${run.holds.map((/** @type {any} */ one) => html`<li><${Chip} kind="bad">${word("hold", one.kind)}<//> ${one.message} ${one.until ? html`· <${When} at=${one.until} how="both" />` : ""}</li>`)}</ul>` : html`<p class="quiet">${t("verdict.holds.none")}</p>`}
     <h3>${t("verdict.halts")}</h3>
-    <${Shown} asked=${halts}>${(/** @type {any} */ found) => html`<${Halts} halts=${[...found.items, ...(everywhere.data?.items ?? [])]} known=${site() === "global" || everywhere.data !== undefined} reload=${reload} />`}<//>
-    ${everywhere.problem && html`<p class="stale" role="status">${t("verdict.halts.unknown")}</p>`}
-    ${may("gate:halt") && html`<p><${Halt} run=${run} reload=${reload} /></p>`}
+    <${Shown} asked=${halts}>${(/** @type {any} */ found) => html`<${Halts} halts=${[...found.items, ...(found.everywhere ?? [])]} reload=${halts.reload} />`}<//>
+    ${may("gate:halt") && html`<p><${Halt} run=${run} reload=${halts.reload} /></p>`}
     <h3>${t("verdict.freezes")}</h3>
     <${FreezesAhead} run=${run} />
     <h3>${t("verdict.overrides")}</h3>
@@ -34,13 +31,13 @@ export function Line({ run }) {
   </section>`;
 }
 
-/** @param {{halts: any[], known: boolean, reload: () => void}} props `known`: those of the whole installation were told, too */
-function Halts({ halts, known, reload }) {
-  if (!halts.length) return known ? html`<p class="quiet">${t("verdict.halts.none")}</p>` : null;
+/** @param {{halts: any[], reload: () => void}} props */
+function Halts({ halts, reload }) {
+  if (!halts.length) return html`<p class="quiet">${t("verdict.halts.none")}</p>`;
   const lift = (/** @type {any} */ one) => (/** @type {any} */ said) => order("POST", `/api/halts/${one.halt_id}/lift?${new URLSearchParams({ site: one.site })}`, { reason: said.reason }, { key: said._key });
   return html`<ul class="exceptions">${halts.map((one) => html`<li key=${one.halt_id}>
     <div class="verdict-line"><code>${one.subjects}</code> <span class="quiet">${one.site} · ${one.halted_by} · <${When} at=${one.halted_at} how="both" /></span></div><p><q>${one.reason}</q></p>
-    ${may("gate:halt") && html`<${Deed} label=${t("verdict.lift")} name=${one.subjects} about=${html`<p>${t("verdict.lift.about")}</p>`} deed=${lift(one)} done=${reload} />`}
+    ${may("gate:halt", one.site) && html`<${Deed} label=${t("verdict.lift")} name=${one.subjects} about=${html`<p>${t("verdict.lift.about")}</p>`} deed=${lift(one)} done=${reload} />`}
   </li>`)}</ul>`;
 }
 

@@ -132,7 +132,6 @@ export default {
   "verdict.halt": "Stop the line",
   "verdict.halt.about": "No gate of this site says GO for these subjects until somebody lifts it.",
   "verdict.halt.about.all": "No gate of any site says GO for these subjects until somebody lifts it.",
-  "verdict.halts.unknown": "Halts of the whole installation could not be read; there may be some.",
   "verdict.halt.subjects": "Subjects",
   "verdict.halt.hint": "A pattern such as acme/*; * stops all.",
   "verdict.lift": "Lift the halt",

@@ -131,7 +131,6 @@ export default {
   "verdict.halt": "라인 중지",
   "verdict.halt.about": "누군가 해제할 때까지 이 사이트의 어떤 게이트도 해당 대상에 GO를 내지 않습니다.",
   "verdict.halt.about.all": "누군가 해제할 때까지 모든 사이트의 어떤 게이트도 해당 대상에 GO를 내지 않습니다.",
-  "verdict.halts.unknown": "설치 전체에 걸린 정지를 읽을 수 없습니다. 정지가 있을 수 있습니다.",
   "verdict.halt.subjects": "대상",
   "verdict.halt.hint": "acme/* 같은 패턴. *는 모두 중지합니다.",
   "verdict.lift": "중지 해제",
