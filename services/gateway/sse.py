@@ -43,6 +43,7 @@ from services.gateway.identity.callers import Principal
 MAX_STREAMS = 100
 MAX_STREAMS_PER_CALLER = 10
 MAX_TYPES = 10
+MAX_SITES = 10
 MAX_FILTERS = 50  # more subjects than this are sorted out here instead of by the server
 FETCH = 50
 FETCH_S = 2.0
@@ -58,19 +59,19 @@ _POSITION = re.compile(r"(\d{1,12})-(\d{1,19})")
 class Filter:
     """What a reader asked for and may see: ``sites`` may be ``*``, ``types`` empty means all.
 
-    ``cdevents``: as CDEvents.
+    ``hidden`` is what they may not be told at a site. ``cdevents``: as CDEvents.
     """
 
     sites: tuple[str, ...]
     types: tuple[str, ...]
-    hidden: tuple[re.Pattern[str], ...]
+    hidden: Callable[[str], tuple[re.Pattern[str], ...]]
     cdevents: bool = False
 
     def passes(self, site: str, name: str) -> bool:
         """Whether an event on this site with this name may be shown."""
         if not covers(self.sites, site) or (self.types and name not in self.types):
             return False
-        return not any(pattern.fullmatch(name) for pattern in self.hidden)
+        return not any(pattern.fullmatch(name) for pattern in self.hidden(site))
 
 
 class Streams:
@@ -93,17 +94,16 @@ class Streams:
         context_of(request).route = "/api/events"
         principal = await self._access.admit(request, "event:read")
         known = frozenset({"site", "type", "last_event_id", "format"})
-        query = read_query(request, known, lists=frozenset({"type"}))
+        query = read_query(request, known, lists=frozenset({"type", "site"}))
         cdevents = _is_cdevents(query.get("format"))
-        sites = principal.sites
+        sites = await self._sites(principal, query.get("site", []))
         if "site" in query:
-            site = await self._access.allowed_site(principal, query["site"], names_object=False)
-            sites, context_of(request).site = (site,), site
-        types = _types(query.get("type", []), principal)
+            context_of(request).site = sites[0]
+        types = _types(query.get("type", []), principal, sites)
         if cdevents and not set(types) <= set(cdevent.NAMES):
             raise Invalid(f"As CDEvents there are {' and '.join(cdevent.NAMES)}; leave type out, or give one of these.")
         types = types or (cdevent.NAMES if cdevents else ())
-        wanted = Filter(sites, types, hidden_from(principal.permissions), cdevents)
+        wanted = Filter(sites, types, lambda site: hidden_from(_held_at(principal, site)), cdevents)
         position = _position(request.headers.get("last-event-id") or query.get("last_event_id"))
         if self.count >= MAX_STREAMS:
             raise TooMany(f"{MAX_STREAMS} event streams are open already; try again later.", retry_after_s=30)
@@ -116,6 +116,13 @@ class Streams:
         again = self._access.again(request, "event:read")
         reader = Reader(again, self._bus, self._stopping, principal, wanted, position, self._public_url)
         return _Counted(self, principal.key, reader.frames(), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S)
+
+    async def _sites(self, principal: Principal, asked: list[str]) -> tuple[str, ...]:
+        """Those asked for, else all of the caller's. Raises `Invalid`, `Forbidden` or `NotFound`."""
+        if len(asked) > MAX_SITES:
+            raise Invalid(f"site may be given {MAX_SITES} times at the most.")
+        found = [await self._access.allowed_site(principal, one, names_object=False) for one in asked]
+        return tuple(dict.fromkeys(found)) or principal.sites
 
     def closed(self, key: str) -> None:
         """Called by the answer when it ends."""
@@ -140,7 +147,12 @@ class _Counted(EventSourceResponse):
             self._streams.closed(self._key)
 
 
-def _types(asked: list[str], principal: Principal) -> tuple[str, ...]:
+def _held_at(principal: Principal, site: str) -> frozenset[str]:
+    """What the caller holds at a site; at ``*``: everywhere."""
+    return principal.permissions if site == ALL else principal.acting("event:read", site).permissions
+
+
+def _types(asked: list[str], principal: Principal, sites: tuple[str, ...]) -> tuple[str, ...]:
     if len(asked) > MAX_TYPES:
         raise Invalid(f"type may be given {MAX_TYPES} times at the most.")
     names = []
@@ -149,7 +161,7 @@ def _types(asked: list[str], principal: Principal) -> tuple[str, ...]:
         if not isinstance(contracts.find(name), Event):
             raise Invalid(f"There is no event of the type {text[:100]!r}; /asyncapi.json lists them.")
         for pattern, permission in GUARDED:
-            if pattern.fullmatch(name) and permission not in principal.permissions:
+            if pattern.fullmatch(name) and not all(permission in _held_at(principal, site) for site in sites):
                 raise Forbidden(f"Events of the type {name} need the permission {permission}.", permission=permission)
         names.append(name)
     return tuple(sorted(set(names)))

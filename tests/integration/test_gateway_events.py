@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import httpx2
@@ -17,6 +18,7 @@ from libs.common.contracts.tracker.board import BoardSynced, board_synced
 from libs.common.contracts.tracker.completion import board_completed
 from services.gateway import sse
 from tests.http_edge import Http
+from tests.integration.bus_guest import until
 from tests.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -111,6 +113,38 @@ async def test_a_stream_shows_only_what_was_asked_for_and_may_be_seen(http: Http
     assert (await ann.get("/api/events", params={"type": "gateway.user.created"})).status_code == 403
     for odd in ({"type": "nope"}, {"type": ">"}, {"last_event_id": "x"}, {"site": "*"}, {"nope": "1"}):
         assert (await ann.get("/api/events", params=odd)).status_code == 422, odd
+
+
+async def test_a_stream_of_two_sites_tells_of_each_what_its_reader_may_know_there(http: Http) -> None:
+    for name in ("plant-a", "plant-b"):
+        await http.site(name)
+    ann = await http.user("ann", "manager", ["plant-a", "global"])
+    ends_at = (http.stack.clock() + timedelta(hours=8)).isoformat()
+    grant = {"username": "ann", "role": "viewer", "sites": ["plant-b"], "ends_at": ends_at, "reason": "looks in"}
+    assert (await http.client.post("/api/grants", json=grant)).status_code == 201
+    await http.stack.idle("gateway")
+
+    async def holds() -> bool:
+        return "plant-b" in (await ann.get("/api/me")).json()["sites"]
+
+    await until("the grant", holds)
+    resume = {"Last-Event-ID": await _last_position(http)}
+    view = SiteView(site="plant-a", title="x", created_at=http.stack.clock())
+    sites = ("plant-b", "global", "plant-a")
+    kept = [await http.stack.publish(site_created, view, site=site) for site in sites]
+    async with reading(ann, params={"site": ["plant-a", "global", "plant-a"]}, headers=resume) as frames:
+        assert [(await frames.next())["data"]["id"] for _ in range(2)] == kept[1:]
+    last = await http.stack.publish(board_synced, SYNCED, site="plant-b")
+    async with reading(ann, params={"site": ["plant-b", "plant-a"]}, headers=resume) as frames:
+        assert [(await frames.next())["data"]["id"] for _ in range(2)] == [kept[2], last], "a viewer hears no identity"
+    async with reading(ann, headers=resume) as frames:
+        assert [(await frames.next())["data"]["id"] for _ in range(3)] == [*kept[1:], last]
+    only = {"site": ["plant-a", "global"], "type": "gateway.site.created"}
+    async with reading(ann, params=only, headers=resume) as frames:
+        assert (await frames.next())["data"]["id"] == kept[1]
+    for odd, status in (({**only, "site": ["plant-a", "plant-b"]}, 403), ({"site": ["plant-a", "plant-c"]}, 403)):
+        assert (await ann.get("/api/events", params=odd)).status_code == status, odd
+    assert (await ann.get("/api/events", params={"site": ["plant-a"] * (sse.MAX_SITES + 1)})).status_code == 422
 
 
 async def test_a_position_that_is_no_longer_held_is_a_gap(http: Http) -> None:

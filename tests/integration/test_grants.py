@@ -75,10 +75,15 @@ async def test_it_counts_at_its_sites_until_its_end_on_every_gateway(http: Http)
         (held,) = me["grants"]
         assert (held["source"], held["sites"]) == (f"grant {grant['grant_id']}", ["plant-b"])
         assert "gate:run" in held["permissions"]
+        own, lent = me["powers"]
+        assert (own["source"], own["role"], own["ends_at"]) == ("", "viewer", None)
+        assert own["sites"] == ["plant-a", "plant-b"]
+        assert ("gate:run" in own["permissions"], lent) == (False, held)
         http.stack.clock.advance(hours=8)
         # No job has come by, no memory was emptied: it is over all the same.
         assert (await runs(ann, "plant-b"), await runs(there, "plant-b")) == (False, False)
-        assert (await ann.get("/api/me")).json()["grants"] == []
+        left = (await ann.get("/api/me")).json()
+        assert (left["grants"], left["powers"]) == ([], [own])
         assert (await http.client.get("/api/grants")).json() == []
         await http.stack.run_job("gateway", "grant_watch")
         ended = (await http.stack.heard(grant_ended)).data
@@ -100,6 +105,10 @@ async def test_a_token_narrows_what_is_lent_too(http: Http) -> None:
     assert not await runs(reading, "plant-b")
     assert (await runs(elsewhere, "plant-a"), await runs(elsewhere, "plant-b")) == (True, False)
     assert not await runs(there, "plant-a")
+    powers = (await reading.get("/api/me")).json()["powers"]
+    assert [one["permissions"] for one in powers] == [["gate:read", "me:read"]] * 2
+    powers = (await there.get("/api/me")).json()["powers"]
+    assert [(one["role"], one["sites"]) for one in powers] == [("viewer", ["plant-b"]), ("operator", ["plant-b"])]
 
 
 async def test_it_is_told_before_it_ends_and_once(http: Http) -> None:

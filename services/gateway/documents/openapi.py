@@ -301,7 +301,7 @@ def _own_paths(schemas: Schemas) -> dict[str, Any]:
     note = {"text/plain": {"schema": {"type": "string"}}}
     octets = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     site = SITE | {
-        "description": "Only events of this site; all of your scope if left out",
+        "description": "Only events of this site; may be repeated; all of your scope if left out",
         "schema": {"type": "string"},
     }
     return {

@@ -2,9 +2,10 @@
 import { useCallback, useEffect, useRef, useState } from "../vendor/preact.js";
 import { Problem, address, get, getAnswer } from "./client.js";
 import { listen } from "./events.js";
-import { site } from "./session.js";
+import { may, site } from "./session.js";
 
 const RELOAD_WAIT_MS = 250; // many events at once ask once
+const UNHEARD_MS = 60_000;
 const MAX_KEPT = 60;
 const MAX_PAGES = 200;
 
@@ -34,8 +35,12 @@ export const sited = (path, query = {}) => address(path, { site: site(), ...quer
  * @property {(change: (data: any) => any) => void} patch change what is shown, until the next answer
  */
 
+/** Whether the reader is told of all of these: much is of no site, which takes `global`, and what the gateway tells is about people.
+ * @param {string[]} names */
+const hears = (names) => [site(), "global"].every((where) => may("event:read", where) && (may("identity:read", where) || !names.some((one) => one.startsWith("gateway."))));
+
 /**
- * Ask, and ask again when one of the events named is heard. `url` null: nothing is asked.
+ * Ask, and ask again when one of the events named is heard; of what the reader is not told, each minute. `url` null: nothing is asked.
  * @param {string|null} url @param {{on?: string[], every?: number, ask?: (url: string, signal: AbortSignal) => Promise<any>}} [how]
  * @returns {Asked}
  */
@@ -92,11 +97,12 @@ export function useAsked(url, how = {}) {
     [],
   );
   useEffect(() => (how.on && url !== null ? listen(how.on, reload) : undefined), [url, reload, how.on?.join()]);
+  const every = how.every ?? (how.on && !hears(how.on) ? UNHEARD_MS : 0);
   useEffect(() => {
-    if (!how.every || url === null) return undefined;
-    const ticking = setInterval(() => document.visibilityState === "visible" && reload(), how.every);
+    if (!every || url === null) return undefined;
+    const ticking = setInterval(() => document.visibilityState === "visible" && reload(), every);
     return () => clearInterval(ticking);
-  }, [url, how.every, reload]);
+  }, [url, every, reload]);
   const patch = useCallback((/** @type {(data: any) => any} */ change) => {
     setShown((before) => ({ ...before, data: before.data === undefined ? undefined : change(before.data) }));
   }, []);

@@ -1,4 +1,5 @@
 // What happens, live: one stream of `GET /api/events` for all of the page, resumed where it broke off.
+import { address } from "./client.js";
 
 const SILENCE_MS = 40_000; // a heartbeat comes every 15 s
 const FIRST_WAIT_MS = 1_000;
@@ -21,8 +22,10 @@ let state = "off";
 let position = "";
 /** @type {AbortController|null} */
 let running = null;
-/** What is listened to, null: nothing. @type {string|null} */
+/** The sites that are listened to, null: to nothing. @type {string[]|null} */
 let wanted = null;
+/** @type {() => void} */
+let onEnd = () => {};
 let hiding = 0;
 
 /** Hear events by name (`governance.gate.decided`, or `tracker.` for all of a service). ``null``: some may be missing, ask
@@ -41,10 +44,15 @@ export function watchLine(tell) {
   return () => watchers.delete(tell);
 }
 
-/** Begin to hear, from now on, of one site or of all that the reader may see. @param {string} [site] */
-export function connect(site) {
+/** Who is told that the server ended the stream since the reader's rights are others now. @param {() => void} tell */
+export function hearEnd(tell) {
+  onEnd = tell;
+}
+
+/** Begin to hear, from now on, of these sites. @param {string[]} sites */
+export function connect(sites) {
   disconnect();
-  wanted = site ?? "";
+  wanted = sites;
   resume();
 }
 
@@ -87,15 +95,15 @@ function tellAll(event, name = "") {
   }
 }
 
-/** @param {string} site @param {AbortSignal} signal */
-async function keep(site, signal) {
+/** @param {string[]} sites @param {AbortSignal} signal */
+async function keep(sites, signal) {
   let wait = FIRST_WAIT_MS;
   set("connecting");
   while (!signal.aborted) {
     const resumes = position !== "";
     const before = Date.now();
     try {
-      await read(site, signal, () => {
+      await read(sites, signal, () => {
         wait = FIRST_WAIT_MS;
         // Without a position nothing can be resumed: what happened meanwhile, or before the first word, is asked for.
         if (!resumes) tellAll(null);
@@ -112,12 +120,12 @@ async function keep(site, signal) {
   }
 }
 
-/** @param {string} site @param {AbortSignal} signal @param {() => void} opened */
-async function read(site, signal, opened) {
+/** @param {string[]} sites @param {AbortSignal} signal @param {() => void} opened */
+async function read(sites, signal, opened) {
   const silent = new AbortController();
   let timer = setTimeout(() => silent.abort(), SILENCE_MS);
   try {
-    const answer = await fetch(site ? `/api/events?site=${encodeURIComponent(site)}` : "/api/events", {
+    const answer = await fetch(address("/api/events", { site: sites }), {
       headers: { Accept: "text/event-stream", ...(position ? { "Last-Event-ID": position } : {}) },
       credentials: "same-origin",
       cache: "no-store",
@@ -144,7 +152,8 @@ async function read(site, signal, opened) {
 function heard(frame) {
   if (frame.id) position = frame.id;
   if (frame.event === "gap") tellAll(null);
-  else if (frame.event !== "end") {
+  else if (frame.event === "end") onEnd();
+  else {
     try {
       tellAll(JSON.parse(frame.data), frame.event);
     } catch {

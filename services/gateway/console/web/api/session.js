@@ -1,6 +1,6 @@
 // Who is reading: signing in and out, rights, and the site that is looked at.
 import { Problem, askWho, order } from "./client.js";
-import { connect, disconnect } from "./events.js";
+import { connect, disconnect, hearEnd } from "./events.js";
 
 /** @typedef {{role: string, sites: string[], permissions: string[]}} Power */
 /** @typedef {{username: string, role: string, sites: string[], permissions: string[], grants: Power[], powers?: Power[], session_id: number|null}} Me */
@@ -65,12 +65,18 @@ export function site() {
   return who?.sites.length && !who.sites.includes("*") ? who.sites[0] : "global";
 }
 
+/** Hear of the site that is looked at, and of what is of no site or of all, as far as the reader may. */
+const hear = () => connect([...new Set([site(), ...(may("event:read", "global") ? ["global"] : [])])]);
+
+/** What somebody may, to compare. @param {Me|null} who */
+const rightsOf = (who) => JSON.stringify([who?.role, who?.sites, who?.permissions, who?.grants, who?.powers]);
+
 /** @param {string} name */
 export function chooseSite(name) {
   chosen = name;
   sessionStorage.setItem(SITE, name);
   localStorage.setItem(SITE, name); // where the next tab begins
-  connect(name);
+  hear();
   tellAll();
 }
 
@@ -81,7 +87,7 @@ export async function begin() {
     found.adopt();
     me = found.me;
     other = null;
-    connect(site());
+    hear();
     tabs.postMessage(found.me.session_id);
   } catch (problem) {
     if (!(problem instanceof Problem) || problem.status !== 401) throw problem;
@@ -113,12 +119,12 @@ async function look() {
     }
     return false;
   }
-  const another = me === null || other !== null || me.session_id !== found.me.session_id;
+  const another = me === null || other !== null || me.session_id !== found.me.session_id || rightsOf(me) !== rightsOf(found.me);
   found.adopt();
   me = found.me;
   other = null;
   if (another) {
-    connect(site());
+    hear();
     tellAll();
   }
   return true;
@@ -131,6 +137,8 @@ tabs.addEventListener("message", (event) => {
 for (const [place, name] of /** @type {[EventTarget, string][]} */ ([[window, "focus"], [document, "visibilitychange"]])) {
   place.addEventListener(name, () => void ((me ?? other) !== null && document.visibilityState === "visible" && stillThem().catch(() => {})));
 }
+
+hearEnd(() => void stillThem().catch(() => {})); // where that was not heard, the next look tells
 
 /** Load the page for whoever is signed in now. What is typed and not saved goes, but for texts that are kept for their writer. */
 export function loadForThem() {

@@ -29,15 +29,20 @@ export default function Reports() {
   const monthly = span === "monthly";
   const asked = useAsked(address(`${AT}/${monthly ? "monthly" : "weekly"}`, monthly ? { month } : {}), { on: HEARD });
   const file = (/** @type {string} */ kind) => address(`${AT}/${monthly ? "monthly" : "weekly"}/${kind}`, { ...(monthly ? { month } : {}), ...(kind === "html" ? { language: languageNow() } : {}) });
+  const kept = useAsked(`${AT}/archive?limit=50`, { on: HEARD });
   const { busy, problem, run } = useOrder();
-  const make = () => run(() => order("POST", address(`${AT}/run`, { window: monthly ? "monthly" : "weekly", month: monthly ? month : "" }))).then((made) => made && say(t("reports.made", { label: made.label })));
+  const make = () => run(() => order("POST", address(`${AT}/run`, { window: monthly ? "monthly" : "weekly", month: monthly ? month : "" }))).then((made) => {
+    if (!made) return;
+    say(t("reports.made", { label: made.label }));
+    kept.reload();
+  });
   const side = html`<label>${t("reports.window")} <select value=${span} onChange=${(/** @type {any} */ event) => setSpan(event.target.value)}>${["weekly", "monthly"].map((one) => html`<option value=${one} selected=${one === span}>${t(`reports.${one}`)}</option>`)}</select></label>
     ${monthly && html`<label>${t("reports.month")} <input type="month" value=${month} pattern="[0-9]{4}-[0-9]{2}" placeholder="2026-10" onChange=${(/** @type {any} */ event) => event.target.validity.valid && setMonth(event.target.value)} /></label>`}
     <a class="button" href=${file("html")} target="_blank" rel="noopener">HTML</a><a class="button" href=${file("csv")} download>CSV</a>
     ${mayAll("operations:run") && html`<button type="button" disabled=${busy} aria-busy=${busy} onClick=${make}>${t("reports.make")}</button>`}`;
   return html`<${Title} side=${side}>${t("reports.title")}<//><${ReportTabs} />
     ${problem && html`<${Refused} problem=${problem} inline />`}
-    <${Shown} asked=${asked}>${(/** @type {any} */ found) => html`<${Report} found=${found} />`}<//><${Kept} />`;
+    <${Shown} asked=${asked}>${(/** @type {any} */ found) => html`<${Report} found=${found} />`}<//><${Kept} asked=${kept} />`;
 }
 
 /** @param {{found: any}} props */
@@ -62,9 +67,8 @@ function Report({ found }) {
     <section class="panel"><h2>${t("reports.weeks")}</h2><${Chart} label=${t("reports.findings")} times=${weeks.map((/** @type {any} */ one) => Date.parse(one.week_start))} values=${weeks.map((/** @type {any} */ one) => one.critical_findings_total)} /></section>`;
 }
 
-/** The reports that were made, with their files. */
-function Kept() {
-  const asked = useAsked(`${AT}/archive?limit=50`, { on: HEARD });
+/** The reports that were made, with their files. @param {{asked: import("../api/asking.js").Asked}} props */
+function Kept({ asked }) {
   const files = /** @type {[string, string, string][]} */ ([["json", "JSON", "json_file"], ["csv", "CSV", "csv_file"], [languageNow() === "ko" ? "html_ko" : "html", "HTML", languageNow() === "ko" ? "html_ko_file" : "html_file"]]);
   return html`<section class="panel"><h2>${t("reports.kept")}</h2><${Shown} asked=${asked}>${(/** @type {any} */ found) => (found.rows.length ? html`<div class="scroll" tabindex="0"><table class="rows"><thead><tr>${["label", "made-at", "state", "counts", "findings", "files"].map((name) => html`<th scope="col">${t(`reports.${name}`)}</th>`)}</tr></thead>
     <tbody>${found.rows.map((/** @type {any} */ one) => html`<tr key=${one.run_id}><th scope="row">${one.label}</th><td><${When} at=${one.made_at} how="date" /></td><td><${Chip} kind=${KINDS[/** @type {keyof typeof KINDS} */ (one.status)] ?? "none"}>${word("reports.status", one.status)}<//></td>

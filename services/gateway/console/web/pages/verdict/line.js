@@ -13,11 +13,10 @@ import { t, word } from "../../words/index.js";
 
 const FREEZE_DAYS = 90;
 const SHOWN_FREEZES = 5;
-const LOOK_MS = 60_000; // what holds everywhere is not told to who reads of one site
 
 /** @param {{run: any}} props */
 export function Line({ run }) {
-  const halts = useAsked(sited("/api/halts", { in_force: true, limit: 200 }), { on: ["governance.line."], every: LOOK_MS });
+  const halts = useAsked(sited("/api/halts", { in_force: true, limit: 200 }), { on: ["governance.line."] });
   const overrides = useAsked(sited("/api/overrides", { gate: run.gate, subject: run.subject }), { on: ["governance.override.", "governance.exception."] });
   return html`<section class="panel"><h2>${t("verdict.holds")}</h2>
     ${run.holds.length ? html`<ul class="reasons">${run.holds.map((/** @type {any} */ one) => html`<li><${Chip} kind="bad">${word("hold", one.kind)}<//> ${one.message} ${one.until ? html`· <${When} at=${one.until} how="both" />` : ""}</li>`)}</ul>` : html`<p class="quiet">${t("verdict.holds.none")}</p>`}
