@@ -58,7 +58,7 @@ def judge(profile: str, folder: Path, schemas: Schemas, figures: list[tuple[str,
         problems += [*refused, *order.problems(made.resources)]
     findings, passed = judges.checkov(made.resources, folder)
     problems += [f"{one.check} {one.resource}: {one.text}" for one in findings if not is_known(one, profile)]
-    problems += told.misread(made.resources)
+    problems += [*told.misread(made.resources), *told.misdirected(made.notes, values)]
     problems += told.misled(made.resources, RUNBOOKS)
     problems += network.policies(made.resources, network.whole(values), known)
     own = [one for one in made.resources if (one["apiVersion"], one["kind"]) in schemas]

@@ -37,10 +37,31 @@ REFUSED: tuple[tuple[str, str, object, str], ...] = (
     ("a cluster that acknowledges nothing", "postgres/cluster/synchronous", 3, "synchronous must be less"),
     ("fewer connections than the pods want", "postgres/cluster/maxConnections", 200, "as there may be want"),
     ("an image out of nowhere", "image/repository", "", "image.repository must name"),
-    ("two scalers of one deployment", "services/audit/autoscaling", {"enabled": True}, "both enabled"),
+    ("two scalers of one deployment", "services/tracker/autoscaling", {"enabled": True}, "both enabled"),
     ("an ingress without a name", "edge/ingress", {"enabled": True}, "edge.ingress.host"),
     ("an address that is none", "monitoring/rules/runbooks", "headgate.example", "runbooks"),
     ("a service that does not exist", "services/notary", {}, "notary"),
+)
+
+
+def _more(spec: Any, side: str, rule: Any) -> None:
+    spec[side] = [*spec.get(side, []), rule]
+
+
+# A hole in the NetworkPolicies, and who makes it.
+HOLES: tuple[tuple[str, Callable[[Any], None]], ...] = (
+    (
+        "an ingress from anybody",
+        lambda found: _more(found["headgate-tracker"], "ingress", {"ports": [{"protocol": "TCP", "port": 8082}]}),
+    ),
+    ("an ingress whose peers are gone", lambda found: found["headgate-gateway"]["ingress"][0].pop("from")),
+    ("an ingress on every port", lambda found: found["headgate-audit"]["ingress"][0].pop("ports")),
+    (
+        "an egress to a port that nobody named",
+        lambda found: found["headgate-audit"]["egress"][0]["ports"].append({"protocol": "TCP", "port": 25}),
+    ),
+    ("an egress to anybody", lambda found: _more(found["headgate-metrics"], "egress", {})),
+    ("a policy that shuts others only", lambda found: found["headgate-deny"]["podSelector"].clear()),
 )
 
 
@@ -71,11 +92,14 @@ def all_of(folder: Path, values_of: Callable[[str], Values], schemas: Schemas) -
     yield "a field that does not exist", "kubernetes-validate", bool(judges.validate(wrong, folder)[0])
     known = yaml.safe_load((CHART / "files" / "known.yaml").read_text())
     open_to_all = judges.render(ha, _leaky(folder)).resources
-    yield (
-        "a policy that lets a service out",
-        "its contracts",
-        bool(network.policies(open_to_all, network.whole(ha), known)),
-    )
+    whole = network.whole(ha)
+    yield "a policy that lets a service out", "its contracts", bool(network.policies(open_to_all, whole, known))
+    for what, hole in HOLES:
+        leaking = copy.deepcopy(resources)
+        hole({one["metadata"]["name"]: one["spec"] for one in leaking if one["kind"] == "NetworkPolicy"})
+        yield what, "its contracts", bool(network.policies(leaking, whole, known))
+    lost = judges.render(_with(ha, "edge/route/enabled", False)).notes
+    yield "notes that lead elsewhere", "the values", bool(told.misdirected(lost, ha))
     wrong = copy.deepcopy(resources)
     _container(wrong)["securityContext"] = {"privileged": True}
     seen = {one.check for one in judges.checkov(wrong, folder)[0]}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 from unittest import mock
 
 from pydantic import ValidationError
@@ -39,3 +41,15 @@ def misled(resources: list[Resource], address: str) -> list[str]:
         for rule, url in zip(alerts, right, strict=True)
         if rule["annotations"].get("runbook_url") != url
     ]
+
+
+def misdirected(notes: str, values: Mapping[str, Any]) -> list[str]:
+    """Whether the chart's last words lead people past the console, or not the way that the values open."""
+    edge = values.get("edge", {})
+    ingress, route = edge.get("ingress", {}), edge.get("route", {})
+    names = [ingress["host"]] if ingress.get("enabled") else route.get("hostnames", []) if route.get("enabled") else []
+    if names:
+        wrong = f"open https://{names[0]}/console" not in notes or "port-forward" in notes
+    else:
+        wrong = "port-forward service/headgate-gateway 8080" not in notes or "127.0.0.1:8080/console" not in notes
+    return [f"the notes do not lead to the console by {names or 'port-forward'}"] if wrong else []

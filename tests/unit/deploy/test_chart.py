@@ -153,3 +153,11 @@ def test_nats_is_configured_as_everywhere_else() -> None:
     assert f'write_deadline: "{values["merge"]["write_deadline"]}"' in ours
     assert values["merge"]["feature_flags"] == {"js_ack_fc_v2": True}
     assert "js_ack_fc_v2: true" in ours
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.name)
+def test_no_profile_scales_the_audit_log(path: Path) -> None:
+    """It has one head, held by one replica at a time: more of them carry no more (docs/scale.md)."""
+    own = _yaml(path).get("services", {}).get("audit", {})
+    assert not own.get("lag", {}).get("enabled")
+    assert not own.get("autoscaling", {}).get("enabled")
