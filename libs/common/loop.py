@@ -63,6 +63,9 @@ Apply = Callable[[Connection, list[Message], datetime, Applied], Awaitable[None]
 class Consumer(ABC):
     """Feeds one durable of a service. Subclasses say how new messages are applied."""
 
+    # Not content that does not fit: a newer version may say more in an event, and a replica of it may get the next try.
+    hopeless: tuple[type[Exception], ...] = HOPELESS
+
     def __init__(
         self,
         pool: asyncpg.Pool,
@@ -245,7 +248,7 @@ class Consumer(ABC):
             raise
         except Refusal as refusal:
             await self.refuse(message, refusal)
-        except (*HOPELESS, ValidationError) as error:
+        except self.hopeless as error:
             await self._bury(message.delivery, str(error), 1)
         except Exception as error:
             event = message.event
@@ -293,6 +296,8 @@ class Consumer(ABC):
 
 class CommandConsumer(Consumer):
     """Commands: each ends with an outcome, refusals too."""
+
+    hopeless = (*HOPELESS, ValidationError)
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
@@ -353,6 +358,8 @@ class BatchConsumer(Consumer):
         self._handler = batch.handler
         self._stream = self.durable.removeprefix(f"{self.service}-")
         names = contracts.heard(self.service, self._stream)
+        if self._stream == "telemetry":  # nobody tries a sample again
+            self.hopeless = (*HOPELESS, ValidationError)
         if self._stream != "records" and names != EVERYTHING:
             self.known = frozenset(f"headgate.{name}.v1" for name in names)
 

@@ -15,6 +15,7 @@ import pytest
 from libs.common import series, topology, waiting
 from libs.common.cloudevents import CloudEvent
 from libs.common.contracts import CONTRACTS
+from libs.common.contracts.base import Open
 from libs.common.contracts.governance.runs import gate_decided
 from libs.common.contracts.notifier.guard import RecoveryAsked, recovery_asked
 from libs.common.contracts.tracker import CONTRACT
@@ -134,6 +135,32 @@ async def taken_by_older(running: Running) -> int:
 
 async def _settled(running: Running) -> bool:
     return "waiting" not in await letters(running)
+
+
+class MoreWords(Open):
+    """What a newer version's governance may say of a verdict."""
+
+    decision: str
+
+
+async def test_what_a_newer_version_says_in_an_event_gets_a_try_there(stack: Stack, fake: Fake) -> None:
+    older = await stack.start(fake.service())
+    sent = await stack.publish(gate_decided, MoreWords(decision="paused"))
+
+    async def tried() -> bool:
+        return bool(await older.pool.fetchval("SELECT count(*) FROM attempts"))
+
+    await until(tried)
+    assert await letters(older) == {}
+    await older.stop()
+    newer = Fake()
+    service = newer.service()
+    rest = {event: handler for event, handler in service.events.items() if event is not gate_decided}
+    wider = {replace(gate_decided, data=MoreWords): newer.decided, **rest}
+    last = await stack.start(replace(service, events=wider, resumes={}))
+    await stack.idle("tracker")
+    assert newer.applied == [sent]
+    assert await letters(last) == {}
 
 
 async def test_where_no_newer_version_comes_it_is_told_after_hours(
