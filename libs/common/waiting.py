@@ -42,11 +42,13 @@ ORDER BY letter_id LIMIT $3
 SELECT_OLDEST = f"""
 SELECT {_COLUMNS} FROM dead_letters WHERE state = 'waiting' AND consumer = $1 ORDER BY letter_id LIMIT $2
 """  # noqa: S608 - a constant of ours
-# What the inbox holds has been applied or refused for good, by whichever process.
+# What the inbox holds has been applied or refused for good, by whichever process. Another replica may be closing them.
 CLOSE = """
-UPDATE dead_letters SET state = 'replayed', decided_by = $3, decided_at = $4
-WHERE consumer = $1 AND message_key = ANY ($2::text[]) AND state = 'waiting' AND EXISTS (
-    SELECT FROM inbox WHERE inbox.consumer = dead_letters.consumer AND event_id = dead_letters.message_id::uuid
+UPDATE dead_letters SET state = 'replayed', decided_by = $3, decided_at = $4 WHERE letter_id IN (
+    SELECT letter_id FROM dead_letters
+    WHERE consumer = $1 AND message_key = ANY ($2::text[]) AND state = 'waiting' AND EXISTS (
+        SELECT FROM inbox WHERE inbox.consumer = dead_letters.consumer AND event_id = dead_letters.message_id::uuid)
+    ORDER BY letter_id FOR UPDATE SKIP LOCKED
 )
 """
 
