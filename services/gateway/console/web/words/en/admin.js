@@ -47,7 +47,7 @@ export default {
   "admin.factor.reset.go": "Reset",
   "admin.password": "Password",
   "admin.password.code": "A code for the password of {name}",
-  "admin.password.code.why": "Whoever has the code may choose the password. Hand it over where nobody listens.",
+  "admin.password.code.why": "Whoever has the code may choose the password, at the sign-in under “I have a code”. Hand it over where nobody listens.",
   "admin.password.code.go": "Make a code",
   "admin.password.code.label": "The code",
   "admin.password.code-until": "none yet; a code holds until",

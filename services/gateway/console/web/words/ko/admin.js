@@ -46,7 +46,7 @@ export default {
   "admin.factor.reset.go": "초기화",
   "admin.password": "비밀번호",
   "admin.password.code": "{name}의 비밀번호 설정 코드",
-  "admin.password.code.why": "코드를 가진 사람이 비밀번호를 정할 수 있습니다. 안전한 방법으로 전달하세요.",
+  "admin.password.code.why": "코드를 가진 사람이 로그인 화면의 “코드가 있습니다”에서 비밀번호를 정할 수 있습니다. 안전한 방법으로 전달하세요.",
   "admin.password.code.go": "코드 만들기",
   "admin.password.code.label": "코드",
   "admin.password.code-until": "아직 없음. 코드 유효 기한",
