@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from libs.client.addresses import checked_url, is_loopback
 from libs.client.errors import ApiError, BadAnswer, StillPending, UsageProblem
 from libs.client.packing import PackedFile
-from libs.client.requests import Prepared, is_command, prepare
+from libs.client.requests import Prepared, is_command, page_of, prepare
 from libs.client.transport import Asked, explain, may_retry
 from libs.common.contracts.audit.chain import Verification
 from libs.common.contracts.base import Page
@@ -139,10 +139,7 @@ class Client:
         cursor: str | None = fields.pop("cursor", None)
         while True:
             page = self.call(name, **fields, **({"cursor": cursor} if cursor else {}))
-            try:
-                items, following = page["items"], page.get("next_cursor")
-            except (KeyError, TypeError, AttributeError):
-                raise BadAnswer(f"{name} answered something that is no page.") from None
+            items, following = page_of(name, page, fields)
             yield items
             if not following or following == cursor:
                 return

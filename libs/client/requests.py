@@ -10,7 +10,7 @@ from urllib.parse import quote
 import orjson
 from pydantic import BaseModel
 
-from libs.client.errors import UsageProblem
+from libs.client.errors import BadAnswer, UsageProblem
 from libs.client.packing import PackedFile
 from libs.common import contracts
 from libs.common.contracts.base import Command, Event, Http, Operation, Query
@@ -51,6 +51,17 @@ def fields_of(operation: Operation, http: Http) -> set[str]:
         return {*http.path_fields, *http.query, "site"}
     names = set(model_of(operation, http).model_fields)
     return names | {"site"} if operation.sited else names
+
+
+def page_of(name: str, answer: Any, fields: Mapping[str, Any]) -> tuple[list[Any], str | None]:
+    """The items of a page and the cursor of the next one. Raises `BadAnswer` for what is no page."""
+    _, http = operation_named(name)
+    if http.after is not None and isinstance(answer, list):
+        return answer, http.following(answer, fields.get("limit"))
+    try:
+        return answer["items"], answer.get("next_cursor")
+    except (KeyError, TypeError, AttributeError):
+        raise BadAnswer(f"{name} answered something that is no page.") from None
 
 
 def prepare(

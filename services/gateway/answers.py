@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from libs.common.bus import Reply
 from libs.common.cells import table
-from libs.common.contracts.base import Csv
+from libs.common.contracts.base import Csv, Http
 from libs.common.problems import PROBLEM_JSON, Invalid, Refusal, Unavailable
 from services.gateway.bodies import read_query
 from services.gateway.context import context_of
@@ -99,9 +99,10 @@ def wants_csv(request: Request) -> bool:
     return weights["text/csv"] > max(weights["application/json"], 0.0)
 
 
-def next_link(request: Request, body: bytes, allowed: frozenset[str]) -> str | None:
-    """The Link header of a page that has a next one."""
-    cursor = orjson.loads(body).get("next_cursor")
+def next_link(request: Request, body: bytes, allowed: frozenset[str], http: Http, limit: int | None) -> str | None:
+    """The Link header of a page that has a next one. ``limit``: how many rows were asked for (see `Http.after`)."""
+    page = orjson.loads(body)
+    cursor = http.following(page, limit) if isinstance(page, list) else page.get("next_cursor")
     if not cursor:
         return None
     fields = {**read_query(request, allowed), "cursor": cursor}

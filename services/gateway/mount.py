@@ -111,6 +111,8 @@ def binding_of(operation: Operation) -> Binding:
         raise MountError(f"{operation.name}: a bucket that there is holds an answer that is a file")
     if http.whole is not None and (http.csv is None or http.csv.rows != "items" or "cursor" not in query_fields):
         raise MountError(f"{operation.name}: whole is for a list of pages whose items read as CSV")
+    if http.after is not None and not {"cursor", "limit"} <= query_fields:
+        raise MountError(f"{operation.name}: a list goes on behind a cursor, and holds so many rows as a limit says")
     if http.basic and not isinstance(operation, Query):
         raise MountError(f"{operation.name}: HTTP Basic is for questions; browsers send it unasked")
     if http.if_match is not None and (http.if_match not in fields or PreconditionFailed not in operation.errors):
@@ -290,6 +292,8 @@ async def _ask(
     if csv is None and binding.http.csv is not None and wants_csv(request):
         csv = binding.http.csv
     answer = reply_answer(request, reply, csv, parts.clock(), revision=binding.http.revision)
-    if binding.paged and reply.status == 200 and (link := next_link(request, reply.body, binding.query_parameters)):
-        answer.headers["Link"] = link
+    if binding.paged and reply.status == 200:
+        limit = getattr(public, "limit", None)
+        if link := next_link(request, reply.body, binding.query_parameters, binding.http, limit):
+            answer.headers["Link"] = link
     return answer

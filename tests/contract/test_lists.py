@@ -12,6 +12,9 @@ import pytest
 import libs.common
 from libs.common.contracts import SERVICES
 from libs.common.listing import Key, Listing
+from services.gateway.identity.accounts import SELECT_ACCOUNTS
+from services.gateway.identity.users import SELECT_USERS
+from services.gateway.passwords.keeping import SELECT_ALL as SELECT_PASSWORDS
 from services.tracker.sla import COUNT_BOARD, HELD_OF_BOARD, RISK_OF_BOARD, RISK_OF_SITE
 from tests.plans import generic_plan, nodes
 from tests.stack import Stack
@@ -83,6 +86,23 @@ async def test_the_sla_reads_active_rows_off_indexes_only(stack: Stack, statemen
     for node in scans:
         assert node["Node Type"] in ("Index Scan", "Index Only Scan"), node
         assert "(site = $1)" in node["Index Cond"], node
+
+
+@pytest.mark.parametrize("statement", [SELECT_USERS, SELECT_ACCOUNTS, SELECT_PASSWORDS])
+async def test_identity_is_read_by_name_from_behind_the_cursor_on(stack: Stack, statement: str) -> None:
+    url = stack.settings("gateway").database_url
+    assert url is not None
+    connection = await asyncpg.connect(url.get_secret_value(), server_settings={"search_path": "gateway"})
+    try:
+        await _only_indexes(connection)
+        plan = await generic_plan(connection, statement)
+    finally:
+        await connection.close()
+    found = nodes(plan)
+    assert not any("Sort" in node["Node Type"] for node in found), plan
+    read = [node for node in found if node.get("Relation Name") == "users"]
+    assert not any(node["Node Type"] == "Seq Scan" for node in read), plan
+    assert any("username > " in node.get("Index Cond", "") for node in read), plan
 
 
 def test_the_lists_are_found() -> None:

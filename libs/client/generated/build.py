@@ -152,8 +152,8 @@ class Made:
             again = partial(self._answer, session, fields, None, False)
             answer = waiting.wait_for_go(session, answer, fields, wait_s, again)
         code = view_of(self.operation)(session, answer, fields)
-        if self._paged and not session.json and isinstance(answer, dict) and answer.get("next_cursor"):
-            session.note(f"headgate: there are more; add --all, or --cursor {clean(answer['next_cursor'])}")
+        if self._paged and not every and not session.json and (cursor := self._following(answer, fields)):
+            session.note(f"headgate: there are more; add --all, or --cursor {clean(cursor)}")
         return code
 
     def _given(self, arguments: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,6 +178,11 @@ class Made:
             also = ", or as a field of --file" if self._takes_file else ""
             raise UsageProblem(f"{self.face.path} needs {words}; give it{also}.")
 
+    def _following(self, answer: Any, fields: Mapping[str, Any]) -> str | None:
+        if isinstance(answer, list):
+            return self.http.following(answer, fields.get("limit"))
+        return answer.get("next_cursor") if isinstance(answer, dict) else None
+
     def _answer(self, session: Session, fields: dict[str, Any], key: str | None, every: bool) -> Any:
         name = self.operation.name
         if every:
@@ -186,7 +191,7 @@ class Made:
                 for page in session.client.pages(name, **fields):
                     items += page
                     done(len(items))
-            return {"items": items, "next_cursor": None}
+            return items if self.http.after is not None else {"items": items, "next_cursor": None}
         try:
             return session.client.call(name, idempotency_key=key, **fields)
         except ApiError as error:

@@ -52,6 +52,8 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Text = Annotated[str, StringConstraints(max_length=4000)]
 Json = dict[str, Any]
 
+MOST_ROWS = 1_000  # of a list that is no page, where nothing else is asked for
+
 T = TypeVar("T")
 
 
@@ -117,6 +119,8 @@ class Http:
     compares it where the thing is locked.
     ``whole``: beside a list of pages with CSV, ``<whole>.csv`` and ``<whole>.ndjson`` answer all of it at once.
     ``cost``: for how many requests one counts by the rate limit.
+    ``after``: of a list that is no `Page`, the field of its rows that they are ordered by, each another: the next page
+    begins with it as the ``cursor``, which the answer's Link says. It holds as many as ``limit`` says, or `MOST_ROWS`.
     """
 
     method: str
@@ -135,6 +139,11 @@ class Http:
     if_match: str | None = None
     whole: str | None = None
     cost: int = 1
+    after: str | None = None
+
+    def following(self, rows: list[Json], limit: int | None) -> str | None:
+        """The cursor of the page behind these rows; None where they are fewer than were asked for."""
+        return str(rows[-1][self.after]) if self.after is not None and len(rows) >= (limit or MOST_ROWS) else None
 
     @property
     def has_body(self) -> bool:

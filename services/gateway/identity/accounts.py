@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from libs.common.contracts.base import MOST_ROWS
 from libs.common.contracts.changes import stated
 from libs.common.contracts.gateway import accounts as contract
 from libs.common.contracts.gateway.accounts import (
@@ -61,7 +62,10 @@ SELECT_ACCOUNTS = (
     _SELECT
     + """
 WHERE users.owner IS NOT NULL AND ($2::text IS NULL OR users.owner = $2) AND (NOT $3 OR NOT owners.active)
-ORDER BY users.username LIMIT 1000
+    AND users.username > 'account:' || coalesce($4::text, '') AND ($5::boolean IS NULL OR users.active = $5)
+    AND ($6::text IS NULL
+        OR strpos(lower(concat_ws(' ', users.username, users.purpose, users.owner, users.role)), lower($6)) > 0)
+ORDER BY users.username LIMIT $7
 """
 )
 
@@ -116,8 +120,9 @@ async def patch_account(tx: Tx, body: AccountPatchSealed) -> AccountView:
 
 
 async def list_accounts(read: Read, params: AccountFilter) -> list[AccountView]:
-    """All accounts by name, at most 1,000."""
-    rows = await read.pool.fetch(SELECT_ACCOUNTS, read.now, params.owner, params.orphaned_only)
+    """Accounts by name, from behind the cursor on."""
+    wanted = (params.owner, params.orphaned_only, params.cursor, params.active, params.text, params.limit or MOST_ROWS)
+    rows = await read.pool.fetch(SELECT_ACCOUNTS, read.now, *wanted)
     return [_shown(row) for row in rows]
 
 

@@ -5,13 +5,14 @@ Rows with an owner are service accounts (`services.gateway.identity.accounts`), 
 
 from __future__ import annotations
 
-from libs.common.contracts.base import Nothing
+from libs.common.contracts.base import MOST_ROWS
 from libs.common.contracts.changes import stated
 from libs.common.contracts.gateway import users as contract
 from libs.common.contracts.gateway.users import (
     ByRule,
     UserChanged,
     UserCreateSealed,
+    UserFilter,
     UserKey,
     UserName,
     UserPatch,
@@ -67,7 +68,10 @@ HAS_FACTOR = """
 EXISTS (SELECT FROM second_factor WHERE second_factor.username = users.username AND confirmed_at IS NOT NULL)
 """
 SELECT_USERS = f"""
-SELECT {COLUMNS}, {HAS_FACTOR} AS second_factor FROM users WHERE owner IS NULL ORDER BY username LIMIT 1000
+SELECT {COLUMNS}, {HAS_FACTOR} AS second_factor FROM users
+WHERE owner IS NULL AND username > coalesce($1::text, '') AND ($2::boolean IS NULL OR active = $2)
+    AND ($3::text IS NULL OR strpos(lower(concat_ws(' ', username, display_name, role)), lower($3)) > 0)
+ORDER BY username LIMIT $4
 """  # noqa: S608  only a constant of ours is put in
 SELECT_SHOWN = f"""
 SELECT {COLUMNS}, {HAS_FACTOR} AS second_factor FROM users WHERE username = $1 AND owner IS NULL
@@ -167,9 +171,10 @@ def _require_given(caller: Reach, role: str, held: list[str] | None, sites: list
     require_below(caller, given, f"The role {role}")
 
 
-async def list_users(read: Read, _params: Nothing) -> list[UserShown]:
-    """All users by name, at most 1,000."""
-    return [UserShown(**row) for row in await read.pool.fetch(SELECT_USERS)]
+async def list_users(read: Read, params: UserFilter) -> list[UserShown]:
+    """Users by name, from behind the cursor on."""
+    rows = await read.pool.fetch(SELECT_USERS, params.cursor, params.active, params.text, params.limit or MOST_ROWS)
+    return [UserShown(**row) for row in rows]
 
 
 async def page_users(read: Read, params: UsersAfter) -> list[UserView]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from libs.common.contracts.base import Nothing
+from libs.common.contracts.base import MOST_ROWS
 from libs.common.contracts.changes import FieldChange
 from libs.common.contracts.gateway import passwords as contract
 from libs.common.contracts.gateway.passwords import (
@@ -16,6 +16,7 @@ from libs.common.contracts.gateway.passwords import (
     PasswordChangeSealed,
     PasswordCodeMade,
     PasswordEntered,
+    PasswordFilter,
     PasswordGone,
     PasswordInvited,
     PasswordInviteSealed,
@@ -43,7 +44,6 @@ WRONG = (
 WRONG_CODE = (
     "The code is wrong, was used, or is over, or you may not come in here. Ask an administrator for another one."
 )
-LIST_LIMIT = 1_000
 
 UPSERT_CODE = """
 INSERT INTO password_code (username, code_sha256, expires_at) VALUES ($1, $2, $3)
@@ -71,10 +71,12 @@ ORDER BY session_id
 """
 SELECT_ALL = """
 SELECT username, set_at, CASE WHEN expires_at > $1 THEN expires_at END AS code_until, EXISTS (
-    SELECT FROM second_factor WHERE confirmed_at IS NOT NULL
-    AND second_factor.username = coalesce(password.username, password_code.username)) AS second_factor
-FROM password FULL JOIN password_code USING (username)
-WHERE set_at IS NOT NULL OR expires_at > $1 ORDER BY username LIMIT $2
+    SELECT FROM second_factor WHERE confirmed_at IS NOT NULL AND second_factor.username = users.username
+) AS second_factor
+FROM users LEFT JOIN password USING (username) LEFT JOIN password_code USING (username)
+WHERE username > coalesce($3::text, '') AND ($4::text IS NULL OR username = $4)
+    AND (set_at IS NOT NULL OR expires_at > $1)
+ORDER BY username LIMIT $2
 """
 
 
@@ -143,9 +145,10 @@ async def enter(tx: Tx, body: PasswordEntered) -> SessionOpened:
     return await store(tx, body, tx.actor, factor_at=tx.now if proven else None)
 
 
-async def list_passwords(read: Read, _params: Nothing) -> list[PasswordView]:
-    """Who has one, or a code for one, by name; at most 1,000."""
-    return [PasswordView(**row) for row in await read.pool.fetch(SELECT_ALL, read.now, LIST_LIMIT)]
+async def list_passwords(read: Read, params: PasswordFilter) -> list[PasswordView]:
+    """Who has one, or a code for one, by name, from behind the cursor on."""
+    rows = await read.pool.fetch(SELECT_ALL, read.now, params.limit or MOST_ROWS, params.cursor, params.username)
+    return [PasswordView(**row) for row in rows]
 
 
 def _tell(tx: Tx, by: contract.How) -> None:

@@ -265,6 +265,18 @@ def test_pages_are_followed_when_asked_for(gateway: FakeGateway, channel: Tool) 
     ]  # fmt: skip
 
 
+def test_a_bare_list_says_that_there_may_be_more(gateway: FakeGateway, tool: Tool) -> None:
+    row = {"role": "viewer", "sites": ["*"], "display_name": "", "active": True, "created_at": "2026-01-01T00:00:00Z"}
+    first, last = Says([row | {"username": "ann"}, row | {"username": "bob"}]), Says([row | {"username": "cem"}])
+    gateway.on("GET /api/users", first, first, last)
+    said = "headgate: there are more; add --all, or --cursor bob\n"
+    assert tool("users", "list", "--limit", "2").stderr == said
+    result = tool("users", "list", "--limit", "2", "--all", "--json")
+    assert [user["username"] for user in json.loads(result.stdout)] == ["ann", "bob", "cem"]
+    gateway.on("GET /api/users", last)
+    assert tool("users", "list").stderr == ""
+
+
 def test_singular_and_plural_find_the_same_group(gateway: FakeGateway, tool: Tool) -> None:
     gateway.on("GET /api/gates", Says([]))
     assert tool("gates", "list").exit_code == 0

@@ -163,6 +163,17 @@ def test_pages_are_followed_and_a_cursor_that_stands_still_ends(gateway: FakeGat
         list(client.pages("audit.entries.list"))
 
 
+def test_pages_of_a_bare_list_are_followed_by_its_last_row(gateway: FakeGateway, client: Client) -> None:
+    gateway.on("GET /api/users", Says([{"username": "ann"}, {"username": "bob"}]), Says([{"username": "cem"}]))
+    assert [[one["username"] for one in page] for page in client.pages("gateway.users.list", limit=2)] == [
+        ["ann", "bob"], ["cem"],
+    ]  # fmt: skip
+    assert [asked.query for asked in gateway.asked] == [{"limit": ["2"]}, {"limit": ["2"], "cursor": ["bob"]}]
+    gateway.on("GET /api/users", Says({"users": []}))
+    with pytest.raises(BadAnswer, match="no page"):
+        list(client.pages("gateway.users.list"))
+
+
 def test_csv(gateway: FakeGateway, client: Client) -> None:
     gateway.on("GET /api/gates/release/remediation", Says(b"a,b\n", 200, {"Content-Type": "text/csv; charset=utf-8"}))
     assert client.csv("governance.plan.get", gate="release") == "a,b\n"

@@ -6,9 +6,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from libs.common.contracts.base import GET, PATCH, POST, Command, Event, Line, Model, Open, Query, Time, Token
+from libs.common.contracts.base import (
+    GET,
+    MOST_ROWS,
+    PATCH,
+    POST,
+    Command,
+    Event,
+    Line,
+    Model,
+    Open,
+    Query,
+    Time,
+    Token,
+)
 from libs.common.contracts.changes import FieldChange
-from libs.common.contracts.gateway.users import Scope
+from libs.common.contracts.gateway.users import Scope, SearchText
 from libs.common.contracts.granting import Granter
 from libs.common.contracts.revisions import GUARDED, IfRevision
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed
@@ -56,6 +69,10 @@ class AccountPatchSealed(AccountPatch, Granter):
 class AccountFilter(Model):
     owner: Token | None = Field(None, description="Only of this person")
     orphaned_only: bool = Field(False, description="Only those whose owner is not active any more")
+    active: bool | None = Field(None, description="Only those that are active, or only those that are not")
+    text: SearchText | None = Field(None, description="Part of their name, purpose, owner or role")
+    cursor: Token | None = Field(None, description="The last account of the page before")
+    limit: int | None = Field(None, ge=1, le=MOST_ROWS, description=f"How many at the most; else {MOST_ROWS}")
 
 
 class AccountTold(Open):
@@ -114,7 +131,7 @@ list_accounts = Query(
     params=AccountFilter,
     result=list[AccountView],
     permission="identity:read",
-    http=GET("/api/accounts"),
+    http=GET("/api/accounts", after="name"),
     summary="List the service accounts: who answers for them, and when they were last used",
     sited=False,
 )

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from libs.common.contracts.base import DELETE, GET, POST, Command, Event, Model, Open, Query, Time, Token
+from libs.common.contracts.base import DELETE, GET, MOST_ROWS, POST, Command, Event, Model, Open, Query, Time, Token
 from libs.common.contracts.changes import Changed
 from libs.common.contracts.gateway.second_factors import Code, FactorProof
 from libs.common.contracts.gateway.sessions import SessionOpened
@@ -112,6 +112,12 @@ class PasswordView(Open):
     second_factor: bool = False
 
 
+class PasswordFilter(Model):
+    username: Token | None = Field(None, description="Only of this user")
+    cursor: Token | None = Field(None, description="The last user of the page before")
+    limit: int | None = Field(None, ge=1, le=MOST_ROWS, description=f"How many at the most; else {MOST_ROWS}")
+
+
 class PasswordInvited(Open):
     """``code`` is shown in this one answer and never again; ``fingerprint`` begins its SHA-256."""
 
@@ -176,9 +182,10 @@ remove_password = Command(
 )
 list_passwords = Query(
     "gateway.passwords.list",
+    params=PasswordFilter,
     result=list[PasswordView],
     permission="identity:read",
-    http=GET("/api/passwords"),
+    http=GET("/api/passwords", after="username"),
     summary="List who has a password, or a code for one",
     sited=False,
 )

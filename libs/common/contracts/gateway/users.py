@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
-from libs.common.contracts.base import GET, PATCH, POST, Command, Event, Model, Open, Query, Time, Token
+from libs.common.contracts.base import GET, MOST_ROWS, PATCH, POST, Command, Event, Model, Open, Query, Time, Token
 from libs.common.contracts.changes import FieldChange
 from libs.common.contracts.granting import Granter
+from libs.common.contracts.names import printable_name
 from libs.common.contracts.revisions import GUARDED, IfRevision
 from libs.common.problems import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed
 
 Role = Literal["owner", "manager", "commander", "operator", "auditor", "viewer", "keeper"]
 RoleName = Token  # one of these, or a role of the installation's own
 Scope = Annotated[list[Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]{1,40}|\*)$")]], Field(max_length=200)]
+
+SearchText = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(printable_name)]
 
 
 class UserCreate(Model):
@@ -116,6 +119,13 @@ class UsersAfter(Model):
     limit: int = Field(500, ge=1, le=1000)
 
 
+class UserFilter(Model):
+    active: bool | None = Field(None, description="Only who is active, or only who is not")
+    text: SearchText | None = Field(None, description="Part of their name, of the name that people read or of the role")
+    cursor: Token | None = Field(None, description="The last user of the page before")
+    limit: int | None = Field(None, ge=1, le=MOST_ROWS, description=f"How many at the most; else {MOST_ROWS}")
+
+
 class UsersNamed(Model):
     usernames: Annotated[list[Token], Field(max_length=1000)]
 
@@ -150,10 +160,11 @@ patch_user = Command(
 )
 list_users = Query(
     "gateway.users.list",
+    params=UserFilter,
     result=list[UserShown],
     permission="identity:read",
-    http=GET("/api/users"),
-    summary="List the users",
+    http=GET("/api/users", after="username"),
+    summary="List the users by name; a Link says where the next page is",
     sited=False,
 )
 get_user = Query(

@@ -109,6 +109,13 @@ export function useAsked(url, how = {}) {
   return { ...current, reload, patch };
 }
 
+/** A page of a list that is a bare array: where the next one begins stands in its Link. @param {string} url @param {AbortSignal} [signal] */
+export async function askRows(url, signal) {
+  const answer = await getAnswer(url, { signal });
+  const next = /[?&]cursor=([^&>]+)/.exec(answer.headers.get("Link") ?? "");
+  return { items: await answer.json(), next_cursor: next && decodeURIComponent(next[1]) };
+}
+
 /** All of a list that comes in pages (`items`, `next_cursor`), as one: pages of the API are at most so many rows each.
  * @param {string} url @param {AbortSignal} signal */
 export async function askAllPages(url, signal) {

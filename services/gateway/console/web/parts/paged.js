@@ -9,7 +9,7 @@ import { Refused, Shown } from "./states.js";
 
 /**
  * The rows of a list with `items` and `next_cursor`. `key` tells rows apart.
- * @param {string|null} url @param {string} key @param {{on?: string[], every?: number}} [how]
+ * @param {string|null} url @param {string} key @param {{on?: string[], every?: number, ask?: (url: string, signal?: AbortSignal) => Promise<any>}} [how]
  */
 export function usePaged(url, key, how = {}) {
   const asked = useAsked(url, how);
@@ -35,7 +35,7 @@ export function usePaged(url, key, how = {}) {
   const next = mine ? further.next : (asked.data?.next_cursor ?? null);
   const more = () =>
     run(async () => {
-      const found = await get(`${url}${String(url).includes("?") ? "&" : "?"}cursor=${encodeURIComponent(String(next))}`);
+      const found = await (how.ask ?? get)(`${url}${String(url).includes("?") ? "&" : "?"}cursor=${encodeURIComponent(String(next))}`);
       setFurther((held) => ({ url, rows: held.url === url ? [...held.rows, ...found.items] : found.items, next: found.next_cursor ?? null }));
     });
   return { asked, rows, next, more, busy, problem };

@@ -1,10 +1,10 @@
 // Service accounts: callers that are no persons, and who answers for them.
 import { html } from "../../vendor/preact.js";
 import { order, path } from "../../api/client.js";
-import { useAsked } from "../../api/asking.js";
+import { askRows } from "../../api/asking.js";
 import { mayAll, reader } from "../../api/session.js";
 import { Chip } from "../../parts/marks.js";
-import { Shown } from "../../parts/states.js";
+import { Paged, usePaged } from "../../parts/paged.js";
 import { When } from "../../parts/when.js";
 import { BASE } from "../../router.js";
 import { t } from "../../words/index.js";
@@ -39,13 +39,13 @@ const switching = (one) => ({
 });
 
 export default function Accounts() {
-  const asked = useAsked("/api/accounts", { on: ["gateway.account.", "gateway.token."] });
-  const { ask, dialog } = useDeeds(asked.reload);
+  const accounts = usePaged("/api/accounts?limit=200", "actor", { on: ["gateway.account.", "gateway.token."], ask: askRows });
+  const { ask, dialog } = useDeeds(accounts.asked.reload);
   const write = mayAll("identity:write");
   const deeds = (/** @type {any} */ one) => html`<span class="row-deeds"><button type="button" aria-label=${t("admin.account.change", { name: one.name })} onClick=${() => ask(writing(one))}>${t("admin.do.change")}</button>
     <button type="button" aria-label=${switching(one).title} onClick=${() => ask(switching(one))}>${switching(one).submit}</button></span>`;
   return html`<${Section} title=${t("admin.accounts")} side=${write && html`<button type="button" class="primary" onClick=${() => ask(creating())}>${t("admin.account.create")}</button>`}>
-    <${Shown} asked=${asked}>${(/** @type {any[]} */ found) => html`<${Rows} rows=${found} keyOf=${(/** @type {any} */ one) => one.name} empty=${t("admin.accounts.none")} label=${t("admin.accounts")} columns=${[
+    <${Paged} paged=${accounts}>${(/** @type {any[]} */ found) => html`<${Rows} rows=${found} keyOf=${(/** @type {any} */ one) => one.name} empty=${t("admin.accounts.none")} label=${t("admin.accounts")} columns=${[
       [t("admin.account"), (/** @type {any} */ one) => html`<a href="${BASE}/admin/tokens?user=${encodeURIComponent(one.actor)}">${one.actor}</a><br /><span class="quiet">${one.purpose}</span>`],
       [t("admin.account.owner"), (/** @type {any} */ one) => html`${one.owner} ${one.orphaned && html`<${Chip} kind="bad">${t("admin.account.orphaned")}<//>`}`],
       [t("admin.role"), (/** @type {any} */ one) => one.role],

@@ -14,12 +14,12 @@ import { Names, Rows, Section, changing, factorOf, inHand, listed, useDeeds } fr
 export default function User({ name }) {
   const user = useAsked(path`/api/users/${name}`, { on: ["gateway.user.", "gateway.grant.", "gateway.team.", "gateway.second_factor."] });
   const sessions = useAsked(path`/api/users/${name}/sessions`, { on: ["gateway.session."] });
-  const passwords = useAsked("/api/passwords", { on: ["gateway.password."] });
+  const passwords = useAsked(path`/api/passwords?username=${name}`, { on: ["gateway.password."] });
   const reload = () => [user, sessions, passwords].forEach((one) => one.reload());
   const { ask, dialog } = useDeeds(reload);
   return html`<${Section} title=${name} side=${html`<a href="${BASE}/admin/tokens?user=${encodeURIComponent(name)}">${t("admin.tokens")}</a>`}>
     <${Shown} asked=${user}>${(/** @type {any} */ found) => html`
-      <div class="panel"><h2>${t("admin.user.who")}</h2><${Facts} user=${found} kept=${passwords.data?.find((/** @type {any} */ one) => one.username === name)} /></div>
+      <div class="panel"><h2>${t("admin.user.who")}</h2><${Facts} user=${found} kept=${passwords.data?.[0]} /></div>
       <${Deeds} user=${found} ask=${ask} />`}<//>
     <h2>${t("admin.sessions")}</h2>
     <${Shown} asked=${sessions}>${(/** @type {any[]} */ found) => html`<${Sessions} name=${name} sessions=${found} ask=${ask} />`}<//>

@@ -1,19 +1,24 @@
 // People: who is there, in which role and where.
 import { html } from "../../vendor/preact.js";
-import { order, path } from "../../api/client.js";
-import { useAsked } from "../../api/asking.js";
+import { address, order, path } from "../../api/client.js";
+import { askRows, useAsked } from "../../api/asking.js";
 import { mayAnywhere } from "../../api/session.js";
 import { Chip } from "../../parts/marks.js";
-import { Shown } from "../../parts/states.js";
+import { Paged, usePaged } from "../../parts/paged.js";
 import { When } from "../../parts/when.js";
 import { BASE, useQueryValue } from "../../router.js";
 import { t } from "../../words/index.js";
 import { Names, Rows, Section, factorOf, listed, useDeeds } from "./parts.js";
 
+const PAGE = 200;
+
 export default function Users() {
-  const users = useAsked("/api/users", { on: ["gateway.user.", "gateway.second_factor."] });
+  const [text, setText] = useQueryValue("q");
+  const [state, setState] = useQueryValue("state", "active");
+  const url = address("/api/users", { limit: PAGE, text: text.trim(), active: state === "all" ? "" : true });
+  const users = usePaged(url, "username", { on: ["gateway.user.", "gateway.second_factor."], ask: askRows });
   const roles = useAsked("/api/roles");
-  const { ask, dialog } = useDeeds(users.reload);
+  const { ask, dialog } = useDeeds(users.asked.reload);
   const create = () =>
     ask({
       title: t("admin.user.create"),
@@ -28,26 +33,17 @@ export default function Users() {
     });
   const side = mayAnywhere("user:write") && html`<button type="button" class="primary" onClick=${create}>${t("admin.user.create")}</button>`;
   return html`<${Section} title=${t("admin.users")} side=${side}>
-    <${Shown} asked=${users}>${(/** @type {any[]} */ found) => html`<${List} users=${found} />`}<//>${dialog}<//>`;
-}
-
-/** @param {{users: any[]}} props */
-function List({ users }) {
-  const [text, setText] = useQueryValue("q");
-  const [state, setState] = useQueryValue("state", "active");
-  const wanted = text.trim().toLowerCase();
-  const shown = users.filter((one) => (state === "all" || one.active) && `${one.username} ${one.display_name} ${one.role}`.toLowerCase().includes(wanted));
-  return html`<form class="bar" role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
+    <form class="bar" role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
       <label>${t("search")}<br /><input type="search" value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)} /></label>
       <label><input type="checkbox" checked=${state === "all"} onChange=${(/** @type {any} */ event) => setState(event.target.checked ? "all" : "active")} /> ${t("admin.inactive-too")}</label>
-      <p role="status" class="quiet">${t("admin.people", { count: shown.length })}</p>
+      <p role="status" class="quiet">${users.asked.data && t(users.next ? "admin.people-first" : "admin.people", { count: users.rows.length })}</p>
     </form>
-    <${Rows} rows=${shown} keyOf=${(/** @type {any} */ one) => one.username} empty=${t("admin.none-found")} label=${t("admin.users")} columns=${[
+    <${Paged} paged=${users}>${(/** @type {any[]} */ found) => html`<${Rows} rows=${found} keyOf=${(/** @type {any} */ one) => one.username} empty=${t("admin.none-found")} label=${t("admin.users")} columns=${[
       [t("admin.user"), (/** @type {any} */ one) => html`<a href=${BASE + path`/admin/users/${one.username}`}>${one.username}</a> <span class="quiet">${one.display_name}</span>`],
       [t("admin.role"), (/** @type {any} */ one) => one.role],
       [t("admin.sites"), (/** @type {any} */ one) => html`<${Names} names=${one.sites} />`],
       [t("admin.state"), (/** @type {any} */ one) => html`<${Chip} kind=${one.active ? "good" : "none"}>${t(one.active ? "admin.active" : "admin.inactive")}<//>`],
       [t("admin.second-factor"), (/** @type {any} */ one) => factorOf(one)],
       [t("admin.created"), (/** @type {any} */ one) => html`<${When} at=${one.created_at} />`],
-    ]} />`;
+    ]} />`}<//>${dialog}<//>`;
 }

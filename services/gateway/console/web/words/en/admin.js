@@ -27,6 +27,7 @@ export default {
   "admin.active": "active",
   "admin.inactive": "inactive",
   "admin.inactive-too": "Inactive, too",
+  "admin.people-first": "The first {count} people",
   "admin.people.one": "{count} person",
   "admin.people.other": "{count} people",
   "admin.created": "Created",

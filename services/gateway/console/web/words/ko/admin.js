@@ -27,6 +27,7 @@ export default {
   "admin.active": "활성",
   "admin.inactive": "비활성",
   "admin.inactive-too": "비활성 포함",
+  "admin.people-first": "처음 {count}명",
   "admin.people.other": "{count}명",
   "admin.created": "만든 때",
   "admin.create": "만들기",
