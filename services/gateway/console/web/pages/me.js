@@ -2,7 +2,7 @@
 import { html } from "../vendor/preact.js";
 import { order, path } from "../api/client.js";
 import { useAsked } from "../api/asking.js";
-import { mayAnywhere } from "../api/session.js";
+import { may, mayAnywhere } from "../api/session.js";
 import { Field, Form } from "../parts/form.js";
 import { Title } from "../parts/layout.js";
 import { say } from "../parts/notices.js";
@@ -13,6 +13,7 @@ import { Names, useDeeds } from "./admin/parts.js";
 import { TokenList } from "./admin/tokens.js";
 import { SessionRows } from "./admin/user.js";
 import { Channels } from "./me/channels.js";
+import { Delegations } from "./me/delegations.js";
 import { SecondFactor } from "./me/factor.js";
 
 export default function Me() {
@@ -20,6 +21,7 @@ export default function Me() {
   return html`<${Title}>${t("me.title")}<//><${Shown} asked=${asked}>${(/** @type {any} */ me) => html`
     <section class="panel"><h2>${t("me.who")}</h2><${Facts} me=${me} /></section>
     <section class="panel"><h2>${t("me.rights")}</h2><${Rights} me=${me} /></section>
+    ${may("gate:read") && html`<section><h2>${t("me.delegations")}</h2><${Delegations} name=${me.username} /></section>`}
     <${Sessions} />
     ${mayAnywhere("me:write") && html`<section class="panel"><h2>${t("admin.second-factor")}</h2><${SecondFactor} /></section>
       <section class="panel narrow"><h2>${t("me.password")}</h2><${Password} /></section>
