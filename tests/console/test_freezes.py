@@ -10,12 +10,14 @@ from tests.console.conftest import Visitor
 from tests.console.filling import Filled, ok
 
 
-def _file(*events: str) -> FilePayload:
+def ical_file(*events: str) -> FilePayload:
+    """A calendar program's file."""
     text = "\r\n".join(("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//acme//EN", *events, "END:VCALENDAR", ""))
     return {"name": "holidays.ics", "mimeType": "text/calendar", "buffer": text.encode()}
 
 
-def _event(name: str, days: int, *more: str) -> str:
+def ical_event(name: str, days: int, *more: str) -> str:
+    """A day, so many days from now."""
     begin = datetime.now(UTC).date() + timedelta(days=days)
     end = begin + timedelta(days=1)
     days_ = f"DTSTART;VALUE=DATE:{begin:%Y%m%d}", f"DTEND;VALUE=DATE:{end:%Y%m%d}"
@@ -36,8 +38,8 @@ def test_a_file_is_looked_at_then_published_without_what_cannot_be_kept(visit: V
     dialog.get_by_role("button", name="Look at it").press("Enter")
     expect(dialog.get_by_role("alert")).to_contain_text("no iCalendar file")
 
-    hourly = _event("every hour", 5, "RRULE:FREQ=HOURLY")
-    file.set_input_files(_file(_event("kept day", 3), _event("long ago", -9), hourly))
+    hourly = ical_event("every hour", 5, "RRULE:FREQ=HOURLY")
+    file.set_input_files(ical_file(ical_event("kept day", 3), ical_event("long ago", -9), hourly))
     dialog.get_by_role("button", name="Look at it").press("Enter")
     found = dialog.get_by_role("status")
     expect(found).to_contain_text("kept day")

@@ -71,17 +71,18 @@ function Change({ of, attempt, close, done }) {
 /** Who changed it, newest first; what each changed, and the way back. @param {{current: number}} props */
 function Versions({ current }) {
   const asked = useAsked(sited(`${AUTOPILOT}/policy/document/versions`), { on: HEARD });
-  const [back, setBack] = useState(0);
-  const deed = (/** @type {Record<string, string>} */ said) => order("POST", sited(`${AUTOPILOT}/policy/document/rollback`), { version: back, reason: said.reason, expected_version: current }, { key: said._key });
+  const [back, setBack] = useState({ version: 0, newest: 0 }); // what somebody publishes meanwhile is not what was seen here
+  const close = () => setBack({ version: 0, newest: 0 });
+  const deed = (/** @type {Record<string, string>} */ said) => order("POST", sited(`${AUTOPILOT}/policy/document/rollback`), { version: back.version, reason: said.reason, expected_version: back.newest }, { key: said._key });
   const done = () => {
     say(t("autopilot.saved"));
-    setBack(0);
+    close();
   };
   return html`<details><summary>${t("autopilot.versions")}</summary><${Shown} asked=${asked}>${(/** @type {any} */ found) => html`<ul class="changes">${found.items.map(
     (/** @type {any} */ one) => html`<li key=${one.version}><strong>${one.version}</strong> <span>${one.author}</span> <${When} at=${one.published_at} /> <span class="quiet">${one.reason}</span>
-      <${Diff} version=${one.version} />${one.version !== current && may("policy:write") && html` <button type="button" class="plain" onClick=${() => setBack(one.version)}>${t("autopilot.back", { version: one.version })}</button>`}</li>`)}</ul>`}<//>
-    ${back > 0 && html`<${Dialog} title=${t("autopilot.back", { version: back })} close=${() => setBack(0)}>
-      <${Form} deed=${deed} done=${done} submit=${t("autopilot.back", { version: back })} cancel=${() => setBack(0)}><${Field} name="reason" label=${t("reason")} hint=${t("reason.hint")} required /><//><//>`}
+      <${Diff} version=${one.version} />${one.version !== current && may("policy:write") && html` <button type="button" class="plain" onClick=${() => setBack({ version: one.version, newest: current })}>${t("autopilot.back", { version: one.version })}</button>`}</li>`)}</ul>`}<//>
+    ${back.version > 0 && html`<${Dialog} title=${t("autopilot.back", back)} close=${close}>
+      <${Form} deed=${deed} done=${done} submit=${t("autopilot.back", back)} cancel=${close}><${Field} name="reason" label=${t("reason")} hint=${t("reason.hint")} required /><//><//>`}
   </details>`;
 }
 
