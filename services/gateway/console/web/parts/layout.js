@@ -12,6 +12,7 @@ import { Notices, sayRefused } from "./notices.js";
 import { loadAnew, outdated } from "./outdated.js";
 import { SignIn } from "./sign_in.js";
 import { Empty, Loading, Refused } from "./states.js";
+import { StepUp } from "./step_up.js";
 import { THEMES, chooseTheme, themeNow } from "./theme.js";
 
 /** @param {{unreachable: any}} props */
@@ -41,7 +42,7 @@ export function Layout({ unreachable }) {
       <${Menu} />
       <main id="content" tabindex="-1"><${Boundary} key="${version} ${site()} ${who.current}"><${PageOf} /><//></main>
     </div>
-    <${Notices} />
+    <${Notices} /><${StepUp} />
     ${other && html`<${Dialog} key="other" title=${t("other-person.title", { now: other.now })} keep><p>${t("other-person.what", other)}</p>
       <div class="form-buttons"><button type="button" class="primary" onClick=${loadForThem}>${t("other-person.go", { now: other.now })}</button></div><//>`}
     ${me === null && !other && html`<${Dialog} key="again" title=${t("sign-in.title")} keep><p>${t("sign-in.again")}</p><${SignIn} speak=${speak} inside /><//>`}`;
