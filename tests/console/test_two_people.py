@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.console.conftest import Visitor
 from tests.console.filling import POLICY, Filled, ok
@@ -117,3 +117,50 @@ def test_another_session_of_the_same_person_is_no_matter(visit: Visitor, filled:
     _comes_in(page, filled, "operator")
     dialog.get_by_role("button", name="Issue", exact=True).click()
     expect(dialog.locator("pre.secret")).to_contain_text("hg_")
+
+
+def test_an_answer_to_somebody_else_is_not_shown(visit: Visitor, filled: Filled) -> None:
+    """Neither while it is asked whose the session is, nor behind what says so, nor when the first one comes back."""
+    with filled.http() as http:
+        ok(http.post("/api/tokens", json={"label": "the owner's alone"}))
+    page = visit("/admin/tokens", role="operator")
+    ended = page.get_by_label("Ended ones, too")
+    expect(page.get_by_role("row").filter(has_text="olga").first).to_be_visible()
+    asked: list[Route] = []
+    page.route("**/api/me", lambda route: asked.append(route))
+    answered: list[str] = []
+
+    def answer(route: Route) -> None:
+        answer = route.fetch()
+        answered.append(answer.text())
+        route.fulfill(response=answer)
+
+    page.route("**/api/tokens?*", answer)
+    _comes_in(page, filled, "owner")
+    with page.expect_request("**/api/me"):
+        ended.check()
+    page.wait_for_timeout(200)
+    assert "the owner's alone" in answered[0], "it was not an answer to the owner"
+    assert len(asked) == 1
+    assert "the owner's alone" not in page.content()
+
+    asked[0].continue_()
+    page.unroute("**/api/me")
+    page.unroute("**/api/tokens?*")
+    stranger = page.get_by_role("dialog").filter(has_text="owner is signed in here now")
+    expect(stranger).to_be_visible()
+    assert "the owner's alone" not in page.content()
+
+    _comes_in(page, filled, "operator")
+    held: list[Route] = []
+    page.route("**/api/tokens?*", lambda route: held.append(route))
+    _looked_at(page)
+    expect(stranger).to_have_count(0)
+    ended.uncheck()
+    ended.check()  # what is kept of before is shown until the answer comes
+    page.wait_for_timeout(200)
+    assert "the owner's alone" not in page.content()
+    for one in held:
+        one.continue_()
+    page.unroute("**/api/tokens?*")
+    expect(page.get_by_role("row").filter(has_text="olga").first).to_be_visible()

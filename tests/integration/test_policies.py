@@ -32,6 +32,8 @@ from tests.unit.governance.samples import tiny_policy
 
 pytestmark = pytest.mark.integration
 
+# A statement of this database waits for a row of somebody else's.
+WAITS = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
 STRICT = tiny_policy(name="name: operations", parameters="parameters: {most: 0}", settings="").decode()
 
 
@@ -215,6 +217,39 @@ async def test_two_who_save_at_once_do_not_both_win(stack: Stack) -> None:
     texts = [{"gate": "operations", "expected_digest": "", "content": f"text {count}"} for count in range(8)]
     answers = await asyncio.gather(*(stack.command(save_policy_draft, one) for one in texts))
     assert sorted(one.status for one in answers) == [200] + [409] * 7
+
+
+async def test_a_draft_that_was_dropped_meanwhile_does_not_come_back(stack: Stack) -> None:
+    await start(stack)
+    key = {"gate": "operations"}
+    seen = (await stack.command(save_policy_draft, {**key, "content": "first"}, actor="ann")).json["digest"]
+    assert (await stack.command(drop_policy_draft, key, actor="ben")).status == 200
+    late = await stack.command(save_policy_draft, {**key, "content": "second", "expected_digest": seen}, actor="ann")
+    assert late.status == 409
+    assert (await stack.query(show_policy_draft, key)).status == 404
+
+
+async def test_a_draft_that_is_begun_at_the_same_moment_is_not_replaced(stack: Stack) -> None:
+    """Another replica's stands in the table when this one writes, although it did not when this one looked."""
+    await start(stack)
+    key = {"gate": "operations"}
+    other = await stack.superuser()
+    try:
+        await other.execute("SET search_path = governance")
+        async with other.transaction():
+            await other.execute(
+                "INSERT INTO policy_drafts (gate, site, content, digest, saved_by, saved_at) "
+                "VALUES ('operations', 'global', 'first', $1, 'ann', now())",
+                sha256(b"first").hexdigest(),
+            )
+            late = await stack.post(save_policy_draft, {**key, "content": "second", "expected_digest": ""}, actor="ben")
+            async with asyncio.timeout(10):
+                while not await other.fetchval(WAITS):
+                    await asyncio.sleep(0.02)
+        assert (await stack.outcome(late)).status == 409
+    finally:
+        await other.close()
+    assert (await stack.query(show_policy_draft, key)).json["content"] == "first"
 
 
 async def test_the_text_is_exported_as_it_was_published(stack: Stack) -> None:
