@@ -22,6 +22,7 @@ FAILED = Page("Commands that failed", f"{CONSOLE}/audit?outcome=failed")
 LOG = Page("The state of the log, and verifications", f"{CONSOLE}/audit/verification")
 WITNESSES = Page("Witnesses", f"{CONSOLE}/audit/witnesses")
 TRACE = Page("What the audit log has of this trace", f"{CONSOLE}/audit/traces/${{trace}}")
+BACKUPS = Page("Backups and rehearsals", f"{CONSOLE}/backups")
 LETTERS = Page("Dead letters", f"{CONSOLE}/admin/dead-letters")
 
 # Where a click on one line of a panel leads.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from deploy.dashboards.pages import BACKUPS as MADE
 from deploy.dashboards.pages import ENTRIES, JOBS, LETTERS_OF_SERVICE, LOG, WITNESSES
-from deploy.dashboards.parts import COUNT, SECONDS, Board, Query, graph, number
+from deploy.dashboards.parts import BYTES, COUNT, SECONDS, THIRD, Board, Query, graph, number
 from deploy.dashboards.queries import DEAD_LETTERS, OUTBOX_DEPTH
 
 AUDIT = (
@@ -38,6 +39,22 @@ AUDIT = (
         pages=(ENTRIES,),
     ),
 )  # fmt: skip
+BACKUPS = (
+    graph(
+        "Since the newest good backup", "Of what came before it nothing can be lost; the alert fires after 26 hours.",
+        SECONDS, Query("time() - (max(headgate_backup_timestamp_seconds) > 0)", "backup"), pages=(MADE,), width=THIRD,
+    ),
+    graph(
+        "Since a rehearsal held", "When a backup was last restored whole; no line before the first time.",
+        SECONDS, Query("time() - (max(headgate_rehearsal_valid_timestamp_seconds) > 0)", "rehearsal"), pages=(MADE,),
+        width=THIRD,
+    ),
+    graph(
+        "Room for backups", "What is free where they lie, and the newest one's size; no line where nobody can say.",
+        BYTES, Query("max by (place) (headgate_backup_free_bytes)", "free in the {{place}}"),
+        Query("max(headgate_backup_size_bytes)", "the newest one"), pages=(MADE,), width=THIRD,
+    ),
+)  # fmt: skip
 LEFT_OVER = (
     graph(
         "Dead letters held", "By service; replay or drop each.", COUNT,
@@ -59,6 +76,6 @@ def board() -> Board:
         "headgate-recovery",
         "Headgate: recovery and the audit log",
         "After a crash, a restore or a full disk: is all whole again?",
-        (("The audit log", AUDIT), ("What was left over", LEFT_OVER)),
+        (("The audit log", AUDIT), ("Backups", BACKUPS), ("What was left over", LEFT_OVER)),
         period="now-24h",
     )

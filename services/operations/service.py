@@ -6,7 +6,7 @@ from libs.common.contracts.operations import CONTRACT
 from libs.common.service import Service
 from libs.common.settings import Settings
 from services.operations import alerts, archives, daily, integrity, preflight, rehearsals, witnessed
-from services.operations.backups import told
+from services.operations.backups import series, told
 from services.operations.deployments import checklist, guides, records, reviews, uploads
 from services.operations.reports import dora, files, making, pages, quality, streak
 from services.operations.runbook import answers
@@ -48,4 +48,5 @@ def make_service(settings: Settings) -> Service:
                 archives.QUALITY: settings.quality_report_retention_days,
             }
         ),
+        gauges=series.measure,
     )

@@ -7,7 +7,7 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from typing import Any
 import httpx2
 import pytest
 import pytest_asyncio
+from prometheus_client import REGISTRY
 
 from deploy.installation import gateway_secrets, keeper_token
 from libs.common.contracts.gateway.tokens import token_issued, token_revoked
 from libs.common.contracts.operations.backups import backup_finished
 from libs.common.settings import Settings
 from services.gateway.identity.keeper import USER, admit_keeper
+from services.operations.backups import series
 from services.operations.service import make_service
 from tests.http_edge import Http
 from tests.integration.backup_desk import SECRET, worker_environment
@@ -84,6 +86,49 @@ async def test_the_keeper_comes_in_by_itself_and_may_do_nothing_else(edge: Http)
     assert (await operator.get(BACKUPS)).status_code == 200
     assert (await operator.post(f"{BACKUPS}/report", json=result(edge.stack))).status_code == 403
     assert (await operator.get(DUTIES)).status_code == 403
+
+
+def shown(name: str, **labels: str) -> float | None:
+    """A series of the operations service as a scraper sees it."""
+    return REGISTRY.get_sample_value(name, labels)
+
+
+async def test_a_scraper_sees_how_old_backups_are_and_what_room_is_left(edge: Http) -> None:
+    stack, keeper = edge.stack, edge.of(keeper_token(SECRET))
+    pool = stack.running["operations"].pool
+    at, free = "headgate_backup_timestamp_seconds", "headgate_backup_free_bytes"
+    await series.measure(pool, REGISTRY)
+    assert (shown(at), shown("headgate_rehearsal_valid_timestamp_seconds"), shown(free, place="folder")) == (0, 0, None)
+    told = result(stack, hours_ago=3)
+    assert (await keeper.post(f"{BACKUPS}/report", json=told)).status_code == 201
+    await series.measure(pool, REGISTRY)
+    assert shown(at) == pytest.approx(datetime.fromisoformat(told["recovery_point"]).timestamp(), rel=0, abs=0.01)
+    assert (shown(free, place="folder"), shown("headgate_backup_size_bytes")) == (1000 << 20, 100 << 20)
+    # One that could not be made changes nothing of the newest good one, but tells of the room.
+    stack.clock.advance(hours=1)
+    broken = result(stack, backup_id=None, recovery_point=None, good=False, problems=["no room"], free_bytes=5)
+    assert (await keeper.post(f"{BACKUPS}/report", json=broken)).status_code == 201
+    await series.measure(pool, REGISTRY)
+    assert shown(at) == pytest.approx(datetime.fromisoformat(told["recovery_point"]).timestamp(), rel=0, abs=0.01)
+    assert shown(free, place="folder") == 5
+    # In a bucket nobody can say what room is left, and so nothing is said.
+    stack.clock.advance(hours=1)
+    assert (await keeper.post(f"{BACKUPS}/report", json=result(stack, place="s3", free_bytes=None))).status_code == 201
+    await series.measure(pool, REGISTRY)
+    assert (shown(free, place="folder"), shown(free, place="s3")) == (None, None)
+    # A rehearsal counts if it held.
+    held = stack.clock()
+    for valid in (True, False):
+        stack.clock.advance(hours=1)
+        ended = stack.clock() - timedelta(seconds=1)
+        rehearsal = {
+            "backup_id": "20260501T021500Z-abcdef", "restore_valid": valid, "problems": [] if valid else ["a row"],
+            "started_at": (ended - timedelta(seconds=9)).isoformat(), "finished_at": ended.isoformat(),
+        }  # fmt: skip
+        assert (await keeper.post("/api/ops/dr/rehearsal/report", json=rehearsal)).status_code == 201
+        held = ended if valid else held
+        await series.measure(pool, REGISTRY)
+        assert shown("headgate_rehearsal_valid_timestamp_seconds") == pytest.approx(held.timestamp(), rel=0, abs=0.01)
 
 
 async def test_a_new_cluster_secret_is_a_new_token_and_what_people_decided_stays(edge: Http) -> None:

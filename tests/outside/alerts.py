@@ -25,11 +25,13 @@ from libs.common.topology import Topology
 from tests.local_traffic import OPS, client, started
 from tests.outside import audit_alerts, waiting_alerts
 from tests.outside.handles import execute, signalled, subscribed
+from tests.outside.waiting_alerts import LONG_S
 from tests.outside.watch import WITHIN_S, Watch, titles
 from tests.outside.world import World, check, until
 from tests.receiver import Receiver
 from tests.witnesses import WitnessProcess
 
+BACKUPS = "/api/ops/backups"
 SLOW = "/api/ops/performance/api-latency"
 ADMIT = "/api/gates/release/admit"
 ELSEWHERE = {"HeadgateAuditForkSeen"}  # the step about the fork of the audit log fires it
@@ -51,7 +53,7 @@ def step(world: World) -> None:
     folder = world.folder / "alerts"
     folder.mkdir()
     with audit_alerts.witnessed(folder) as (witness, environment):
-        stack = LocalStack(folder / "data", env=ENVIRONMENT | environment)
+        stack = LocalStack(folder / "data", env=ENVIRONMENT | environment, keeper=True)
         with started(stack), client(stack) as http:
             watch = Watch(world.tools.prometheus, folder, stack)
             with watch.watching():
@@ -66,6 +68,7 @@ def _break(watch: Watch, stack: LocalStack, http: httpx2.Client, witness: Witnes
     watch.await_fired("Watchdog")
     until("all are scraped", lambda: len(watch.query('up{job="headgate"} == 1')) == len(SERVICES), WITHIN_S)
     _frozen_services(watch, stack, http)
+    _stopped_keeper(watch, stack, http)
     _no_go(watch, http)
     _overdue(watch, http)
     _leaving_receiver(watch, http)
@@ -73,7 +76,7 @@ def _break(watch: Watch, stack: LocalStack, http: httpx2.Client, witness: Witnes
     _long_deaf_receiver(watch, stack)
     _unreadable_messages(watch, stack)
     _forgotten_service(watch)
-    _no_table(watch, stack, http)
+    _no_column(watch, stack, http)
     waiting_alerts.step(watch, stack, http)
     _no_bus(watch, stack)
     audit_alerts.step(watch, stack, http, witness)
@@ -111,6 +114,20 @@ def _frozen_services(watch: Watch, stack: LocalStack, http: httpx2.Client) -> No
         check(set(answers) <= {503, 504}, f"of frozen services came {set(answers)}")
         watch.await_fired(*broken)
     watch.await_over("HeadgateServiceDown")
+
+
+def _stopped_keeper(watch: Watch, stack: LocalStack, http: httpx2.Client) -> None:
+    """The keeper has made a backup and is stopped, as if that were 27 hours ago."""
+    until("a backup is told of", lambda: http.get(BACKUPS).json(), LONG_S)
+    stack.halt("keeper")
+    made = http.get(BACKUPS).json()
+    check([one["good"] for one in made] == [True], f"the keeper told of {made}")
+    until("its age is seen", lambda: watch.query("time() - max(headgate_backup_timestamp_seconds) < 600"), WITHIN_S)
+    watch.still("HeadgateBackupOld")
+    earlier = "to_jsonb((detail ->> 'recovery_point')::timestamptz - interval '27 hours')"
+    moved = f"UPDATE operations.job_run SET detail = jsonb_set(detail, '{{recovery_point}}', {earlier})"
+    asyncio.run(execute(stack, f"{moved} WHERE job_name = 'backup'"))
+    watch.await_fired("HeadgateBackupOld")
 
 
 def _no_go(watch: Watch, http: httpx2.Client) -> None:
@@ -193,14 +210,14 @@ def _forgotten_service(watch: Watch) -> None:
     watch.await_over("HeadgateServiceMissing")
 
 
-def _no_table(watch: Watch, stack: LocalStack, http: httpx2.Client) -> None:
-    """A table of the tracker is gone: it can't apply what it hears."""
+def _no_column(watch: Watch, stack: LocalStack, http: httpx2.Client) -> None:
+    """A column is gone that the tracker writes, but never measures: it lives, and can't apply what it hears."""
     watch.still("HeadgateHandlersFail")
-    asyncio.run(execute(stack, "ALTER TABLE tracker.item RENAME TO item_gone"))
+    asyncio.run(execute(stack, "ALTER TABLE tracker.board RENAME COLUMN decided_at TO gone"))
     for _ in range(6):
         check(http.post(f"{OPS}/run", json={}).status_code == 200, "no run")
     watch.await_fired("HeadgateHandlersFail")
-    asyncio.run(execute(stack, "ALTER TABLE tracker.item_gone RENAME TO item"))
+    asyncio.run(execute(stack, "ALTER TABLE tracker.board RENAME COLUMN gone TO decided_at"))
 
 
 def _no_bus(watch: Watch, stack: LocalStack) -> None:

@@ -16,6 +16,7 @@ import httpx2
 import yaml
 
 from deploy.embedded import free_port
+from libs.common.cloudevents import format_time
 from libs.common.contracts import SERVICES
 from libs.slo.rules import ALERTS
 from services.governance.domain.samples import Sample
@@ -189,6 +190,10 @@ def check_series(monitoring: Monitoring) -> None:
         world.post(f"/api/subscriptions/{made['subscription_id']}/test", status=200, json={})
         until("the sample", lambda: receiver.got)
         check(world.http.delete(f"/api/subscriptions/{made['subscription_id']}").status_code == 200, "it stays")
+    now = format_time(datetime.now(UTC))
+    backup = {"backup_id": "20260501T021500Z-abcdef", "started_at": now, "finished_at": now, "recovery_point": now}
+    room = {"good": True, "size_bytes": 1 << 20, "free_bytes": 1 << 30}
+    world.post("/api/ops/backups/report", status=201, json=backup | room)  # what room is left is nowhere before a word
     world.run_release()  # a share of GO is none before a verdict that Prometheus saw come
     for service in SERVICES:  # each has answered something
         world.get(f"/api/dead-letters/{service}")

@@ -25,7 +25,7 @@ BOUNDED = {
     "method": "seven, else OTHER", "route": "templates of the contracts", "status": "of HTTP, of items, of requests",
     "operation": "the contracts", "outcome": "applied, refused, failed", "type": "events of the contracts",
     "result": "allowed and denied", "role": "built in", "gate": "policies in force", "decision": "go and no_go",
-    "channel": "kinds of channels", "state": "of deliveries and circuits",
+    "channel": "kinds of channels", "state": "of deliveries and circuits", "place": "folder and s3",
 }  # fmt: skip
 # What no label may ever be: it grows with people, releases or time, or it tells who somebody is.
 UNBOUNDED = {"actor", "user", "username", "subject", "version", "item", "item_id", "token", "address", "ip", "path",
