@@ -10,7 +10,7 @@ import { loadWords } from "./words/index.js";
 
 applyTheme();
 hear({ signedOut: lost, stepUp: askForCode, otherSession: stillThem });
-document.addEventListener("click", followLinks);
+followLinks();
 const place = /** @type {HTMLElement} */ (document.getElementById("console"));
 const worded = loadWords().catch(() => {
   window.dispatchEvent(new Event("headgate-again"));

@@ -1,5 +1,6 @@
 // Who is reading: signing in and out, rights, and the site that is looked at.
 import { Problem, askWho, order } from "./client.js";
+import { place, setQuery, watchPlace } from "../router.js";
 import { connect, disconnect, hearEnd } from "./events.js";
 
 /** @typedef {{role: string, sites: string[], permissions: string[]}} Power */
@@ -14,12 +15,14 @@ let other = null;
 /** @type {Promise<boolean>|null} */
 let looking = null;
 let leaving = false;
+/** The site that was heard of last. */
+let heard = "";
 /** @type {Set<() => void>} */
 const watchers = new Set();
 /** All tabs of this browser have one session: each tells the others when it begins and ends. */
 const tabs = new BroadcastChannel("headgate.session");
 const SITE = "headgate.site";
-/** Of this tab: what is looked at here does not change because somebody looks elsewhere in another one. */
+/** Of this tab, where the address names none: what is looked at here does not change because somebody looks elsewhere in another one. */
 let chosen = sessionStorage.getItem(SITE) ?? localStorage.getItem(SITE);
 
 /** Be told when somebody came in, left or chose another site. @param {() => void} tell */
@@ -58,27 +61,50 @@ export const sitesOf = (permission) => [...new Set(holding(permission).flatMap((
 /** Whether they may do it anywhere. @param {string} permission */
 export const mayAnywhere = (permission) => sitesOf(permission).length > 0;
 
-/** The site that is looked at: what was chosen, else the first of the reader's, `global` for who may see all. */
+/** @param {string|null} name */
+const sees = (name) => name !== null && [name, "*"].some((one) => (me ?? before)?.sites.includes(one));
+const named = () => place().query.get("site");
+
+/** The site that the address names though the reader may not see it; null: none. */
+export const strangeSite = () => (named() && (me ?? before) && !sees(named()) ? named() : null);
+
+/** The site that is looked at: that of the address, else what was chosen, else the first of the reader's, `global` for who may see all. */
 export function site() {
-  const who = me ?? before;
-  if (chosen && (who === null || who.sites.includes("*") || who.sites.includes(chosen))) return chosen;
-  return who?.sites.length && !who.sites.includes("*") ? who.sites[0] : "global";
+  const found = [named(), chosen].find(sees);
+  if (found) return found;
+  const { sites = [] } = me ?? before ?? {};
+  return sites.length && !sites.includes("*") ? sites[0] : "global";
 }
 
 /** Hear of the site that is looked at, and of what is of no site or of all, as far as the reader may. */
-const hear = () => connect([...new Set([site(), ...(may("event:read", "global") ? ["global"] : [])])]);
+function hear() {
+  heard = site();
+  connect([...new Set([heard, ...(may("event:read", "global") ? ["global"] : [])])]);
+}
 
 /** What somebody may, to compare. @param {Me|null} who */
 const rightsOf = (who) => JSON.stringify([who?.role, who?.sites, who?.permissions, who?.grants, who?.powers]);
 
-/** @param {string} name */
+/** Look at another site, at the same place. @param {string} name */
 export function chooseSite(name) {
-  chosen = name;
-  sessionStorage.setItem(SITE, name);
   localStorage.setItem(SITE, name); // where the next tab begins
+  setQuery({ site: name }, {});
+}
+
+/** Who has more than one site has it in each address, so that it can be shared. */
+function nameSite() {
+  if (me === null || strangeSite()) return;
+  if (!named() && (me.sites.length > 1 || me.sites.includes("*"))) setQuery({ site: site() });
+  chosen = site();
+  sessionStorage.setItem(SITE, chosen);
+}
+
+watchPlace(() => {
+  nameSite();
+  if (me === null || heard === site()) return;
   hear();
   tellAll();
-}
+});
 
 /** Find out who is reading. Raises `Problem`, but not where nobody is signed in. */
 export async function begin() {
@@ -88,6 +114,7 @@ export async function begin() {
     me = found.me;
     other = null;
     hear();
+    nameSite();
     tabs.postMessage(found.me.session_id);
   } catch (problem) {
     if (!(problem instanceof Problem) || problem.status !== 401) throw problem;
@@ -125,6 +152,7 @@ async function look() {
   other = null;
   if (another) {
     hear();
+    nameSite();
     tellAll();
   }
   return true;

@@ -1,15 +1,15 @@
 // One verdict: why it is so, what it rests on, what would make it GO, and what people may do about it.
-import { html, useEffect } from "../vendor/preact.js";
+import { html } from "../vendor/preact.js";
 import { order, path } from "../api/client.js";
 import { sited, useAsked } from "../api/asking.js";
-import { chooseSite, may, reader, site } from "../api/session.js";
+import { may, site } from "../api/session.js";
 import { Deed } from "../parts/deed.js";
 import { Title } from "../parts/layout.js";
 import { say, sayRefused } from "../parts/notices.js";
 import { Chip, Sparkline, Verdict } from "../parts/marks.js";
 import { Shown } from "../parts/states.js";
 import { When, useNow } from "../parts/when.js";
-import { BASE, go, setQuery, usePlace } from "../router.js";
+import { BASE, go } from "../router.js";
 import { number, t, word } from "../words/index.js";
 import { Approvals } from "./verdict/approvals.js";
 import { Changes } from "./verdict/changes.js";
@@ -25,16 +25,7 @@ const ADMIT_MS = 60_000; // a GO may end by the clock alone
 
 /** @param {{gate: string, run: string}} props */
 export default function VerdictPage({ gate, run }) {
-  const linked = usePlace().query.get("site");
-  // A link that was shared names its site, since the one that is looked at is each reader's own.
-  const sites = reader()?.sites ?? [];
-  const goes = linked && linked !== site() && (sites.includes("*") || sites.includes(linked));
-  useEffect(() => {
-    if (!linked) return;
-    setQuery({ site: "" }); // used up: who chooses another site here means it
-    if (goes) chooseSite(linked);
-  }, [linked]);
-  const asked = useAsked(goes ? null : sited(path`/api/gates/${gate}/runs/${run}`));
+  const asked = useAsked(sited(path`/api/gates/${gate}/runs/${run}`));
   return html`<${Shown} asked=${asked}>${(/** @type {any} */ of) => html`<${Whole} run=${of} />`}<//>`;
 }
 
@@ -106,7 +97,7 @@ function JudgeAgain({ run }) {
 function CopyLink() {
   const copy = () => {
     const link = new URL(window.location.href);
-    link.searchParams.set("site", site());
+    link.searchParams.set("site", site()); // of who has only one, the address has none
     navigator.clipboard.writeText(link.href).then(() => say(t("copied")), sayRefused);
   };
   return html`<button type="button" onClick=${copy}>${t("share")}</button>`;

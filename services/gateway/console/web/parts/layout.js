@@ -3,7 +3,7 @@ import { Component, html, useEffect, useRef, useState } from "../vendor/preact.j
 import { forgetAll } from "../api/asking.js";
 import { get } from "../api/client.js";
 import { watchLine } from "../api/events.js";
-import { chooseSite, loadForThem, may, mayAnywhere, reader, signOut, site, sitesOf, stranger, watchSession } from "../api/session.js";
+import { chooseSite, loadForThem, may, mayAnywhere, reader, signOut, site, sitesOf, strangeSite, stranger, watchSession } from "../api/session.js";
 import { BASE, match, usePlace } from "../router.js";
 import { ROUTES } from "../routes.js";
 import { LANGUAGES, chooseLanguage, languageNow, t } from "../words/index.js";
@@ -155,6 +155,8 @@ function PageOf() {
     if (loaded.page) first.current = false;
   }, [path, loaded.page]);
   if (!route) return html`<h1 tabindex="-1">${t("not-found")}</h1><${Empty} title=${t("not-found.more")}><a href=${BASE}>${t("not-found.back")}</a><//>`;
+  const strange = strangeSite();
+  if (strange) return html`<h1 tabindex="-1">${t("problem.forbidden")}</h1><${Empty} title=${t("problem.strange-site", { site: strange })}><button type="button" onClick=${() => chooseSite(site())}>${site()}</button><//>`;
   if (route.permission && !(route.sited ? may : mayAnywhere)(route.permission)) {
     const there = sitesOf(route.permission);
     return html`<h1 tabindex="-1">${t("problem.forbidden")}</h1><${Empty} title=${there.length ? t("problem.elsewhere", { site: site() }) : t("problem.forbidden.more", { permission: route.permission })}>

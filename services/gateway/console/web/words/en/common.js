@@ -28,6 +28,7 @@ export default {
   "problem.forbidden": "You may not see this",
   "problem.forbidden.more": "Ask somebody who manages Headgate for the right “{permission}”.",
   "problem.elsewhere": "Not at the site {site}; look at another one:",
+  "problem.strange-site": "{site} is not one of your sites; look at one of them:",
   "problem.trace": "Trace",
   "problem.retry-in": "Try again in {count} s.",
   "not-found": "There is no such page",

@@ -28,6 +28,7 @@ export default {
   "problem.forbidden": "볼 권한이 없습니다",
   "problem.forbidden.more": "Headgate 관리자에게 “{permission}” 권한을 요청하세요.",
   "problem.elsewhere": "{site} 사이트에서는 볼 수 없습니다. 다른 사이트를 선택하세요:",
+  "problem.strange-site": "{site}: 볼 수 있는 사이트가 아닙니다. 다른 사이트를 선택하세요:",
   "problem.trace": "추적 번호",
   "problem.retry-in": "{count}초 뒤에 다시 시도하세요.",
   "not-found": "없는 쪽입니다",
