@@ -2,7 +2,7 @@
 import { html } from "../vendor/preact.js";
 import { order } from "../api/client.js";
 import { useAsked, useOrder } from "../api/asking.js";
-import { mayAll, mayAnywhere } from "../api/session.js";
+import { may, mayAll, mayAnywhere } from "../api/session.js";
 import { Title } from "../parts/layout.js";
 import { Hash, lasted, size } from "../parts/looking.js";
 import { Chip, Sparkline } from "../parts/marks.js";
@@ -43,7 +43,7 @@ function Newest({ asked }) {
         <dt>${t("backups.size")}</dt><dd>${made ? size(made.size_bytes) : "–"}${last.free_bytes !== null && ` · ${t("backups.free", { size: size(last.free_bytes) })}`}</dd>
         <dt>${t("backups.kept")}</dt><dd>${number(last.kept_count)}</dd>
         <dt>${t("backups.place")}</dt><dd>${word("backups.place", last.place)}${made && ` · ${t(made.encrypted ? "backups.encrypted" : "backups.clear")}`}</dd>
-        <dt>${t("backups.audit")}</dt><dd>${made ? html`<a href="${BASE}/audit?entry=${made.audit_seq}">${number(made.audit_seq)}</a> <${Hash} text=${made.audit_hash} />` : "–"}</dd></dl>`;
+        <dt>${t("backups.audit")}</dt><dd>${made ? html`${may("audit:read") ? html`<a href="${BASE}/audit?entry=${made.audit_seq}">${number(made.audit_seq)}</a>` : number(made.audit_seq)} <${Hash} text=${made.audit_hash} />` : "–"}</dd></dl>`;
   }}<//></section>`;
 }
 
