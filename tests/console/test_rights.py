@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -26,6 +27,13 @@ WHOLE = {
     "/reports": ["Make and keep it"],
     "/audit/verification": ["Verify all of it", "Verify what is new"],
 }
+
+BACKUP = {
+    "run_id": 1, "job_name": "backup", "status": "success", "started_at": "2026-11-30T09:00:00Z", "good": True,
+    "finished_at": "2026-11-30T09:01:00Z", "backup_id": "b-1", "recovery_point": "2026-11-30T09:00:00Z", "problems": [],
+    "backup_s": 1.0, "size_bytes": 1, "rows": 1, "messages": 1, "audit_seq": 4711, "audit_hash": "0" * 64,
+    "encrypted": True, "place": "folder", "kept_count": 1, "removed": [], "free_bytes": None,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +199,79 @@ def test_a_report_that_was_made_is_listed_whoever_hears_of_it(visit: Visitor, fi
     before = kept.count()
     page.get_by_role("button", name="Make and keep it").click()
     expect(kept).to_have_count(before + 1)
+
+
+def test_an_address_names_its_site_and_wins_where_that_may_be_seen(
+    visit: Visitor, filled: Filled, runs: dict[str, int]
+) -> None:
+    page = visit("/board?gate=first", role=BESIDE)
+    expect(page).to_have_url(re.compile(rf"gate=first&site={HERE}$"))
+    at(page, THERE)
+    expect(page).to_have_url(re.compile(rf"gate=first&site={THERE}$"))
+    link = page.get_by_role("navigation", name="Pages").get_by_role("link", name="Jobs")
+    link.focus()
+    expect(link).to_have_attribute("href", f"/console/jobs?site={THERE}")  # also where it is copied
+    link.click()
+    expect(page).to_have_url(re.compile(rf"/jobs\?site={THERE}$"))
+    pick = page.locator(".site-pick select")
+    at(page, HERE)
+    expect(page).to_have_url(re.compile(rf"/jobs\?site={HERE}$"))
+    page.go_back()
+    expect(pick).to_have_value(THERE)
+    page.go_back()
+    page.go_back()
+    expect(pick).to_have_value(HERE)
+    expect(page).to_have_url(re.compile(rf"gate=first&site={HERE}$"))
+    # An address wins over what was chosen here, and changes nothing in other tabs.
+    other = page.context.new_page()
+    other.goto(f"/console{verdict(runs, THERE)}?site={THERE}")
+    expect(other.get_by_role("heading", level=1)).to_contain_text("shop 1.0.0")
+    expect(other.locator(".site-pick select")).to_have_value(THERE)
+    page.goto("/console/jobs")
+    expect(page).to_have_url(re.compile(rf"/jobs\?site={HERE}$"))
+
+
+def test_an_address_of_a_site_that_is_not_ones_own_shows_nothing_of_another(
+    visit: Visitor, filled: Filled, runs: dict[str, int]
+) -> None:
+    page = visit(role=OWN)
+    asked: list[str] = []
+    page.goto(f"/console/?site={THERE}")
+    page.on("request", lambda one: asked.append(one.url))
+    page.goto(f"/console{verdict(runs, HERE)}?site={THERE}")
+    expect(page.get_by_text(f"{THERE} is not one of your sites")).to_be_visible()
+    assert [one for one in asked if "/runs/" in one and "/api/" in one] == []
+    page.get_by_role("main").get_by_role("button", name=HERE).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("shop 1.0.0")
+
+
+def test_the_audit_list_hears_of_the_gateway_and_of_all_sites(
+    visit: Visitor, filled: Filled, runs: dict[str, int]
+) -> None:
+    page = visit("/audit", role="auditor")
+    expect(page.locator("table.rows tbody tr").first).to_be_visible()
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    newer = page.locator("p.newer button")
+    with filled.http() as http:
+        ok(http.post("/api/users", json={"username": "heard", "role": "viewer", "sites": [HERE]}))
+        expect(newer).to_contain_text("since: show what is new")
+        newer.click()
+        expect(newer).to_have_count(0)
+        here = visit("/audit?here=1", role="auditor")  # of global alone
+        for one in (page, here):
+            expect(one.get_by_text("Live", exact=True)).to_be_visible()
+        where = {"subject": "heard", "version": "1"}
+        ok(http.post("/api/signals/junit", params={**where, "site": HERE}, content=FAILED))
+        expect(newer).to_be_visible()
+        assert here.locator("p.newer button").count() == 0
+        ok(http.post("/api/signals/junit", params=where, content=FAILED))
+        expect(here.locator("p.newer button")).to_be_visible()
+
+
+def test_who_may_not_read_the_audit_log_is_not_led_there(visit: Visitor, filled: Filled) -> None:
+    for role, count in (("operator", 0), ("manager", 1)):
+        page = visit(role=role)
+        page.route("**/api/ops/backups?*", lambda route: route.fulfill(json=[BACKUP]))
+        page.goto("/console/backups")
+        expect(page.get_by_text("4,711").first).to_be_visible()
+        assert page.get_by_role("main").get_by_role("link", name="4,711").count() == count

@@ -49,7 +49,7 @@ export function hearEnd(tell) {
   onEnd = tell;
 }
 
-/** Begin to hear, from now on, of these sites. @param {string[]} sites */
+/** Begin to hear, from now on, of these sites; none: of all that the reader may. @param {string[]} sites */
 export function connect(sites) {
   disconnect();
   wanted = sites;

@@ -17,6 +17,8 @@ let looking = null;
 let leaving = false;
 /** The site that was heard of last. */
 let heard = "";
+/** A page that shows all sites hears of all. */
+let wide = false;
 /** @type {Set<() => void>} */
 const watchers = new Set();
 /** All tabs of this browser have one session: each tells the others when it begins and ends. */
@@ -79,7 +81,17 @@ export function site() {
 /** Hear of the site that is looked at, and of what is of no site or of all, as far as the reader may. */
 function hear() {
   heard = site();
-  connect([...new Set([heard, ...(may("event:read", "global") ? ["global"] : [])])]);
+  connect(wide ? [] : [...new Set([heard, ...(may("event:read", "global") ? ["global"] : [])])]);
+}
+
+/** Hear of all the reader's sites; returns what ends it. */
+export function hearAll() {
+  const turn = (/** @type {boolean} */ on) => {
+    wide = on;
+    if (me !== null) hear();
+  };
+  turn(true);
+  return () => turn(false);
 }
 
 /** What somebody may, to compare. @param {Me|null} who */

@@ -1,8 +1,8 @@
 // The audit log: who did what to what, when, from where, with what outcome. Entries never change; each look at them is noted too.
-import { html, useEffect, useState } from "../vendor/preact.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { sited } from "../api/asking.js";
 import { listen } from "../api/events.js";
-import { site } from "../api/session.js";
+import { hearAll, site } from "../api/session.js";
 import { Title } from "../parts/layout.js";
 import { Paged, usePaged } from "../parts/paged.js";
 import { Empty } from "../parts/states.js";
@@ -14,7 +14,7 @@ import { AuditTabs, Outcome, short } from "./audit/shared.js";
 
 const TIMES = ["after", "before"];
 const PLAIN = ["text", "actor", "action", "type", "resource_type", "resource_id", "outcome", "issue", "trace_id"];
-const HEARD = ["governance.", "tracker.", "notifier.", "operations.", "audit.", "metrics."];
+const HEARD = ["gateway.", "governance.", "tracker.", "notifier.", "operations.", "audit.", "metrics."];
 
 /** What is asked for, from the address. @param {URLSearchParams} query */
 export function wantedOf(query) {
@@ -38,7 +38,7 @@ export default function Audit() {
   return html`<${Title} side=${html`<a class="button" href=${csv} download>${t("audit.export")}</a>`}>${t("audit.title")}<//>
     <${AuditTabs} />
     <${Filters} key=${query.toString().replace(/(^|&)entry=\d*/, "")} query=${query} />
-    <${Newer} at=${paged.asked.at} reload=${paged.asked.reload} />
+    <${Newer} at=${paged.asked.at} here=${!!query.get("here")} reload=${paged.asked.reload} />
     <${Paged} paged=${paged}>${(/** @type {any[]} */ rows) => (rows.length || paged.next ? html`<${Entries} rows=${rows} open=${setOpen} />` : html`<${Empty} title=${t("audit.empty")}><p>${t("audit.empty.more")}</p><//>`)}<//>
     ${open && html`<${EntryDrawer} key=${open} seq=${open} close=${() => setOpen("")} />`}`;
 }
@@ -64,12 +64,28 @@ function Filters({ query }) {
   </form>`;
 }
 
-/** That more has happened since: the list is only asked for by a person, since that is noted. @param {{at: number, reload: () => void}} props */
-function Newer({ at, reload }) {
+/** That more has happened since: the list is only asked for by a person, since that is noted.
+ * @param {{at: number, here: boolean, reload: () => void}} props `here`: of the site that is looked at alone */
+function Newer({ at, here, reload }) {
   const [count, setCount] = useState(0);
-  useEffect(() => setCount(0), [at]);
-  useEffect(() => listen(HEARD, () => setCount((before) => before + 1)), []);
-  return html`<p role="status" class="newer">${count > 0 && html`<button type="button" onClick=${reload}>${t("audit.newer", { count })}</button>`}</p>`;
+  const [gap, setGap] = useState(false);
+  const begun = useRef(false);
+  useEffect(() => {
+    setCount(0);
+    setGap(false);
+  }, [at]);
+  useEffect(hearAll, []);
+  useEffect(
+    () =>
+      listen(HEARD, (event) => {
+        if (event === null) {
+          setGap(begun.current); // the first is the beginning
+          begun.current = true;
+        } else if (!event.type.includes(".counted.") && (!here || event.site === site())) setCount((before) => before + 1); // what is counted, each minute, is of this look, too
+      }),
+    [here],
+  );
+  return html`<p role="status" class="newer">${(gap || count > 0) && html`<button type="button" onClick=${reload}>${gap ? t("audit.newer.unknown") : t("audit.newer", { count })}</button>`}</p>`;
 }
 
 /** @param {{rows: any[], open: (seq: string) => void}} props */

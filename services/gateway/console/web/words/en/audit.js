@@ -26,6 +26,7 @@ export default {
   "audit.clear": "Clear",
   "audit.newer.one": "{count} event since: show what is new",
   "audit.newer.other": "{count} events since: show what is new",
+  "audit.newer.unknown": "There may be more since: look again",
   "audit.searched": "Nothing among the entries searched so far; go on with the button below.",
   "audit.seq": "No.",
   "audit.time": "When",

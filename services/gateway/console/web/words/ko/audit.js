@@ -25,6 +25,7 @@ export default {
   "audit.further": "필터 더 보기",
   "audit.clear": "지우기",
   "audit.newer.other": "이후 이벤트 {count}건: 새 기록 보기",
+  "audit.newer.unknown": "이후 기록이 더 있을 수 있습니다: 다시 조회",
   "audit.searched": "지금까지 찾은 기록에는 없습니다. 아래 단추로 계속 찾으세요.",
   "audit.seq": "번호",
   "audit.time": "시각",
