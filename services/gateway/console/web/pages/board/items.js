@@ -42,9 +42,10 @@ export function useItems(gate, all) {
   useEffect(
     () =>
       listen(["tracker.item.", "tracker.board."], (event) => {
+        if (event && event.site !== site()) return; // what is told of the installation is of another board
         const item = event?.data?.item;
-        if (event === null || !item) reload();
-        else if (item.gate === gate && event.site === site()) {
+        if (!item) reload();
+        else if (item.gate === gate) {
           // Events leave out the rule's detail, which stays as it was.
           patch((data) => ({ ...data, items: put(data.items, { ...data.items.find((/** @type {Item} */ one) => one.id === item.id), ...item }) }));
           if (loading.current) reload(); // the answer on its way may be of before this
