@@ -105,6 +105,11 @@ def test_a_file_that_can_not_be_answered_is_not_mounted(http: Http, result: Any)
         binding_of(Query("gateway.paper.get", result=result, permission="me:read", http=http))
 
 
+def test_a_bare_list_that_goes_on_takes_a_cursor_and_a_limit() -> None:
+    with pytest.raises(MountError, match="cursor"):
+        binding_of(Query("gateway.paper.list", result=list[str], permission="me:read", http=GET("/x", after="name")))
+
+
 def test_nothing_that_changes_anything_takes_a_password() -> None:
     with pytest.raises(MountError, match="Basic"):
         binding_of(Command("gateway.paper.fold", permission="me:read", http=POST("/x", basic=True)))
