@@ -10,6 +10,7 @@ import asyncio
 import random
 import shutil
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -35,7 +36,7 @@ from typing import Any
 from libs.common.contracts.governance.signals import signal_recorded
 """
 HEARD = "SELECT event_id::text FROM tracker.inbox WHERE consumer = 'tracker-events'"
-TOLD = "SELECT event_id::text FROM audit.entry WHERE type = $1"
+TOLD = "SELECT event_id::text FROM audit.entry WHERE type = $1 AND time >= $2"
 LETTERS = "SELECT message_id, state FROM tracker.dead_letters WHERE message_type = $1"
 
 
@@ -63,14 +64,14 @@ async def letters(database_url: str) -> dict[str, int]:
         await connection.close()
 
 
-async def unheard(database_url: str) -> list[str]:
-    """What of the new event the tracker has neither applied nor kept."""
+async def unheard(database_url: str, since: datetime) -> list[str]:
+    """What of the new event, since it is heard, the tracker has neither applied nor kept."""
     connection = await asyncpg.connect(database_url)
     try:
+        told = {row["event_id"] for row in await connection.fetch(TOLD, signal_recorded.type, since)}
         known = {row["event_id"] for row in await connection.fetch(HEARD)}
         kept = await connection.fetch(LETTERS, signal_recorded.type)
         known |= {row["message_id"] for row in kept if row["state"] == "waiting"}
-        told = {row["event_id"] for row in await connection.fetch(TOLD, signal_recorded.type)}
         return sorted(told - known)
     finally:
         await connection.close()
@@ -94,7 +95,7 @@ async def newer(seed: int, seconds: float, folder: Path) -> Verdict:
         await fleet.bring("older")
         url = fleet.servers.database_url
         await asyncio.to_thread(fleet.prepare, "newer")  # expand: while only the older version runs
-        driver = fleet.driver()
+        heard_since, driver = datetime.now(UTC), fleet.driver()
         async with driver.load(RATE_PER_S, rng):
             await asyncio.sleep(2)
             alone = await letters(url)
@@ -104,11 +105,11 @@ async def newer(seed: int, seconds: float, folder: Path) -> Verdict:
             await asyncio.sleep(2)
             back = await letters(url)
         verdict = await fleet.verdict(seed, "newer", began, faults, driver)
-        verdict.problems += [f"neither applied nor kept: {one}" for one in await unheard(url)]
+        verdict.problems += [f"neither applied nor kept: {one}" for one in await unheard(url, heard_since)]
         fleet.start("newer", "tracker")
         await fleet.ready("newer", "tracker")
         last = await taken_up(url)
-        verdict.problems += [f"never applied: {one}" for one in await unheard(url)]
+        verdict.problems += [f"never applied: {one}" for one in await unheard(url, heard_since)]
         note = f"letters before {alone}, with the newer version {up}, after the rollback {back}, at last {last}"
         verdict.notes.append(note)
         if not alone.get("waiting") or set(up) != {"replayed"} or set(back) != {"replayed", "waiting"}:
