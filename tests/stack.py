@@ -175,10 +175,11 @@ class Stack:
     async def query(
         self, query: Query, params: BaseModel | dict[str, Any] | None = None, *, site: str = "global",
         actor: str = "ann", sites: tuple[str, ...] = ("*",), permissions: tuple[str, ...] = (),
+        role: str = "",
     ) -> Answer:  # fmt: skip
         """Ask a question."""
         values = params.model_dump(mode="json", exclude_unset=True) if isinstance(params, BaseModel) else params or {}
-        data = orjson.dumps({"params": values, "sites": sites, "permissions": permissions})
+        data = orjson.dumps({"params": values, "sites": sites, "permissions": permissions, "role": role})
         reply = await self.bus.ask(query, self.envelope(query, site, actor), data)
         return Answer(reply.status, reply.body)
 

@@ -137,6 +137,7 @@ class QueryServer:
             permissions=frozenset(data.get("permissions", ())),
             message=envelope,
             asker=self._asker,
+            role=str(data.get("role", "")),
         )
         with span(
             self._service,

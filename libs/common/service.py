@@ -208,7 +208,8 @@ class Tx:
 class Read:
     """The context of a question: a pool to read from, and who asks about which site.
 
-    ``sites`` is what the asker may see (``*`` for all); ``permissions`` what the asker's role allows.
+    ``sites`` is what the asker may see (``*`` for all); ``permissions`` what the asker's role allows. ``role`` is the
+    asker's own, "" where a service asks.
     """
 
     pool: asyncpg.Pool
@@ -219,6 +220,7 @@ class Read:
     permissions: frozenset[str] = frozenset()
     message: CloudEvent | None = None
     asker: Asker | None = None
+    role: str = ""
 
     def sites_of(self, only_site: str | None) -> list[str] | None:
         """The sites to look at: that one, else all that the asker may see; None: every site. Raises `Forbidden`."""

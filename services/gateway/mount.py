@@ -278,6 +278,7 @@ async def _ask(
     scope = {
         "sites": principal.sites,
         "permissions": _sorted(principal.permissions),
+        "role": principal.role,
     }
 
     async def ask(asked: dict[str, Any]) -> Reply:

@@ -20,7 +20,18 @@ from libs.judge.approvals import Approved, Evidence, may_approve, void_of, weigh
 from libs.judge.plain import plain
 from libs.judge.policy import Policy
 from services.governance.catalog import Catalog
-from services.governance.exceptions.voters import Thing, lock, people_of, say, speaker, stand_in
+from services.governance.exceptions.voters import (
+    SELECT_SAID,
+    Thing,
+    Voter,
+    check_unsaid,
+    lock,
+    people_of,
+    say,
+    speaker,
+    stand_in,
+    your_word,
+)
 from services.governance.standing import approval_of
 
 SELECT_WRITERS = """
@@ -41,18 +52,12 @@ async def approve_policy(catalog: Catalog, tx: Tx, body: SealedPolicyWord) -> Po
     policy = await _in_force(catalog, tx.connection, body.gate, tx.site)
     if policy is None or not policy.publish_approvals:
         raise Conflict(f"The policy of the gate {body.gate} wants no approvals of its texts; publish it.")
-    writers = [row["writer"] for row in await tx.connection.fetch(SELECT_WRITERS, body.gate, tx.site, body.digest)]
-    if not writers:
-        raise NotFound("No draft or version of this site has that digest; save the text as the draft first.")
-    thing = Thing(tx.site, body.gate, "", "", "policy")
+    thing = _thing(tx.site, body.gate)
     await lock(tx, thing)
     people = await people_of(tx.connection, tx.site)
     absent = body.on_behalf_of
     voter = speaker(tx, people, body.caller_role) if absent is None else await stand_in(tx, people, absent)
-    if not any(may_approve(terms, voter.role, voter.groups) for terms in policy.publish_approvals):
-        raise Forbidden(f"This policy wants the word of {' and of '.join(map(who, policy.publish_approvals))}.")
-    if wrote := {voter.actor, voter.person} & people.humans_of(writers):
-        raise Forbidden(f"{min(wrote)} wrote this text; somebody else must approve it.")
+    _check_voter(policy, voter, people.humans_of(await _writers(tx.connection, tx.site, body)))
     evidence = _evidence(tx.site, policy, body.digest)
     row = await say(tx, thing, voter, "approved", body.reason, plain(evidence), evidence.sha256)
     told = PolicyApproved(**{**row, "digest": body.digest})
@@ -66,7 +71,7 @@ async def check_approved(catalog: Catalog, tx: Tx, gate: str, content: str) -> N
     if policy is None or not policy.publish_approvals:
         return
     text = PolicyText(gate=gate, digest=sha256(content.encode()).hexdigest())
-    await lock(tx, Thing(tx.site, gate, "", "", "policy"))
+    await lock(tx, _thing(tx.site, gate))
     found = await _state(tx.connection, tx.site, policy, text, tx, (tx.actor,))
     if found.pending:
         raise Conflict(f"This text can't be published yet. {' '.join(found.pending)} Save it as the draft, and have it "
@@ -76,7 +81,37 @@ async def check_approved(catalog: Catalog, tx: Tx, gate: str, content: str) -> N
 async def show_approvals(catalog: Catalog, read: Read, wanted: PolicyText) -> PolicyApprovals:
     """Where the approvals of a text stand. Raises `NotFound`."""
     policy = (await catalog.in_force(read.pool, wanted.gate, read.site)).both
-    return await _state(read.pool, read.site, policy, wanted, read, ())
+    state = await _state(read.pool, read.site, policy, wanted, read, ())
+    if not policy.publish_approvals:
+        return state
+    people = await people_of(read.pool, read.site)
+    writers = people.humans_of(await _writers(read.pool, read.site, wanted))
+    said = await read.pool.fetch(SELECT_SAID, *_thing(read.site, wanted.gate).key)
+    evidence = _evidence(read.site, policy, wanted.digest)
+
+    def check(voter: Voter) -> None:
+        _check_voter(policy, voter, writers)
+        check_unsaid(said, voter, evidence.sha256)
+
+    return state.model_copy(update={"your_word": await your_word(read, people, check)})
+
+
+async def _writers(source: Source, site: str, text: PolicyText) -> list[str]:
+    return [row["writer"] for row in await source.fetch(SELECT_WRITERS, text.gate, site, text.digest)]
+
+
+def _thing(site: str, gate: str) -> Thing:
+    return Thing(site, gate, "", "", "policy")
+
+
+def _check_voter(policy: Policy, voter: Voter, writers: frozenset[str]) -> None:
+    """Raise `NotFound` if nobody wrote the text; `Forbidden` to who did, and to who lacks the role or group wanted."""
+    if not writers:
+        raise NotFound("No draft or version of this site has that digest; save the text as the draft first.")
+    if not any(may_approve(terms, voter.role, voter.groups) for terms in policy.publish_approvals):
+        raise Forbidden(f"This policy wants the word of {' and of '.join(map(who, policy.publish_approvals))}.")
+    if wrote := {voter.actor, voter.person} & writers:
+        raise Forbidden(f"{min(wrote)} wrote this text; somebody else must approve it.")
 
 
 async def _in_force(catalog: Catalog, source: Source, gate: str, site: str) -> Policy | None:
@@ -98,8 +133,7 @@ async def _state(
     """``uncounted``: users whose word does not count, beside those who wrote the text."""
     evidence = _evidence(site, policy, text.digest)
     people = await people_of(source, site)
-    writers = [row["writer"] for row in await source.fetch(SELECT_WRITERS, text.gate, site, text.digest)]
-    barred = people.humans_of((*writers, *uncounted))
+    barred = people.humans_of((*await _writers(source, site, text), *uncounted))
     rows = [dict(row) for row in await source.fetch(SELECT_WORDS, site, text.gate)]
     about = {row["approval_id"]: row for row in rows if row["evidence"]["facts"] == text.digest}
     given = [approval_of(row) for row in about.values()]

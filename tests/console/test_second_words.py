@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.console.conftest import Visitor
-from tests.console.filling import PASSED, POLICY, Filled, ok, report
+from tests.console.filling import FAILED, PASSED, POLICY, Filled, ok, report
 from tests.console.test_verdict import address, failed, panel
 from tests.unit.governance.samples import sarif
 
@@ -135,6 +136,44 @@ def test_a_candidate_is_approved_for_somebody_who_is_away(visit: Visitor, stand_
     expect(page.locator(".verdict-head")).to_contain_text("GO with warnings")
     expect(panel(page, "Approvals")).to_contain_text("mia")
     expect(panel(page, "Approvals")).to_contain_text("by nora")
+
+
+def test_whose_word_would_be_refused_reads_why_in_place_of_buttons(visit: Visitor, stand_in: Filled) -> None:
+    with stand_in.http() as http:
+        report(http, "junit", "1.0", PASSED, subject="unheard")
+    at = address(_judged(stand_in, AWAY, "unheard"), AWAY)
+    other = panel(visit(at), "Approvals")
+    expect(other).to_contain_text("wants the word of roles manager; the role of owner is owner")
+    expect(other.get_by_role("button", name=re.compile("^(Approve|Refuse)"))).to_have_count(0)
+    page = visit(at, role="manager")
+    mine = panel(page, "Approvals")
+    _says(page, "Refuse", "the texts are missing")
+    expect(mine).to_contain_text("mia has said a word on this already")
+    expect(mine.get_by_role("button", name=re.compile("^(Approve|Refuse)"))).to_have_count(0)
+    _says(page, "Take it back: refused", "they are there")
+    expect(mine.get_by_role("button", name="Approve")).to_be_visible()
+
+
+def test_what_a_rule_forbids_can_be_refused_and_not_approved(visit: Visitor, stand_in: Filled) -> None:
+    with stand_in.http() as http:
+        report(http, "junit", "1.0", FAILED, subject="red")
+    page = visit(address(_judged(stand_in, AWAY, "red"), AWAY), role="manager")
+    approvals = panel(page, "Approvals")
+    expect(approvals).to_contain_text("It can't be approved while its rules forbid GO.")
+    expect(approvals.get_by_role("button", name="Refuse")).to_be_visible()
+    expect(approvals.get_by_role("button", name="Approve")).to_have_count(0)
+
+
+def test_who_wrote_a_policy_is_not_asked_to_approve_it(visit: Visitor, stand_in: Filled) -> None:
+    with stand_in.http("manager") as http:
+        text = ok(http.get(f"/api/policies/{AWAY}"))["parts"][0]["content"]
+        ok(http.put(f"/api/policies/{AWAY}/draft", json={"content": f"{text}# by mia\n"}))
+    beside = visit(f"/policies/{AWAY}", role="manager").get_by_role("complementary")
+    expect(beside).to_contain_text("mia wrote this text; somebody else must approve it.")
+    expect(beside.get_by_role("button", name="Approve")).to_have_count(0)
+    reading = visit(f"/policies/{AWAY}", role="nora")
+    reading.get_by_role("complementary").get_by_role("button", name="Approve").press("Enter")
+    expect(reading.get_by_role("dialog").get_by_label("For somebody else")).to_have_count(0)  # mia's would not count
 
 
 def test_a_policy_is_approved_for_somebody_who_is_away(visit: Visitor, stand_in: Filled) -> None:

@@ -35,8 +35,8 @@ async def word(stack: Stack, actor: str, evidence: str, command: Any = approve_c
     return await stack.command(command, body, actor=actor)
 
 
-async def state(stack: Stack) -> Any:
-    """Where the candidate's approvals stand."""
-    answer = await stack.query(show_approvals, APP)
+async def state(stack: Stack, **asker: Any) -> Any:
+    """Where the candidate's approvals stand. ``asker``: who asks, and in which role."""
+    answer = await stack.query(show_approvals, APP, **asker)
     assert answer.status == 200, answer
     return answer.json

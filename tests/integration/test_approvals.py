@@ -135,6 +135,30 @@ async def test_who_asked_who_told_and_who_is_nobody_cannot_approve(stack: Stack)
     assert (await word(stack, "bob", evidence, caller_role="operator")).json["run"]["decision"] == "go"
 
 
+async def test_the_answer_says_of_who_asks_what_an_order_would_be_told(stack: Stack) -> None:
+    evidence = (await begin(stack, "approvals: {count: 2, roles: [manager], groups: [qa]}"))["evidence_sha256"]
+    people = {"people": [{"name": "bob", "users": ["bob", "bob-admin"]}]}
+    await stack.command(GROUPS.publish, {"content": people, "reason": "one human"})
+    assert (await state(stack, actor="bob"))["your_word"] is None, "an older edge does not say in which role one asks"
+    assert (await state(stack, actor="bob", role="manager"))["your_word"] == {"refused": "", "on_behalf_of": []}
+    assert (await word(stack, "bob", evidence)).status == 201
+    for actor, role in (("ann", "manager"), ("eve", "operator"), ("bob-admin", "manager"), ("bob", "manager")):
+        told = (await state(stack, actor=actor, role=role))["your_word"]["refused"]
+        late = await word(stack, actor, evidence, caller_role=role)
+        assert (late.status in (403, 409), late.json["detail"]) == (True, told), actor
+    assert (await state(stack, actor="cem", role="manager"))["your_word"]["refused"] == ""
+    assert (await word(stack, "cem", evidence)).status == 201
+
+
+async def test_where_nobody_is_asked_any_more_nobodys_word_is_heard(stack: Stack) -> None:
+    evidence = (await begin(stack))["evidence_sha256"]
+    await word(stack, "bob", evidence)
+    await publish(stack, "")
+    told = (await state(stack, actor="cem", role="manager"))["your_word"]["refused"]
+    assert "wants no approvals" in told
+    assert (await word(stack, "cem", evidence)).json["detail"] == told
+
+
 async def test_two_users_of_one_person_count_once(stack: Stack) -> None:
     evidence = (await begin(stack))["evidence_sha256"]
     people = {"people": [{"name": "bob", "users": ["bob", "bob-admin"]}]}

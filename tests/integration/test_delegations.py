@@ -42,6 +42,19 @@ async def test_a_delegate_counts_as_who_is_away(stack: Stack) -> None:
     assert (await word(stack, "cem", evidence)).json["run"]["decision"] == "go"
 
 
+async def test_the_answer_names_for_whom_one_would_be_heard(stack: Stack) -> None:
+    evidence = (await begin(stack))["evidence_sha256"]
+    for absent in ("bob", "cem", "ann"):
+        assert (await hand_over(stack, absent, "eve")).status == 201
+    mine = (await state(stack, actor="eve", role="operator"))["your_word"]
+    assert ("role of eve is operator" in mine["refused"], mine["on_behalf_of"]) == (True, ["bob", "cem"])
+    assert (await word(stack, "cem", evidence)).status == 201
+    assert (await state(stack, actor="eve", role="operator"))["your_word"]["on_behalf_of"] == ["bob"]
+    assert (await word(stack, "eve", evidence, caller_role="operator", on_behalf_of="bob")).status == 201
+    assert (await state(stack, actor="eve", role="operator"))["your_word"]["on_behalf_of"] == []
+    assert (await state(stack, actor="fay", role="manager"))["your_word"] == {"refused": "", "on_behalf_of": []}
+
+
 async def test_nobody_stands_in_for_two_nor_for_who_asked(stack: Stack) -> None:
     evidence = (await begin(stack))["evidence_sha256"]
     for absent in ("bob", "cem", "ann"):
@@ -126,10 +139,18 @@ async def test_a_policy_that_wants_it_is_published_with_a_second_word_only(stack
     assert digest in late.json["detail"]
     assert (await say_of(stack, digest, "bob")).status == 404, "nobody has saved it"
     await stack.command(save_policy_draft, {"gate": "release", "content": TEXT}, actor="ann")
+    asked = {"gate": "release", "digest": digest}
+    for actor, role in (("ann", "manager"), ("bob", "operator")):
+        told = (await stack.query(show_policy_approvals, asked, actor=actor, role=role)).json["your_word"]["refused"]
+        assert (await say_of(stack, digest, actor, caller_role=role)).json["detail"] == told
     assert (await say_of(stack, digest, "ann")).status == 403, "she wrote it"
     assert (await say_of(stack, digest, "bob", caller_role="operator")).status == 403
+    mine = (await stack.query(show_policy_approvals, asked, actor="bob", role="manager")).json["your_word"]
+    assert mine == {"refused": "", "on_behalf_of": []}
     assert (await say_of(stack, digest, "bob")).json["pending"] == []
-    assert (await say_of(stack, digest, "bob")).status == 409
+    again = await say_of(stack, digest, "bob")
+    mine = (await stack.query(show_policy_approvals, asked, actor="bob", role="manager")).json["your_word"]
+    assert (again.status, again.json["detail"]) == (409, mine["refused"])
     own = await stack.command(publish_policy, {"gate": "release", "content": TEXT, "reason": "x"}, actor="bob")
     assert own.status == 409, "who publishes it does not approve it"
     body = {"gate": "release", "content": f"{TEXT}# edited\n", "reason": "x"}
@@ -155,4 +176,6 @@ async def test_over_http_the_edge_says_which_role_the_caller_has(stack: Stack) -
     assert (late.status_code, "wants no approvals" in late.json()["detail"]) == (409, True)
     forged = {k: v for k, v in said.items() if k != "gate"} | {"caller_role": "owner"}
     assert (await bob.post("/api/gates/release/approvals", json=forged)).status_code == 422
+    asked = await vera.get("/api/gates/release/approvals", params={"subject": "app", "version": "1.0"})
+    assert "wants no approvals" in asked.json()["your_word"]["refused"], "the edge said that somebody asked"
     await http.close()

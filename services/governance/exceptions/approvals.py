@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -31,8 +32,21 @@ from libs.common.service import Read, Table, Tx
 from libs.judge.approvals import Evidence, differing, in_words, may_approve, terms_of, void_of, weigh, who
 from libs.judge.plain import plain, read
 from libs.judge.policy import Policy
+from libs.judge.policy_model import ApprovalTerms
 from services.governance.catalog import Target
-from services.governance.exceptions.voters import People, Thing, Voter, lock, people_of, say, speaker, stand_in
+from services.governance.exceptions.voters import (
+    SELECT_SAID,
+    People,
+    Thing,
+    Voter,
+    check_unsaid,
+    lock,
+    people_of,
+    say,
+    speaker,
+    stand_in,
+    your_word,
+)
 from services.governance.gate import Looked, judged, look
 from services.governance.recheck import recheck
 from services.governance.runs import Judging, run_asked, to_run
@@ -141,7 +155,15 @@ async def show(judging: Judging, read: Read, wanted: GateTarget) -> Approvals:
     """Where a candidate's approvals stand now. Raises `NotFound`, `Invalid`."""
     target, policy = await _placed(judging, read.pool, read.site, wanted)
     looked = await look(read.pool, policy, target, read.now)
-    return await _state(read.pool, target, looked, await people_of(read.pool, read.site), read.now)
+    people = await people_of(read.pool, read.site)
+    state = await _state(read.pool, target, looked, people, read.now)
+    said = await read.pool.fetch(SELECT_SAID, *_thing(target).key)
+
+    def check(voter: Voter) -> None:
+        _check_voter(_terms(policy, target, looked), voter, frozenset(state.excluded))
+        check_unsaid(said, voter, looked.evidence.sha256)
+
+    return state.model_copy(update={"your_word": await your_word(read, people, check)})
 
 
 async def _placed(
@@ -160,9 +182,7 @@ def _thing(target: Target) -> Thing:
 async def _fits(tx: Tx, policy: Policy, target: Target, body: SealedWord) -> tuple[Looked, Voter, People]:
     """What there is now, if it is what was seen, and the voter, if it may say a word on it."""
     looked = await look(tx.connection, policy, target, tx.now)
-    wanted = terms_of(policy.approvals, int(bool(looked.standing.labels)))
-    if not wanted:
-        raise Conflict(f"The gate {target.gate} wants no approvals of {_named(target)}; run it.")
+    wanted = _terms(policy, target, looked)
     if body.evidence_sha256 != looked.evidence.sha256:
         why = await _difference(tx, target, body.evidence_sha256, looked.evidence)
         raise Conflict(
@@ -172,13 +192,26 @@ async def _fits(tx: Tx, policy: Policy, target: Target, body: SealedWord) -> tup
     people = await people_of(tx.connection, target.site)
     absent = body.on_behalf_of
     voter = speaker(tx, people, body.caller_role) if absent is None else await stand_in(tx, people, absent)
+    _check_voter(wanted, voter, await _excluded(tx.connection, target, looked, people))
+    return looked, voter, people
+
+
+def _terms(policy: Policy, target: Target, looked: Looked) -> Sequence[ApprovalTerms]:
+    """Whose word is wanted. Raises `Conflict` if nobody's is."""
+    wanted = terms_of(policy.approvals, int(bool(looked.standing.labels)))
+    if not wanted:
+        raise Conflict(f"The gate {target.gate} wants no approvals of {_named(target)}; run it.")
+    return wanted
+
+
+def _check_voter(wanted: Sequence[ApprovalTerms], voter: Voter, excluded: frozenset[str]) -> None:
+    """Raise `Forbidden` to who has not the role or group that is wanted, or is one of those whose word can't count."""
     if not any(may_approve(terms, voter.role, voter.groups) for terms in wanted):
         words = " and of ".join(who(terms) for terms in wanted)
         raise Forbidden(f"This gate wants the word of {words}; the role of {voter.person} is {voter.role}, the groups "
                         f"are {', '.join(voter.groups) or 'none'}.")  # fmt: skip
-    if excluded := {voter.actor, voter.person} & await _excluded(tx.connection, target, looked, people):
-        raise Forbidden(f"{min(excluded)} asked for this decision or told what it rests on; somebody else must say it.")
-    return looked, voter, people
+    if barred := {voter.actor, voter.person} & excluded:
+        raise Forbidden(f"{min(barred)} asked for this decision or told what it rests on; somebody else must say it.")
 
 
 async def _difference(tx: Tx, target: Target, sha256: str, now: Evidence) -> str:

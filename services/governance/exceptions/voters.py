@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -11,13 +11,15 @@ from typing import Any
 import asyncpg
 
 from libs.common import versions
+from libs.common.contracts.governance.approvals import YourWord
 from libs.common.contracts.governance.groups import GROUPS, Groups
 from libs.common.listing import Source
-from libs.common.problems import Conflict, Forbidden
-from libs.common.service import Tx
+from libs.common.problems import Conflict, Forbidden, Refusal
+from libs.common.service import Read, Tx
 from libs.common.versions import EVERYWHERE
 
 MAX_WORDS = 2_000  # on one thing: each verdict reads them
+MAX_STOOD_IN_FOR = 200  # persons that one is told of
 
 # Words on one thing are said one after the other, also before there is a row to lock.
 LOCK_THING = "SELECT pg_advisory_xact_lock(hashtextextended(array_to_string($1::text[], chr(31)), 0))"
@@ -33,12 +35,15 @@ WHERE site = $1 AND gate = $2 AND subject = $3 AND version = $4 AND about = $5 A
 
 # An account is its owner's: whoever answers for a machine can't agree with what it told.
 SELECT_OWNERS = "SELECT actor, owner FROM account_owners"
-SELECT_DELEGATION = """
-SELECT role FROM delegations
-WHERE site = $1 AND from_user = $2 AND to_user = $3 AND begins_at <= $4 AND ends_at > $4 AND ended_at IS NULL
-    AND is_able
-ORDER BY delegation_id DESC LIMIT 1
-"""
+# For whom somebody stands in now, each by the newest delegation.
+_STANDING = "site = $1 AND to_user = $2 AND begins_at <= $3 AND ends_at > $3 AND ended_at IS NULL AND is_able"
+SELECT_DELEGATION = f"""
+SELECT role FROM delegations WHERE {_STANDING} AND from_user = $4 ORDER BY delegation_id DESC LIMIT 1
+"""  # noqa: S608 - words of our own
+SELECT_DELEGATIONS = f"""
+SELECT DISTINCT ON (from_user) from_user, role FROM delegations WHERE {_STANDING}
+ORDER BY from_user, delegation_id DESC LIMIT {MAX_STOOD_IN_FOR}
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +114,44 @@ def _people(own: Groups, common: Groups) -> People:
     return People({group.name: frozenset(group.members) for group in own.groups}, names)
 
 
-def speaker(tx: Tx, people: People, role: str) -> Voter:
-    """Who gave the command in hand, for themselves."""
-    human = people.human(tx.actor)
-    return Voter(tx.actor, human, human, role, people.groups_of(human))
+def speaker(at: Tx | Read, people: People, role: str) -> Voter:
+    """Who gave the command in hand, or asks, for themselves."""
+    human = people.human(at.actor)
+    return Voter(at.actor, human, human, role, people.groups_of(human))
 
 
 async def stand_in(tx: Tx, people: People, absent: str) -> Voter:
     """Who gave the command in hand, for somebody who has delegated to them. Raises `Forbidden` if nobody has."""
-    row = await tx.connection.fetchrow(SELECT_DELEGATION, tx.site, absent, tx.actor, tx.now)
+    row = await tx.connection.fetchrow(SELECT_DELEGATION, tx.site, tx.actor, tx.now, absent)
     if row is None:
         raise Forbidden(f"{absent} has not delegated to you at this site, or it is over; list the delegations.")
+    return _standing_in(tx, people, absent, row["role"])
+
+
+def _standing_in(at: Tx | Read, people: People, absent: str, role: str) -> Voter:
     person = people.human(absent)
-    return Voter(tx.actor, people.human(tx.actor), person, row["role"], people.groups_of(person))
+    return Voter(at.actor, people.human(at.actor), person, role, people.groups_of(person))
+
+
+async def your_word(read: Read, people: People, check: Callable[[Voter], None]) -> YourWord | None:
+    """Whether who asks would be heard, for themselves and for whom they stand in; None: their role is not known.
+
+    ``check`` is what the order itself asks: it raises what that would be refused with.
+    """
+    if not read.role:
+        return None
+    rows = await read.pool.fetch(SELECT_DELEGATIONS, read.site, read.actor, read.now)
+    others = {row["from_user"]: _standing_in(read, people, row["from_user"], row["role"]) for row in rows}
+    heard = [name for name, voter in others.items() if not _refusal(check, voter)]
+    return YourWord(refused=_refusal(check, speaker(read, people, read.role)), on_behalf_of=heard)
+
+
+def _refusal(check: Callable[[Voter], None], voter: Voter) -> str:
+    try:
+        check(voter)
+    except Refusal as refusal:
+        return refusal.detail
+    return ""
 
 
 async def lock(tx: Tx, thing: Thing) -> None:
@@ -147,17 +177,21 @@ async def say(
     tx: Tx, thing: Thing, voter: Voter, word: str, reason: str, evidence: Mapping[str, Any], evidence_sha256: str
 ) -> asyncpg.Record:
     """Store a word on evidence; the thing is locked. Raises `Conflict` if the person has said one already."""
-    mine = {voter.actor, voter.person}
-    said = await tx.connection.fetch(SELECT_SAID, *thing.key)
-    if len(said) >= MAX_WORDS:
-        raise Conflict(f"{MAX_WORDS} words have been said on this, which is all there may be; withdraw old ones.")
-    for row in said:
-        if row["evidence_sha256"] == evidence_sha256 and (twice := mine & {row["actor"], row["person"]}):
-            raise Conflict(f"{min(twice)} has said a word on this already (as the user {row['username']}); "
-                           "a person counts once.")  # fmt: skip
+    check_unsaid(await tx.connection.fetch(SELECT_SAID, *thing.key), voter, evidence_sha256)
     stored = await tx.connection.fetchrow(
         INSERT_WORD, *thing.key, word, voter.username, voter.actor, voter.person, voter.role, list(voter.groups),
         reason, tx.now, evidence, evidence_sha256,
     )  # fmt: skip
     assert stored is not None  # noqa: S101 - an insert returns its row
     return stored
+
+
+def check_unsaid(said: Sequence[Mapping[str, Any] | asyncpg.Record], voter: Voter, evidence_sha256: str) -> None:
+    """Raise `Conflict` if the words on a thing (rows as of `SELECT_SAID`) leave no room for one of this person's."""
+    if len(said) >= MAX_WORDS:
+        raise Conflict(f"{MAX_WORDS} words have been said on this, which is all there may be; withdraw old ones.")
+    mine = {voter.actor, voter.person}
+    for row in said:
+        if row["evidence_sha256"] == evidence_sha256 and (twice := mine & {row["actor"], row["person"]}):
+            raise Conflict(f"{min(twice)} has said a word on this already (as the user {row['username']}); "
+                           "a person counts once.")  # fmt: skip

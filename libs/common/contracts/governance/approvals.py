@@ -63,11 +63,23 @@ class ApprovalWanted(Open):
     max_age_hours: float | None = None
 
 
+class YourWord(Open):
+    """Whether the word of who asks would be taken now. ``refused``: why not, in a sentence; empty if it would be.
+
+    ``on_behalf_of``: who has delegated to the asker, of whom the word would be taken. Whether the asker holds
+    ``gate:approve`` is another matter, and so is whether approving is of any use.
+    """
+
+    refused: str = ""
+    on_behalf_of: list[str] = []
+
+
 class Approvals(Open):
     """Where a candidate's approvals stand now. ``evidence_sha256`` is what an approver names.
 
     ``pending``: a sentence for each thing that is missing. ``excluded``: who can't approve, since they asked for the
-    decision or told what it rests on. ``otherwise``: what forbids GO beside approvals, halts and freezes.
+    decision or told what it rests on. ``otherwise``: what forbids GO beside approvals, halts and freezes; while there
+    is something, approving is refused. ``your_word``: of the person who asks; null in the answer to an order.
     """
 
     gate: str
@@ -81,6 +93,7 @@ class Approvals(Open):
     pending: list[str]
     excluded: list[str]
     otherwise: list[str]
+    your_word: YourWord | None = None
 
 
 class ApprovalSaid(Approvals):

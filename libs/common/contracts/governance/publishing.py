@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from libs.common.contracts.base import GET, POST, Command, Event, Model, Open, Query, Time, Token
-from libs.common.contracts.governance.approvals import ApprovalWanted, GivenApproval, Sha256
+from libs.common.contracts.governance.approvals import ApprovalWanted, GivenApproval, Sha256, YourWord
 from libs.common.contracts.versions import Reason
 from libs.common.problems import Conflict, Forbidden, NotFound
 
@@ -29,7 +29,8 @@ class SealedPolicyWord(PolicyWord):
 class PolicyApprovals(Open):
     """Where the approvals of a text stand. ``in_force_digest``: of the policy that wants them; another one voids them.
 
-    ``pending``: what is still missing; empty: it can be published.
+    ``pending``: what is still missing; empty: it can be published. ``your_word``: of the person who asks; null in the
+    answer to an order.
     """
 
     gate: str
@@ -39,6 +40,7 @@ class PolicyApprovals(Open):
     wanted: list[ApprovalWanted]
     approvals: list[GivenApproval]
     pending: list[str]
+    your_word: YourWord | None = None
 
 
 class PolicyApproved(Open):

@@ -2,7 +2,6 @@
 import { html, useState } from "../../vendor/preact.js";
 import { order, path } from "../../api/client.js";
 import { sited, useAsked } from "../../api/asking.js";
-import { may } from "../../api/session.js";
 import { Dialog } from "../../parts/dialog.js";
 import { Field, Form } from "../../parts/form.js";
 import { Chip } from "../../parts/marks.js";
@@ -10,7 +9,7 @@ import { say } from "../../parts/notices.js";
 import { Shown } from "../../parts/states.js";
 import { When } from "../../parts/when.js";
 import { t } from "../../words/index.js";
-import { InStead, inStead } from "../standing_in.js";
+import { InStead, Unheard, heard, inStead } from "../standing_in.js";
 import { lineOf, testsOf } from "./checking.js";
 import { getOrNull } from "./working.js";
 
@@ -43,18 +42,19 @@ export function Tests({ draft, text, go }) {
 export function Approvals({ gate, draft }) {
   const [asking, setAsking] = useState(false);
   const url = draft ? sited(path`/api/policies/${gate}/approvals`, { digest: draft.digest }) : null;
-  const asked = useAsked(url, { on: ["governance.policies.approved", "governance.policies.published"], ask: getOrNull });
+  const asked = useAsked(url, { on: ["governance.policies.approved", "governance.policies.published", "governance.delegation."], ask: getOrNull });
   if (!draft || (asked.data !== undefined && !asked.data?.wanted.length)) return null;
   return html`<section class="panel"><h2>${t("policy.approvals")}</h2><${Shown} asked=${asked}>${(/** @type {any} */ found) => html`
     <ul class="findings">${found.wanted.map((/** @type {any} */ one) => html`<li><${Chip} kind=${one.have >= one.count ? "good" : "warn"}>${t("policy.approvals.of", { have: one.have, count: one.count })}<//> ${[...one.roles, ...one.groups].join(", ")}</li>`)}</ul>
     <ul class="findings">${found.approvals.map((/** @type {any} */ one) => html`<li key=${one.approval_id}>${one.person} <span class="quiet">${one.person === one.username ? "" : t("verdict.on-behalf", { who: one.username })} (${one.role}) <${When} at=${one.given_at} /></span> ${one.reason} ${one.void && html`<${Chip} kind="warn">${one.void}<//>`}</li>`)}</ul>
     ${found.pending.map((/** @type {string} */ one) => html`<p>${one}</p>`)}
-    ${may("gate:approve") && html`<button type="button" onClick=${() => setAsking(true)}>${t("policy.approve")}</button>`}`}<//>
+    <${Unheard} mine=${found.your_word} />
+    ${heard(found.your_word) && html`<button type="button" onClick=${() => setAsking(true)}>${t("policy.approve")}</button>`}`}<//>
     ${asking && html`<${Dialog} title=${t("policy.approve.title")} close=${() => setAsking(false)}>
       <p>${t("policy.approve.what", { name: draft.saved_by, digest: draft.digest.slice(0, 12) })}</p>
       <${Form} submit=${t("policy.approve")} cancel=${() => setAsking(false)}
         deed=${(/** @type {any} */ values) => order("POST", sited(path`/api/policies/${gate}/approvals`), { digest: draft.digest, reason: values.reason, ...inStead(values) }, { key: values._key })}
         done=${() => (setAsking(false), asked.reload(), say(t("policy.approved")))}>
-        <${Field} label=${t("reason")} name="reason" required hint=${t("reason.hint")} /><${InStead} /><//><//>`}
+        <${Field} label=${t("reason")} name="reason" required hint=${t("reason.hint")} /><${InStead} mine=${asked.data?.your_word} /><//><//>`}
   </section>`;
 }

@@ -77,7 +77,7 @@ export default {
   "verdict.approvals": "Approvals",
   "verdict.approvals.none": "This gate asks nobody for approval.",
   "verdict.approvals.wanted": "{have} of {count} have approved",
-  "verdict.approvals.excluded": "You can't approve this: you asked for the decision, or told what it rests on.",
+  "verdict.approvals.otherwise": "It can't be approved while its rules forbid GO. Repair it first.",
   "verdict.evidence": "Evidence",
   "verdict.evidence.other": "The evidence has changed since this verdict. Judge again, and approve what you see then.",
   "verdict.void": "Does not count:",

@@ -76,7 +76,7 @@ export default {
   "verdict.approvals": "승인",
   "verdict.approvals.none": "이 게이트는 승인을 요구하지 않습니다.",
   "verdict.approvals.wanted": "{count}명 중 {have}명 승인",
-  "verdict.approvals.excluded": "승인할 수 없습니다. 판정을 요청했거나 근거를 제출한 사람이기 때문입니다.",
+  "verdict.approvals.otherwise": "규칙이 GO를 막고 있는 동안에는 승인할 수 없습니다. 먼저 조치하세요.",
   "verdict.evidence": "증거",
   "verdict.evidence.other": "이 판정 이후 증거가 바뀌었습니다. 다시 판정한 뒤 그때 보이는 것을 승인하세요.",
   "verdict.void": "인정되지 않음:",
