@@ -215,6 +215,7 @@ def test_a_channel_of_the_site_is_tried_disabled_and_removed(visit: Visitor) -> 
         dialog.get_by_label("Reason").fill("on holiday")
         dialog.get_by_role("button", name="Disable").click()
         expect(mine).to_contain_text("on holiday")
+        expect(mine.get_by_role("button", name="Send a sample")).to_have_count(0)
         mine.get_by_role("button", name="Go on").click()
         expect(mine).to_contain_text("active")
         mine.get_by_role("button", name="Remove").click()

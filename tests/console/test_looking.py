@@ -73,6 +73,7 @@ def test_a_subscription_is_made_paused_and_removed(visit: Visitor, filled: Fille
     page.get_by_role("dialog").get_by_label("Reason").fill("not now")
     page.get_by_role("dialog").get_by_role("button", name="Pause").click()
     expect(mine).to_contain_text("paused")
+    expect(mine.get_by_role("button", name="Send a sample")).to_have_count(0)
     mine.get_by_role("button", name="Remove").click()
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
     expect(mine).to_have_count(0)

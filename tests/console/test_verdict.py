@@ -167,7 +167,7 @@ def test_a_link_for_an_outsider_is_shown_once_and_its_uses_are_told(visit: Visit
     link = page.get_by_role("dialog").locator("code")
     expect(link).to_contain_text("/s#")
     where = link.inner_text()
-    page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
+    page.get_by_role("dialog").locator(".form-buttons").get_by_role("button", name="Close").click()
     shares = panel(page, "To take along")
     expect(shares).to_contain_text("auditors of acme")
     assert where.partition("#")[2] not in page.content()

@@ -1,6 +1,7 @@
 // Dialogs and drawers on the browser's own <dialog>: focus is kept inside, Escape closes, the rest of the page is inert.
 import { html, useEffect, useId, useRef } from "../vendor/preact.js";
 import { t } from "../words/index.js";
+import { Notices } from "./notices.js";
 
 /** @param {{title: string, close?: () => void, children: any, side?: boolean, keep?: boolean}} props
  * `keep`: it is closed by its buttons only, as where a secret is shown once; without `close` not even by those */
@@ -27,5 +28,6 @@ export function Dialog({ title, close, children, side, keep }) {
       <header><h2 id=${id}>${title}</h2>${close && html`<button type="button" class="plain" aria-label=${t("close")} onClick=${close}>✕</button>`}</header>
       ${children}
     </div>
+    <${Notices} />
   </dialog>`;
 }

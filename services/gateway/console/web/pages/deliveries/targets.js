@@ -72,8 +72,8 @@ function One({ what, one, writes, again }) {
     ${one.status_reason && html`<p class="late">${one.status_reason}</p>`}
     <p class="quiet">${t("targets.changed", { who: one.changed_by })} <${When} at=${one.changed_at} /></p>
     ${writes && html`<div class="form-buttons">
-      <button type="button" disabled=${busy} aria-busy=${busy} onClick=${() => now("test")}>${t("targets.test")}</button>
-      ${one.status === "active" ? html`<button type="button" disabled=${busy} onClick=${() => setAsks("stop")}>${t(`targets.${STOPS[what]}`)}</button>` : html`<button type="button" disabled=${busy} onClick=${() => now(GOES_ON[what])}>${t("targets.go-on")}</button>`}
+      ${one.status === "active" ? html`<button type="button" disabled=${busy} aria-busy=${busy} onClick=${() => now("test")}>${t("targets.test")}</button>
+        <button type="button" disabled=${busy} onClick=${() => setAsks("stop")}>${t(`targets.${STOPS[what]}`)}</button>` : html`<button type="button" disabled=${busy} onClick=${() => now(GOES_ON[what])}>${t("targets.go-on")}</button>`}
       <button type="button" disabled=${busy} onClick=${() => setAsks("remove")}>${t("targets.remove")}</button></div>`}
     ${problem && html`<${Refused} problem=${problem} inline />`}
     ${asks === "stop" && html`<${Dialog} title=${t(`targets.${STOPS[what]}`)} close=${() => setAsks("")}><p>${t(`targets.${STOPS[what]}.more`, { name: one.name })}</p>
