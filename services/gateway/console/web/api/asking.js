@@ -40,8 +40,9 @@ export const sited = (path, query = {}) => address(path, { site: site(), ...quer
 const hears = (names) => [site(), "global"].every((where) => may("event:read", where) && (may("identity:read", where) || !names.some((one) => one.startsWith("gateway."))));
 
 /**
- * Ask, and ask again when one of the events named is heard; of what the reader is not told, each minute. `url` null: nothing is asked.
- * @param {string|null} url @param {{on?: string[], every?: number, ask?: (url: string, signal: AbortSignal) => Promise<any>}} [how]
+ * Ask, and ask again when one of the events named is heard, if it is `of` what is asked about; of what the reader is not told, each minute.
+ * `url` null: nothing is asked.
+ * @param {string|null} url @param {{on?: string[], of?: (event: import("./events.js").HeardEvent) => boolean, every?: number, ask?: (url: string, signal: AbortSignal) => Promise<any>}} [how]
  * @returns {Asked}
  */
 export function useAsked(url, how = {}) {
@@ -96,7 +97,7 @@ export function useAsked(url, how = {}) {
     },
     [],
   );
-  useEffect(() => (how.on && url !== null ? listen(how.on, reload) : undefined), [url, reload, how.on?.join()]);
+  useEffect(() => (how.on && url !== null ? listen(how.on, (event) => (event === null || !how.of || how.of(event)) && reload()) : undefined), [url, reload, how.on?.join()]);
   const every = how.every ?? (how.on && !hears(how.on) ? UNHEARD_MS : 0);
   useEffect(() => {
     if (!every || url === null) return undefined;

@@ -1,5 +1,5 @@
 // The board: what must be done, by whom, until when. As a table, in columns, on the calendar; by mouse, keys or both.
-import { html, useCallback, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
+import { html, useCallback, useMemo, useRef, useState } from "../vendor/preact.js";
 import { sited, useAsked } from "../api/asking.js";
 import { may, reader } from "../api/session.js";
 import { Title } from "../parts/layout.js";
@@ -9,9 +9,9 @@ import { useQueryValue } from "../router.js";
 import { number, t, word } from "../words/index.js";
 import { Assign, BulkResult } from "./board/asking.js";
 import { Calendar } from "./board/calendar.js";
-import { Columns } from "./board/columns.js";
+import { Columns, byStatus } from "./board/columns.js";
 import { Drawer } from "./board/drawer.js";
-import { isLate, ofItem, select, useItems } from "./board/items.js";
+import { isLate, select, useItems } from "./board/items.js";
 import { KeysHelp, useKeys } from "./board/keys.js";
 import { STATUSES, Table } from "./board/table.js";
 
@@ -21,14 +21,15 @@ export default function Board() {
   const gates = useAsked("/api/gates");
   const [gate, setGate] = useQueryValue("gate", "operations");
   const [all, setAll] = useQueryValue("all");
-  const items = useItems(gate, all === "1");
+  const [openId, setOpenId] = useQueryValue("item");
+  const items = useItems(gate, all === "1", openId);
   const csv = sited("/api/ops/governance/gate/remediation/csv");
   const side = html`<label>${t("board.gate")} <select value=${gate} onChange=${(/** @type {any} */ event) => setGate(event.target.value)}>
       ${[...new Set([gate, ...(gates.data ?? []).map((/** @type {any} */ one) => one.gate)])].sort().map((one) => html`<option value=${one} selected=${one === gate}>${one}</option>`)}</select></label>
     <label><input type="checkbox" checked=${all === "1"} onChange=${(/** @type {any} */ event) => setAll(event.target.checked ? "1" : "")} /> ${t("board.resolved-too")}</label>
     ${gate === "operations" && html`<a class="button" href=${csv} download>CSV</a>`}`;
   return html`<${Title} side=${side}>${t("board.title")}<//>
-    <${Shown} asked=${items.asked}>${(/** @type {any} */ found) => html`<${Loaded} ...${items} items=${found.items} truncated=${found.truncated} />`}<//>`;
+    <${Shown} asked=${items.asked}>${(/** @type {any} */ found) => html`<${Loaded} ...${{ ...items, all: all === "1", openId, setOpenId }} items=${found.items} truncated=${found.truncated} />`}<//>`;
 }
 
 /** The filters, which all stand in the address. */
@@ -44,26 +45,25 @@ function useWanted() {
 }
 
 /** @param {any} props */
-function Loaded({ items, truncated, change, changeMany, place }) {
+function Loaded({ items: known, all, truncated, open, openId, setOpenId, missing, change, changeMany, place }) {
   const [view, setView] = useQueryValue("view", "table");
   const filters = useWanted();
   const { wanted } = filters;
   const now = useNow();
-  const [openId, setOpenId] = useQueryValue("item");
-  const [at, setAt] = useState(-1);
+  const [at, setAt] = useState({ id: -1, index: 0 }); // what is under the keys, and where it was last
   const [chosen, setChosen] = useState(() => new Set());
   const [assigning, setAssigning] = useState(/** @type {any[]|null} */ (null));
   const [result, setResult] = useState(/** @type {any} */ (null));
   const [help, setHelp] = useState(false);
   const me = reader()?.username ?? "";
   const writes = may("remediation:write");
+  // What is resolved goes, but not from under somebody's hands.
+  const items = useMemo(() => (all ? known : known.filter((/** @type {any} */ one) => one.is_active || one.id === at.id || String(one.id) === openId)), [known, all, at.id, openId]);
   const shown = useMemo(() => {
     const found = select(items, wanted, me, now);
     return wanted.day ? found.filter((one) => one.due_at && new Date(one.due_at).toLocaleDateString("sv") === wanted.day) : found;
   }, [items, now, me, ...Object.values(wanted)]);
-  const here = items.find((/** @type {any} */ one) => String(one.id) === openId);
-  const far = useAsked(openId && !here ? ofItem(Number(openId)) : null); // resolved, or of another gate
-  const open = here ?? far.data;
+  const drawn = view === "columns" ? byStatus(shown).flat() : view === "calendar" ? [] : shown;
   const toggle = useCallback((/** @type {any} */ item) => setChosen((before) => {
     const next = new Set(before);
     if (!next.delete(item.id)) next.add(item.id);
@@ -76,7 +76,7 @@ function Loaded({ items, truncated, change, changeMany, place }) {
     setChosen(new Set());
     setResult(done);
   };
-  useBoardKeys({ shown, at, setAt, chosen, setChosen, toggle, setOpenId, setAssigning, selection, setHelp, writes });
+  useBoardKeys({ drawn, at, setAt, setChosen, toggle, setOpenId, setAssigning, selection, setHelp, writes });
   const assigned = async (/** @type {string|null} */ assignee) => {
     const whom = assigning ?? [];
     setAssigning(null);
@@ -87,47 +87,50 @@ function Loaded({ items, truncated, change, changeMany, place }) {
     ${truncated && html`<p class="stale">${t("board.too-many")}</p>`}
     <${Figures} items=${items} now=${now} />
     <${Filters} ...${filters} view=${view} setView=${setView} help=${() => setHelp(true)} labels=${[...new Set(items.flatMap((/** @type {any} */ one) => one.labels))].sort()} />
-    ${chosen.size > 0 && html`<${Bulk} count=${selection.length} many=${many} assign=${() => setAssigning(selection)} clear=${() => setChosen(new Set())} />`}
+    ${selection.length > 0 && html`<${Bulk} count=${selection.length} many=${many} assign=${() => setAssigning(selection)} clear=${() => setChosen(new Set())} />`}
     ${!shown.length
       ? html`<${Empty} title=${t(items.length ? "board.none-found" : "board.empty")} />`
       : view === "columns"
-        ? html`<${Columns} items=${shown} writes=${writes} open=${(/** @type {any} */ one) => setOpenId(String(one.id))} setStatus=${(/** @type {any} */ one, /** @type {string} */ status) => change(one, { status })} />`
+        ? html`<${Columns} items=${shown} at=${at.id} chosen=${chosen} writes=${writes} toggle=${toggle} open=${(/** @type {any} */ one) => setOpenId(String(one.id))} setStatus=${(/** @type {any} */ one, /** @type {string} */ status) => change(one, { status })} />`
         : view === "calendar"
           ? html`<${Calendar} items=${shown} open=${(/** @type {any} */ one) => setOpenId(String(one.id))} pickDay=${(/** @type {string} */ day) => { filters.setDay(day); setView("table"); }} />`
-          : html`<${Table} items=${shown} at=${at} chosen=${chosen} writes=${writes} pick=${setAt} open=${(/** @type {any} */ one) => setOpenId(String(one.id))} toggle=${toggle}
+          : html`<${Table} items=${shown} at=${shown.findIndex((/** @type {any} */ one) => one.id === at.id)} chosen=${chosen} writes=${writes} pick=${(/** @type {any} */ one, /** @type {number} */ index) => setAt({ id: one.id, index })} open=${(/** @type {any} */ one) => setOpenId(String(one.id))} toggle=${toggle}
               setStatus=${(/** @type {any} */ one, /** @type {string} */ status) => change(one, { status })} assign=${(/** @type {any} */ one) => setAssigning([one])} />`}
-    ${!open && far.problem && html`<${Refused} problem=${far.problem} />`}
+    ${missing && html`<${Refused} problem=${missing} />`}
     ${open && html`<${Drawer} key=${open.id} item=${open} close=${() => setOpenId("")} place=${place} assign=${(/** @type {any} */ one) => setAssigning([one])} />`}
     ${assigning && html`<${Assign} items=${assigning} me=${me} close=${() => setAssigning(null)} done=${assigned} />`}
     ${result && html`<${BulkResult} result=${result} close=${() => setResult(null)} />`}
     ${help && html`<${KeysHelp} close=${() => setHelp(false)} />`}`;
 }
 
-/** @param {any} props */
-function useBoardKeys({ shown, at, setAt, chosen, setChosen, toggle, setOpenId, setAssigning, selection, setHelp, writes }) {
+/** `drawn`: the items that keys can be at, in the order in which they are drawn. @param {any} props */
+function useBoardKeys({ drawn, at, setAt, setChosen, toggle, setOpenId, setAssigning, selection, setHelp, writes }) {
   const focus = (/** @type {string} */ selector) => /** @type {HTMLElement|null} */ (document.querySelector(selector))?.focus();
   // Who types fast is ahead of what is drawn: where the keys are is known at once.
   const now = useRef(at);
-  now.current = Math.min(at, shown.length - 1);
-  const move = (/** @type {number} */ to) => {
-    now.current = Math.max(0, Math.min(to, shown.length - 1));
+  now.current = at;
+  const place = () => drawn.findIndex((/** @type {any} */ one) => one.id === now.current.id);
+  const move = (/** @type {number} */ by) => {
+    // What went from under the keys is what they do nothing to; the next one is where it was.
+    const to = place() < 0 ? now.current.index - (by < 0 ? 1 : 0) : place() + by;
+    const index = Math.max(0, Math.min(to, drawn.length - 1));
+    now.current = { id: drawn[index].id, index };
     setAt(now.current);
   };
-  const withCurrent = (/** @type {(item: any) => void} */ deed) => () => shown[now.current] && deed(shown[now.current]);
-  useEffect(() => {
-    if (at >= shown.length) setAt(shown.length - 1);
-  }, [shown.length]);
+  const withCurrent = (/** @type {(item: any) => void} */ deed) => () => drawn[place()] && deed(drawn[place()]);
   useKeys({
-    j: () => move(now.current + 1),
-    k: () => move(now.current - 1),
-    Enter: withCurrent((item) => setOpenId(String(item.id))),
-    x: withCurrent((item) => writes && toggle(item)),
-    a: () => writes && (chosen.size ? setAssigning(selection) : withCurrent((item) => item.is_active && setAssigning([item]))()),
-    s: withCurrent((item) => focus(`#item-${item.id} select`)),
-    c: withCurrent((item) => {
-      setOpenId(String(item.id));
-      setTimeout(() => focus("dialog.drawer textarea[name=text]"), 100);
+    ...(drawn.length > 0 && {
+      j: () => move(1),
+      k: () => move(-1),
+      Enter: withCurrent((item) => setOpenId(String(item.id))),
+      x: withCurrent((item) => writes && toggle(item)),
+      s: withCurrent((item) => focus(`#item-${item.id} select`)),
+      c: withCurrent((item) => {
+        setOpenId(String(item.id));
+        setTimeout(() => focus("dialog.drawer textarea[name=text]"), 100);
+      }),
     }),
+    a: () => writes && (selection.length ? setAssigning(selection) : withCurrent((item) => item.is_active && setAssigning([item]))()),
     "/": () => focus("#board-search"),
     "?": () => setHelp(true),
     Escape: () => setChosen(new Set()),

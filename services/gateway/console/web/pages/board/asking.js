@@ -11,7 +11,9 @@ export function Assign({ items, me, close, done }) {
   const people = useAsked(sited(`${BASE}/people`));
   const known = (people.data?.items ?? people.data ?? []).map((/** @type {any} */ one) => one.username);
   const deed = async (/** @type {Record<string, string>} */ said) => done(said.assignee.trim() || null);
-  return html`<${Dialog} title=${t("board.assign-title", { count: items.length })} close=${close}>
+  const names = items.map((one) => `#${one.id} ${one.rule_id}`);
+  return html`<${Dialog} title=${items.length === 1 ? `${t("board.assign")}: ${names[0]}` : t("board.assign-title", { count: items.length })} close=${close}>
+    ${items.length > 1 && html`<p class="clamp">${names.join(", ")}</p>`}
     <${Form} deed=${deed} submit=${t("board.assign")} cancel=${close}>
       <${Field} name="assignee" label=${t("board.assignee")} hint=${t("board.assign-hint")} value=${items.length === 1 ? (items[0].assignee ?? me) : me} list=${known} />
     <//>

@@ -1,5 +1,5 @@
 // The board as columns by status. Cards are moved by their own control, so that a keyboard does what a mouse does.
-import { html, useState } from "../../vendor/preact.js";
+import { html, useEffect, useState } from "../../vendor/preact.js";
 import { Due } from "../../parts/when.js";
 import { Chip } from "../../parts/marks.js";
 import { number, t, word } from "../../words/index.js";
@@ -7,15 +7,23 @@ import { STATUSES } from "./table.js";
 
 const FIRST = 50; // cards of a column; more on demand, since nobody reads a column of thousands
 
-/** @param {{items: any[], writes: boolean, open: (item: any) => void, setStatus: (item: any, status: string) => void}} props */
-export function Columns({ items, writes, open, setStatus }) {
-  const active = items.filter((item) => item.is_active);
-  return html`<div class="board-columns">${STATUSES.map((status) => html`<${Column} key=${status} status=${status} items=${active.filter((one) => one.status === status)} ...${{ writes, open, setStatus }} />`)}</div>`;
+/** @typedef {{at: number, chosen: Set<number>, writes: boolean, toggle: (item: any) => void, open: (item: any) => void, setStatus: (item: any, status: string) => void}} Rest
+ * `at`: the number of the item under the keys */
+
+/** What stands in each column. @param {any[]} items */
+export const byStatus = (items) => STATUSES.map((status) => items.filter((one) => one.is_active && one.status === status));
+
+/** @param {{items: any[]} & Rest} props */
+export function Columns({ items, ...rest }) {
+  useEffect(() => document.getElementById(`item-${rest.at}`)?.scrollIntoView({ block: "nearest", inline: "nearest" }), [rest.at]);
+  return html`<div class="board-columns">${byStatus(items).map((found, place) => html`<${Column} key=${place} status=${STATUSES[place]} items=${found} ...${rest} />`)}</div>`;
 }
 
-/** @param {{status: string, items: any[], writes: boolean, open: (item: any) => void, setStatus: (item: any, status: string) => void}} props */
-function Column({ status, items, writes, open, setStatus }) {
-  const [shown, setShown] = useState(FIRST);
+/** @param {{status: string, items: any[]} & Rest} props */
+function Column({ status, items, ...rest }) {
+  const { at, writes, setStatus } = rest;
+  const [wanted, setShown] = useState(FIRST);
+  const shown = Math.max(wanted, items.findIndex((one) => one.id === at) + 1); // the keys go on where the drawn ones end
   const drop = (/** @type {DragEvent} */ event) => {
     event.preventDefault();
     const item = dragged;
@@ -23,7 +31,7 @@ function Column({ status, items, writes, open, setStatus }) {
   };
   return html`<section class="board-column" onDragOver=${(/** @type {Event} */ event) => writes && event.preventDefault()} onDrop=${drop}>
     <h2>${word("item", status)} <span class="quiet">${number(items.length)}</span></h2>
-    <ul>${items.slice(0, shown).map((item) => html`<${Card} key=${item.id} ...${{ item, writes, open, setStatus }} />`)}</ul>
+    <ul>${items.slice(0, shown).map((item) => html`<${Card} key=${item.id} item=${item} ...${rest} />`)}</ul>
     ${items.length > shown && html`<button type="button" onClick=${() => setShown(shown + FIRST)}>${t("more")} (${number(items.length - shown)})</button>`}
     ${!items.length && html`<p class="quiet">${t("none")}</p>`}
   </section>`;
@@ -32,11 +40,11 @@ function Column({ status, items, writes, open, setStatus }) {
 /** What is on its way by mouse. @type {any} */
 let dragged = null;
 
-/** @param {{item: any, writes: boolean, open: (item: any) => void, setStatus: (item: any, status: string) => void}} props */
-function Card({ item, writes, open, setStatus }) {
+/** @param {{item: any} & Rest} props */
+function Card({ item, at, chosen, writes, toggle, open, setStatus }) {
   const name = `#${item.id} ${item.rule_id}`;
-  return html`<li class="board-card" draggable=${writes} onDragStart=${() => (dragged = item)} onDragEnd=${() => (dragged = null)}>
-    <button type="button" class="plain link" onClick=${() => open(item)}>${name}</button>
+  return html`<li id="item-${item.id}" class="board-card ${item.id === at ? "at" : ""}" draggable=${writes} onDragStart=${() => (dragged = item)} onDragEnd=${() => (dragged = null)}>
+    ${writes && html`<input type="checkbox" aria-label=${t("board.choose", { name })} checked=${chosen.has(item.id)} onChange=${() => toggle(item)} /> `}<button type="button" class="plain link" onClick=${() => open(item)}>${name}</button>
     <p class="quiet clamp">${item.reason}</p>
     <p class="tile-line"><span>${item.assignee ?? t("board.nobody")}</span>${item.paused_at ? html`<${Chip} kind="info">${t("board.paused")}<//>` : html`<${Due} at=${item.due_at} />`}</p>
     ${writes && html`<label class="card-move"><span class="hidden">${t("board.status-of", { name })}</span><select value=${item.status} onChange=${(/** @type {any} */ event) => setStatus(item, event.target.value)}>

@@ -12,7 +12,7 @@ import { Due, When, local } from "../../parts/when.js";
 import { BASE as CONSOLE } from "../../router.js";
 import { t, word } from "../../words/index.js";
 import { Escalation } from "./escalation.js";
-import { ofItem } from "./items.js";
+import { about, ofItem } from "./items.js";
 import { StatusOf } from "./table.js";
 
 /** @param {{item: any, close: () => void, place: (item: any) => void, assign: (item: any) => void}} props */
@@ -39,11 +39,12 @@ export function Drawer({ item, close, place, assign }) {
   <//>`;
 }
 
-/** Taking, giving back, pausing, claiming. @param {{item: any, place: (item: any) => void}} props */
+/** Taking, giving back, pausing, claiming: what the API would take of the item as it is. @param {{item: any, place: (item: any) => void}} props */
 function Hands({ item, place }) {
   const { busy, problem, run } = useOrder();
   const [asks, setAsks] = useState("");
-  const me = reader()?.username;
+  const mine = item.assignee === reader()?.username;
+  const isDone = item.status === "done";
   const deed = (/** @type {string} */ what, /** @type {any} */ body = {}) => run(() => order("POST", ofItem(item.id, what), body, { ifMatch: item.revision })).then((done) => done && place(done));
   const reasoned = async (/** @type {Record<string, string>} */ said) => {
     if (asks === "claim") {
@@ -51,11 +52,11 @@ function Hands({ item, place }) {
     } else place(await order("POST", ofItem(item.id, asks), asks === "hand-over" ? { to: said.to, reason: said.reason } : { reason: said.reason }, { ifMatch: item.revision, key: said._key }));
   };
   return html`<div class="bar">
-    ${item.assignee !== me && html`<button type="button" disabled=${busy} onClick=${() => deed("take")}>${t("board.take")}</button>`}
-    ${item.assignee === me && html`<button type="button" onClick=${() => setAsks("hand-over")}>${t("board.hand-over")}</button>
+    ${item.assignee === null && !isDone && html`<button type="button" disabled=${busy} onClick=${() => deed("take")}>${t("board.take")}</button>`}
+    ${mine && !isDone && html`<button type="button" onClick=${() => setAsks("hand-over")}>${t("board.hand-over")}</button>
       <button type="button" onClick=${() => setAsks("release")}>${t("board.release")}</button>`}
     ${item.paused_at ? html`<button type="button" disabled=${busy} onClick=${() => deed("resume")}>${t("board.resume")}</button>` : html`<button type="button" onClick=${() => setAsks("pause")}>${t("board.pause")}</button>`}
-    ${item.status !== "done" && html`<button type="button" onClick=${() => setAsks("claim")}>${t("board.claim")}</button>`}
+    ${!isDone && html`<button type="button" onClick=${() => setAsks("claim")}>${t("board.claim")}</button>`}
     ${problem && html`<${Refused} problem=${problem} inline />`}
     ${asks && html`<${Dialog} title=${t(`board.${asks}`)} close=${() => setAsks("")}>
       <${Form} deed=${reasoned} done=${() => setAsks("")} submit=${t(`board.${asks}`)} cancel=${() => setAsks("")}>
@@ -65,7 +66,7 @@ function Hands({ item, place }) {
   </div>`;
 }
 
-/** A refusal is shown here: notices lie below the drawer. @param {{item: any, writes: boolean, place: (item: any) => void}} props */
+/** @param {{item: any, writes: boolean, place: (item: any) => void}} props */
 function Labels({ item, writes, place }) {
   const { problem, run } = useOrder();
   const change = (/** @type {any} */ fields) => run(() => order("PATCH", ofItem(item.id), fields, { ifMatch: item.revision })).then((done) => done && place(done));
@@ -83,7 +84,7 @@ function Labels({ item, writes, place }) {
 
 /** @param {{item: any}} props */
 function Comments({ item }) {
-  const asked = useAsked(ofItem(item.id, "comments"), { on: ["tracker.comment."], ask: askAllPages });
+  const asked = useAsked(ofItem(item.id, "comments"), { on: ["tracker.comment."], of: about(item.id), ask: askAllPages });
   const add = (/** @type {Record<string, string>} */ said) => order("POST", ofItem(item.id, "comments"), { text: said.text }, { key: said._key });
   const withdraw = useOrder();
   const [key, setKey] = useState(0);
@@ -103,7 +104,7 @@ function Comments({ item }) {
 
 /** @param {{item: any}} props */
 function Links({ item }) {
-  const asked = useAsked(ofItem(item.id, "links"), { on: ["tracker.link."] });
+  const asked = useAsked(ofItem(item.id, "links"), { on: ["tracker.link."], of: about(item.id) });
   const [adding, setAdding] = useState(false);
   const add = (/** @type {Record<string, string>} */ said) => order("POST", ofItem(item.id, "links"), { title: said.title, url: said.url }, { key: said._key });
   const added = () => {
@@ -123,7 +124,7 @@ function Links({ item }) {
 
 /** @param {{item: any}} props */
 function History({ item }) {
-  const asked = useAsked(ofItem(item.id, "history"), { on: ["tracker.item."], ask: askAllPages });
+  const asked = useAsked(ofItem(item.id, "history"), { on: ["tracker.item."], of: about(item.id), ask: askAllPages });
   const shown = (/** @type {any} */ value) => (value === null || value === undefined || value === "" ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
   return html`<section><h3>${t("board.history")}</h3><${Shown} asked=${asked}>${(/** @type {any} */ found) => html`<ol class="changes">${found.items.map((/** @type {any} */ one) => html`<li key=${one.id}>
     <strong>${one.actor}</strong> ${word("history", one.kind)} <${When} at=${one.at} how="both" />

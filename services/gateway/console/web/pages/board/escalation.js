@@ -9,7 +9,7 @@ import { Chip } from "../../parts/marks.js";
 import { Refused, Shown } from "../../parts/states.js";
 import { When, local } from "../../parts/when.js";
 import { t, word } from "../../words/index.js";
-import { ofItem } from "./items.js";
+import { about, ofItem } from "./items.js";
 
 const KINDS = { running: "warn", acknowledged: "good", snoozed: "info", waiting: "info", exhausted: "bad" };
 
@@ -18,7 +18,7 @@ const resting = (found) => found.snoozed_until && Date.parse(found.snoozed_until
 
 /** @param {{item: any}} props */
 export function Escalation({ item }) {
-  const asked = useAsked(ofItem(item.id, "escalation"), { on: ["tracker.escalation."] });
+  const asked = useAsked(ofItem(item.id, "escalation"), { on: ["tracker.escalation."], of: about(item.id) });
   return html`<section><h3>${t("board.escalation")}</h3><${Shown} asked=${asked}>${(/** @type {any} */ found) => html`
     <p><${Chip} kind=${KINDS[/** @type {keyof typeof KINDS} */ (found.state)] ?? "none"}>${word("escalation", found.state)}<//>
       ${found.level > 0 && ` ${t("board.level", { level: found.level, chain: found.chain ?? "" })}`}
@@ -27,7 +27,7 @@ export function Escalation({ item }) {
       ${resting(found) && ` ${t("board.snoozed-until", { time: local(found.snoozed_until) })}`}
       ${found.reason && html` <span class="quiet">${found.reason}</span>`}</p>
     ${found.steps.length > 0 && html`<ol class="changes">${found.steps.map((/** @type {any} */ step) => html`<li key=${step.key}>${t("board.level", { level: step.level, chain: "" })} <${When} at=${step.at} /> ${step.targets.map((/** @type {any} */ one) => one.people.join(", ") || one.name).join("; ")} ${step.error && html`<span class="late">${step.error}</span>`}</li>`)}</ol>`}
-    ${may("remediation:write") && item.is_active && html`<${Hold} item=${item} found=${found} reload=${asked.reload} />`}`}<//></section>`;
+    ${may("remediation:write") && item.is_active && item.status !== "done" && html`<${Hold} item=${item} found=${found} reload=${asked.reload} />`}`}<//></section>`;
 }
 
 /** @param {{item: any, found: any, reload: () => void}} props */

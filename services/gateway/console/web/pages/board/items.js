@@ -9,7 +9,7 @@ import { sayRefused } from "../../parts/notices.js";
 export const BASE = "/api/ops/governance/gate/remediation/tracker";
 
 /**
- * @typedef {{id: number, item_id: string, gate: string, subject: string, version: string, rule_id: string, rule_status: string, required: boolean,
+ * @typedef {{id: number, item_id: string, gate: string, site: string, subject: string, version: string, rule_id: string, rule_status: string, required: boolean,
  *   priority: number, owner_role: string, due_at: string|null, action: string, reason: string, assignee: string|null, status: string,
  *   completion_checked: boolean, completion_note: string, is_active: boolean, episode: number, opened_at: string, updated_at: string, updated_by: string,
  *   revision: number, labels: string[], paused_at: string|null, pause_reason: string, due_by_hand: boolean, due_reason: string,
@@ -22,37 +22,54 @@ const running = new Map();
 /** The address of an item's part, such as `comments`. @param {number} id @param {string} [part] */
 export const ofItem = (id, part = "") => sited(path`/api/ops/governance/gate/remediation/tracker/items/${id}` + (part && `/${part}`));
 
-/** An item in its place: newer ones win, so events may come in any order. @param {Item[]} items @param {Item} item */
-function put(items, item) {
-  const place = items.findIndex((one) => one.id === item.id);
-  if (place < 0) return [item, ...items];
-  if (items[place].revision > item.revision) return items;
-  const changed = items.slice();
-  changed[place] = item;
-  return changed;
+/** Whether an event is of an item or its parts: what happens to thousands of others makes nobody ask about this one.
+ * @param {number} id */
+export const about = (id) => (/** @type {import("../../api/events.js").HeardEvent} */ event) => (event.data.item?.id ?? event.data.link?.item_id ?? event.data.item_id) === id;
+
+/** The newer of two states of an item. Events leave out the rule's detail, which stays as it was.
+ * @param {Item|undefined} known @param {Item} item */
+const newer = (known, item) => (known && known.revision > item.revision ? known : { ...known, ...item });
+
+/** Items with what was heard of some, and with those that were not there. Newer states win, so events may come in any order.
+ * @param {Item[]} items @param {Map<number, Item>} heard @param {boolean} all whether resolved ones belong to them */
+function put(items, heard, all) {
+  const more = new Map(heard);
+  const known = items.map((one) => {
+    const item = heard.get(one.id);
+    more.delete(one.id);
+    return item ? newer(one, item) : one;
+  });
+  return [...[...more.values()].filter((one) => all || one.is_active), ...known];
 }
 
-/** @param {string} gate @param {boolean} all resolved ones, too */
-export function useItems(gate, all) {
-  const asked = useAsked(gate ? sited(`${BASE}/items/page`, { gate, include_inactive: all || undefined, limit: 500 }) : null, { ask: askAllPages });
+/** The items of the site's board of a gate; what is resolved meanwhile stays among them. And the one that is open, wherever it is from.
+ * @param {string} gate @param {boolean} all resolved ones, too @param {string} openId */
+export function useItems(gate, all, openId) {
+  const where = site();
+  /** What was told since the last question went out: its answer may be of before that. @type {{current: Map<number, Item>}} */
+  const heard = useRef(new Map());
+  const ask = async (/** @type {string} */ url, /** @type {AbortSignal} */ signal) => {
+    heard.current = new Map();
+    const found = await askAllPages(url, signal);
+    return signal.aborted ? found : { ...found, items: put(found.items, heard.current, all) };
+  };
+  const asked = useAsked(gate ? sited(`${BASE}/items/page`, { gate, include_inactive: all || undefined, limit: 500 }) : null, { ask });
   const { patch, reload } = asked;
-  const loading = useRef(false);
-  loading.current = asked.loading;
-  const place = useCallback((/** @type {Item} */ item) => patch((data) => ({ ...data, items: put(data.items, item) })), [patch]);
-  useEffect(
-    () =>
-      listen(["tracker.item.", "tracker.board."], (event) => {
-        if (event && event.site !== site()) return; // what is told of the installation is of another board
-        const item = event?.data?.item;
-        if (!item) reload();
-        else if (item.gate === gate) {
-          // Events leave out the rule's detail, which stays as it was.
-          patch((data) => ({ ...data, items: put(data.items, { ...data.items.find((/** @type {Item} */ one) => one.id === item.id), ...item }) }));
-          if (loading.current) reload(); // the answer on its way may be of before this
-        }
-      }),
-    [gate, patch, reload],
-  );
+  const here = asked.data?.items.find((/** @type {Item} */ one) => String(one.id) === openId);
+  const far = useAsked(openId && asked.data && !here ? ofItem(Number(openId)) : null); // resolved, or of another gate
+  const patchFar = far.patch;
+  const last = useRef(/** @type {Item|undefined} */ (undefined)); // while it is asked for anew, what is typed beside it stays
+  const open = here ?? far.data ?? (String(last.current?.id) === openId ? last.current : undefined);
+  last.current = open;
+  const place = useCallback((/** @type {Item} */ item) => {
+    if (item.site !== where) return;
+    patchFar((data) => (data.id === item.id ? newer(data, item) : data));
+    if (item.gate !== gate) return;
+    heard.current.set(item.id, newer(heard.current.get(item.id), item));
+    patch((data) => ({ ...data, items: put(data.items, new Map([[item.id, item]]), all) }));
+  }, [gate, where, all, patch, patchFar]);
+  // Each change of an item is told with the item, so the whole is asked for only where some may have been missed.
+  useEffect(() => listen(["tracker.item."], (event) => (event === null ? reload() : event.data?.item && place(event.data.item))), [place, reload]);
 
   /** Change an item at once; what is refused is taken back, and what stands at the API is shown.
    * @param {Item} item @param {Record<string, any>} fields @returns {Promise<boolean>} whether it was taken */
@@ -90,7 +107,7 @@ export function useItems(gate, all) {
       return null;
     }
   }
-  return { asked, place, change, changeMany };
+  return { asked, open, missing: open ? null : far.problem, place, change, changeMany };
 }
 
 /** Whether an item needs somebody now. @param {Item} item @param {number} now */

@@ -10,7 +10,7 @@ export const STATUSES = ["pending", "in_progress", "blocked", "done"];
 const HEADS = ["board.what", "board.status", "board.assignee", "board.due", "board.priority", "board.updated"];
 
 /**
- * @typedef {{pick: (index: number) => void, open: (item: any) => void, toggle: (item: any) => void,
+ * @typedef {{pick: (item: any, index: number) => void, open: (item: any) => void, toggle: (item: any) => void,
  *   setStatus: (item: any, status: string) => void, assign: (item: any) => void}} Deeds
  * @param {{items: any[], at: number, chosen: Set<number>, writes: boolean} & Deeds} props
  */
@@ -22,7 +22,7 @@ export function Table({ items, at, chosen, writes, ...deeds }) {
   const held = useRef(/** @type {number|null} */ (null)); // the item in whose row the focus is: it stays while others go
   useEffect(() => {
     if (at >= 0) show(at);
-  }, [at, show]);
+  }, [items[at]?.id, show]); // not when others push it down: somebody may be looking elsewhere
   const row = (/** @type {any} */ item, /** @type {number} */ index) =>
     html`<${Row} key=${item.id} item=${item} index=${index} here=${index === at} chosen=${chosen.has(item.id)} writes=${writes} now=${now} simply=${fast && index !== at} deeds=${latest} />`;
   const rows = items.slice(from, to).map((item, place) => row(item, from + place));
@@ -66,7 +66,7 @@ class Row extends Component {
         <td role="cell">${item.assignee}</td><td role="cell">${item.due_at && relative(Date.parse(item.due_at), now)}</td><td role="cell" class="number">${number(item.priority)}</td><td role="cell">${relative(Date.parse(item.updated_at), now)}</td></tr>`;
     }
     const mayWrite = writes && item.is_active;
-    return html`<tr role="row" id="item-${item.id}" class="${here ? "at" : ""} ${item.is_active ? "" : "closed"}" style=${style} aria-rowindex=${index + 2} aria-selected=${chosen} onClick=${() => deeds.current.pick(index)}>
+    return html`<tr role="row" id="item-${item.id}" class="${here ? "at" : ""} ${item.is_active ? "" : "closed"}" style=${style} aria-rowindex=${index + 2} aria-selected=${chosen} onClick=${() => deeds.current.pick(item, index)}>
       <td role="cell">${writes && html`<input type="checkbox" aria-label=${t("board.choose", { name })} checked=${chosen} onChange=${() => deeds.current.toggle(item)} />`}</td>
       <td role="cell" class="cut"><button type="button" class="plain link" onClick=${() => deeds.current.open(item)}>${name}</button> <span class="quiet" title=${item.reason}>${item.subject && `${item.subject} ${item.version} · `}${item.reason}</span></td>
       <td role="cell">${mayWrite
