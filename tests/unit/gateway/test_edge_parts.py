@@ -124,7 +124,8 @@ def test_a_seal_opens_only_for_its_own_secret() -> None:
     assert mine["token"] == sealed.secret
     other = orjson.loads(sealed.open(orjson.dumps({"fingerprint": "0" * 16, "token": None})))
     assert (other["token"], "shown once" in other["note"]) == (None, True)
-    assert seal("caller", ANN, HOOKS).fields == {"token_id": 7}
+    caller = seal("caller", ANN, HOOKS).fields
+    assert (caller["token_id"], [one["sites"] for one in caller["powers"]]) == (7, [("plant-a",)])
     assert seal("scope", ANN, HOOKS).fields == {
         "caller_sites": ["plant-a"],
         "caller_bounds": {"permissions": None, "subjects": None, "cidrs": None},
