@@ -13,8 +13,9 @@ const web = join(home, "web");
 const out = join(home, "built");
 // Which kinds of file the gateway serves, and so looks at: KINDS in services/gateway/static_files.py.
 const KINDS = [".css", ".js", ".png", ".svg", ".txt"];
-// Pages that are loaded with those of another folder, beside which they are looked at or of which they share parts.
-const BESIDE = { gate: "verdict", policy: "policies", document: "policies", me: "admin" };
+// Pages that are loaded with those of another folder, beside which they are looked at or of which they share parts. What one
+// looks things up in is one file: much is alike in these pages, and gzip finds that only within a file (4 kB of all).
+const BESIDE = { gate: "verdict", policy: "policies", document: "policies", me: "admin", backups: "audit", checks: "audit", deliveries: "audit", jobs: "audit" };
 // What is loaded at once because most pages need it. The chart is left out: it comes with uPlot.
 const shared = (await readdir(join(web, "parts"))).filter((name) => name.endsWith(".js") && name !== "chart.js");
 const PARTS = shared.map((name) => `import "./parts/${name}";`).join("\n");

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from services.gateway.console import serving
 
 MAX_BYTES = 150_000
+MAX_FIRST_BYTES = 50_000
 LANGUAGES = ("en", "ko")
 
 
@@ -27,3 +30,15 @@ def test_all_of_the_console_in_a_language_is_small(language: str) -> None:
     page = serving.index()
     assert page is not None
     assert len(page) + sum(sizes.values()) <= MAX_BYTES, sorted(sizes.items(), key=lambda one: -one[1])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_first_page_is_smaller(language: str) -> None:
+    """The overview, with all that its page names and the words: what is seen first does not wait for the rest."""
+    page, files = serving.index(), serving.site().files
+    assert page is not None
+    named = set(re.findall(r'/console/assets/\w+/([^"]+)', page.decode()))
+    assert {"style.css", "main.js", "again.js"} < named
+    loaded = named | {name for name in files if _kind(name) in ("overview", language)}
+    assert len(loaded) == len(named) + 2, "the overview is in a file with other pages"
+    assert len(page) + sum(files[name].sent_bytes for name in loaded) <= MAX_FIRST_BYTES
