@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from functools import partial
 
 from pydantic import ValidationError
 from rich.text import Text
@@ -99,14 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _create(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     os.nice(_NICE)
-    store, keys = store_of(settings, chosen.dir), keys_of(settings)
-    with (
-        once.failures_told(settings, store, screen),
-        installation(settings) as source,
-        screen.progress("Backup") as told,
-    ):
-        pace = Pace(chosen.max_mib_s * 1024 * 1024)
-        made = asyncio.run(create(source, store, keys, datetime.now(UTC), told, pace))
+    with once.failures_told(settings, chosen.dir, screen) as store:
+        keys = keys_of(settings)
+        with installation(settings) as source, screen.progress("Backup") as told:
+            pace = Pace(chosen.max_mib_s * 1024 * 1024)
+            made = asyncio.run(create(source, store, keys, datetime.now(UTC), told, pace))
     screen.emit(shown.summary(made), shown.one(made))
     return 0
 
@@ -118,15 +114,17 @@ def _list(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int
 
 
 def _verify(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    store, keys, started = store_of(settings, chosen.dir), keys_of(settings), datetime.now(UTC)
+    started = datetime.now(UTC)
     if chosen.backup_id:
+        store = store_of(settings, chosen.dir)
         found = store.look(chosen.backup_id)
-        problems = _read(store, found, keys, screen)
+        problems = _read(store, found, keys_of(settings), screen)
     else:  # how things stand, which is what is told; what somebody looks up is not
-        with once.failures_told(settings, store, screen):
+        with once.failures_told(settings, chosen.dir, screen) as store:
+            keys = keys_of(settings)
             found = store.newest()
             problems = _read(store, found, keys, screen)
-        once.tell(settings, screen, Backup.of(found, store, problems, started, datetime.now(UTC)))
+        once.tell(settings, screen, Backup.of(found, store, problems, started, datetime.now(UTC)), found)
     screen.emit(
         {"backup_id": found.backup_id, "good": not problems, "problems": problems},
         Text(f"{found.backup_id} is {'damaged' if problems else 'good: every byte was read'}."),
@@ -160,11 +158,9 @@ def _restore(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> 
 
 def _rehearse(chosen: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     os.nice(_NICE)
-    gateway = None if chosen.no_report else Gateway(chosen.url, own_token(settings))
+    gateway = None if chosen.no_report else Gateway(chosen.url, own_token(settings), as_person=True)
     try:
-        store, keys = store_of(settings, chosen.dir), keys_of(settings)
-        read = partial(once.read_quietly, store, keys)
-        with once.failed_rehearsal_told(gateway, store, chosen.backup_id, screen, read):
+        with once.failed_rehearsal_told(gateway, settings, chosen.dir, chosen.backup_id, screen) as store:
             done = _rehearsed(chosen, settings, screen)
         screen.emit(asdict(done), *shown.rehearsal(done))
         if gateway is not None:

@@ -14,7 +14,7 @@ from deploy.backup.manifest import BackupError
 from deploy.backup.sealing import Keys
 from deploy.backup.store import Store
 from deploy.embedded import EmbeddedError
-from deploy.installation import keeper_token
+from deploy.installation import InstallationError, keeper_token
 from deploy.local.options import Options
 from deploy.local.process import Child
 from deploy.local.servers import Servers, claim, close_claim, running_servers
@@ -36,9 +36,25 @@ def store_of(settings: Settings, given: str | None) -> Store:
     return Store(Path(place or own).absolute(), PATIENCE_S)
 
 
+def own_secret(settings: Settings) -> str:
+    """This installation's cluster secret. Raises `BackupError` where none is given or kept, or it can't be used: one
+    that is made up here and now would be no installation's.
+    """
+    options = Options.from_settings(settings)
+    if options.cluster_secret is None and not options.has_kept_secret:
+        raise BackupError(
+            f"There is no cluster secret in {options.data_dir}, by which an installation knows its own: set "
+            "HEADGATE_CLUSTER_SECRET, or HEADGATE_DATA_DIR to the installation's folder."
+        )
+    try:
+        return options.secret()
+    except InstallationError as error:
+        raise BackupError(str(error)) from error
+
+
 def own_token(settings: Settings) -> str:
-    """The keeper's token of this installation: whoever has its cluster secret may report."""
-    return keeper_token(Options.from_settings(settings).secret())
+    """The keeper's token of this installation: whoever has its cluster secret may report. Raises `BackupError`."""
+    return keeper_token(own_secret(settings))
 
 
 def keys_of(settings: Settings) -> Keys:
@@ -62,7 +78,9 @@ def installation(settings: Settings, *, stopped: bool = False) -> Iterator[Sourc
     database_url = options.admin_database_url or running_database
     nats_url = options.admin_nats_url or running_nats
     if database_url and nats_url:
-        yield Source(database_url, nats_url, options.namespace, options.secret())
+        # Only what is restored may come to a place that has no secret yet.
+        secret = options.secret() if stopped else own_secret(settings)
+        yield Source(database_url, nats_url, options.namespace, secret)
     elif stopped:
         with _started(options) as source:
             yield source

@@ -5,15 +5,15 @@ nobody else. Where HEADGATE_URL is not set nobody is told, and the keeper, if th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
-from deploy.backup.installation import own_token
+from deploy.backup.create import secret_mark
+from deploy.backup.installation import keys_of, own_secret, own_token, store_of
 from deploy.backup.keeper import FAILURES
 from deploy.backup.manifest import BackupError, Busy
 from deploy.backup.rehearse import Rehearsal
-from deploy.backup.sealing import Keys
 from deploy.backup.shown import Screen
 from deploy.backup.store import Found, Store
 from deploy.backup.telling import Backup, Gateway
@@ -21,22 +21,35 @@ from libs.client.session import fail
 from libs.common.settings import Settings
 
 
-def tell(settings: Settings, screen: Screen, backup: Backup) -> None:
-    """Tell of a backup. That it could not be told is said here; it changes nothing about the backup."""
+def tell(settings: Settings, screen: Screen, backup: Backup, found: Found | None = None) -> None:
+    """Tell of a backup, the one that was found or none. That it could not be told is said here; it changes nothing
+    about the backup. One of another installation says nothing of this one, and is not told.
+    """
     if os.environ.get("HEADGATE_URL"):
         try:
+            if found is not None:
+                _check_own(settings, found)
             with closing(Gateway(None, own_token(settings))) as gateway:
                 gateway.report_backup(backup)
-        except BackupError as error:
-            fail(screen.err, str(error))
+        except FAILURES as error:
+            fail(screen.err, f"The installation was told nothing: {error}")
+
+
+def _check_own(settings: Settings, found: Found) -> None:
+    made, mark = found.manifest, secret_mark(own_secret(settings))
+    if made is None or (made.namespace, made.secret_mark) == (settings.namespace, mark):
+        return
+    what = "in another namespace" if made.secret_mark == mark else "with another cluster secret"
+    raise BackupError(f"The backup {found.backup_id} was made {what}, so it is not of this installation.")
 
 
 @contextmanager
-def failures_told(settings: Settings, store: Store, screen: Screen) -> Iterator[None]:
-    """Tell that there is no backup, and why, but for another one that is being made at this moment."""
-    started = datetime.now(UTC)
+def failures_told(settings: Settings, place: str | None, screen: Screen) -> Iterator[Store]:
+    """The store at a place. Tell that there is no backup, and why, but for another one that is being made right now."""
+    started, store = datetime.now(UTC), None
     try:
-        yield
+        store = store_of(settings, place)
+        yield store
     except Busy:
         raise
     except FAILURES as error:
@@ -46,46 +59,37 @@ def failures_told(settings: Settings, store: Store, screen: Screen) -> Iterator[
 
 @contextmanager
 def failed_rehearsal_told(
-    gateway: Gateway | None, store: Store, backup_id: str | None, screen: Screen, read: Callable[[Found], list[str]]
-) -> Iterator[None]:
-    """Tell of a rehearsal that there could not be: of its backup, if there is one, and that it was restored nowhere.
-
-    ``read`` reads a backup and says what is wrong with it.
+    gateway: Gateway | None, settings: Settings, place: str | None, backup_id: str | None, screen: Screen
+) -> Iterator[Store]:
+    """The store at a place. Tell of a rehearsal that there could not be: of its backup, if there is one, and that it
+    was restored nowhere.
     """
-    started = datetime.now(UTC)
+    started, store = datetime.now(UTC), None
     try:
-        yield
+        store = store_of(settings, place)
+        yield store
     except Busy:
         raise
     except FAILURES as error:
         if gateway is not None:
             try:
-                _tell_rehearsal(gateway, store, backup_id, started, str(error), read)
-            except FAILURES as silence:
+                _tell_rehearsal(gateway, settings, store, backup_id, started, str(error))
+            except (*FAILURES, OSError) as silence:
                 fail(screen.err, str(silence))
         raise
 
 
 def _tell_rehearsal(
-    gateway: Gateway,
-    store: Store,
-    backup_id: str | None,
-    started: datetime,
-    why: str,
-    read: Callable[[Found], list[str]],
+    gateway: Gateway, settings: Settings, store: Store | None, backup_id: str | None, started: datetime, why: str
 ) -> None:
-    whole = [one for one in store.all() if one.manifest is not None and not one.problem]
+    whole = [one for one in store.all() if one.manifest is not None and not one.problem] if store else []
     made = next((one for one in reversed(whole) if one.manifest and one.manifest.began_at >= started), None)
-    if backup_id is None and made is None:
+    if store is not None and made is not None:
+        problems = store.check(made, keys_of(settings), datetime.now(UTC), lambda _: None)
+        gateway.report_backup(Backup.of(made, store, problems, started, datetime.now(UTC)))
+    elif backup_id is None:
         gateway.report_backup(Backup.failed(store, why, started, datetime.now(UTC)))
         return
-    if made is not None:
-        gateway.report_backup(Backup.of(made, store, read(made), started, datetime.now(UTC)))
     rehearsed = backup_id or (made.backup_id if made else "")
     problems = [f"There was no rehearsal: {why}"]
     gateway.report(Rehearsal(rehearsed, started, datetime.now(UTC), problems=problems))
-
-
-def read_quietly(store: Store, keys: Keys, found: Found) -> list[str]:
-    """What is wrong with a backup, by every byte of it."""
-    return store.check(found, keys, datetime.now(UTC), lambda _: None)

@@ -1,4 +1,4 @@
-"""What backups and rehearsals tell the installation: over HTTP, as whoever logged in, else as its keeper."""
+"""What backups and rehearsals tell the installation: over HTTP, as its keeper or whoever logged in."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 from deploy.backup.manifest import BackupError
 from deploy.backup.rehearse import Rehearsal
 from deploy.backup.store import Found, Store
 from libs.client.config import resolve
-from libs.client.errors import ClientError
+from libs.client.errors import ApiError, ClientError
 from libs.client.http import Client, read_as
 from libs.common.contracts.operations.backups import MAX_REMOVED, BackupRun, KeeperDuties
 from libs.common.contracts.operations.rehearsals import MAX_PROBLEMS, RehearsalRun
@@ -70,15 +71,18 @@ class Backup:
         return told
 
     @classmethod
-    def failed(cls, store: Store, why: str, started: datetime, finished: datetime) -> Backup:
-        """Of one that could not be made."""
-        told = cls(started, finished, problems=[why])
-        told._surroundings(store)
+    def failed(cls, store: Store | None, why: str, started: datetime, finished: datetime) -> Backup:
+        """Of one that could not be made; without a store where the address of the bucket is none."""
+        told = cls(started, finished, problems=[why], place="folder" if store else "s3")
+        if store is not None:
+            told._surroundings(store)
         return told
 
     def _surroundings(self, store: Store) -> None:
         self.place, self.free_bytes = store.place, store.free_bytes()
-        with suppress(BackupError):  # the bucket is away: that is what the problem says
+        with suppress(
+            BackupError, OSError
+        ):  # the bucket is away, or the folder can't be read: that is what the problem says
             self.kept_count = sum(not one.problem for one in store.all())
 
     def fields(self) -> dict[str, Any]:
@@ -103,28 +107,20 @@ class Backup:
 class Gateway:
     """The edge of the installation. Asked once before the work: nobody rehearses for an hour and then can't say so.
 
-    ``own_token`` is the keeper's, for where nobody has logged in. Raises `BackupError`.
+    ``own_token`` is the keeper's: only the gateway of this installation knows it, so that no shell in which another
+    one's address and token stand can make a laptop speak for production. ``as_person``: then tell it as whoever logged
+    in, if somebody did. Raises `BackupError`.
     """
 
-    def __init__(self, url: str | None, own_token: str | None = None) -> None:
+    def __init__(self, url: str | None, own_token: str, *, as_person: bool = False) -> None:
         try:
             target = resolve(url, os.environ)
-            token = target.token or own_token
-            if token is None:
-                raise BackupError(
-                    f"No token is kept for {target.url}, so the result could be told to nobody: run headgate login, "
-                    "set HEADGATE_TOKEN, or say --no-report."
-                )
-            self._client = Client(target.url, token)
         except ClientError as error:
             raise BackupError(f"The result could be told to nobody: {error}") from error
-        try:
-            self._client.me()
-        except ClientError as error:
+        self._client = _known(target.url, own_token)
+        if as_person and target.token is not None:
             self._client.close()
-            raise BackupError(
-                f"The result could be told to nobody ({error}): say --no-report to go without."
-            ) from error
+            self._client = _known(target.url, target.token)
 
     def close(self) -> None:
         """Close the connections."""
@@ -152,6 +148,22 @@ class Gateway:
             return read_as(KeeperDuties, self._client.call("operations.keeper.duties"))
         except ClientError as error:
             raise BackupError(str(error)) from error
+
+
+def _known(url: str, token: str) -> Client:
+    """Who is known there by this token. Raises `BackupError`."""
+    client = None
+    try:
+        client = Client(url, token)
+        client.me()
+    except ClientError as error:
+        if client is not None:
+            client.close()
+        why = str(error)
+        if isinstance(error, ApiError) and error.status == HTTPStatus.UNAUTHORIZED:
+            why = f"{url} does not know this installation, or lets its keeper in no more"
+        raise BackupError(f"The result could be told to nobody ({why}): say --no-report to go without.") from error
+    return client
 
 
 def _bounded(problems: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.embedded import free_ports
-from deploy.installation import checked_secret, gateway_secrets, kept_secret
+from deploy.installation import InstallationError, checked_secret, gateway_secrets, kept_secret
 from libs.common.admin import derived_password
 from libs.common.roster import SERVICES, place
 from libs.common.settings import Settings
@@ -18,6 +18,7 @@ _KEPT_BACK = {
     "HEADGATE_ADMIN_DATABASE_URL", "HEADGATE_ADMIN_NATS_URL", "HEADGATE_CLUSTER_SECRET", "HEADGATE_BOOTSTRAP_TOKEN",
     "HEADGATE_DATABASE_URL", "HEADGATE_NATS_URL",
 }  # fmt: skip
+_KEPT_AS = "cluster-secret"
 _OF_PEOPLE = {"HEADGATE_TOKEN", "HEADGATE_URL"}  # by which whoever started the stack logs in somewhere
 
 
@@ -72,7 +73,15 @@ class Options:
         """The installation's secret: given, or kept in the data folder. Raises `InstallationError`."""
         if self.cluster_secret is not None:
             return checked_secret(self.cluster_secret, "HEADGATE_CLUSTER_SECRET")
-        return kept_secret(self.data_dir / "cluster-secret")
+        return kept_secret(self.data_dir / _KEPT_AS)
+
+    @property
+    def has_kept_secret(self) -> bool:
+        """Whether a secret is kept in the data folder already. Raises `InstallationError` if nobody can say."""
+        try:
+            return (self.data_dir / _KEPT_AS).exists()
+        except OSError as error:
+            raise InstallationError(f"{self.data_dir}: {error.strerror}. Choose another HEADGATE_DATA_DIR.") from error
 
     @property
     def speaks_tls(self) -> bool:

@@ -24,7 +24,7 @@ from libs.common.settings import Settings
 from services.gateway.identity.keeper import USER, admit_keeper
 from services.operations.backups import series
 from services.operations.service import make_service
-from tests.http_edge import Http
+from tests.http_edge import OWNER, Http
 from tests.integration.backup_desk import SECRET, worker_environment
 from tests.stack import Stack
 
@@ -240,6 +240,7 @@ class Clockwork:
     def __init__(self, edge: Http, folder: Path) -> None:
         self._edge = edge
         edge.stack.clock.advance(minutes=10)  # it stands still, and what the job tells has ended before
+        self.said = ""  # by the last one, in one line
         self.environment = worker_environment(edge.stack, folder) | {"HEADGATE_URL": edge.url}
 
     async def run(self, *arguments: str, **changed: str) -> int:
@@ -252,6 +253,7 @@ class Clockwork:
             text=True,
             check=False,
         )
+        self.said = " ".join((done.stdout + done.stderr).split())
         print(done.stdout, done.stderr)
         return done.returncode
 
@@ -295,3 +297,62 @@ async def test_a_rehearsal_that_there_could_not_be_is_told(edge: Http, tmp_path:
     last = (await edge.client.get("/api/ops/dr/rehearsal/latest")).json()
     assert (last["backup_file"], last["restore_valid"]) == (told["backup_id"], False)
     assert last["notes"][0].startswith("There was no rehearsal: ")
+
+
+async def test_nobody_speaks_of_backups_for_another_installation(edge: Http, tmp_path: Path) -> None:
+    """Production's address and an owner's token stand in the shell of a machine with an installation of its own."""
+    job, production = Clockwork(edge, tmp_path / "here"), tmp_path / "production"
+    shell = {"HEADGATE_TOKEN": OWNER, "HEADGATE_CLUSTER_SECRET": "the cluster secret of a laptop"}
+    assert await job.run("create", **shell) == 0
+    assert await job.run("verify", **shell) == 0  # good, as the command says
+    assert "does not know this installation" in job.said
+    assert await job.run("create", HEADGATE_NAMESPACE="nothing", **shell) == 2
+    assert await job.run("rehearse", **shell) == 2  # nobody restores for an hour and then can't say so
+    assert await job.latest() == {}
+    # Neither does a folder of another installation's backups speak of this one.
+    assert await job.run("verify") == 0
+    assert "was made with another cluster secret" in job.said
+    assert await job.latest() == {}
+    # Ours are told, by the keeper, whoever's token lies about.
+    assert await job.run("create", HEADGATE_BACKUP_DIR=str(production)) == 0
+    ours = {"HEADGATE_BACKUP_DIR": str(production), "HEADGATE_TOKEN": "hg_of_somebody_else"}
+    assert await job.run("verify", HEADGATE_NAMESPACE="nothing", **ours) == 0
+    assert "was made in another namespace" in job.said
+    assert await job.latest() == {}
+    assert await job.run("verify", **ours) == 0
+    assert (await job.latest())["good"] is True
+
+
+async def test_a_job_that_fails_before_it_begins_is_told(edge: Http, tmp_path: Path) -> None:
+    job, keys = Clockwork(edge, tmp_path / "backups"), str(tmp_path / "no keys")
+    for words in (("create",), ("verify",), ("rehearse",)):
+        for changed, why in (
+            ({"HEADGATE_BACKUP_KEY_FILE": keys}, "no keys"),
+            ({"HEADGATE_BACKUP_DIR": "s3://"}, "s3:"),
+        ):
+            edge.stack.clock.advance(minutes=1)
+            assert await job.run(*words, **changed) == 2
+            told = await job.latest()
+            assert (told["good"], told["backup_id"], why in told["problems"][0]) == (False, None, True), told
+            assert told["place"] == ("s3" if why == "s3:" else "folder")
+
+
+async def test_to_tell_never_changes_what_a_command_says(edge: Http, tmp_path: Path) -> None:
+    job, home = Clockwork(edge, tmp_path / "backups"), tmp_path / "home"
+    assert await job.run("create", HEADGATE_URL="") == 0
+    del job.environment["HEADGATE_CLUSTER_SECRET"]
+    job.environment["HEADGATE_DATA_DIR"] = str(home)
+    assert await job.run("verify") == 0
+    assert "There is no cluster secret in" in job.said
+    assert "is good" in job.said
+    assert await job.run("create") == 2
+    assert not (home / "cluster-secret").exists()  # one that was made up would be nobody's
+    home.mkdir(exist_ok=True)
+    (home / "cluster-secret").write_text("for everybody to read, which is refused")
+    (home / "cluster-secret").chmod(0o644)
+    assert await job.run("verify") == 0
+    assert "is good" in job.said
+    assert "can be read by other users" in job.said
+    assert await job.run("verify", HEADGATE_BACKUP_DIR=str(tmp_path / "none")) == 2
+    assert "There is no whole backup" in job.said
+    assert await job.latest() == {}
