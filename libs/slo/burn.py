@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from libs.slo.model import Objective
+from libs.slo.model import Objective, why_never
 
 Severity = Literal["page", "ticket"]
 Status = Literal["page", "spent", "ticket", "no_data", "ok"]
@@ -98,6 +98,8 @@ def judge(objective: Objective, windows: Mapping[int, Count], period: Count) -> 
     if first is not None:
         return Standing("ticket", _burning(first, windows, objective) + kept, firing, left)
     if hour < MIN_SAMPLES:
+        if not period.total and (never := objective.indicator.never_counted):
+            return Standing("no_data", f"Nothing was counted: {why_never(never)}", firing, left)
         return Standing("no_data", f"{hour} requests in the last hour; {MIN_SAMPLES} are needed to judge", firing, left)
     return Standing("ok", f"No alert burns{kept}", firing, left)
 

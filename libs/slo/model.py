@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,6 +58,26 @@ class Indicator:
         """Whether a request of this method and route template counts; those of `NEVER_COUNTED` don't."""
         values = {"method": method, "route": route}
         return route not in NEVER_COUNTED and all(one.holds(values[one.label]) for one in self.matchers)
+
+    @property
+    def never_counted(self) -> tuple[str, ...]:
+        """The routes of `NEVER_COUNTED` that are asked for, by name or by a pattern; none where nothing names a route.
+
+        What asks for nothing but these is never measured.
+        """
+        asked = [one for one in self.matchers if one.label == "route"]
+        if not any(one.operator in ("=", "=~") for one in asked):
+            return ()
+        return tuple(route for route in NEVER_COUNTED if all(one.holds(route) for one in asked))
+
+
+def why_never(routes: Sequence[str]) -> str:
+    """A sentence that says why none of these is counted."""
+    stream, watching = STREAM_ROUTE in routes, [route for route in routes if route != STREAM_ROUTE]
+    said = [f"{STREAM_ROUTE} lasts as long as its reader likes"] if stream else []
+    if watching:
+        said.append(f"{', '.join(watching)}: asked by who looks whether all is well")
+    return f"never counted are {'; '.join(said)}"
 
 
 @dataclass(frozen=True, slots=True)

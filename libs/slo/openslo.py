@@ -17,7 +17,7 @@ from libs.judge.policy_model import PolicyError
 from libs.judge.policy_yaml import LinedDict, read_documents
 from libs.slo.errors import SloError
 from libs.slo.indicators import Indicated, indicator_of
-from libs.slo.model import Objective
+from libs.slo.model import Indicator, Objective, why_never
 from libs.slo.periods import Period, calendar, rolling
 
 VERSION = "openslo/v1"
@@ -142,10 +142,15 @@ def _objectives(
             target=_target(slo, one),
             period=period,
             subjects=_subjects(slo),
-            notes=tuple(notes),
+            notes=(*notes, *_never(indicated)),
             file=slo.file,
             line=slo.mapping.line,
         )
+
+
+def _never(indicator: Indicator) -> list[str]:
+    """No refusal: an installation's own SLO of a route that a later version counts no more must not stop the others."""
+    return [why_never(indicator.never_counted)] if indicator.never_counted else []
 
 
 def _indicated(slo: _Object, held: LinedDict, named: Mapping[tuple[str, str], _Object]) -> Indicated:

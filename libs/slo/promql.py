@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from libs.slo.model import NEVER_COUNTED, STREAM_ROUTE, Matcher, Operator
+from libs.slo.model import Matcher, Operator
 
 REQUESTS = "http_requests_total"
 DURATIONS = "http_request_duration_seconds"
@@ -69,16 +69,9 @@ def read_selector(text: str) -> Selected:
             matchers.append(one)
         else:
             raise ValueError(f"samples are kept by method and route, so {one.label} can't be asked for")
-    for one in matchers:
-        if one.label == "route" and one.operator == "=" and one.value in NEVER_COUNTED:
-            raise ValueError(f"{one.value} {_why_never(one.value)}, so it is never counted")
     if series.endswith("_bucket") and le_ms is None:
         raise ValueError('a bucket needs its bound, such as le="0.45"')
     return Selected(series, tuple(sorted(matchers, key=str)), failed, le_ms)
-
-
-def _why_never(route: str) -> str:
-    return "lasts as long as its reader likes" if route == STREAM_ROUTE else "is asked by who looks whether all is well"
 
 
 def _matchers(text: str) -> list[Matcher]:

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from libs.common.contracts.gateway.latency import BOUNDS_MS, latency_sampled
 from libs.common.contracts.metrics.slo import SLO_JOB, get_slo, list_slos, slo_changed
@@ -21,7 +22,7 @@ from services.metrics.service import SERVICE, make_service
 from services.metrics.startup import packaged_slos, read_slos
 from tests.plans import generic_plan, nodes
 from tests.stack import Stack
-from tests.unit.slo.test_openslo import QUICK, RATIO
+from tests.unit.slo.test_openslo import QUICK, RATIO, asking
 
 pytestmark = pytest.mark.integration
 
@@ -224,6 +225,24 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "mine.yml").write_text(RATIO)
     found: tuple[Objective, ...] = read_slos(tmp_path)
     assert [one.name for one in found] == ["answers"]
+
+
+async def test_one_that_is_never_measured_keeps_no_other_from_being_judged(stack: Stack, tmp_path: Path) -> None:
+    """As after an upgrade, from when health was counted."""
+    (tmp_path / "a.yml").write_text(asking('route="/readyz"', "health"))
+    (tmp_path / "b.yml").write_text(asking('route=~"/api/.*"', "answers"))
+    with capture_logs() as lines:
+        found = read_slos(tmp_path)
+    assert [(one["slo"], one["log_level"]) for one in lines] == [("health", "warning")]
+    await stack.start(make_service(found))
+    await send(stack, 100)
+    await send(stack, 100, route="/readyz")
+    await stack.idle("metrics")
+    slos = await listed(stack)
+    assert {name: (one["status"], one["sample_count"]) for name, one in slos.items()} == {
+        "answers": ("ok", 100), "health": ("no_data", 0),
+    }  # fmt: skip
+    assert "never counted are /readyz: asked by who looks whether all is well" in slos["health"]["message"]
 
 
 FILL = """

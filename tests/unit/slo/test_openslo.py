@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from libs.common.contracts.gateway.latency import BOUNDS_MS
+from libs.slo.burn import WINDOWS, Count, judge
 from libs.slo.errors import SloError
 from libs.slo.model import WATCHING, Objective
 from libs.slo.openslo import read_files
-from services.metrics.startup import packaged_slos
+from services.metrics.startup import packaged_slos, unmeasured
 
 RATIO = """\
 apiVersion: openslo/v1
@@ -140,6 +141,42 @@ spec:
     assert not found[0].period.is_rolling
 
 
+def asking(matchers: str, name: str = "answers") -> str:
+    """The SLO of requests with these labels."""
+    text = RATIO.replace("{status", f"{{{matchers},status")
+    text = text.replace("requests_total[", f"requests_total{{{matchers}}}[")
+    return text.replace("name: answers", f"name: {name}")
+
+
+@pytest.mark.parametrize(
+    ("matchers", "routes", "only"),
+    [
+        ('route="/readyz"', ("/readyz",), True),
+        ('route="/api/events"', ("/api/events",), True),
+        ('route=~"/api/status"', ("/api/status",), True),
+        ('route=~"/(healthz|readyz)"', ("/healthz", "/readyz"), True),
+        ('route=~"/api/(status|me)"', ("/api/status",), False),
+        ('route=~"/api/(status|me)",method="DELETE"', ("/api/status",), True),
+        ('route=~"/api/(status|me)",route!="/api/status"', (), False),
+        ('route!="/api/status"', (), False),  # names no route that it wants
+        ('route="/api/statu"', (), False),
+        ('method="GET"', (), False),
+    ],
+)
+def test_what_asks_only_for_what_is_never_counted_says_so(matchers: str, routes: tuple[str, ...], only: bool) -> None:
+    objectives = read(asking(matchers), asking('method="POST"', "others"))  # it does not keep others from being read
+    found = objectives[0]
+    assert found.indicator.never_counted == routes
+    assert (
+        (len(found.notes), all(route in found.notes[0] for route in routes)) == (1, True) if routes else not found.notes
+    )
+    assert unmeasured(objectives) == ([found] if only else [])
+    nothing = judge(found, dict.fromkeys(WINDOWS, Count()), Count())
+    assert nothing.status == "no_data"  # which is no pass
+    assert ("Nothing was counted: never counted are" in nothing.message) is bool(routes)
+    assert judge(found, dict.fromkeys(WINDOWS, Count(8)), Count(8)).status == "ok"  # what counts, counts
+
+
 REFUSED = [
     ("openslo/v1\nkind: SLO", "openslo/v1alpha\nkind: SLO", "line 1: apiVersion is openslo/v1alpha; this"),
     ("kind: SLO", "kind: Slo", "line 2: kind is Slo; OpenSLO has SLO, SLI"),
@@ -155,8 +192,6 @@ REFUSED = [
     ('status!~"5.."', 'status!~"5..",route=~"a("', "can't be read"),
     ('status!~"5.."', 'status!~"5..",route=~"(?=a)"', "what Prometheus does not know"),
     ("http_requests_total[5m]", "http_requests_total[5m]) / sum(x", "not one selector"),
-    ("http_requests_total[5m]", 'http_requests_total{route="/api/events"}[5m]', "lasts as long as its reader likes"),
-    ("http_requests_total[5m]", 'http_requests_total{route="/readyz"}[5m]', "/readyz is asked by who looks whether"),
     ("type: Prometheus", "type: Datadog", "line 14: the type of good is Datadog"),
     ("target: 0.999", "target: 99.9", "line 26: target lies from 0 to below 1, so 99.9 is none; 99.9 is a targetPerc"),
     ("target: 0.999", "target: 1", "lies from 0 to below 1"),
