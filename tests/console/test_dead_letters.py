@@ -32,7 +32,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _publish(stack: LocalStack, *events: dict[str, Any]) -> None:
-    """Put events on the bus as no service of ours would: they break the contract."""
+    """Put events on the bus as no service of ours would: they name another source, so they are buried at once."""
 
     async def send() -> None:
         client = await nats.connect(stack.servers.nats_url)
@@ -49,7 +49,7 @@ def _broken(mark: str) -> dict[str, Any]:
     return {
         "specversion": "1.0",
         "id": str(uuid.uuid4()),
-        "source": "/headgate/governance",
+        "source": "/headgate/tracker",
         "site": "global",
         "time": datetime.now(UTC).isoformat(),
         "type": f"headgate.{NAME}.v1",
@@ -60,9 +60,11 @@ def _broken(mark: str) -> dict[str, Any]:
 def _mended(stack: LocalStack, broken: dict[str, Any], data: dict[str, Any]) -> None:
     """What stands for a service that has learnt to read it: its stored bytes are such as today's reads."""
 
+    today = {**broken, "source": "/headgate/governance", "data": data}
+
     async def mend() -> None:
         connection = await asyncpg.connect(stack.servers.database_url)
-        done = await connection.execute(MEND, broken["id"], json.dumps({**broken, "data": data}).encode())
+        done = await connection.execute(MEND, broken["id"], json.dumps(today).encode())
         assert done == "UPDATE 1", done
         await connection.close()
 
@@ -86,7 +88,7 @@ def tidy(filled: Filled) -> Iterator[None]:
     """What other services that hear such events have buried is no matter here."""
     yield
     with filled.http() as http:
-        for service in ("metrics", "notifier"):
+        for service in ("audit", "metrics", "notifier"):
             for one in ok(http.get(f"/api/dead-letters/{service}"))["items"]:
                 ok(http.delete(f"/api/dead-letters/{service}/{one['letter_id']}"))
 
