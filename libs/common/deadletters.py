@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -32,7 +32,7 @@ from libs.common.listing import Filter, Listing, newest
 from libs.common.outcomes import Ended
 from libs.common.postgres import UNREACHABLE
 from libs.common.problems import Conflict, NotFound, Refusal, problem
-from libs.common.pull import Delivery
+from libs.common.pull import NAK_DELAYS_S, Delivery
 from libs.common.service import CommandHandler, Connection, QueryHandler, Read, Service, Staged, Tx
 from libs.common.telemetry import trace_id
 
@@ -40,6 +40,8 @@ ADD_ATTEMPT = """
 INSERT INTO attempts (consumer, message_key, count, last_error, last_at) VALUES ($1, $2, 1, $3, $4)
 ON CONFLICT (consumer, message_key)
 DO UPDATE SET count = attempts.count + 1, last_error = excluded.last_error, last_at = excluded.last_at
+WHERE $5::interval[] IS NULL
+    OR attempts.last_at + ($5::interval[])[least(attempts.count, cardinality($5::interval[]))] <= excluded.last_at
 RETURNING count
 """
 PRUNE_ATTEMPTS = "DELETE FROM attempts WHERE last_at < $1"
@@ -74,6 +76,7 @@ SELECT count(*) FILTER (WHERE state = 'held') AS held, count(*) FILTER (WHERE st
 FROM dead_letters WHERE state IN ('held', 'waiting')
 """
 
+PAUSES = [timedelta(seconds=seconds) for seconds in NAK_DELAYS_S]  # after the first failed attempt, after the second…
 # Of a command's envelope, of the record of one, of a session; and of who was counted.
 _CLIENT = re.compile(r'("(?:client_?)?(?:address|agent)"\s*:\s*)"(?:[^"\\]|\\.)*"')
 _STRANGER = re.compile(r'"address:[^"]*"')
@@ -111,9 +114,14 @@ def masked(text: str) -> str:
     return _STRANGER.sub('"address:masked"', _CLIENT.sub(r'\1"masked"', text))
 
 
-async def count_attempt(connection: Connection, consumer: str, key: str, error: str, now: datetime) -> int:
-    """Count one failed attempt; returns how many there were."""
-    return int(await connection.fetchval(ADD_ATTEMPT, consumer, key, clean(error, 2000), now))
+async def count_attempt(connection: Connection, consumer: str, delivery: Delivery, error: str, now: datetime) -> int:
+    """Count one failed attempt; returns how many there were.
+
+    A message on a stream is with one process at a time. A letter that waits may be tried by two replicas at the same
+    moment, which counts once: 0 for the second.
+    """
+    pauses = None if delivery.reply else PAUSES
+    return int(await connection.fetchval(ADD_ATTEMPT, consumer, delivery.key, clean(error, 2000), now, pauses) or 0)
 
 
 async def bury(

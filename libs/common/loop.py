@@ -264,14 +264,14 @@ class Consumer(ABC):
     async def _count(self, delivery: Delivery, reason: str) -> int:
         series.FAILURES.labels(self.service, self.durable).inc()
         async with self.pool.acquire() as connection:
-            return await deadletters.count_attempt(connection, self.durable, delivery.key, reason, self.clock())
+            return await deadletters.count_attempt(connection, self.durable, delivery, reason, self.clock())
 
     async def _failed(self, delivery: Delivery, reason: str) -> None:
         """Count a failed attempt: try again later, or bury it after the sixth."""
         count = await self._count(delivery, reason)
         if count >= MAX_ATTEMPTS:
             await self._bury(delivery, reason, count)
-        else:
+        elif count:
             await self._quietly(self.puller.nak(delivery, NAK_DELAYS_S[count - 1]))
 
     async def _bury(self, delivery: Delivery, reason: str, attempts: int) -> None:
