@@ -337,6 +337,18 @@ async def test_a_job_that_fails_before_it_begins_is_told(edge: Http, tmp_path: P
             assert told["place"] == ("s3" if why == "s3:" else "folder")
 
 
+async def test_who_rehearses_by_hand_tells_it_as_oneself(edge: Http, tmp_path: Path) -> None:
+    job = Clockwork(edge, tmp_path / "backups")
+    job.environment["HEADGATE_BACKUP_KEY_FILE"] = str(tmp_path / "no keys")
+    assert await job.run("rehearse", HEADGATE_TOKEN="hg_of_somebody_else") == 2
+    assert "could be told to nobody" in job.said
+    assert await job.latest() == {}
+    assert await job.run("rehearse", HEADGATE_TOKEN=OWNER) == 2
+    heard = await edge.stack.heard(backup_finished)
+    owner = (await edge.client.get("/api/me")).json()["username"]
+    assert (heard.actor, heard.data["good"]) == (owner, False)
+
+
 async def test_to_tell_never_changes_what_a_command_says(edge: Http, tmp_path: Path) -> None:
     job, home = Clockwork(edge, tmp_path / "backups"), tmp_path / "home"
     assert await job.run("create", HEADGATE_URL="") == 0
