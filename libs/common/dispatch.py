@@ -27,6 +27,10 @@ class Unknown(ValueError):
     """No handler of this service answers the message: it can never be applied here."""
 
 
+class NotYet(Unavailable):
+    """This version does not know the order of somebody who waits for the answer. The same one may come again."""
+
+
 @dataclass(slots=True)
 class Applied:
     """What applying messages yields: rows for the outbox, outcomes to store and tell, and a closing change.
@@ -50,7 +54,7 @@ class Applied:
 
 def refused(command: CloudEvent, refusal: Refusal) -> Ended:
     """The outcome of a refused command."""
-    return Ended(command, refusal.status, refusal.body(trace_id(command.traceparent)))
+    return Ended(command, refusal.status, refusal.body(trace_id(command.traceparent)), isinstance(refusal, NotYet))
 
 
 def refusal_event(service: str, command: CloudEvent, ended: Ended, now: datetime) -> list[Staged]:
@@ -92,7 +96,7 @@ class Dispatcher:
     async def command(self, connection: Connection, message: CloudEvent, now: datetime, into: Applied) -> None:
         """Apply one command; raises `Refusal` (roll back, then store the refusal) or whatever the handler raises."""
         if message.type not in self._commands:
-            raise Unavailable(
+            raise NotYet(
                 f"Nothing was done: this {self.service.name} does not know {message.name} yet. Ask again when all of "
                 "the installation is of one version."
             )

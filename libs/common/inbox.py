@@ -18,6 +18,7 @@ SELECT $1, e.id, e.digest FROM unnest($2::uuid[], $3::text[]) AS e (id, digest) 
 ON CONFLICT DO NOTHING RETURNING event_id
 """
 SELECT_DIGESTS = "SELECT event_id, digest FROM inbox WHERE consumer = $1 AND event_id = ANY ($2::uuid[])"
+RELEASE = "DELETE FROM inbox WHERE consumer = $1 AND event_id = $2"
 PRUNE = "DELETE FROM inbox WHERE received_at < $1"
 
 
@@ -32,3 +33,8 @@ async def digests(connection: Connection, consumer: str, ids: Sequence[uuid.UUID
     """The body digests under which messages were first applied."""
     rows = await connection.fetch(SELECT_DIGESTS, consumer, list(ids))
     return {row["event_id"]: row["digest"] for row in rows}
+
+
+async def release(connection: Connection, consumer: str, id_: uuid.UUID) -> None:
+    """Give a claim back in the transaction that made it: nobody has applied the message, and it may come again."""
+    await connection.execute(RELEASE, consumer, id_)

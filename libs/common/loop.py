@@ -319,7 +319,11 @@ class CommandConsumer(Consumer):
         await outcomes.answer_repeats(connection, self.bus, [m.event for m in messages], digests)
 
     async def refuse(self, message: Message, refusal: Refusal) -> None:
-        """Store the refusal as the outcome; what the handler did is already rolled back."""
+        """Store the refusal as the outcome; what the handler did is already rolled back.
+
+        One that is not known yet stays unclaimed, so that its repeat is applied by a newer version. It is acknowledged
+        before it is told: from then on "nothing was done" stays true.
+        """
         ended = refused(message.event, refusal)
         now = self.clock()
         async with self.pool.acquire() as connection, connection.transaction():
@@ -327,9 +331,11 @@ class CommandConsumer(Consumer):
                 return  # another replica was first; its outcome stands
             await outcomes.store(connection, [ended], now)
             await outbox.stage(connection, refusal_event(self.service, message.event, ended, now))
+            if ended.not_yet:
+                await inbox.release(connection, self.durable, message.id)
         self.relay.nudge()
-        await outcomes.tell(self.bus, self.service, [ended])
         await self._quietly(self.puller.ack(message.delivery))
+        await outcomes.tell(self.bus, self.service, [ended])
 
 
 class EventConsumer(Consumer):

@@ -27,8 +27,8 @@ INSERT INTO outcomes (command_id, operation, actor, site, digest, http_status, b
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bytea[],
     $8::timestamptz[])
 ON CONFLICT (command_id) DO UPDATE SET http_status = excluded.http_status, body = excluded.body,
-    created_at = excluded.created_at
-WHERE outcomes.http_status = 500
+    created_at = excluded.created_at, digest = excluded.digest
+WHERE outcomes.http_status = 500 OR outcomes.digest = ''
 """
 # Both in one round trip, which is what most commands end with.
 INSERT_BOTH = f"""
@@ -77,11 +77,16 @@ KEY_USED = "This Idempotency-Key was already used with another body; use a new k
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How one command ended, before it is stored. ``body`` is the result or a problem document."""
+    """How one command ended, before it is stored. ``body`` is the result or a problem document.
+
+    ``not_yet``: nothing was done, and the same command may come again and be applied. It is stored without a digest, so
+    that it uses up no Idempotency-Key, and what comes of it then takes its place.
+    """
 
     command: CloudEvent
     http_status: int
     body: bytes
+    not_yet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,8 @@ async def store(
 
     With each outcome leaves its record for the audit log.
     """
-    staged = [*staged, *(records.record(one.command, one.http_status, one.body, now) for one in ended)]
+    told = (records.record(e.command, e.http_status, e.body, now, not_yet=e.not_yet) for e in ended)
+    staged = [*staged, *told]
     if closing is not None and ended:
         values = (*_columns(ended, now), *outbox.columns(staged), *closing[1])
         await connection.execute(closed_by(closing[0]), *values)
@@ -131,7 +137,7 @@ def _columns(ended: Sequence[Ended], now: datetime) -> Iterator[list[Any]]:
             e.command.name,
             e.command.actor,
             e.command.site,
-            e.command.digest,
+            "" if e.not_yet else e.command.digest,
             e.http_status,
             e.body,
             now,

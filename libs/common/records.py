@@ -31,16 +31,20 @@ def result_of(http_status: int) -> Result:
     return "applied" if http_status < 400 else "refused" if http_status < 500 else "failed"
 
 
-def record(command: CloudEvent, http_status: int, body: bytes, now: datetime, *, at_edge: bool = False) -> Staged:
+def record(
+    command: CloudEvent, http_status: int, body: bytes, now: datetime, *, at_edge: bool = False, not_yet: bool = False
+) -> Staged:
     """The record of a command that has ended. ``body`` is its result or a problem document.
 
     Its id is the command's, so that what the command caused finds it by its causationid. A command that was buried
-    (500) may be applied later after all: that record has an id of its own, and the command as its cause. What was
-    refused ``at_edge`` never was a command: the gateway says so, and nobody has read its body.
+    (500), or that is ``not_yet`` known, may be applied later after all: that record has an id of its own, and the
+    command as its cause. What was refused ``at_edge`` never was a command: the gateway says so, and nobody has read its
+    body.
     """
     asked = command.data if isinstance(command.data, dict) else {}
-    buried = http_status == 500
-    id_ = uuid.uuid5(_FAILED, command.id) if buried else uuid.UUID(command.id)
+    passing = not_yet or http_status == 500
+    name = f"{command.id} not yet" if not_yet else command.id
+    id_ = uuid.uuid5(_FAILED, name) if passing else uuid.UUID(command.id)
     envelope: dict[str, Any] = {
         "specversion": "1.0",
         "id": str(id_),
@@ -52,7 +56,7 @@ def record(command: CloudEvent, http_status: int, body: bytes, now: datetime, *,
         "site": command.site,
         "actor": command.actor,
         "correlationid": command.correlationid or command.id,
-        "causationid": command.id if buried else command.causationid,
+        "causationid": command.id if passing else command.causationid,
         "traceparent": command.traceparent,
         "digest": command.digest,
         "outcome": result_of(http_status),

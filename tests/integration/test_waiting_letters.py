@@ -6,15 +6,19 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 
+import orjson
 import pytest
 
 from libs.common import deadletters, inbox, waiting
 from libs.common.cloudevents import decode
 from libs.common.contracts.notifier.guard import recovery_asked
+from libs.common.contracts.tracker import CONTRACT
+from libs.common.contracts.tracker.items import patch_item
+from libs.common.ids import uuid7
 from libs.common.problems import Unavailable
 from libs.common.pull import NAK_DELAYS_S, Delivery
 from tests.integration.test_loop import Fake
-from tests.integration.test_newer_version import ASKED, Newer, expand, has, letters, start_newer, until
+from tests.integration.test_newer_version import ASKED, Newer, expand, has, letters, older_orders, start_newer, until
 from tests.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -147,6 +151,37 @@ async def test_a_look_goes_on_at_once_only_if_it_closed_something(
     applies = True
     assert [await look(3), await look(3)] == [[5, 2], [5]]  # then those at which it looked before
     assert await letters(running) == {"replayed": 12}
+
+
+async def test_who_was_refused_by_an_older_version_asks_again_under_the_same_key(stack: Stack, fake: Fake) -> None:
+    older = await stack.start(older_orders(fake))
+    same, get = str(uuid7()), CONTRACT.by_name["tracker.outcomes.get"]
+
+    async def order(number: int, digest: str) -> tuple[int, object]:
+        answer = await stack.command(patch_item, {"item_id": number}, message_id=same, digest=digest)
+        await stack.idle("tracker")
+        stored = (await stack.query(get, {"command_id": same})).json  # type: ignore[arg-type]
+        return answer.status, (stored["state"], stored["http_status"], stored["digest"])
+
+    refused = (503, ("refused", 503, ""))  # found by who did not wait; without a digest it uses up no key
+    assert [await order(1, "first"), await order(1, "first"), await order(2, "second")] == [refused] * 3
+    assert await older.pool.fetchval("SELECT count(*) FROM inbox") == 0
+    await older.stop()
+    newer = Fake()
+    last = await stack.start(newer.service())
+    done = (200, ("done", 200, "second"))
+    assert [await order(2, "second"), await order(2, "second"), await order(1, "first")] == [
+        done,
+        done,
+        (422, done[1]),
+    ]
+    assert newer.applied == [same]
+    # The audit log hears of both: one record more under the command's own id would be taken for a repeat.
+    kept = await last.pool.fetch("SELECT payload FROM outbox WHERE kind = 'record' ORDER BY id")
+    told = [orjson.loads(row["payload"]) for row in kept]
+    assert [(one["id"] == same, one["outcome"]) for one in told[:3]] == [(False, "failed")] * 3
+    assert [(one["id"] == same, one["outcome"]) for one in told[3:]] == [(True, "applied")]
+    assert {one["causationid"] for one in told[:3]} == {same}
 
 
 @pytest.fixture
