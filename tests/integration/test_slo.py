@@ -233,7 +233,7 @@ async def test_one_that_is_never_measured_keeps_no_other_from_being_judged(stack
     (tmp_path / "b.yml").write_text(asking('route=~"/api/.*"', "answers"))
     with capture_logs() as lines:
         found = read_slos(tmp_path)
-    assert [(one["slo"], one["log_level"]) for one in lines] == [("health", "warning")]
+    assert [(one["reason"].split(" (")[0], one["log_level"]) for one in lines] == [("health", "warning")]
     await stack.start(make_service(found))
     await send(stack, 100)
     await send(stack, 100, route="/readyz")
