@@ -49,26 +49,26 @@ def _leaves(page: Page) -> None:
 
 def test_a_code_that_an_owner_made_is_redeemed_once(visit: Visitor, filled: Filled) -> None:
     visit.expect(*NOBODY, r"401 POST .*/api/passwords")
-    _somebody(filled, "nora")
-    owner = visit("/admin/users/nora")
+    _somebody(filled, "nell")
+    owner = visit("/admin/users/nell")
     owner.get_by_role("button", name="Password code").click()
     dialog = owner.get_by_role("dialog")
     dialog.get_by_role("button", name="Make a code").click()
     code = dialog.locator("pre.secret").inner_text().strip()
 
     page = visit("/board", role=None)
-    _redeems(page, "nora", "x" * 43, FIRST)
+    _redeems(page, "nell", "x" * 43, FIRST)
     expect(page.get_by_role("alert")).to_be_visible()
     page.locator("input[name=code]").fill(code)
     page.get_by_role("button", name="Choose it and sign in").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Remediation board")
     assert FIRST not in page.content() + page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
     _leaves(page)
-    _redeems(page, "nora", code, SECOND)
+    _redeems(page, "nell", code, SECOND)
     expect(page.get_by_role("alert")).to_be_visible()
     page.get_by_label("Password", exact=True).check()
-    _signs_in(page, "nora", FIRST)
-    expect(page.get_by_role("link", name="nora")).to_be_visible()
+    _signs_in(page, "nell", FIRST)
+    expect(page.get_by_role("link", name="nell")).to_be_visible()
 
 
 def test_a_second_factor_is_asked_for_beside_the_password(visit: Visitor, filled: Filled) -> None:
