@@ -15,7 +15,7 @@ from tests.console.filling import FAILED, GATE, Filled, ok
 from tests.console.routes import address, patterns
 
 HERE, THERE = "plant-a", "plant-b"
-# Whom it is about: mara manages one site; nora manages one and looks at another for a while.
+# Whom it is about: mara manages one site; bea manages one and looks at another for a while.
 OWN, BESIDE = "mara", "bea"
 # What these say is true of everybody: there is no such trace, and the site has no calendars of its own.
 NOTED = ("/audit/traces/:trace", "/documents/:document")

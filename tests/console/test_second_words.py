@@ -114,8 +114,10 @@ def stand_in(filled: Filled) -> Iterator[Filled]:
         report(http, "junit", "1.0", PASSED, subject="away")
     with filled.http("manager") as http:
         ends_at = (datetime.now(UTC) + timedelta(days=3)).isoformat()
-        ok(http.post("/api/delegations", json={"to_user": "nora", "ends_at": ends_at, "reason": "on leave"}))
+        given = ok(http.post("/api/delegations", json={"to_user": "nora", "ends_at": ends_at, "reason": "on leave"}))
     yield filled
+    with filled.http("manager") as http:
+        ok(http.post(f"/api/delegations/{given['delegation_id']}/end", json={"reason": "the tests are over"}))
     del filled.tokens["nora"]
 
 
