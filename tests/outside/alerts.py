@@ -179,7 +179,7 @@ def _long_deaf_receiver(watch: Watch, stack: LocalStack) -> None:
 
 
 def _unreadable_messages(watch: Watch, stack: LocalStack) -> None:
-    """Events whose data break their contract: whoever hears them puts them aside."""
+    """Events that name another source than their subject: whoever hears them puts them aside at once."""
     watch.still("HeadgateDeadLetters")
     topology = Topology()
 
@@ -187,7 +187,7 @@ def _unreadable_messages(watch: Watch, stack: LocalStack) -> None:
         connection = await nats.connect(stack.servers.nats_url)
         for _ in range(2):
             event = {
-                "specversion": "1.0", "id": str(uuid.uuid4()), "source": "/headgate/governance", "site": "global",
+                "specversion": "1.0", "id": str(uuid.uuid4()), "source": "/headgate/tracker", "site": "global",
                 "type": "headgate.governance.gate.decided.v1", "data": {"gate": "operations"},
             }  # fmt: skip
             await connection.jetstream().publish(
